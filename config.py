@@ -1,0 +1,236 @@
+"""Every setting and path of the project. The scripts' flags are built from these dataclasses and from nothing else.
+
+A field declared with `setting(default, help, …)` becomes a flag of the same name (`batch_size` → `--batch-size`); a
+field without help text stays a setting that only code changes. Values are checked on construction, whoever makes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from errors import SettingError
+
+PROJECT_DIR = Path(__file__).resolve().parent
+PROJECT_NAME = "anime-bert4rec"
+PROJECT_VERSION = "1.0"
+
+CATALOGUE_SORTS = tuple(
+    f"{key}{direction}"
+    for key in ("POPULARITY", "SCORE", "TRENDING", "FAVOURITES", "START_DATE", "UPDATED_AT", "EPISODES", "ID")
+    for direction in ("_DESC", "")
+)
+
+
+def setting(
+    default: Any,
+    help: str | None = None,
+    *,
+    at_least: float | None = None,
+    at_most: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    metavar: str | None = None,
+    flag: str | None = None,
+) -> Any:
+    """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag."""
+    limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
+    return field(default=default, metadata={"help": help, "metavar": metavar, "flag": flag, **limits})
+
+
+def _flag(f: dataclasses.Field[Any]) -> str:
+    return f.metadata["flag"] or "--" + f.name.replace("_", "-")
+
+
+class Checked:
+    """Checks the limits of every field on construction."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            if value is not None:
+                _check(_flag(f), value, f.metadata)
+
+
+def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SettingError(f"{flag} must be a finite number, not {value}")
+    rules = (
+        ("at_least", "at least", lambda limit: value >= limit),
+        ("at_most", "at most", lambda limit: value <= limit),
+        ("above", "above", lambda limit: value > limit),
+        ("below", "below", lambda limit: value < limit),
+    )
+    for rule, words, holds in rules:
+        limit = limits.get(rule)
+        if limit is not None and not holds(limit):
+            raise SettingError(f"{flag} must be {words} {limit}, not {value}")
+    if limits.get("choices") and value not in limits["choices"]:
+        raise SettingError(f"{flag} must be one of {', '.join(limits['choices'])}, not {value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathSettings(Checked):
+    """Where things are kept. Paths do not depend on the folder that a script is started from."""
+
+    db: Path | None = setting(
+        None, "the SQLite file (default: data/bert.db, with --sandbox data/sandbox.db)", metavar="PATH"
+    )
+    output_dir: Path | None = setting(
+        None,
+        "where everything that training makes goes (default: output, with --sandbox output/sandbox)",
+        metavar="DIR",
+    )
+    sandbox: bool = setting(False, "use the made-up AniList: offline, the same every time, in files of its own")
+
+    @property
+    def database_file(self) -> Path:
+        return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
+
+    @property
+    def output(self) -> Path:
+        return self.output_dir or PROJECT_DIR / "output" / ("sandbox" if self.sandbox else "")
+
+    @property
+    def models(self) -> Path:
+        return self.output / "models"
+
+    @property
+    def plots(self) -> Path:
+        return self.output / "plots"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.output / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        return self.output / "logs"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.plots / "training_metrics.json"
+
+    @property
+    def training_log(self) -> Path:
+        """The log of all runs: at the top of the project for the real output, beside any other output."""
+        return (PROJECT_DIR if self.output == PROJECT_DIR / "output" else self.output) / "training.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AniListSettings(Checked):
+    """How AniList is asked."""
+
+    api_url: str | None = setting(
+        None,
+        "another address than AniList's (default: $ANILIST_API_URL, else https://graphql.anilist.co)",
+        metavar="URL",
+    )
+    requests_per_minute: int = setting(
+        30, "the fastest pace; AniList's own limit lowers it further; 0: no pacing", at_least=0, metavar="N"
+    )
+    referer: str = setting(
+        "", "a Referer header that truthfully says who asks, such as your own project's page", metavar="URL"
+    )
+    timeout: float = setting(
+        30.0, "seconds to wait for an answer before a request is tried again", above=0, metavar="S"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogueSettings(Checked):
+    """Which anime are fetched."""
+
+    count: int = setting(3000, "how many anime to fetch", at_least=1, metavar="N")
+    sort: str = setting(
+        "POPULARITY_DESC", "AniList's sort order that decides which", choices=CATALOGUE_SORTS, metavar="SORT"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserListSettings(Checked):
+    """Whose lists are fetched, and which of them are long enough."""
+
+    file: Path = setting(PROJECT_DIR / "datas_user.txt", "the AniList names, one a line", metavar="PATH")
+    min_anime: int = setting(20, "leave out users with fewer known, watched anime", at_least=1, metavar="N")
+    refresh: bool = setting(False, "fetch lists again that were fetched within the last 7 days")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings(Checked):
+    """The model and its training."""
+
+    epochs: int = setting(200, "passes over the training users", at_least=1, metavar="N")
+    batch_size: int = setting(64, "users in a batch", at_least=1, metavar="N")
+    lr: float = setting(0.001, "learning rate", above=0, metavar="X")
+    val_ratio: float = setting(0.1, "share of the users kept for validation", above=0, below=1, metavar="X")
+    hidden_size: int = setting(256, "width of the model, a multiple of the heads", at_least=1, metavar="N")
+    num_layers: int = setting(2, "Transformer layers", at_least=1, metavar="N")
+    num_heads: int = setting(4, "attention heads of a layer", at_least=1, metavar="N")
+    max_seq_len: int = setting(200, "anime of one list that the model sees at once", at_least=2, metavar="N")
+    dropout: float = setting(0.1, "share of activations dropped while training", at_least=0, below=1, metavar="X")
+    use_gpu: bool = setting(True, "train on an NVIDIA GPU when there is one", flag="--gpu")
+    use_fp16: bool = setting(False, "mixed precision on a GPU: faster, and less memory", flag="--fp16")
+    seed: int = setting(
+        42, "the same seed on the same machine gives the same numbers", at_least=0, at_most=2**32 - 1, metavar="N"
+    )
+    num_workers: int = setting(
+        0, "processes that prepare batches; 0: the training process itself", at_least=0, metavar="N"
+    )
+    mask_prob: float = setting(0.15, "share of a list that is masked", above=0, below=1, metavar="X")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.hidden_size % self.num_heads:
+            raise SettingError(
+                f"--hidden-size must be a multiple of --num-heads, and {self.hidden_size} is not one of {self.num_heads}"
+            )
+
+
+Settings = typing.TypeVar("Settings", bound=Checked)
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: type[Checked], title: str) -> None:
+    """A flag for every field of `settings` that has help text."""
+    group = parser.add_argument_group(title)
+    hints = typing.get_type_hints(settings)
+    for f in dataclasses.fields(settings):  # type: ignore[arg-type]
+        text = f.metadata["help"]
+        if text is None:
+            continue
+        kind = _plain_type(hints[f.name])
+        if kind is bool:
+            action = argparse.BooleanOptionalAction if f.default else "store_true"
+            group.add_argument(_flag(f), dest=f.name, action=action, default=f.default, help=text)
+            continue
+        if f.default not in (None, ""):
+            text += f" (default: {_shown(f.default)})"
+        group.add_argument(
+            _flag(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"]
+        )
+
+
+def pick(args: argparse.Namespace, settings: type[Settings]) -> Settings:
+    """The dataclass `settings` filled from parsed arguments. Raises SettingError, naming the flag."""
+    names = [f.name for f in dataclasses.fields(settings) if f.metadata["help"] is not None]  # type: ignore[arg-type]
+    return settings(**{name: getattr(args, name) for name in names})
+
+
+def _plain_type(hint: Any) -> Any:
+    """`Path` for `Path | None`, and every other type unchanged."""
+    if isinstance(hint, types.UnionType):
+        return next(part for part in typing.get_args(hint) if part is not type(None))
+    return hint
+
+
+def _shown(default: Any) -> Any:
+    if isinstance(default, Path) and default.is_relative_to(PROJECT_DIR):
+        return default.relative_to(PROJECT_DIR)
+    return default

@@ -1,0 +1,9 @@
+"""The exceptions that end a script with one clear line instead of a traceback."""
+
+
+class UserError(Exception):
+    """Something that whoever runs the script can put right. The message is one line and says what to do."""
+
+
+class SettingError(UserError):
+    """A setting is out of range. The message names the flag; scripts exit with 2, as argparse does."""
