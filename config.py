@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import shlex
 import types
 import typing
 from dataclasses import dataclass, field
@@ -77,22 +78,15 @@ def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathSettings(Checked):
-    """Where things are kept. Paths do not depend on the folder that a script is started from."""
+class OutputSettings(Checked):
+    """Where training puts what it makes. Paths do not depend on the folder that a script is started from."""
 
-    db: Path | None = setting(
-        None, "the SQLite file (default: data/bert.db, with --sandbox data/sandbox.db)", metavar="PATH"
-    )
     output_dir: Path | None = setting(
         None,
         "where everything that training makes goes (default: output, with --sandbox output/sandbox)",
         metavar="DIR",
     )
     sandbox: bool = setting(False, "use the made-up AniList: offline, the same every time, in files of its own")
-
-    @property
-    def database_file(self) -> Path:
-        return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
 
     @property
     def output(self) -> Path:
@@ -122,6 +116,24 @@ class PathSettings(Checked):
     def training_log(self) -> Path:
         """The log of all runs: at the top of the project for the real output, beside any other output."""
         return (PROJECT_DIR if self.output == PROJECT_DIR / "output" else self.output) / "training.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathSettings(OutputSettings):
+    """Where the output goes, and the database that the stages share."""
+
+    db: Path | None = setting(
+        None, "the SQLite file (default: data/bert.db, with --sandbox data/sandbox.db)", metavar="PATH"
+    )
+
+    @property
+    def database_file(self) -> Path:
+        return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
+
+    @property
+    def flags(self) -> str:
+        """What another script's command line needs to use the same database, ready to follow the script's name."""
+        return (" --sandbox" if self.sandbox else "") + (f" --db {shlex.quote(str(self.db))}" if self.db else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +202,7 @@ class TrainingSettings(Checked):
         super().__post_init__()
         if self.hidden_size % self.num_heads:
             raise SettingError(
-                f"--hidden-size must be a multiple of --num-heads, and {self.hidden_size} is not one of {self.num_heads}"
+                f"--hidden-size must be a multiple of --num-heads: {self.hidden_size} is not one of {self.num_heads}"
             )
 
 

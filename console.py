@@ -6,12 +6,14 @@ import contextlib
 import functools
 import logging
 import re
+import signal
 import sqlite3
 import sys
+import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,7 +22,9 @@ from errors import SettingError, UserError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
-Main = Callable[[Sequence[str] | None], int]
+
+class Main(Protocol):
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 def script(main: Main) -> Main:
@@ -29,6 +33,7 @@ def script(main: Main) -> Main:
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
         _never_fail_on_encoding()
+        _terminate_like_ctrl_c()
         try:
             return main(argv)
         except SettingError as error:
@@ -67,6 +72,11 @@ def _never_fail_on_encoding() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
             reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+
+
+def _terminate_like_ctrl_c() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def plain(text: str, limit: int = 500) -> str:
@@ -114,6 +124,14 @@ def logging_to(*files: Path) -> Iterator[None]:
         for each in handlers:
             root.removeHandler(each)
             each.close()
+
+
+def duration(seconds: float) -> str:
+    """`8.4 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def progress(description: str, total: int, unit: str, done: int = 0, leave: bool = True) -> tqdm[Any]:

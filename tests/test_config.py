@@ -1,0 +1,89 @@
+"""Settings: the promised defaults, the flags made of them, and values that are refused."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from config import PROJECT_DIR, CatalogueSettings, PathSettings, TrainingSettings, UserListSettings, add_flags, pick
+from errors import SettingError
+
+
+def parsed(settings, *argv):
+    parser = argparse.ArgumentParser()
+    add_flags(parser, settings, "flags")
+    return pick(parser.parse_args(argv), settings)
+
+
+def test_the_promised_defaults():
+    assert parsed(CatalogueSettings) == CatalogueSettings(count=3000, sort="POPULARITY_DESC")
+    assert parsed(UserListSettings) == UserListSettings(file=PROJECT_DIR / "datas_user.txt", min_anime=20)
+    promised = {
+        "epochs": 200,
+        "batch_size": 64,
+        "lr": 0.001,
+        "val_ratio": 0.1,
+        "hidden_size": 256,
+        "num_layers": 2,
+        "num_heads": 4,
+        "max_seq_len": 200,
+        "dropout": 0.1,
+        "seed": 42,
+        "use_gpu": True,
+        "use_fp16": False,
+        "num_workers": 0,
+        "mask_prob": 0.15,
+    }
+    assert promised.items() <= dataclasses.asdict(parsed(TrainingSettings)).items()
+
+
+def test_flags_set_what_they_name():
+    settings = parsed(TrainingSettings, "--batch-size", "8", "--lr", "0.5", "--fp16", "--no-gpu")
+    assert (settings.batch_size, settings.lr, settings.use_fp16, settings.use_gpu) == (8, 0.5, True, False)
+    assert parsed(TrainingSettings, "--gpu").use_gpu
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag", "value"),
+    [
+        (TrainingSettings, "--epochs", "0"),
+        (TrainingSettings, "--batch-size", "-1"),
+        (TrainingSettings, "--lr", "0"),
+        (TrainingSettings, "--lr", "nan"),
+        (TrainingSettings, "--lr", "inf"),
+        (TrainingSettings, "--val-ratio", "1.5"),
+        (TrainingSettings, "--val-ratio", "0"),
+        (TrainingSettings, "--dropout", "1"),
+        (TrainingSettings, "--hidden-size", "255"),
+        (TrainingSettings, "--num-heads", "3"),
+        (TrainingSettings, "--max-seq-len", "1"),
+        (TrainingSettings, "--seed", "-1"),
+        (CatalogueSettings, "--count", "-1"),
+        (CatalogueSettings, "--sort", "BEST_FIRST"),
+        (UserListSettings, "--min-anime", "0"),
+    ],
+)
+def test_a_value_out_of_range_is_one_line_that_names_the_flag(settings, flag, value):
+    with pytest.raises(SettingError) as error:
+        parsed(settings, f"{flag}={value}")
+    assert flag in str(error.value) or flag == "--num-heads"
+    assert "\n" not in str(error.value)
+
+
+def test_the_sandbox_has_files_of_its_own():
+    real, made_up = PathSettings(), PathSettings(sandbox=True)
+    assert real.database_file == PROJECT_DIR / "data" / "bert.db"
+    assert made_up.database_file == PROJECT_DIR / "data" / "sandbox.db"
+    assert (real.output, made_up.output) == (PROJECT_DIR / "output", PROJECT_DIR / "output" / "sandbox")
+    assert real.training_log == PROJECT_DIR / "training.log"
+    assert made_up.training_log == PROJECT_DIR / "output" / "sandbox" / "training.log"
+
+
+def test_paths_do_not_depend_on_the_working_folder(tmp_path, monkeypatch):
+    before = PathSettings().database_file
+    monkeypatch.chdir(tmp_path)
+    assert PathSettings().database_file == before
+    assert parsed(PathSettings, "--db", "here.db").database_file == Path("here.db")
