@@ -1,0 +1,155 @@
+"""Watch lists as sequences: order in time, the vocabulary, and the split into training and validation users.
+
+Pure functions on whole arrays; no torch, no SQL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PAD = 0
+"""The padding's index. Items are 1 … N; the mask is N + 1 (`Vocabulary.mask`)."""
+
+BULK_DAY = 10
+"""This many entries of one person with the same date were imported together: the order among them means nothing."""
+
+WatchedRow = tuple[int, int, int, int | None, int | None, int | None, int | None]
+"""user_id, anime_id, entry_id, completed, started (YYYYMMDD), updated, created (unix seconds); None is unknown."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The items of a model: anime ids in ascending order, the first of which has index 1."""
+
+    anime_ids: np.ndarray
+
+    @classmethod
+    def of(cls, anime_ids: Iterable[int]) -> Vocabulary:
+        return cls(np.unique(np.fromiter(anime_ids, np.int64)))
+
+    @property
+    def num_items(self) -> int:
+        return len(self.anime_ids)
+
+    @property
+    def mask(self) -> int:
+        return self.num_items + 1
+
+    def encode(self, anime_ids: np.ndarray) -> np.ndarray:
+        """Indices 1 … N of `anime_ids`, and PAD for those that the vocabulary doesn't have."""
+        if not self.num_items:
+            return np.zeros(len(anime_ids), np.int32)
+        at = np.minimum(np.searchsorted(self.anime_ids, anime_ids), self.num_items - 1)
+        return np.where(self.anime_ids[at] == anime_ids, at + 1, PAD).astype(np.int32)
+
+    def decode(self, indices: np.ndarray) -> np.ndarray:
+        """The anime ids of indices 1 … N."""
+        return self.anime_ids[np.asarray(indices) - 1]
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Many lists of item indices, one after the other, each in the order of time.
+
+    `items[offsets[u]:offsets[u + 1]]` is the list of user `u`, whose id in the database is `user_ids[u]`. Entries with
+    the same `blocks` number (within a user, ascending) have no order among themselves.
+    """
+
+    items: np.ndarray
+    blocks: np.ndarray
+    offsets: np.ndarray
+    user_ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def of_user(self, user: int) -> np.ndarray:
+        return self.items[self.offsets[user] : self.offsets[user + 1]]
+
+    def select(self, users: np.ndarray) -> Sequences:
+        """The sequences of `users` (positions in this one), in that order."""
+        entries = flat_ranges(self.offsets[users], self.lengths[users])
+        offsets = np.concatenate([[0], np.cumsum(self.lengths[users])])
+        return Sequences(self.items[entries], self.blocks[entries], offsets, self.user_ids[users])
+
+
+def flat_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The indices start, start + 1, … of each range, concatenated: ([5, 9], [2, 3]) → [5, 6, 9, 10, 11]."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Sequences:
+    """Order what people watched in time: completed, else started, else updated, else created; undated first.
+
+    Entries of one day stay in the order of the clock where it is known, then of their ids. Anime that are not in the
+    vocabulary, and people who are left with nothing, drop out.
+    """
+    columns = _columns(rows)
+    user, anime, entry = columns[:, 0], columns[:, 1], columns[:, 2]
+    day, second = when_watched(*columns[:, 3:].T)
+    items = vocabulary.encode(anime)
+    order = np.lexsort((entry, second, day, user))
+    order = order[items[order] != PAD]
+    user, day, items = user[order], day[order], items[order]
+
+    user_ids, starts = np.unique(user, return_index=True)
+    offsets = np.concatenate([starts, [len(user)]]).astype(np.int64)
+    return Sequences(items, _blocks(user, day, offsets), offsets, user_ids)
+
+
+def _columns(rows: Iterable[WatchedRow]) -> np.ndarray:
+    """int64 [rows, 7] in which 0 is unknown, as AniList itself writes it."""
+    flat = (0 if value is None else value for row in rows for value in row)
+    return np.fromiter(flat, np.int64).reshape(-1, 7)
+
+
+UNDATED = np.iinfo(np.int64).min
+
+
+def when_watched(
+    completed: np.ndarray, started: np.ndarray, updated: np.ndarray, created: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The day (since 1970; UNDATED when nothing is known) and the second of the day (0 when only the day is known).
+
+    Dates are YYYYMMDD; a month or day of 00 is unknown and counts as the first. Times are unix seconds. 0 is unknown.
+    """
+    date = np.where(completed > 0, completed, started)
+    month = np.maximum(date // 100 % 100, 1)
+    first_of_month = ((date // 10_000 - 1970) * 12 + month - 1).astype("M8[M]").astype("M8[D]").astype(np.int64)
+    day_of_date = first_of_month + np.maximum(date % 100, 1) - 1
+
+    time = np.where(updated > 0, updated, created)
+    day = np.where(date > 0, day_of_date, np.where(time > 0, time // 86_400, UNDATED))
+    second = np.where((date <= 0) & (time > 0), time % 86_400, 0)
+    return day, second
+
+
+def _blocks(user: np.ndarray, day: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Number the entries of each user from 0; those of a bulk day all get the number of the day's first entry."""
+    if not len(user):
+        return np.zeros(0, np.int32)
+    position = np.arange(len(user)) - np.repeat(offsets[:-1], np.diff(offsets))
+    new_day = np.concatenate([[True], (user[1:] != user[:-1]) | (day[1:] != day[:-1])])
+    first = np.flatnonzero(new_day)
+    size = np.diff(np.concatenate([first, [len(user)]]))
+    first_of_entry, size_of_entry = np.repeat(first, size), np.repeat(size, size)
+    return np.where(size_of_entry >= BULK_DAY, position[first_of_entry], position).astype(np.int32)
+
+
+def split_users(keys: Sequence[str], val_ratio: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions in `keys` of the training and of the validation users; at least one of each when there are two.
+
+    Who is where depends on the seed and on the keys alone, not on their order.
+    """
+    drawn = sorted(range(len(keys)), key=lambda k: hashlib.blake2b(f"{seed}:{keys[k]}".encode()).digest())
+    held_out = min(max(round(len(keys) * val_ratio), 1), len(keys) - 1)
+    return np.array(sorted(drawn[held_out:]), np.int64), np.array(sorted(drawn[:held_out]), np.int64)

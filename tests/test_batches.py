@@ -1,0 +1,142 @@
+"""Masking, windows and order: what would be wrong in silence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from batches import MaskedBatches, choose_masked
+from sequences import PAD, Sequences
+
+MASK = 1001
+
+
+def sequences_of(*lists, blocks=None):
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
+    items = np.concatenate([np.asarray(one, np.int32) for one in lists])
+    if blocks is None:
+        blocks = [np.arange(len(one)) for one in lists]
+    return Sequences(items, np.concatenate(blocks).astype(np.int32), offsets, np.arange(len(lists)))
+
+
+def batches_of(sequences, *, epoch=1, batch_size=4, max_seq_len=10, mask_prob=0.3, seed=7):
+    return MaskedBatches(
+        sequences,
+        mask=MASK,
+        batch_size=batch_size,
+        max_seq_len=max_seq_len,
+        mask_prob=mask_prob,
+        seed=seed,
+        epoch=epoch,
+    )
+
+
+def unmasked(batch):
+    """The rows of a batch with the targets put back."""
+    items = batch.items.clone()
+    assert (items.view(-1)[batch.slots] == MASK).all()
+    items.view(-1)[batch.slots] = batch.targets
+    return items
+
+
+def lists_in(batches):
+    rows = [row[row != PAD].tolist() for batch in batches for row in unmasked(batch)]
+    return sorted(rows)
+
+
+def some_lists(count=30, longest=25):
+    random = np.random.default_rng(0)
+    return [random.choice(1000, random.integers(1, longest), replace=False) + 1 for _ in range(count)]
+
+
+def test_the_targets_are_what_stood_at_the_slots():
+    lists = [list(range(10 * k + 1, 10 * k + 8)) for k in range(9)]
+    batches = [batches_of(sequences_of(*lists))[k] for k in range(3)]
+    assert lists_in(batches) == sorted(lists)
+
+
+def test_lists_are_padded_on_the_left_to_the_longest_of_the_batch():
+    batch = batches_of(sequences_of([1, 2, 3], [4], [5, 6]), epoch=None)[0]
+    assert batch.items.shape == (3, 3)
+    assert sorted(unmasked(batch).tolist()) == [[0, 0, 4], [0, 5, 6], [1, 2, 3]]
+
+
+def test_every_row_has_a_mask_and_no_padding_is_masked():
+    dataset = batches_of(sequences_of(*some_lists()), mask_prob=0.05)
+    for batch in dataset:
+        assert (batch.items == MASK).any(1).all()
+        assert (batch.targets != PAD).all()
+
+
+@pytest.mark.parametrize(("length", "share", "masks"), [(1, 0.15, 1), (20, 0.15, 3), (10, 0.5, 5), (100, 0.15, 15)])
+def test_the_share_of_masks_is_exact(length, share, masks):
+    real = np.zeros((3, 120), bool)
+    real[:, 120 - length :] = True
+    masked = choose_masked(real, share, np.random.default_rng(0))
+    assert masked.sum(1).tolist() == [masks] * 3
+    assert not (masked & ~real).any()
+
+
+def test_every_position_is_masked_equally_often():
+    masked = choose_masked(np.ones((20_000, 10), bool), 0.2, np.random.default_rng(0))
+    assert masked.mean(0) == pytest.approx(np.full(10, 0.2), abs=0.01)
+
+
+def test_an_epoch_is_the_same_again_and_another_epoch_is_not():
+    sequences = sequences_of(*some_lists())
+    first, again, second = (batches_of(sequences, epoch=epoch) for epoch in (1, 1, 2))
+    for number in (3, 0):  # in any order
+        for mine, theirs in zip(first[number], again[number], strict=True):
+            assert torch.equal(mine, theirs)
+    assert not all(torch.equal(a.items, b.items) for a, b in zip(first, second, strict=True))
+
+
+def test_another_seed_masks_differently():
+    sequences = sequences_of(*[list(range(1, 11))] * 4)
+    assert not torch.equal(batches_of(sequences, seed=1)[0].slots, batches_of(sequences, seed=2)[0].slots)
+
+
+def test_validation_is_always_the_same():
+    sequences = sequences_of(*some_lists())
+    for mine, theirs in zip(batches_of(sequences, epoch=None), batches_of(sequences, epoch=None), strict=True):
+        assert torch.equal(mine.items, theirs.items)
+
+
+def test_validation_sees_the_last_entries_and_training_any_window():
+    long = list(range(1, 21))
+    sequences = sequences_of(long)
+    assert lists_in(batches_of(sequences, epoch=None)) == [long[-10:]]
+
+    starts = set()
+    for epoch in range(200):
+        (window,) = lists_in(batches_of(sequences, epoch=epoch))
+        assert window == list(range(window[0], window[0] + 10))
+        starts.add(window[0])
+    assert starts == set(range(1, 12))
+
+
+def test_blocks_are_shuffled_in_training_only_and_nothing_leaves_its_block():
+    blocks = [np.array([0, 1, 2, 2, 2, 2, 6, 7])]
+    sequences = sequences_of(range(1, 9), blocks=blocks)
+    assert lists_in(batches_of(sequences, epoch=None)) == [[1, 2, 3, 4, 5, 6, 7, 8]]
+
+    middles = set()
+    for epoch in range(300):
+        (shuffled,) = lists_in(batches_of(sequences, epoch=epoch))
+        assert shuffled[:2] == [1, 2] and shuffled[6:] == [7, 8]
+        middles.add(tuple(shuffled[2:6]))
+    assert len(middles) == 24
+
+
+def test_each_user_is_in_each_epoch_once():
+    lists = some_lists(count=300, longest=9)
+    assert lists_in(batches_of(sequences_of(*lists), batch_size=7)) == sorted(list(map(int, one)) for one in lists)
+
+
+def test_batches_hold_lists_of_similar_length():
+    lengths = np.random.default_rng(0).integers(1, 100, 640)
+    sequences = sequences_of(*[np.arange(1, n + 1) for n in lengths])
+    dataset = batches_of(sequences, batch_size=16, max_seq_len=100)
+    padding = sum((batch.items == PAD).sum().item() for batch in dataset)
+    assert padding / sum(batch.items.numel() for batch in dataset) < 0.1
