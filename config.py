@@ -21,6 +21,7 @@ from errors import SettingError
 PROJECT_DIR = Path(__file__).resolve().parent
 PROJECT_NAME = "anime-bert4rec"
 PROJECT_VERSION = "1.0"
+ANILIST_TERMS = "docs.anilist.co/guide/terms-of-use"
 
 CATALOGUE_SORTS = tuple(
     f"{key}{direction}"
@@ -78,15 +79,39 @@ def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputSettings(Checked):
-    """Where training puts what it makes. Paths do not depend on the folder that a script is started from."""
+class SandboxSettings(Checked):
+    """Whether the real AniList or the made-up one is meant. Either has files of its own."""
+
+    sandbox: bool = setting(False, "use the made-up AniList: offline, the same every time, in files of its own")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings(SandboxSettings):
+    """Where the database is. Paths do not depend on the folder that a script is started from."""
+
+    db: Path | None = setting(
+        None, "the SQLite file (default: data/bert.db, with --sandbox data/sandbox.db)", metavar="PATH"
+    )
+
+    @property
+    def database_file(self) -> Path:
+        return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
+
+    @property
+    def flags(self) -> str:
+        """What another script's command line needs to use the same database, ready to follow the script's name."""
+        return (" --sandbox" if self.sandbox else "") + (f" --db {shlex.quote(str(self.db))}" if self.db else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputSettings(SandboxSettings):
+    """Where training puts what it makes."""
 
     output_dir: Path | None = setting(
         None,
         "where everything that training makes goes (default: output, with --sandbox output/sandbox)",
         metavar="DIR",
     )
-    sandbox: bool = setting(False, "use the made-up AniList: offline, the same every time, in files of its own")
 
     @property
     def output(self) -> Path:
@@ -119,21 +144,8 @@ class OutputSettings(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PathSettings(OutputSettings):
-    """Where the output goes, and the database that the stages share."""
-
-    db: Path | None = setting(
-        None, "the SQLite file (default: data/bert.db, with --sandbox data/sandbox.db)", metavar="PATH"
-    )
-
-    @property
-    def database_file(self) -> Path:
-        return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
-
-    @property
-    def flags(self) -> str:
-        """What another script's command line needs to use the same database, ready to follow the script's name."""
-        return (" --sandbox" if self.sandbox else "") + (f" --db {shlex.quote(str(self.db))}" if self.db else "")
+class PathSettings(DatabaseSettings, OutputSettings):
+    """Both, for the scripts that read the database and write output."""
 
 
 @dataclass(frozen=True, kw_only=True)

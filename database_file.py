@@ -1,0 +1,226 @@
+"""Opens the SQLite file: is it ours and whole, which schema does it have, and what do SQLite's errors mean to a user?
+
+The schema is here too; what is asked of it is in database.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from console import describe_os_error, plain
+from errors import UserError
+
+APPLICATION_ID = 0x42345265
+"""Marks our files in the SQLite header ("B4Re"), so that another program's file is never taken for one."""
+
+BUSY_SECONDS = 10.0
+"""How long to wait for another process that is writing."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE catalogue_fetch (
+        fetch_id INTEGER PRIMARY KEY,
+        sort TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        next_page INTEGER NOT NULL,
+        popularity_below INTEGER,
+        finished_at INTEGER  -- unix seconds; NULL while under way
+    );
+    CREATE TABLE anime (
+        anime_id INTEGER PRIMARY KEY,
+        mal_id INTEGER,
+        title_romaji TEXT,
+        title_english TEXT,
+        title_native TEXT,
+        format TEXT,
+        status TEXT,
+        source TEXT,
+        episodes INTEGER,
+        duration INTEGER,  -- minutes of an episode
+        season TEXT,
+        year INTEGER,
+        start_date INTEGER,  -- YYYYMMDD, here and below; an unknown month or day is 00
+        country TEXT,
+        average_score INTEGER,
+        mean_score INTEGER,
+        popularity INTEGER,
+        favourites INTEGER,
+        is_adult INTEGER NOT NULL,
+        cover_url TEXT,
+        site_url TEXT,
+        fetch_id INTEGER NOT NULL REFERENCES catalogue_fetch  -- the fetch that brought it last
+    );
+    CREATE TABLE anime_genre (
+        anime_id INTEGER NOT NULL REFERENCES anime ON DELETE CASCADE,
+        genre TEXT NOT NULL,
+        PRIMARY KEY (anime_id, genre)
+    );
+    CREATE TABLE anime_tag (
+        anime_id INTEGER NOT NULL REFERENCES anime ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        rank INTEGER,
+        category TEXT,
+        is_adult INTEGER NOT NULL,
+        is_spoiler INTEGER NOT NULL,
+        PRIMARY KEY (anime_id, name)
+    );
+    CREATE TABLE anime_studio (
+        anime_id INTEGER NOT NULL REFERENCES anime ON DELETE CASCADE,
+        studio_id INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        is_main INTEGER NOT NULL,
+        PRIMARY KEY (anime_id, studio_id)
+    );
+    CREATE TABLE anime_relation (
+        anime_id INTEGER NOT NULL REFERENCES anime ON DELETE CASCADE,
+        related_id INTEGER NOT NULL,  -- may be an anime that the catalogue does not have
+        kind TEXT NOT NULL,
+        PRIMARY KEY (anime_id, related_id, kind)
+    );
+    CREATE TABLE user (
+        user_id INTEGER PRIMARY KEY,
+        anilist_id INTEGER UNIQUE,  -- NULL for a name whose list was never read
+        name TEXT NOT NULL,
+        name_key TEXT NOT NULL UNIQUE,
+        fetched_at INTEGER NOT NULL,  -- unix seconds, here and below
+        left_out TEXT  -- why not in the training set: unknown, private or short
+    );
+    CREATE TABLE list_entry (
+        user_id INTEGER NOT NULL REFERENCES user ON DELETE CASCADE,
+        anime_id INTEGER NOT NULL,  -- may be an anime that the catalogue does not have, or not yet
+        entry_id INTEGER NOT NULL,
+        status TEXT,
+        score INTEGER,
+        progress INTEGER NOT NULL,
+        repeats INTEGER NOT NULL,
+        started INTEGER,
+        completed INTEGER,
+        updated INTEGER,
+        created INTEGER,
+        PRIMARY KEY (user_id, anime_id)
+    ) WITHOUT ROWID;
+    """,
+)
+"""Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
+
+_DAMAGED = "the file is damaged: move it away and start again with `python prepare_dataset.py`"
+_REASONS = {
+    sqlite3.SQLITE_FULL: "the disk is full: make room and run this again, what was saved before is safe",
+    sqlite3.SQLITE_READONLY: "the file or its folder is read-only",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; is its folder read-only?",
+    sqlite3.SQLITE_BUSY: "another program is using the file; run this again when it is done",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; is it full?",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+}
+
+
+class DatabaseError(UserError):
+    """The database cannot be used as it is."""
+
+
+def connect(path: Path, *, create: bool) -> sqlite3.Connection:
+    """A connection with the newest schema, and no transaction but those of `transaction`. Makes the file if `create`.
+
+    Raises DatabaseError when the file is not ours, newer than this code or damaged, and leaves it as it is.
+    """
+    try:
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        _check_header(path)
+    except OSError as error:
+        raise DatabaseError(f"the database cannot be used: {describe_os_error(error)}") from None
+    with explained(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_SECONDS,
+        )
+        try:
+            _set_up(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of the block is saved, power loss or not, or none of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns the errors of SQLite that a user can do something about into a DatabaseError."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The low byte is the error; the rest tells variants of it apart.
+        reason = _REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if reason is None:
+            raise
+        raise DatabaseError(f"database {path}: {reason} ({error})") from error
+
+
+def _check_header(path: Path) -> None:
+    """Looks at the first bytes without SQLite, which would write beside the file or take up an unfinished journal."""
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise DatabaseError(f"{path} is not a file: the database has to be one")
+    with path.open("rb") as file:
+        header = file.read(100)
+    if not header:
+        return  # made, and killed before the first transaction
+    application_id = int.from_bytes(header[68:72], "big")
+    if not header.startswith(b"SQLite format 3\0") or application_id != APPLICATION_ID:
+        raise DatabaseError(f"{path} is not a database of this program: choose another file with --db, or move it away")
+    _check_version(int.from_bytes(header[60:64], "big"), path)
+
+
+def _check_version(version: int, path: Path) -> None:
+    if version > len(MIGRATIONS):
+        raise DatabaseError(
+            f"{path} was made by a newer version of this program (schema {version}, known here: {len(MIGRATIONS)}):"
+            " update the program"
+        )
+
+
+def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise DatabaseError(f"database {path}: {_DAMAGED} ({plain(verdict)})")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # in WAL mode, less would lose commits in a power loss
+    _migrate(connection, path)
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == len(MIGRATIONS):
+        return
+    with transaction(connection):
+        version = _version(connection)  # again: another process may have been first
+        _check_version(version, path)
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";\n"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)

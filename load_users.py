@@ -1,0 +1,157 @@
+"""Fetch the anime lists of the people named in datas_user.txt into the database.
+
+    python load_users.py --file datas_user.txt --min-anime 20
+
+Interrupted in whatever way, the same command goes on where it stopped: a list is kept for 7 days before it is fetched
+again. Who is not found, private or has watched too little is reported and left out of the training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from anilist_client import open_source
+from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, UserListSettings, add_flags, pick
+from console import logging_to, progress, script
+from database import Database, StoredUser
+from errors import UserError
+from records import AniListSource, ListUnavailable
+from user_names import UserName, read_user_names
+
+KEEP_SECONDS = 7 * 86_400
+"""A list, and the news that there is none, is not asked for again for so long."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Loaded:
+    """How many names this run fetched for the first time, fetched again, and did not have to fetch."""
+
+    new: int = 0
+    updated: int = 0
+    kept: int = 0
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Fetch anime lists from AniList into the database.")
+    add_flags(parser, UserListSettings, "users")
+    add_flags(parser, DatabaseSettings, "files")
+    add_flags(parser, AniListSettings, "AniList")
+    args = parser.parse_args(argv)
+    wanted, paths, anilist = pick(args, UserListSettings), pick(args, DatabaseSettings), pick(args, AniListSettings)
+    source = open_source(anilist, sandbox=paths.sandbox)
+    with logging_to(), Database.open(paths.database_file, create=False) as database:
+        database.require_catalogue()
+        names, problems = names_to_load(wanted, paths)
+        for problem in problems:
+            log.warning("%s", problem)
+        if not paths.sandbox:
+            log.info("AniList's terms forbid mass collection: only these names are read (%s).", ANILIST_TERMS)
+        loaded = load_users(source, database, names, wanted)
+        users = database.users()
+    print_summary(loaded, names, problems, users, paths)
+    if all(name.key not in users or users[name.key].left_out for name in names):
+        raise UserError("nobody could be loaded: all names are left out, for the reasons given above")
+    print(f"Next: python train_model.py{paths.flags}")
+    return 0
+
+
+def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[list[UserName], list[str]]:
+    """The names, and a text for each bad line. The sandbox has people of its own, if --file is not given."""
+    if paths.sandbox and wanted.file == UserListSettings().file:
+        import anilist_sandbox
+
+        return [UserName(name, where="sandbox") for name in anilist_sandbox.user_names()], []
+    return read_user_names(wanted.file)
+
+
+def is_kept(user: StoredUser | None, now: float) -> bool:
+    """Whether what is stored is new enough. A time in the future, from a clock that was wrong, does not count."""
+    return user is not None and 0 <= now - user.fetched_at < KEEP_SECONDS
+
+
+def load_users(
+    source: AniListSource, database: Database, names: Sequence[UserName], wanted: UserListSettings
+) -> Loaded:
+    """Store list after list, each with the time it was fetched, and report who is left out."""
+    database.mark_short_users(wanted.min_anime)  # the limit or the catalogue may have changed since
+    stored, now = database.users(), time.time()
+    kept: list[UserName] = []
+    asked: list[UserName] = []
+    for name in names:
+        (kept if is_kept(stored.get(name.key), now) and not wanted.refresh else asked).append(name)
+    # The oldest first, so that --refresh gets through the whole file even if it is interrupted again and again.
+    asked.sort(key=lambda name: stored[name.key].fetched_at if name.key in stored else 0)
+    loaded = Loaded(kept=len(kept))
+    for name in kept:
+        report_left_out(name, stored[name.key], wanted)
+    try:
+        with progress("users", total=len(names), unit="user", done=len(kept)) as bar:
+            for name in asked:
+                report_left_out(name, load_user(source, database, name, wanted), wanted)
+                if name.key in stored:
+                    loaded.updated += 1
+                else:
+                    loaded.new += 1
+                bar.update()
+    except (KeyboardInterrupt, UserError):
+        saved = loaded.kept + loaded.new + loaded.updated
+        log.warning("%d of %d users are saved; the same command goes on from there.", saved, len(names))
+        raise
+    return loaded
+
+
+def load_user(source: AniListSource, database: Database, name: UserName, wanted: UserListSettings) -> StoredUser:
+    try:
+        user_list = source.user_list(name.name)
+    except ListUnavailable as error:
+        return database.save_unavailable_user(name.name, error.reason, int(time.time()))
+    return database.save_user_list(user_list, name.name, int(time.time()), wanted.min_anime)
+
+
+def report_left_out(name: UserName, user: StoredUser, wanted: UserListSettings) -> None:
+    if user.left_out:
+        reasons = {
+            "unknown": "not found on AniList",
+            "private": "keeps the list private",
+            "short": f"has {user.watched} known, watched anime, fewer than --min-anime {wanted.min_anime}",
+        }
+        log.warning('%s: "%s" %s: left out', name.where, name.name, reasons.get(user.left_out, user.left_out))
+
+
+def print_summary(
+    loaded: Loaded,
+    names: Sequence[UserName],
+    problems: Sequence[str],
+    users: Mapping[str, StoredUser],
+    paths: DatabaseSettings,
+) -> None:
+    named = [users[name.key] for name in names if name.key in users]
+    reasons = Counter(user.left_out for user in named if user.left_out)
+    trained = [user for user in users.values() if not user.left_out]
+    others = len(trained) - sum(not user.left_out for user in named)
+    print(
+        f"{len(names):,} users: {loaded.new:,} new, {loaded.updated:,} updated,"
+        f" {loaded.kept:,} skipped (fetched within the last 7 days)."
+    )
+    if problems:
+        print(f"Lines skipped: {len(problems)} (see above).")
+    if reasons:
+        words = {"unknown": "not found", "private": "private", "short": "too short"}
+        print(f"Left out: {', '.join(f'{count:,} {words.get(why, why)}' for why, count in sorted(reasons.items()))}.")
+    print(
+        f"Training set: {len(trained):,} users with {sum(user.watched for user in trained):,} watched anime"
+        + (f", {others:,} of them not among these names" if others else "")
+        + f", in {paths.database_file}."
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,91 @@
+"""Fetch the top anime of AniList into the database.
+
+    python prepare_dataset.py --count 3000
+
+Interrupted in whatever way, the same command goes on where it stopped. Run again when it is done, it updates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anilist_client import open_source
+from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings, add_flags, pick
+from console import logging_to, progress, script
+from database import Database
+from errors import UserError
+from records import AniListSource
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Fetched:
+    """What a run did. `before` counts the anime that an interrupted run had fetched, `new` and `updated` this one's."""
+
+    before: int = 0
+    new: int = 0
+    updated: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.before + self.new + self.updated
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Fetch the top anime of AniList into the database.")
+    add_flags(parser, CatalogueSettings, "catalogue")
+    add_flags(parser, DatabaseSettings, "files")
+    add_flags(parser, AniListSettings, "AniList")
+    args = parser.parse_args(argv)
+    wanted, paths = pick(args, CatalogueSettings), pick(args, DatabaseSettings)
+    source = open_source(pick(args, AniListSettings), sandbox=paths.sandbox)
+    with logging_to(), Database.open(paths.database_file, create=True) as database:
+        if not paths.sandbox:
+            log.info("AniList's terms forbid mass collection: fetch no more than you need (%s).", ANILIST_TERMS)
+        fetched = fetch_catalogue(source, database, wanted)
+        stored = len(database.anime_ids())
+    print_summary(fetched, wanted, stored, paths)
+    return 0
+
+
+def fetch_catalogue(source: AniListSource, database: Database, wanted: CatalogueSettings) -> Fetched:
+    """Store page after page, from where an interrupted run with the same sort stopped."""
+    fetch = database.resume_or_start_catalogue_fetch(wanted.sort, wanted.count)
+    fetched = Fetched(before=len(fetch.seen))
+    if fetched.before:
+        log.info("Going on after the %s anime of the interrupted run.", f"{fetched.before:,}")
+    pages = source.top_anime(wanted.count, wanted.sort, fetch.cursor, fetch.seen)
+    try:
+        with progress("anime", total=wanted.count, unit="anime", done=fetched.before) as bar:
+            for page in pages:
+                new, updated = database.save_catalogue_page(fetch.fetch_id, page)
+                fetched.new += new
+                fetched.updated += updated
+                bar.update(new + updated)
+        database.finish_catalogue_fetch(fetch.fetch_id)
+    except (KeyboardInterrupt, UserError):
+        log.warning(
+            "%s of %s anime are saved; the same command goes on from there.",
+            *(f"{number:,}" for number in (fetched.total, wanted.count)),
+        )
+        raise
+    return fetched
+
+
+def print_summary(fetched: Fetched, wanted: CatalogueSettings, stored: int, paths: DatabaseSettings) -> None:
+    before = f", {fetched.before:,} by the interrupted run before" if fetched.before else ""
+    print(f"Fetched {fetched.total:,} anime: {fetched.new:,} new, {fetched.updated:,} updated{before}.")
+    if fetched.total < wanted.count:
+        print(f"There are no more: AniList's list by {wanted.sort} ends before the {wanted.count:,} of --count.")
+    print(f"{paths.database_file} now holds {stored:,} anime.")
+    names = "" if paths.sandbox else "put AniList names into datas_user.txt, then "
+    print(f"Next: {names}python load_users.py{paths.flags}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
