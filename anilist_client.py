@@ -1,0 +1,149 @@
+"""AniList's GraphQL API v2: typed records out, no SQL.
+
+    with AniListClient(AniListSettings()) as anilist:
+        for page in anilist.top_anime(3000, "POPULARITY_DESC"):
+            ...
+
+Here is what to ask for next: pages of the catalogue, chunks of a list. How it travels (pace, retries, errors) is in
+anilist_connection.py; the queries, and how their answers are read, are in anilist_answers.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Self
+
+from anilist_answers import QUERIES, TOP_ANIME, USER_LIST, read_anime, read_entries, read_more, read_user
+from anilist_connection import AniListError, BadAnswer, Connection, NotFound, ServerError, TimedOut
+from config import AniListSettings
+from console import plain
+from errors import UserError
+from records import AniListSource, Anime, CatalogueCursor, CataloguePage, ListUnavailable, UserList
+
+__all__ = ["QUERIES", "AniListClient", "AniListError", "open_source"]
+
+PER_PAGE = 50
+MAX_DEPTH = 5000  # AniList refuses page * PER_PAGE beyond it
+PER_CHUNK = 500
+MAX_CHUNKS = 50  # AniList shows at most 11,000 entries of a list, which is 22
+
+BEGINNING = CatalogueCursor()
+
+log = logging.getLogger(__name__)
+
+
+def open_source(settings: AniListSettings, *, sandbox: bool) -> AniListSource:
+    """AniList, or with `sandbox` the made-up one. Raises SettingError for an impossible address."""
+    if sandbox:
+        import anilist_sandbox
+
+        return anilist_sandbox.Sandbox()
+    return AniListClient(settings)
+
+
+class AniListClient:
+    """AniList. `sleep` and `clock`, both in seconds, are its only sources of time.
+
+    Every method may raise AniListError. Raises SettingError for an impossible address.
+    """
+
+    def __init__(
+        self,
+        settings: AniListSettings,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._connection = Connection(settings, sleep, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def top_anime(
+        self, count: int, sort: str, start: CatalogueCursor = BEGINNING, seen: Collection[int] = ()
+    ) -> Iterator[CataloguePage]:
+        """Pages from `start` until `count` distinct anime are known, those in `seen` counted.
+
+        A page holds only anime that are new. Stored together with it, its `next` lets a later call go on as if there
+        had been no break. Raises UserError at once when `sort` doesn't reach as far as `count`.
+        """
+        if count > MAX_DEPTH and sort != "POPULARITY_DESC":
+            raise UserError(
+                f"--count {count}: AniList shows only the first {MAX_DEPTH:,} anime of --sort {sort}; "
+                f"use --count {MAX_DEPTH} or less, or --sort POPULARITY_DESC"
+            )
+        return self._pages(count, sort, start, set(seen))
+
+    def _pages(self, count: int, sort: str, start: CatalogueCursor, known: set[int]) -> Iterator[CataloguePage]:
+        cursor: CatalogueCursor | None = start
+        # ID as the last key: without it, equal anime change places between one page and the next.
+        keys = [sort] if sort in ("ID", "ID_DESC") else [sort, "ID"]
+        while cursor and cursor.page * PER_PAGE <= MAX_DEPTH and len(known) < count:
+            variables: dict[str, Any] = {"page": cursor.page, "sort": keys}
+            if cursor.popularity_below is not None:  # a null might be taken for a filter
+                variables["popularityBelow"] = cursor.popularity_below
+            page = self._connection.ask(TOP_ANIME, variables, "Page")
+            anime = read_anime(page)
+            new = [each for each in anime if each.anime_id not in known]
+            wanted = new[: count - len(known)]
+            known.update(each.anime_id for each in wanted)
+            if len(wanted) < len(new):
+                following: CatalogueCursor | None = cursor  # whoever wants more later needs the rest of this page
+            else:
+                following = _after(cursor, anime, sort) if read_more(page) else None
+            yield CataloguePage(tuple(wanted), following)
+            cursor = following
+
+    def user_list(self, name: str) -> UserList:
+        """The whole list of one person. Raises ListUnavailable when it is private or nobody has that name."""
+        try:
+            answers = [self._list(name)]
+        except (ServerError, TimedOut, BadAnswer) as error:
+            log.warning("%s; asking for the list of %s in pieces of %d", error, plain(name, limit=40), PER_CHUNK)
+            answers = self._chunks(name)
+        user = read_user(answers[0])
+        if user is None:
+            raise BadAnswer(f"AniList does not say whose list it sent for {plain(name, limit=40)}")
+        user_id, spelling = user
+        return UserList(user_id, spelling or name, read_entries(answers))
+
+    def _chunks(self, name: str) -> list[dict[str, Any]]:
+        chunks: list[dict[str, Any]] = []
+        for number in range(1, MAX_CHUNKS + 1):
+            chunks.append(self._list(name, chunk=number, perChunk=PER_CHUNK))
+            if chunks[-1].get("hasNextChunk") is not True:
+                break
+        return chunks
+
+    def _list(self, name: str, **chunk: int) -> dict[str, Any]:
+        try:
+            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection")
+        except NotFound as error:
+            raise ListUnavailable(name, "private" if "private" in str(error).lower() else "unknown") from error
+
+
+def _after(cursor: CatalogueCursor, anime: list[Anime], sort: str) -> CatalogueCursor | None:
+    """Where to go on after the page at `cursor`, which held `anime`.
+
+    The last page that AniList allows is followed by the first of those no more popular than its last anime. They
+    overlap in the anime that are equally popular.
+    """
+    if (cursor.page + 1) * PER_PAGE <= MAX_DEPTH:
+        return CatalogueCursor(cursor.page + 1, cursor.popularity_below)
+    lowest = min((each.popularity for each in anime if each.popularity is not None), default=None)
+    before = cursor.popularity_below
+    if sort != "POPULARITY_DESC" or lowest is None or (before is not None and lowest >= before):
+        log.warning("AniList shows no more than %d anime here; there may be more", MAX_DEPTH)
+        return None
+    if before is None or lowest + 1 < before:
+        return CatalogueCursor(1, lowest + 1)
+    log.warning("more than %d anime have a popularity of %d; the rest of them is out of reach", MAX_DEPTH, lowest)
+    return CatalogueCursor(1, lowest)

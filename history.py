@@ -1,0 +1,92 @@
+"""What a training run has measured: the content of training_metrics.json, the line of an epoch and the summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from console import duration
+from metrics import TOP_K
+
+
+class Result(NamedTuple):
+    """Means over all masked positions of an epoch."""
+
+    loss: float
+    accuracies: dict[int, float]
+    """The share of masked positions whose item is among the k best, for each k of TOP_K."""
+
+
+def _curves() -> dict[int, list[float]]:
+    return {k: [] for k in TOP_K}
+
+
+@dataclass
+class History:
+    """One entry an epoch in each list; epochs count from 1."""
+
+    epochs_planned: int
+    facts: dict[str, Any]
+    """More of the summary: numbers of users and items, the accuracies of baselines."""
+    train_losses: list[float] = field(default_factory=list)
+    val_losses: list[float] = field(default_factory=list)
+    train_accuracies: dict[int, list[float]] = field(default_factory=_curves)
+    val_accuracies: dict[int, list[float]] = field(default_factory=_curves)
+    learning_rates: list[float] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.val_losses)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss, the first of equals."""
+        return 1 + self.val_losses.index(min(self.val_losses))
+
+    def record(self, trained: Result, validated: Result, learning_rate: float, seconds: float) -> None:
+        for losses, accuracies, result in (
+            (self.train_losses, self.train_accuracies, trained),
+            (self.val_losses, self.val_accuracies, validated),
+        ):
+            losses.append(result.loss)
+            for k in TOP_K:
+                accuracies[k].append(result.accuracies[k])
+        self.learning_rates.append(learning_rate)
+        self.epoch_seconds.append(seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of training_metrics.json."""
+        best = self.best_epoch
+        return {
+            "train_losses": self.train_losses,
+            "val_losses": self.val_losses,
+            "train_accuracies": {str(k): curve for k, curve in self.train_accuracies.items()},
+            "val_accuracies": {str(k): curve for k, curve in self.val_accuracies.items()},
+            "learning_rates": self.learning_rates,
+            "epoch_seconds": self.epoch_seconds,
+            "summary": {
+                "epochs_done": self.epochs_done,
+                "epochs_planned": self.epochs_planned,
+                "best_epoch": best,
+                "best_val_loss": self.val_losses[best - 1],
+                "best_val_accuracies": {str(k): self.val_accuracies[k][best - 1] for k in TOP_K},
+                "total_seconds": sum(self.epoch_seconds),
+                **self.facts,
+            },
+        }
+
+    def line(self) -> str:
+        """The latest epoch in one line; a star marks the best so far."""
+        mean = sum(self.epoch_seconds) / self.epochs_done
+        left = mean * (self.epochs_planned - self.epochs_done)
+        return (
+            f"{self.epochs_done:>4}/{self.epochs_planned:<4}{'*' if self.best_epoch == self.epochs_done else ' '}"
+            f" loss {self.train_losses[-1]:.4f} val {self.val_losses[-1]:.4f}"
+            f" | top-1/5/10/20 % {percents(self.train_accuracies, -1)} val {percents(self.val_accuracies, -1)}"
+            f" | lr {self.learning_rates[-1]:.1e} | {duration(self.epoch_seconds[-1])}, {duration(left)} left"
+        )
+
+
+def percents(curves: dict[int, list[float]], at: int) -> str:
+    return " ".join(f"{100 * curves[k][at]:4.1f}" for k in TOP_K)

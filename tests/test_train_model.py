@@ -1,0 +1,222 @@
+"""Real training runs on a small sandbox: what they write, that they repeat, and what happens when they are stopped."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import load_users
+import prepare_dataset
+import train_model
+from checkpoints import load_item_mappings, load_model
+from config import PROJECT_DIR, PathSettings, TrainingSettings
+from database import Database
+
+SMALL = ["--lr", "0.01", "--hidden-size", "16", "--num-heads", "2", "--max-seq-len", "30", "--batch-size", "16"]
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    names = folder / "names.txt"
+    names.write_text("\n".join(f"sandbox{k:04}" for k in range(1, 61)))
+    path = folder / "sandbox.db"
+    assert prepare_dataset.main(["--sandbox", "--db", str(path), "--count", "300"]) == 0
+    assert load_users.main(["--sandbox", "--db", str(path), "--file", str(names)]) == 0
+    return path
+
+
+def train(db, output, *flags):
+    return train_model.main(["--sandbox", "--db", str(db), "--output-dir", str(output), *SMALL, *flags])
+
+
+def metrics_of(output):
+    return json.loads((output / "plots" / "training_metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(db, tmp_path_factory):
+    output = tmp_path_factory.mktemp("output")
+    assert train(db, output, "--epochs", "11") == 0
+    return output
+
+
+def test_everything_promised_is_written(trained):
+    assert sorted(str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file() and "logs" not in p.parts) == [
+        "checkpoints/checkpoint_epoch_10.pth",
+        "models/best_model.pth",
+        "models/final_model.pth",
+        "models/item_mappings.pkl",
+        "models/training_config.json",
+        "plots/accuracy_curve.png",
+        "plots/combined_metrics.png",
+        "plots/learning_curve.png",
+        "plots/loss_curve.png",
+        "plots/training_metrics.json",
+        "training.log",
+    ]
+    assert len(list((trained / "logs").iterdir())) == 1
+
+
+def test_the_metrics_file(trained):
+    metrics = metrics_of(trained)
+    for name in ("train", "val"):
+        assert len(metrics[f"{name}_losses"]) == 11
+        assert {k: len(curve) for k, curve in metrics[f"{name}_accuracies"].items()} == dict.fromkeys(
+            ("1", "5", "10", "20"), 11
+        )
+        at_1, at_20 = (np.array(metrics[f"{name}_accuracies"][k]) for k in ("1", "20"))
+        assert (at_1 <= at_20).all() and at_20[-1] > at_1[-1]
+    assert metrics["val_losses"][-1] < metrics["val_losses"][0]
+    assert metrics["summary"]["best_val_loss"] == min(metrics["val_losses"])
+
+
+def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
+    metrics = metrics_of(trained)
+    model, saved = load_model(trained / "models" / "best_model.pth")
+    assert saved["val_loss"] == min(metrics["val_losses"])
+    assert saved["epoch"] == metrics["summary"]["best_epoch"]
+
+    settings = TrainingSettings(hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    data = train_model.load_data(PathSettings(db=db), settings)
+    again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
+    assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)
+    assert again.accuracies[10] == metrics["val_accuracies"]["10"][saved["epoch"] - 1]
+
+
+def test_the_final_model_is_the_last_epoch(trained):
+    assert load_model(trained / "models" / "final_model.pth")[1]["epoch"] == 11
+
+
+def test_the_item_mappings_are_the_catalogue(db, trained):
+    with Database.open(db, create=False) as database:
+        ids = database.anime_ids()
+    mappings = pickle.loads((trained / "models" / "item_mappings.pkl").read_bytes())
+    assert mappings["num_items"] == 300
+    assert mappings["item_to_idx"] == {anime_id: index for index, anime_id in enumerate(ids, 1)}
+    assert load_item_mappings(trained / "models" / "item_mappings.pkl").anime_ids.tolist() == ids
+
+
+def test_the_log_has_a_line_an_epoch(trained):
+    lines = (trained / "training.log").read_text().splitlines()
+    assert sum(" loss " in line for line in lines) == 11
+
+
+def test_no_validation_user_is_trained_on(db):
+    data = train_model.load_data(PathSettings(db=db), TrainingSettings())
+    training, validation = set(data.training.user_ids.tolist()), set(data.validation.user_ids.tolist())
+    assert not training & validation
+    assert len(validation) == round(0.1 * len(training | validation))
+
+
+def test_popularity_is_worked_out_right(db):
+    settings = TrainingSettings()
+    data = train_model.load_data(PathSettings(db=db), settings)
+    counts = np.bincount(data.training.items, minlength=301)
+    targets = np.concatenate([b.targets for b in train_model.batches(data.validation, data, settings, None)])
+    by_hand = np.mean([np.sum(counts[1:] >= counts[t]) <= 10 for t in targets])
+    assert train_model.popularity_accuracies(data, settings)["10"] == pytest.approx(by_hand)
+    assert by_hand > 0
+
+
+@pytest.mark.parametrize("flags", [[], ["--num-workers", "2"]])
+def test_the_same_seed_gives_the_same_losses_to_the_last_digit(db, trained, tmp_path, flags):
+    assert train(db, tmp_path, "--epochs", "11", *flags) == 0
+    assert metrics_of(tmp_path)["train_losses"] == metrics_of(trained)["train_losses"]
+    assert metrics_of(tmp_path)["val_losses"] == metrics_of(trained)["val_losses"]
+
+
+def test_another_seed_gives_other_losses(db, trained, tmp_path):
+    assert train(db, tmp_path, "--epochs", "1", "--seed", "1") == 0
+    assert metrics_of(tmp_path)["val_losses"][0] != metrics_of(trained)["val_losses"][0]
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
+    command = [sys.executable, "train_model.py", "--sandbox", "--db", db, "--output-dir", tmp_path, *SMALL]
+    with subprocess.Popen(
+        [*map(str, command), "--epochs", "100000"], cwd=PROJECT_DIR, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        wait_for(lambda: (tmp_path / "plots" / "training_metrics.json").exists())
+        time.sleep(0.5)
+        run.send_signal(kill)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130, err.decode()
+    assert b"Traceback" not in err and b"Best of" in out
+    done = len(metrics_of(tmp_path)["val_losses"])
+    model, saved = load_model(tmp_path / "models" / "final_model.pth")
+    assert saved["epoch"] == done
+    assert saved["val_loss"] == metrics_of(tmp_path)["val_losses"][-1]
+    assert (tmp_path / "plots" / "combined_metrics.png").exists()
+    assert not list(tmp_path.rglob("*.part"))
+
+    settings = TrainingSettings(hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    data = train_model.load_data(PathSettings(db=db), settings)
+    again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
+    assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)  # the weights are those of a whole epoch
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_an_empty_database_names_the_three_commands(tmp_path, capsys):
+    Database.open(tmp_path / "empty.db", create=True).close()
+    for path in (tmp_path / "empty.db", tmp_path / "missing.db"):
+        assert train(path, tmp_path / "output") == 1
+        err = capsys.readouterr().err
+        at = [err.index(name) for name in ("prepare_dataset.py", "load_users.py", "train_model.py")]
+        assert at == sorted(at) and err.count("\n") == 1
+    assert not (tmp_path / "output").exists()
+
+
+def test_a_wrong_setting_is_one_line(db, tmp_path, capsys):
+    assert train(db, tmp_path, "--epochs", "0") == 2
+    assert capsys.readouterr().err == "error: --epochs must be at least 1, not 0\n"
+
+
+def test_half_precision_and_gpu_on_a_machine_without_one(db, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert train(db, tmp_path, "--epochs", "1", "--gpu", "--fp16") == 0
+    err = capsys.readouterr().err
+    assert "training on the CPU" in err and "training in fp32" in err
+
+
+def test_an_exploding_loss_ends_the_run_and_keeps_what_was_good(db, tmp_path, capsys):
+    assert train(db, tmp_path, "--epochs", "30", "--lr", "1e30") == 1
+    err = capsys.readouterr().err
+    assert "error: the loss became" in err and "--lr" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_out_of_memory_names_the_flags_that_help(db, tmp_path, capsys, monkeypatch, error):
+    def fail(self, items, slots):
+        raise error
+
+    monkeypatch.setattr(train_model.BERT4Rec, "forward", fail)
+    assert train(db, tmp_path) == 1
+    assert "--batch-size 32 --hidden-size 128 --max-seq-len 100" in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_is_one_line(db, tmp_path, capsys):
+    (tmp_path / "output").write_text("a file where the folder should be")
+    assert train(db, tmp_path / "output", "--epochs", "1") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1

@@ -1,0 +1,360 @@
+"""Train BERT4Rec on the lists in the database, and draw the curves.
+
+    python train_model.py
+    python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
+
+Read `main` from top to bottom: load, build, then for each epoch train, evaluate, record and save.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import logging
+import math
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+
+from batches import Batch, MaskedBatches
+from bert4rec import BERT4Rec, ModelConfig
+from checkpoints import save_item_mappings, save_model
+from config import PathSettings, TrainingSettings, add_flags, pick
+from console import EXIT_INTERRUPTED, logging_to, progress, script
+from database import Database
+from errors import UserError
+from files import write_json
+from history import History, Result
+from metrics import TOP_K, ranks, top_k_hits
+from sequences import Sequences, Vocabulary, build_sequences, split_users
+from visualize import plot_all
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_EVERY = 10
+WARM_UP = 0.05
+"""The share of all steps in which the learning rate rises; after it, it falls in a straight line to zero."""
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description="Train BERT4Rec on the lists in the database, and draw the curves.",
+        epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100",
+    )
+    add_flags(parser, TrainingSettings, "training")
+    add_flags(parser, PathSettings, "files")
+    args = parser.parse_args(argv)
+    settings, paths = pick(args, TrainingSettings), pick(args, PathSettings)
+
+    data = load_data(paths, settings)
+    started = datetime.now()
+    with logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"):
+        try:
+            return train(data, settings, paths, started)
+        except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+            raise OutOfMemory from error
+        except RuntimeError as error:
+            if "can't allocate memory" in str(error):
+                raise OutOfMemory from error
+            raise
+
+
+class OutOfMemory(UserError):
+    def __init__(self) -> None:
+        super().__init__("out of memory; these flags help: --batch-size 32 --hidden-size 128 --max-seq-len 100")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learnt from, and what it is checked on."""
+
+    vocabulary: Vocabulary
+    training: Sequences
+    validation: Sequences
+
+    def fingerprint(self) -> str:
+        """Tells whether two runs saw the same lists in the same split."""
+        digest = hashlib.sha256(self.vocabulary.anime_ids.tobytes())
+        for sequences in (self.training, self.validation):
+            digest.update(sequences.items.tobytes() + sequences.blocks.tobytes() + sequences.offsets.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
+    """The users in the training set of the database, in order of time, split by user. Raises UserError."""
+    with Database.open(paths.database_file, create=False) as database:
+        database.require_training_data()
+        vocabulary = Vocabulary.of(database.anime_ids())
+        sequences = build_sequences(database.iter_watched(), vocabulary)
+        key_of_user = dict(database.user_keys())
+    if len(sequences) < 2:
+        raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
+    keys = [key_of_user[user] for user in sequences.user_ids.tolist()]
+    training, validation = split_users(keys, settings.val_ratio, settings.seed)
+    return Data(vocabulary, sequences.select(training), sequences.select(validation))
+
+
+def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: datetime) -> int:
+    device, half_precision = choose_device(settings)
+    torch.manual_seed(settings.seed)
+    config = ModelConfig(
+        num_items=data.vocabulary.num_items,
+        hidden_size=settings.hidden_size,
+        num_layers=settings.num_layers,
+        num_heads=settings.num_heads,
+        max_seq_len=settings.max_seq_len,
+        dropout=settings.dropout,
+    )
+    model = BERT4Rec(config).to(device)
+    optimizer = make_optimizer(model, settings.lr)
+    scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
+    steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(settings.epochs * steps_per_epoch))
+
+    write_json(paths.models / "training_config.json", describe_run(data, settings, paths, config, started))
+    save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
+    log_start(data, settings, model, device, started)
+
+    history = History(settings.epochs, describe_data(data, settings))
+    last_whole_epoch: dict[str, torch.Tensor] = {}
+    interrupted = False
+    try:
+        for epoch in range(1, settings.epochs + 1):
+            clock = time.perf_counter()
+            learning_rate = float(schedule.get_last_lr()[0])
+            torch.manual_seed((settings.seed << 20) + epoch)  # so that an epoch depends on no earlier one
+            trained = train_one_epoch(model, batches(data.training, data, settings, epoch), optimizer, schedule, scaler)
+            validated = evaluate(model, batches(data.validation, data, settings, None))
+            check_finite(trained, validated, epoch, learning_rate)
+
+            history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+            if history.best_epoch == epoch:
+                save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
+            if epoch % CHECKPOINT_EVERY == 0:
+                path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
+                save_model(path, model, epoch=epoch, val_loss=validated.loss)
+            write_json(paths.metrics_file, history.as_dict())
+            last_whole_epoch = {name: value.clone() for name, value in model.state_dict().items()}
+            log.info(history.line())
+    except KeyboardInterrupt:
+        interrupted = True
+
+    if not history.epochs_done:
+        log.info("interrupted before the end of the first epoch; nothing was saved")
+        return EXIT_INTERRUPTED
+    model.load_state_dict(last_whole_epoch)
+    final_loss = history.val_losses[-1]
+    save_model(paths.models / "final_model.pth", model, epoch=history.epochs_done, val_loss=final_loss)
+    plot_all(paths.metrics_file, paths.plots)
+    if interrupted:
+        log.info("interrupted in epoch %d; the %d before it are saved", history.epochs_done + 1, history.epochs_done)
+    print(summary(history, paths))
+    return EXIT_INTERRUPTED if interrupted else 0
+
+
+def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
+    """Where to train, and whether in half precision."""
+    if settings.use_gpu and torch.cuda.is_available():
+        return torch.device("cuda"), settings.use_fp16
+    if settings.use_gpu:
+        log.info("No CUDA GPU was found: training on the CPU.")
+    if settings.use_fp16:
+        log.info("--fp16 needs a GPU: training in fp32.")
+    return torch.device("cpu"), False
+
+
+def make_optimizer(model: BERT4Rec, learning_rate: float) -> torch.optim.Optimizer:
+    """AdamW that lets biases, norms and embeddings be: decay would pull rare anime towards nothing."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embedding" in name]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+
+
+def linear_schedule(total_steps: int) -> Any:
+    """The factor on the learning rate at each step: up to 1 over the warm-up, then down to 0."""
+    warm_up = max(1, round(WARM_UP * total_steps))
+    return lambda step: min((step + 1) / warm_up, (total_steps - step) / max(1, total_steps - warm_up), 1.0)
+
+
+def batches(sequences: Sequences, data: Data, settings: TrainingSettings, epoch: int | None) -> DataLoader[Batch]:
+    """The batches of one training epoch or, without an epoch, of validation."""
+    dataset = MaskedBatches(
+        sequences,
+        mask=data.vocabulary.mask,
+        batch_size=settings.batch_size,
+        max_seq_len=settings.max_seq_len,
+        mask_prob=settings.mask_prob,
+        seed=settings.seed,
+        epoch=epoch,
+    )
+    return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())
+
+
+class Totals:
+    """Sums over masked positions, kept on the device: reading one in the loop would make the GPU wait."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(2 + len(TOP_K), dtype=torch.float64, device=device)
+
+    def add(self, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        count = torch.tensor(len(targets), device=logits.device)
+        hits = top_k_hits(ranks(logits.detach(), targets))
+        self.sums += torch.cat([(loss.detach().double() * count)[None], count[None], hits])
+
+    def result(self) -> Result:
+        loss, count, *hits = self.sums.tolist()
+        return Result(loss / count, {k: hit / count for k, hit in zip(TOP_K, hits, strict=True)})
+
+
+def train_one_epoch(
+    model: BERT4Rec,
+    loader: DataLoader[Batch],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    scaler: torch.amp.GradScaler,
+) -> Result:
+    """One step a batch: cross-entropy at the masked positions, and nowhere else."""
+    model.train()
+    device = model.item_bias.device
+    totals = Totals(device)
+    with progress("training", len(loader), "batch", leave=False) as bar:
+        for batch in loader:
+            items, slots, targets = (tensor.to(device, non_blocking=True) for tensor in batch)
+            with torch.autocast(device.type, torch.float16, enabled=scaler.is_enabled()):
+                logits = model(items, slots)
+            loss = F.cross_entropy(logits.float(), targets - 1)
+            optimizer.zero_grad(set_to_none=True)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            scaler.step(optimizer)
+            scaler.update()
+            schedule.step()
+            totals.add(loss, logits, targets - 1)
+            bar.update()
+    return totals.result()
+
+
+@torch.inference_mode()
+def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
+    """The same loss and accuracies on users that training never sees, with the same masks every time."""
+    model.eval()
+    device = model.item_bias.device
+    totals = Totals(device)
+    with progress("validation", len(loader), "batch", leave=False) as bar:
+        for batch in loader:
+            items, slots, targets = (tensor.to(device) for tensor in batch)
+            logits = model(items, slots)
+            totals.add(F.cross_entropy(logits, targets - 1), logits, targets - 1)
+            bar.update()
+    return totals.result()
+
+
+class TrainingFailed(UserError):
+    pass
+
+
+def check_finite(trained: Result, validated: Result, epoch: int, learning_rate: float) -> None:
+    """Raises TrainingFailed when a loss is no longer a number: the weights have exploded and would not come back."""
+    if not (math.isfinite(trained.loss) and math.isfinite(validated.loss)):
+        raise TrainingFailed(
+            f"the loss became {trained.loss} in epoch {epoch} at learning rate {learning_rate:.1e}; "
+            f"the weights of the epochs before are kept; a lower --lr helps"
+        )
+
+
+def popularity_accuracies(data: Data, settings: TrainingSettings) -> dict[str, float]:
+    """What guessing the most popular anime at every masked position would score in validation."""
+    popularity = np.bincount(data.training.items, minlength=data.vocabulary.num_items + 1)[1:].astype(np.float32)
+    targets = torch.cat([batch.targets for batch in batches(data.validation, data, settings, None)]) - 1
+    row = torch.from_numpy(popularity)
+    # Everyone gets the same scores, so the rank of each item is worked out once.
+    rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")
+    hits = top_k_hits(rank_of_item[targets]).tolist()
+    return {str(k): hit / len(targets) for k, hit in zip(TOP_K, hits, strict=True)}
+
+
+def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
+    return {
+        "users_train": len(data.training),
+        "users_val": len(data.validation),
+        "num_items": data.vocabulary.num_items,
+        "entries": len(data.training.items) + len(data.validation.items),
+        "baselines": {"popularity": popularity_accuracies(data, settings)},
+    }
+
+
+def describe_run(
+    data: Data, settings: TrainingSettings, paths: PathSettings, config: ModelConfig, started: datetime
+) -> dict[str, Any]:
+    """Every setting of the run, and what is needed to repeat it: the content of training_config.json."""
+    return {
+        **dataclasses.asdict(settings),
+        "model": config.as_dict(),
+        "database": str(paths.database_file),
+        "data_fingerprint": data.fingerprint(),
+        "started": started.isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "platform": platform.platform(),
+        },
+    }
+
+
+def summary(history: History, paths: PathSettings) -> str:
+    best = history.best_epoch
+    popularity = history.facts["baselines"]["popularity"]
+    return "\n".join(
+        (
+            f"Best of {history.epochs_done} epochs: {best}, validation loss {history.val_losses[best - 1]:.4f}.",
+            "",
+            "Right at masked positions of validation users, in %:",
+            f"               {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
+            f"  this model   {'  '.join(f'{100 * history.val_accuracies[k][best - 1]:6.1f}' for k in TOP_K)}",
+            f"  popularity   {'  '.join(f'{100 * popularity[str(k)]:6.1f}' for k in TOP_K)}",
+            "",
+            f"The model: {paths.models / 'best_model.pth'}",
+            f"The plots: {paths.plots / 'combined_metrics.png'}",
+            f"The log:   {paths.training_log}",
+        )
+    )
+
+
+def log_start(data: Data, settings: TrainingSettings, model: BERT4Rec, device: torch.device, started: datetime) -> None:
+    log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
+    log.info(
+        "%d users to train on, %d to validate on, %d anime, %d entries.",
+        len(data.training),
+        len(data.validation),
+        data.vocabulary.num_items,
+        len(data.training.items) + len(data.validation.items),
+    )
+    log.info(
+        "BERT4Rec with %s weights: hidden size %d, %d layers, %d heads, sequences of %d; on %s.",
+        f"{sum(p.numel() for p in model.parameters()):,}",
+        settings.hidden_size,
+        settings.num_layers,
+        settings.num_heads,
+        settings.max_seq_len,
+        torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
