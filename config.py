@@ -221,7 +221,14 @@ class TrainingSettings(Checked):
 Settings = typing.TypeVar("Settings", bound=Checked)
 
 
-def add_flags(parser: argparse.ArgumentParser, settings: type[Checked], title: str) -> None:
+class Parser(argparse.ArgumentParser):
+    """A wrong flag is the same one line as a value out of range, without the usage above it."""
+
+    def error(self, message: str) -> typing.NoReturn:
+        raise SettingError(f"{message.removeprefix('argument ')} (--help shows all flags)")
+
+
+def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
     """A flag for every field of `settings` that has help text."""
     group = parser.add_argument_group(title)
     hints = typing.get_type_hints(settings)

@@ -8,7 +8,6 @@ again. Who is not found, private or has watched too little is reported and left 
 
 from __future__ import annotations
 
-import argparse
 import logging
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anilist_client import open_source
-from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, UserListSettings, add_flags, pick
+from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, Parser, UserListSettings, add_flags, pick
 from console import logging_to, progress, script
 from database import Database, StoredUser
 from errors import UserError
@@ -40,7 +39,7 @@ class Loaded:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Fetch anime lists from AniList into the database.")
+    parser = Parser(description="Fetch anime lists from AniList into the database.")
     add_flags(parser, UserListSettings, "users")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")

@@ -7,13 +7,12 @@ Interrupted in whatever way, the same command goes on where it stopped. Run agai
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anilist_client import open_source
-from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings, add_flags, pick
+from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings, Parser, add_flags, pick
 from console import logging_to, progress, script
 from database import Database
 from errors import UserError
@@ -37,7 +36,7 @@ class Fetched:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Fetch the top anime of AniList into the database.")
+    parser = Parser(description="Fetch the top anime of AniList into the database.")
     add_flags(parser, CatalogueSettings, "catalogue")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")

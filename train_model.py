@@ -8,7 +8,6 @@ Read `main` from top to bottom: load, build, then for each epoch train, evaluate
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import hashlib
 import logging
@@ -35,7 +34,7 @@ from torch.utils.data import DataLoader
 from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
-from config import PathSettings, TrainingSettings, add_flags, pick
+from config import Parser, PathSettings, TrainingSettings, add_flags, pick
 from console import EXIT_INTERRUPTED, logging_to, progress, script
 from database import Database
 from errors import UserError
@@ -54,7 +53,7 @@ WARM_UP = 0.05
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Train BERT4Rec on the lists in the database, and draw the curves.",
         epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100",
     )

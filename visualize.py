@@ -8,7 +8,6 @@ train_model.py calls `plot_all` itself; run this script to draw again, or to loo
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import plot_style as style
-from config import OutputSettings, add_flags, pick
+from config import OutputSettings, Parser, add_flags, pick
 from console import describe_os_error, script
 from errors import UserError
 from plot_style import TRAINING, VALIDATION, EndLabel
@@ -319,7 +318,7 @@ def _count(summary: Mapping[str, Any], key: str) -> int | None:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Draw the course of a training run.")
+    parser = Parser(description="Draw the course of a training run.")
     parser.add_argument(
         "--metrics",
         type=Path,

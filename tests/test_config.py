@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 from pathlib import Path
 
 import pytest
 
-from config import PROJECT_DIR, CatalogueSettings, PathSettings, TrainingSettings, UserListSettings, add_flags, pick
+from config import (
+    PROJECT_DIR,
+    CatalogueSettings,
+    Parser,
+    PathSettings,
+    TrainingSettings,
+    UserListSettings,
+    add_flags,
+    pick,
+)
 from errors import SettingError
 
 
 def parsed(settings, *argv):
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     add_flags(parser, settings, "flags")
     return pick(parser.parse_args(argv), settings)
 
@@ -50,6 +58,8 @@ def test_flags_set_what_they_name():
     ("settings", "flag", "value"),
     [
         (TrainingSettings, "--epochs", "0"),
+        (TrainingSettings, "--epochs", "many"),
+        (TrainingSettings, "--epoch-count", "1"),
         (TrainingSettings, "--batch-size", "-1"),
         (TrainingSettings, "--lr", "0"),
         (TrainingSettings, "--lr", "nan"),
