@@ -2,6 +2,10 @@
 
 Each batch is a function of (seed, epoch, number of the batch) and of nothing else, so it makes no difference which
 process prepares it or whether the run was interrupted before.
+
+There are two kinds. Masks hide entries anywhere in a list, and what is before and after them is visible. Cuts hide an
+entry and all that follow it, as when the next anime is to be named; one row serves many cuts at once (see
+`BERT4Rec.encode_cuts`).
 """
 
 from __future__ import annotations
@@ -10,34 +14,62 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from sequences import PAD, Sequences, flat_ranges
 
-POOL = 50
-"""Batches are made of users of similar length out of a random pool of this many batches: random, yet little padding."""
+CUT_RATIO = 0.15
+"""Of the columns of a batch of cuts, so many are cut at."""
+
+LENGTH_NOISE = 0.05
+"""Lists whose lengths differ by so much may come into one batch: little padding, yet new batches every epoch."""
 
 _VALIDATION = 2**32
 """Stands in the place of the epoch in the random seed of validation, whose masks are always the same."""
 
 
-class Batch(NamedTuple):
-    """Some users' lists, aligned at the end (padding on the left), with items replaced by the mask."""
+class Lists(NamedTuple):
+    """Whole lists, one after the other."""
 
-    items: torch.Tensor
-    """int64 [B, L]: item indices, PAD, or the mask."""
-    slots: torch.Tensor
-    """int64 [M]: where the masked items are in `items.flatten()`, in ascending order."""
-    targets: torch.Tensor
-    """int64 [M]: the item index, 1 … N, that stood at each slot."""
+    items: Tensor
+    """int64 [T]: item indices."""
+    starts: Tensor
+    """int64 [B]: where each list starts."""
+
+
+class Batch(NamedTuple):
+    """Some users' lists, aligned at the end (padding on the left), with some of their items to be predicted."""
+
+    items: Tensor
+    """int64 [B, L]: item indices, PAD, or the mask; in a batch of cuts nothing is masked."""
+    slots: Tensor
+    """int64 [M], ascending: where the predicted items are, in `items.flatten()`; for cuts, see there."""
+    targets: Tensor | None = None
+    """int64 [M]: the item index, 1 … N, to be predicted at each slot."""
+    cuts: Tensor | None = None
+    """int64 [S], ascending: the columns that are cut at in all rows; `slots` then are row * S + place in `cuts`."""
+    visible: Tensor | None = None
+    """int64 [B, any]: all that is visible of the whole lists, for memories that don't look at the order."""
+    entries: Tensor | None = None
+    """int64 [B, L]: which entry of the training lists each item is. Only where those are trained on."""
+    lists: Lists | None = None
+    """The whole training lists of the rows, what is hidden included. Only where those are trained on."""
+
+    def to(self, device: torch.device) -> Batch:
+        lists = self.lists and Lists(*(part.to(device) for part in self.lists))
+        tensors = {name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)}
+        return self._replace(**tensors, lists=lists)
 
 
 class MaskedBatches(Dataset[Batch]):
     """The batches of one epoch.
 
-    In training (`epoch` given), a list longer than `max_seq_len` is cut to a random window, what has no order is
-    shuffled, and the masks are new in each epoch. In validation (`epoch=None`), the last `max_seq_len` entries are used
-    in their stored order, with the same masks every time.
+    In training (`epoch` given), what has no order is shuffled, a list longer than `max_seq_len` is cut to a window
+    (half the time the newest, else a random one), and the masks are new in each epoch. In validation (`epoch=None`),
+    the last `max_seq_len` entries are used in their stored order, with the same masks every time.
+
+    `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`.
     """
 
     def __init__(
@@ -50,10 +82,13 @@ class MaskedBatches(Dataset[Batch]):
         mask_prob: float,
         seed: int,
         epoch: int | None,
+        cut_share: float = 0.0,
+        whole_lists: bool = False,
     ) -> None:
         self.sequences = sequences
         self.mask, self.batch_size = mask, batch_size
         self.max_seq_len, self.mask_prob = max_seq_len, mask_prob
+        self.cut_share, self.whole_lists = cut_share, whole_lists
         self.training = epoch is not None
         self.seed = (seed, _VALIDATION if epoch is None else epoch)
         self.users_of_batch = self._plan(np.random.default_rng(self.seed))
@@ -65,39 +100,74 @@ class MaskedBatches(Dataset[Batch]):
         if not 0 <= number < len(self):
             raise IndexError(number)
         random = np.random.default_rng((*self.seed, number + 1))
-        items = self._windows(self.users_of_batch[number], random)
-        masked = choose_masked(items != PAD, self.mask_prob, random)
-        slots = np.flatnonzero(masked)
-        targets = items.ravel()[slots]
-        items.ravel()[slots] = self.mask
-        return Batch(*(torch.from_numpy(a.astype(np.int64)) for a in (items, slots, targets)))
+        lists = flat_lists(self.sequences, self.users_of_batch[number], random if self.training else None)
+        entries = self._windows(lists, random)
+        items = np.where(entries >= 0, self.sequences.items[entries], PAD)
+        if items.shape[1] > 1 and random.random() < self.cut_share:
+            cuts, slots = choose_cuts(items != PAD, random)
+            targets = items[:, cuts].ravel()[slots]
+            batch = Batch(_tensor(items), _tensor(slots), _tensor(targets), cuts=_tensor(cuts))
+            hidden = np.zeros(0, np.int64)
+        else:
+            slots = np.flatnonzero(choose_masked(items != PAD, self.mask_prob, random))
+            targets = items.ravel()[slots]
+            hidden = entries.ravel()[slots]
+            items.ravel()[slots] = self.mask
+            batch = Batch(_tensor(items), _tensor(slots), _tensor(targets))
+        if self.whole_lists:
+            batch = batch._replace(visible=_tensor(self._visible(lists, hidden)))
+        if self.training:
+            flat = Lists(_tensor(self.sequences.items[lists.entries]), _tensor(lists.starts))
+            batch = batch._replace(entries=_tensor(entries), lists=flat)
+        return batch
 
     def _plan(self, random: np.random.Generator) -> list[np.ndarray]:
-        """Which users make up each batch."""
-        lengths = np.minimum(self.sequences.lengths, self.max_seq_len)
-        if not self.training:
-            by_length = np.argsort(lengths, kind="stable")
-            return _chunks(by_length, self.batch_size)
-        batches = []
-        for pool in _chunks(random.permutation(len(lengths)), self.batch_size * POOL):
-            batches += _chunks(pool[np.argsort(lengths[pool], kind="stable")], self.batch_size)
-        return [batches[k] for k in random.permutation(len(batches))]
-
-    def _windows(self, users: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """The window of each user's list, aligned at the end: int32 [B, longest window]."""
-        starts, lengths = self.sequences.offsets[users], self.sequences.lengths[users]
-        entries = flat_ranges(starts, lengths)
-        items = self.sequences.items[entries]
+        """Which users make up each batch. Of equal size: one user left over would make a step of its own."""
+        lengths = np.minimum(self.sequences.lengths, self.max_seq_len).astype(float)
         if self.training:
-            first = np.repeat(np.cumsum(lengths) - lengths, lengths)
-            items = items[np.argsort(first + self.sequences.blocks[entries] + random.random(len(items)))]
-        kept = np.minimum(lengths, self.max_seq_len)
-        skipped = random.integers(0, lengths - kept + 1) if self.training else lengths - kept
-        windows = np.full((len(users), kept.max()), PAD, np.int32)
-        windows[np.arange(windows.shape[1]) >= (windows.shape[1] - kept)[:, None]] = items[
-            flat_ranges(np.cumsum(lengths) - lengths + skipped, kept)
-        ]
+            lengths *= 1 + LENGTH_NOISE * random.uniform(-1, 1, len(lengths))
+        count = max(1, -(-len(lengths) // self.batch_size))
+        batches = np.array_split(np.argsort(lengths, kind="stable"), count)
+        return [batches[k] for k in random.permutation(count)] if self.training else batches
+
+    def _windows(self, lists: FlatLists, random: np.random.Generator) -> np.ndarray:
+        """The entries of each list's window, aligned at the end: int64 [B, longest window], -1 for padding."""
+        kept = np.minimum(lists.lengths, self.max_seq_len)
+        skipped = lists.lengths - kept
+        if self.training:
+            anywhere = random.integers(0, skipped + 1)
+            skipped = np.where(random.random(len(kept)) < 0.5, skipped, anywhere)
+        windows = np.full((len(kept), kept.max()), -1, np.int64)
+        inside = np.arange(windows.shape[1]) >= (windows.shape[1] - kept)[:, None]
+        windows[inside] = lists.entries[flat_ranges(lists.starts + skipped, kept)]
         return windows
+
+    def _visible(self, lists: FlatLists, hidden: np.ndarray) -> np.ndarray:
+        """The items of the whole lists but for the `hidden` entries: int32 [B, longest list], padded at the end."""
+        visible = np.full((len(lists.lengths), lists.lengths.max()), PAD, np.int32)
+        visible[np.arange(visible.shape[1]) < lists.lengths[:, None]] = np.where(
+            np.isin(lists.entries, hidden), PAD, self.sequences.items[lists.entries]
+        )
+        return visible
+
+
+class FlatLists(NamedTuple):
+    """Entries (flat indices of Sequences) of some lists, one list after the other."""
+
+    entries: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+
+def flat_lists(sequences: Sequences, users: np.ndarray, random: np.random.Generator | None) -> FlatLists:
+    """The lists of `users`, in their stored order or, given `random`, with each block shuffled."""
+    lengths = sequences.lengths[users]
+    starts = np.cumsum(lengths) - lengths
+    entries = flat_ranges(sequences.offsets[users], lengths)
+    if random is not None:
+        block = np.repeat(starts, lengths) + sequences.blocks[entries]
+        entries = entries[np.argsort(block + random.random(len(entries)))]
+    return FlatLists(entries, starts, lengths)
 
 
 def choose_masked(real: np.ndarray, mask_prob: float, random: np.random.Generator) -> np.ndarray:
@@ -108,6 +178,18 @@ def choose_masked(real: np.ndarray, mask_prob: float, random: np.random.Generato
     return rank < how_many[:, None]
 
 
-def _chunks(array: np.ndarray, size: int) -> list[np.ndarray]:
-    """Pieces of at most `size`, as equal as can be: a batch of one user left over would make a step of its own."""
-    return np.array_split(array, max(1, -(-len(array) // size)))
+def choose_cuts(real: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Columns to cut at [S], and the slots, row * S + place, where a row has an entry there and something before it.
+
+    real: bool [B, L], L > 1, with the padding on the left.
+    """
+    length = real.shape[1]
+    wanted = max(1, round(CUT_RATIO * length))
+    cuts = np.sort(random.permutation(length - 1)[:wanted]) + 1
+    if not real[:, cuts - 1].any():
+        cuts = np.array([length - 1])
+    return cuts, np.flatnonzero(real[:, cuts] & real[:, cuts - 1])
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array.astype(np.int64))

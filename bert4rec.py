@@ -1,19 +1,26 @@
 """BERT4Rec: a Transformer encoder over a watch list that predicts the items behind the masks.
 
 Sun et al., "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer", 2019;
-with pre-norm layers, and with logits computed at the masked positions only.
+with pre-norm layers, learned scalars for distances instead of position embeddings, and an item-to-item memory that the
+logits start from (item_memory.py). Only what is read is computed: logits, and the last layer's queries and
+feed-forward, at the masked positions alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+from batches import Batch
+from item_memory import ItemMemory, MemoryConfig
 from sequences import PAD
+
+UNSEEN = -1e9
+"""Added to the attention score of what a position must not see."""
 
 
 @dataclass(frozen=True)
@@ -26,48 +33,103 @@ class ModelConfig:
     num_heads: int = 4
     max_seq_len: int = 200
     dropout: float = 0.1
+    ordered: bool = True
+    """Whether the model looks at distances: in lists without an order they mean nothing."""
+    memory: MemoryConfig | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        memory = values.get("memory")
+        return cls(**{**values, "memory": memory and MemoryConfig(**memory)})
+
 
 class BERT4Rec(nn.Module):
-    """`forward(items, slots)` → logits [M, N] of the items 1 … N (in columns 0 … N - 1) at the masked slots."""
+    """`forward(batch)` → logits [M, N] of the items 1 … N (in columns 0 … N - 1) at the slots of the batch."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, memory: ItemMemory | None = None) -> None:
         super().__init__()
         self.config = config
         size = config.hidden_size
         self.item_embedding = nn.Embedding(config.num_items + 2, size, padding_idx=PAD)  # padding, items, mask
-        self.position_embedding = nn.Embedding(config.max_seq_len, size)
-        self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(size)
-        self.project = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.LayerNorm(size))
+        self.project = nn.Linear(size, size)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
-        self.apply(_initialise)
+        self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
+        nn.init.normal_(self.item_embedding.weight, std=size**-0.5)
+        nn.init.zeros_(self.item_embedding.weight[PAD])
+        # The network starts without an opinion, so that training starts from what the bias or the memory knows.
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
 
     @torch.no_grad()
-    def start_from_popularity(self, popularity: torch.Tensor) -> None:
+    def start_from_popularity(self, popularity: Tensor) -> None:
         """Begin with the guess that every masked item is a popular one; popularity: how often each is seen [N]."""
         self.item_bias.copy_((popularity + 0.5).log().log_softmax(0))
 
-    def forward(self, items: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
-        """items: int64 [B, L], lists aligned at the end; slots: int64 [M], indices into `items.flatten()`."""
-        hidden = self.encode(items)
-        masked = self.project(hidden.flatten(0, 1)[slots])
-        return F.linear(masked, self.item_embedding.weight[1:-1], self.item_bias)
+    def forward(self, batch: Batch) -> Tensor:
+        hidden = self.encode_masks(batch) if batch.cuts is None else self.encode_cuts(batch)
+        hidden = self.project(self.norm(hidden))
+        weight = self.item_embedding.weight[1:-1].t()
+        if self.memory is None:
+            return torch.addmm(self.item_bias, hidden, weight)
+        return self.memory(batch).addmm_(hidden, weight).add_(self.item_bias)
 
-    def encode(self, items: torch.Tensor) -> torch.Tensor:
-        """[B, L] → hidden states [B, L, hidden_size]."""
-        length = items.shape[1]
-        # Positions count back from the end of the list, so that the newest entry always has the same one.
-        positions = self.position_embedding.weight[self.config.max_seq_len - length :]
-        hidden = self.dropout(self.item_embedding(items) + positions)
-        visible = (items != PAD)[:, None, None, :]
-        for layer in self.layers:
-            hidden = layer(hidden, visible)
-        return self.norm(hidden)
+    def encode_masks(self, batch: Batch) -> Tensor:
+        """Hidden states [M, hidden_size] at the slots; every position sees the whole list."""
+        lists, length = batch.items.shape
+        rows = batch.slots // length
+        first = torch.searchsorted(rows, torch.arange(lists, device=rows.device))
+        rank = torch.arange(len(rows), device=rows.device) - first[rows]
+        columns = rows.new_zeros(lists, int(rank.max()) + 1)  # of the slots of each list, filled up with column 0
+        columns[rows, rank] = batch.slots % length
+
+        hidden, unseen = self._embed(batch.items), _unseen_padding(batch.items)
+        *layers, last = self._layers()
+        for layer in layers:
+            hidden = layer(hidden, _sum(layer.distance_bias(length), unseen))
+        bias = last.distance_bias(length)
+        if bias is not None:
+            bias = bias.index_select(1, columns.flatten()).unflatten(1, columns.shape).transpose(0, 1)
+        queries = hidden.flatten(0, 1).index_select(0, (columns + length * _column(lists, rows)).flatten())
+        hidden = last(hidden, _sum(bias, unseen), queries.view(lists, -1, hidden.shape[-1]))
+        return hidden.flatten(0, 1).index_select(0, rows * columns.shape[1] + rank)
+
+    def encode_cuts(self, batch: Batch) -> Tensor:
+        """Hidden states [M, hidden_size] of masks put in at the cuts, each of which sees only what is before it.
+
+        So does every item, so that one row stands for many lists, each ending in the mask: the items of a row are
+        encoded once, and followed by one mask a cut that no other position sees.
+        """
+        assert batch.cuts is not None
+        lists, length = batch.items.shape
+        masks = batch.items.new_full((lists, len(batch.cuts)), self.config.num_items + 1)
+        items = torch.cat([batch.items, masks], 1)
+        position = torch.cat([torch.arange(length, device=items.device), batch.cuts])
+        column = torch.arange(len(position), device=items.device)
+        itself = column[:, None] == column
+        seen = ((position < position[:, None]) & (column < length)) | itself
+        unseen = ~seen * UNSEEN
+
+        hidden, padding = self._embed(items), _unseen_padding(items)
+        *layers, last = self._layers()
+        for layer in layers:
+            bias = layer.distance_bias(length + 1)
+            bias = bias if bias is None else bias.index_select(1, position).index_select(2, position)
+            hidden = layer(hidden, _sum(_sum(bias, unseen), padding))
+        bias = last.distance_bias(length + 1)
+        bias = bias if bias is None else bias.index_select(1, batch.cuts).index_select(2, position)
+        hidden = last(hidden, _sum(_sum(bias, unseen[length:]), padding), hidden[:, length:])
+        return hidden.flatten(0, 1).index_select(0, batch.slots)
+
+    def _layers(self) -> list[EncoderLayer]:
+        return cast(list[EncoderLayer], list(self.layers))
+
+    def _embed(self, items: Tensor) -> Tensor:
+        return quick_dropout(self.item_embedding(items), self.config.dropout, self.training)
 
 
 class EncoderLayer(nn.Module):
@@ -76,33 +138,67 @@ class EncoderLayer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size = config.hidden_size
-        self.num_heads = config.num_heads
+        self.config = config
         self.attention_norm = nn.LayerNorm(size)
-        self.query_key_value = nn.Linear(size, 3 * size)
+        self.query = nn.Linear(size, size)
+        self.key_value = nn.Linear(size, 2 * size)
         self.attention_output = nn.Linear(size, size)
         self.feed_forward_norm = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
-        self.dropout = nn.Dropout(config.dropout)
+        self.widen = nn.Linear(size, 4 * size)
+        self.narrow = nn.Linear(4 * size, size)
+        self.distance = nn.Parameter(torch.zeros(config.num_heads, 2 * config.max_seq_len + 1))
+        for linear in (self.query, self.key_value, self.attention_output, self.widen, self.narrow):
+            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+            nn.init.zeros_(linear.bias)
 
-    def forward(self, hidden: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-        """hidden: [B, L, hidden_size]; visible: bool [B, 1, 1, L], false at the padding."""
-        hidden = hidden + self.dropout(self.attend(self.attention_norm(hidden), visible))
-        return hidden + self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+    def distance_bias(self, length: int) -> Tensor | None:
+        """[heads, length, length]: a learned scalar for each distance from the query's column to the key's."""
+        if not self.config.ordered:
+            return None
+        zero = self.config.max_seq_len
+        return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
 
-    def attend(self, hidden: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-        batch, length, size = hidden.shape
-        heads = self.query_key_value(hidden).view(batch, length, 3, self.num_heads, size // self.num_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
-        # No dropout on the attention weights: it would rule out the fused kernels.
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
-        return self.attention_output(mixed.transpose(1, 2).reshape(batch, length, size))
+    def forward(self, hidden: Tensor, bias: Tensor | None, queries: Tensor | None = None) -> Tensor:
+        """hidden [B, L, size] → the same, or [B, Q, size] for `queries` alone, which are some of its positions.
+
+        bias: added to the attention scores, broadcast to [B, heads, Q, L].
+        """
+        normed = self.attention_norm(hidden)
+        key, value = self._heads(self.key_value(normed)).chunk(2, 1)
+        hidden, normed = (hidden, normed) if queries is None else (queries, self.attention_norm(queries))
+        query = self._heads(self.query(normed)) * (self.config.hidden_size // self.config.num_heads) ** -0.5
+        scores = query @ key.transpose(2, 3)
+        # No dropout on the attention weights: its random numbers would cost more than the attention.
+        mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
+        dropout = self.config.dropout
+        hidden = hidden + quick_dropout(self.attention_output(mixed.transpose(1, 2).flatten(2)), dropout, self.training)
+        widened = F.relu(self.widen(self.feed_forward_norm(hidden)))
+        return hidden + quick_dropout(self.narrow(widened), dropout, self.training)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """[B, L, k * size] → [B, k * heads, L, size / heads]."""
+        return x.unflatten(2, (-1, self.config.hidden_size // self.config.num_heads)).transpose(1, 2)
 
 
-def _initialise(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Embedding):
-        nn.init.trunc_normal_(module.weight, std=0.02, a=-0.04, b=0.04)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
-        elif module.padding_idx is not None:
-            with torch.no_grad():
-                module.weight[module.padding_idx].zero_()
+def quick_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Dropout with p rounded to 1/256: a random byte an element is several times cheaper than a Bernoulli draw."""
+    dropped = round(p * 256)
+    if not training or not dropped:
+        return x
+    random = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
+    keep = random.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
+    return x * (keep * (256 / (256 - dropped)))
+
+
+def _unseen_padding(items: Tensor) -> Tensor | None:
+    """[B, 1, 1, L] to add to attention scores."""
+    padding = items == PAD
+    return padding[:, None, None] * UNSEEN if padding.any() else None
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    return b if a is None else a if b is None else a + b
+
+
+def _column(count: int, like: Tensor) -> Tensor:
+    return torch.arange(count, device=like.device)[:, None]

@@ -29,7 +29,7 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     """The model, in evaluation mode on the CPU, and everything that was saved with it."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = BERT4Rec(ModelConfig(**saved["model_config"]))
+        model = BERT4Rec(ModelConfig.from_dict(saved["model_config"]))
         model.load_state_dict(saved["model_state_dict"])
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None

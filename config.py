@@ -209,6 +209,12 @@ class TrainingSettings(Checked):
         0, "processes that prepare batches; 0: the training process itself", at_least=0, metavar="N"
     )
     mask_prob: float = setting(0.15, "share of a list that is masked", above=0, below=1, metavar="X")
+    memory: bool = setting(True, "start from an item-to-item memory; without it, this is the BERT4Rec of the paper")
+    patience: int = setting(
+        20, "stop after so many epochs without a lower validation loss; 0: never", at_least=0, metavar="N"
+    )
+    cut_share: float = setting(0.7, at_least=0, at_most=1)
+    """Of the batches of lists that have an order, so many ask what comes next instead of what is between."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -14,7 +14,7 @@ def ranks(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     gets nothing right; a score that isn't a number counts as a tie, and a target whose score isn't one comes last.
     """
     of_target = scores.gather(1, targets[:, None])
-    return (~(scores < of_target)).sum(1)
+    return scores.shape[1] - (scores < of_target).sum(1)
 
 
 def top_k_hits(ranks: torch.Tensor, top_k: tuple[int, ...] = TOP_K) -> torch.Tensor:

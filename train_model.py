@@ -9,6 +9,7 @@ Read `main` from top to bottom: load, build, then for each epoch train, evaluate
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import math
@@ -28,7 +29,6 @@ os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader
 
 from batches import Batch, MaskedBatches
@@ -38,8 +38,11 @@ from config import Parser, PathSettings, TrainingSettings, add_flags, pick
 from console import EXIT_INTERRUPTED, logging_to, progress, script
 from database import Database
 from errors import UserError
+from features import alike_matrix
 from files import write_json
 from history import History, Result
+from masked_loss import masked_cross_entropy
+from memory_fitting import fit_memory, has_order
 from metrics import TOP_K, ranks, top_k_hits
 from sequences import Sequences, Vocabulary, build_sequences, split_users
 from visualize import plot_all
@@ -87,6 +90,12 @@ class Data:
     vocabulary: Vocabulary
     training: Sequences
     validation: Sequences
+    alike: torch.Tensor | None = None
+    """float32 [N, N]: how much items have in common by the catalogue (features.py)."""
+
+    @functools.cached_property
+    def ordered(self) -> bool:
+        return has_order(self.training)
 
     def fingerprint(self) -> str:
         """Tells whether two runs saw the same lists in the same split."""
@@ -102,36 +111,27 @@ def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
         database.require_training_data()
         vocabulary = Vocabulary.of(database.anime_ids())
         sequences = build_sequences(database.iter_watched(), vocabulary)
+        alike = alike_matrix(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
         key_of_user = dict(database.user_keys())
     if len(sequences) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
     keys = [key_of_user[user] for user in sequences.user_ids.tolist()]
     training, validation = split_users(keys, settings.val_ratio, settings.seed)
-    return Data(vocabulary, sequences.select(training), sequences.select(validation))
+    return Data(vocabulary, sequences.select(training), sequences.select(validation), alike)
 
 
 def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: datetime) -> int:
+    log_start(data, started)
     device, half_precision = choose_device(settings)
-    torch.manual_seed(settings.seed)
-    config = ModelConfig(
-        num_items=data.vocabulary.num_items,
-        hidden_size=settings.hidden_size,
-        num_layers=settings.num_layers,
-        num_heads=settings.num_heads,
-        max_seq_len=settings.max_seq_len,
-        dropout=settings.dropout,
-    )
-    model = BERT4Rec(config)
-    model.start_from_popularity(torch.from_numpy(popularity_of(data)))
-    model.to(device)
+    model = build_model(data, settings).to(device)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(settings.epochs * steps_per_epoch))
 
-    write_json(paths.models / "training_config.json", describe_run(data, settings, paths, config, started))
+    write_json(paths.models / "training_config.json", describe_run(data, settings, paths, model.config, started))
     save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
-    log_start(data, settings, model, device, started)
+    log_model(model, settings, device)
 
     history = History(settings.epochs, describe_data(data, settings))
     last_whole_epoch: dict[str, torch.Tensor] = {}
@@ -154,6 +154,9 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
             write_json(paths.metrics_file, history.as_dict())
             last_whole_epoch = {name: value.clone() for name, value in model.state_dict().items()}
             log.info(history.line())
+            if settings.patience and epoch - history.best_epoch >= settings.patience:
+                log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
+                break
     except KeyboardInterrupt:
         interrupted = True
 
@@ -181,12 +184,43 @@ def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
     return torch.device("cpu"), False
 
 
+def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
+    """A model that already knows what can be known of the training lists without training."""
+    torch.manual_seed(settings.seed)
+    memory = None
+    if settings.memory:
+        memory = fit_memory(
+            data.training,
+            data.vocabulary.num_items,
+            max_seq_len=settings.max_seq_len,
+            seed=settings.seed,
+            alike=data.alike,
+        )
+    config = ModelConfig(
+        num_items=data.vocabulary.num_items,
+        hidden_size=settings.hidden_size,
+        num_layers=settings.num_layers,
+        num_heads=settings.num_heads,
+        max_seq_len=settings.max_seq_len,
+        dropout=settings.dropout,
+        ordered=data.ordered,
+        memory=memory.config if memory else None,
+    )
+    model = BERT4Rec(config, memory)
+    if memory is None:
+        model.start_from_popularity(torch.from_numpy(popularity_of(data)))
+    return model
+
+
 def make_optimizer(model: BERT4Rec, learning_rate: float) -> torch.optim.Optimizer:
     """AdamW that lets biases, norms and embeddings be: decay would pull rare anime towards nothing."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim == 2 and "embedding" not in name]
-    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embedding" in name]
+    decayed: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        spared = parameter.ndim != 2 or "embedding" in name or "distance" in name
+        (others if spared else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
 
 
 def linear_schedule(total_steps: int) -> Any:
@@ -205,6 +239,8 @@ def batches(sequences: Sequences, data: Data, settings: TrainingSettings, epoch:
         mask_prob=settings.mask_prob,
         seed=settings.seed,
         epoch=epoch,
+        cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
+        whole_lists=not data.ordered,
     )
     return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())
 
@@ -215,10 +251,11 @@ class Totals:
     def __init__(self, device: torch.device) -> None:
         self.sums = torch.zeros(2 + len(TOP_K), dtype=torch.float64, device=device)
 
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        count = torch.tensor(len(targets), device=logits.device)
-        hits = top_k_hits(ranks(logits.detach(), targets))
-        self.sums += torch.cat([(loss.detach().double() * count)[None], count[None], hits])
+    def add(self, loss: torch.Tensor, hits: torch.Tensor, count: int) -> None:
+        """loss: the mean over `count` positions; hits: how many of them are right, for each k of TOP_K."""
+        self.sums[0] += loss.detach() * count
+        self.sums[1] += count
+        self.sums[2:] += hits
 
     def result(self) -> Result:
         loss, count, *hits = self.sums.tolist()
@@ -238,10 +275,11 @@ def train_one_epoch(
     totals = Totals(device)
     with progress("training", len(loader), "batch", leave=False) as bar:
         for batch in loader:
-            items, slots, targets = (tensor.to(device, non_blocking=True) for tensor in batch)
+            batch = batch.to(device)
             with torch.autocast(device.type, torch.float16, enabled=scaler.is_enabled()):
-                logits = model(items, slots)
-            loss = F.cross_entropy(logits.float(), targets - 1)
+                logits = model(batch)
+            hits = top_k_hits(ranks(logits.detach(), batch.targets - 1))  # the loss overwrites the logits
+            loss = masked_cross_entropy(logits.float(), batch.targets - 1)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
@@ -249,7 +287,7 @@ def train_one_epoch(
             scaler.step(optimizer)
             scaler.update()
             schedule.step()
-            totals.add(loss, logits, targets - 1)
+            totals.add(loss, hits, len(batch.targets))
             bar.update()
     return totals.result()
 
@@ -262,9 +300,10 @@ def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
     totals = Totals(device)
     with progress("validation", len(loader), "batch", leave=False) as bar:
         for batch in loader:
-            items, slots, targets = (tensor.to(device) for tensor in batch)
-            logits = model(items, slots)
-            totals.add(F.cross_entropy(logits, targets - 1), logits, targets - 1)
+            batch = batch.to(device)
+            logits = model(batch)
+            hits = top_k_hits(ranks(logits, batch.targets - 1))
+            totals.add(masked_cross_entropy(logits, batch.targets - 1), hits, len(batch.targets))
             bar.update()
     return totals.result()
 
@@ -347,7 +386,7 @@ def summary(history: History, paths: PathSettings) -> str:
     )
 
 
-def log_start(data: Data, settings: TrainingSettings, model: BERT4Rec, device: torch.device, started: datetime) -> None:
+def log_start(data: Data, started: datetime) -> None:
     log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
     log.info(
         "%d users to train on, %d to validate on, %d anime, %d entries.",
@@ -356,6 +395,9 @@ def log_start(data: Data, settings: TrainingSettings, model: BERT4Rec, device: t
         data.vocabulary.num_items,
         len(data.training.items) + len(data.validation.items),
     )
+
+
+def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
     log.info(
         "BERT4Rec with %s weights: hidden size %d, %d layers, %d heads, sequences of %d; on %s.",
         f"{sum(p.numel() for p in model.parameters()):,}",

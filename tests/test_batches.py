@@ -20,7 +20,7 @@ def sequences_of(*lists, blocks=None):
     return Sequences(items, np.concatenate(blocks).astype(np.int32), offsets, np.arange(len(lists)))
 
 
-def batches_of(sequences, *, epoch=1, batch_size=4, max_seq_len=10, mask_prob=0.3, seed=7):
+def batches_of(sequences, *, epoch=1, batch_size=4, max_seq_len=10, mask_prob=0.3, seed=7, **more):
     return MaskedBatches(
         sequences,
         mask=MASK,
@@ -29,6 +29,7 @@ def batches_of(sequences, *, epoch=1, batch_size=4, max_seq_len=10, mask_prob=0.
         mask_prob=mask_prob,
         seed=seed,
         epoch=epoch,
+        **more,
     )
 
 
@@ -87,8 +88,8 @@ def test_an_epoch_is_the_same_again_and_another_epoch_is_not():
     sequences = sequences_of(*some_lists())
     first, again, second = (batches_of(sequences, epoch=epoch) for epoch in (1, 1, 2))
     for number in (3, 0):  # in any order
-        for mine, theirs in zip(first[number], again[number], strict=True):
-            assert torch.equal(mine, theirs)
+        for field in ("items", "slots", "targets", "entries"):
+            assert torch.equal(getattr(first[number], field), getattr(again[number], field))
     assert not all(torch.equal(a.items, b.items) for a, b in zip(first, second, strict=True))
 
 
@@ -140,3 +141,55 @@ def test_batches_hold_lists_of_similar_length():
     dataset = batches_of(sequences, batch_size=16, max_seq_len=100)
     padding = sum((batch.items == PAD).sum().item() for batch in dataset)
     assert padding / sum(batch.items.numel() for batch in dataset) < 0.1
+
+
+def test_entries_say_where_each_item_comes_from():
+    sequences = sequences_of(*some_lists())
+    for batch in batches_of(sequences):
+        real = batch.entries >= 0
+        assert torch.equal(real, batch.items != PAD)
+        assert torch.equal(unmasked(batch)[real], torch.from_numpy(sequences.items)[batch.entries[real]].long())
+
+
+def test_whole_lists_come_with_training_batches_only():
+    long = list(range(1, 21))
+    sequences = sequences_of(long, [5, 6, 7])
+    batch = batches_of(sequences)[0]
+    first, second = batch.lists.starts.tolist()
+    assert (first, sorted(batch.lists.items[second:].tolist())) == (0, long)
+    assert batch.lists.items[:second].tolist() == [5, 6, 7]
+    unseen = batches_of(sequences, epoch=None)[0]
+    assert unseen.lists is None and unseen.entries is None
+
+
+@pytest.mark.parametrize("epoch", [1, None])
+def test_all_that_is_visible_is_the_whole_list_without_what_is_hidden(epoch):
+    lists = some_lists(longest=40)
+    for batch in batches_of(sequences_of(*lists), epoch=epoch, whole_lists=True):
+        length = batch.items.shape[1]
+        for row, visible in enumerate(batch.visible):
+            hidden = batch.targets[batch.slots // length == row].tolist()
+            both = sorted([*visible[visible != PAD].tolist(), *hidden])
+            assert both in [sorted(one.tolist()) for one in lists]
+
+
+def test_cuts_ask_for_items_that_have_something_before_them():
+    lists = [list(range(10 * k + 1, 10 * k + 2 + k % 9)) for k in range(40)]
+    for batch in batches_of(sequences_of(*lists), cut_share=1.0):
+        if batch.cuts is None:  # lists of a single entry cannot be cut
+            assert batch.items.shape[1] == 1
+            continue
+        rows, columns = batch.slots // len(batch.cuts), batch.cuts[batch.slots % len(batch.cuts)]
+        assert len(batch.slots) and torch.equal(batch.items[rows, columns], batch.targets)
+        assert (batch.targets != PAD).all() and (batch.items[rows, columns - 1] != PAD).all()
+        assert (batch.items != MASK).all()
+
+
+def test_the_share_of_cuts():
+    dataset = batches_of(sequences_of(*some_lists(count=800, longest=9)), cut_share=0.7)
+    assert np.mean([batch.cuts is not None for batch in dataset]) == pytest.approx(0.7, abs=0.1)
+
+
+def test_batches_are_of_equal_size():
+    dataset = batches_of(sequences_of(*some_lists(count=33)), batch_size=16)
+    assert [len(batch.items) for batch in dataset] == [11, 11, 11]

@@ -5,24 +5,32 @@ from __future__ import annotations
 import os
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
+from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import ModelFileError, load_item_mappings, load_model, save_item_mappings, save_model
-from sequences import Vocabulary
+from memory_fitting import fit_memory
+from sequences import Sequences, Vocabulary
 
 
-@pytest.fixture
-def model():
-    return BERT4Rec(ModelConfig(num_items=7, hidden_size=8, num_heads=2, max_seq_len=5)).eval()
+@pytest.fixture(params=["with a memory", "without"])
+def model(request):
+    memory = None
+    if request.param == "with a memory":
+        lists = Sequences(np.array([1, 2, 3, 3, 4]), np.array([0, 1, 2, 0, 1]), np.array([0, 3, 5]), np.arange(2))
+        memory = fit_memory(lists, 7, max_seq_len=5, seed=0)
+    config = ModelConfig(7, 8, num_heads=2, max_seq_len=5, memory=memory.config if memory else None)
+    return BERT4Rec(config, memory).eval()
 
 
 def test_a_model_comes_back_the_same(tmp_path, model):
     save_model(tmp_path / "m.pth", model, epoch=3, val_loss=1.5)
     loaded, saved = load_model(tmp_path / "m.pth")
-    items, slots = torch.tensor([[1, 8, 3]]), torch.tensor([1])
-    assert torch.equal(loaded(items, slots), model(items, slots))
+    batch = Batch(torch.tensor([[1, 8, 3]]), torch.tensor([1]))
+    assert torch.equal(loaded(batch), model(batch))
     assert (saved["epoch"], saved["val_loss"]) == (3, 1.5)
 
 

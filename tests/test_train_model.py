@@ -88,7 +88,7 @@ def test_the_metrics_file(trained):
         )
         at_1, at_20 = (np.array(metrics[f"{name}_accuracies"][k]) for k in ("1", "20"))
         assert (at_1 <= at_20).all() and at_20[-1] > at_1[-1]
-    assert metrics["train_losses"][-1] < metrics["train_losses"][0]
+    assert max(metrics["val_losses"]) < np.log(300) - 0.3  # much better than not knowing anything
     assert metrics["summary"]["best_val_loss"] == min(metrics["val_losses"])
 
 
@@ -220,7 +220,7 @@ def test_an_exploding_loss_ends_the_run_and_keeps_what_was_good(db, tmp_path, ca
     ],
 )
 def test_out_of_memory_names_the_flags_that_help(db, tmp_path, capsys, monkeypatch, error):
-    def fail(self, items, slots):
+    def fail(self, batch):
         raise error
 
     monkeypatch.setattr(train_model.BERT4Rec, "forward", fail)

@@ -1,0 +1,160 @@
+"""The item-to-item memory: a prior for every masked position, from tables that are fitted in closed form.
+
+A Transformer of a few hundred dimensions cannot hold which of thousands of items go together; a table can, and needs no
+training. So the logits start from the tables (transitions.py for lists that have an order, ease.py for all), and the
+network learns only what they don't know. The tables are made of the training lists, which they would know by heart:
+each training list is therefore scored as though it had not been counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from batches import Batch
+from ease import Ease
+from sequences import PAD
+from transitions import Pairs, Transitions
+
+NEIGHBOURS = 8
+SOFTNESS = 0.03
+"""EASE scores much below this count as equally bad."""
+LOWEST = -0.25
+"""The EASE score of items that are not in the table."""
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """What is needed to build a memory that saved weights fit into."""
+
+    num_items: int
+    table_size: int
+    ordered: bool
+    """Whether lists have an order. Without, only EASE is used, and it reads whole lists."""
+    recency: float
+    """An item counts for so much less in EASE with each item between it and the slot."""
+
+
+class Slots(NamedTuple):
+    """Where the masked positions of a batch are."""
+
+    rows: Tensor  # [M]
+    columns: Tensor  # [M] in the items of the batch; the number of columns for a cut after the end
+
+
+class ItemMemory(nn.Module):
+    """`forward(batch)` → a prior on the logits, [M, N]. It is fitted, not trained (see memory_fitting.py)."""
+
+    def __init__(self, config: MemoryConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.table_size
+        self.transitions = Transitions(size, config.num_items, NEIGHBOURS) if config.ordered else None
+        self.ease = Ease(size)
+        self.register_buffer("strength", torch.ones(2))
+        self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
+        self.register_buffer("column", torch.full((config.num_items + 2,), size))
+        self.pairs: Pairs | None = None
+        """Of the training lists; needed to train on them, and not saved."""
+
+    kept: Tensor
+    """[size] columns (item index - 1) of the logits that the tables know."""
+    strength: Tensor
+    """[2] what the logs of EASE and of the transitions are multiplied by."""
+    column: Tensor
+    """[N + 2] the row and column of each item index in the tables; `table_size` for none."""
+
+    @torch.no_grad()
+    def forward(self, batch: Batch) -> Tensor:
+        slots = locate(batch)
+        prior = self.by_ease(batch, slots).mul_(self.strength[0])
+        if self.transitions is not None:
+            prior.addcmul_(self.by_transitions(batch, slots), self.strength[1])
+        return prior
+
+    @torch.no_grad()
+    def by_transitions(self, batch: Batch, slots: Slots) -> Tensor:
+        assert self.transitions is not None
+        rows, own = self.neighbours(batch, slots)
+        return self.transitions(rows, self.kept, None if own is None else (own, batch.targets))
+
+    def neighbours(self, batch: Batch, slots: Slots) -> tuple[Tensor, Tensor | None]:
+        """The rows of the nearest visible items before each slot [M, K], and, for training lists, what the slot's list
+        itself added to these rows at the target [M, K]."""
+        visible = (batch.items != PAD) & (batch.items <= self.config.num_items)
+        at = nearest_before(visible, slots, NEIGHBOURS)
+        rows = self.column[F.pad(batch.items, (0, 1))[slots.rows[:, None], at]]
+        if batch.entries is None:
+            return rows, None
+        assert self.pairs is not None and batch.targets is not None
+        entries = F.pad(batch.entries, (0, 1))
+        source = entries[slots.rows[:, None], at].cpu().numpy()
+        target = batch.entries[slots.rows, slots.columns][:, None].expand(-1, at.shape[1]).cpu().numpy()
+        own = torch.from_numpy(self.pairs.weight(source, target)).to(rows.device)
+        known = (rows < self.config.table_size) & (self.column[batch.targets] < self.config.table_size)[:, None]
+        return rows, own * known
+
+    @torch.no_grad()
+    def by_ease(self, batch: Batch, slots: Slots) -> Tensor:
+        own = None
+        if batch.entries is not None and batch.lists is not None:
+            own = (self.column[batch.lists.items], batch.lists.starts)
+        if self.config.ordered:
+            scores, of_slot = self._recent(batch, slots, own)
+        else:
+            visible = batch.items if batch.visible is None else batch.visible
+            scores, of_slot = self.ease(self.column[visible], None, own), slots.rows
+        scores = log_softplus(scores.view(-1, scores.shape[-1]).index_select(0, of_slot) / SOFTNESS)
+        if len(self.kept) == self.config.num_items:
+            return scores
+        lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
+        everything = scores.new_full((len(scores), self.config.num_items), lowest)
+        return everything.index_copy_(1, self.kept, scores)
+
+    def _recent(self, batch: Batch, slots: Slots, own: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+        """EASE scores [B, S, size] and the flat index of each slot in [B, S]; near items count for more."""
+        lists, length = batch.items.shape
+        position = torch.arange(length, device=batch.items.device)
+        if batch.cuts is not None:
+            gap = batch.cuts[:, None] - position
+            weights = torch.where(gap > 0, self.config.recency ** (gap - 1).clamp_min(0), 0.0)[None]
+            of_slot = batch.slots
+        else:
+            first = torch.searchsorted(slots.rows, torch.arange(lists, device=position.device))
+            rank = torch.arange(len(slots.rows), device=position.device) - first[slots.rows]
+            grid = slots.columns.new_zeros(lists, int(rank.max()) + 1)
+            grid[slots.rows, rank] = slots.columns
+            weights = self.config.recency ** ((grid[:, :, None] - position).abs() - 1).clamp_min(0)
+            of_slot = slots.rows * grid.shape[1] + rank
+        return self.ease(self.column[batch.items], weights, own), of_slot
+
+
+def log_softplus(x: Tensor) -> Tensor:
+    """log log(1 + exp x), in place: close to log x for large x, and to x itself for very negative ones."""
+    return x.clamp_(-20, 80).exp_().log1p_().log_()
+
+
+def locate(batch: Batch) -> Slots:
+    if batch.cuts is None:
+        length = batch.items.shape[1]
+        return Slots(batch.slots // length, batch.slots % length)
+    return Slots(batch.slots // len(batch.cuts), batch.cuts[batch.slots % len(batch.cuts)])
+
+
+def nearest_before(visible: Tensor, slots: Slots, count: int) -> Tensor:
+    """Columns [M, count] of the nearest visible items before each slot, the nearest first; L where there is none.
+
+    visible: bool [B, L].
+    """
+    lists, length = visible.shape
+    before = F.pad(visible.cumsum(1), (1, 0))  # how many are visible before each column
+    column = torch.arange(length, device=visible.device).expand(lists, -1)
+    of_rank = column.new_full((lists, length + 1), length)
+    of_rank.scatter_(1, torch.where(visible, before[:, :-1], length), column)
+    of_rank[:, length] = length
+    rank = before[slots.rows, slots.columns][:, None] - 1 - torch.arange(count, device=visible.device)
+    return of_rank[slots.rows[:, None], torch.where(rank >= 0, rank, length)]

@@ -1,0 +1,142 @@
+"""Builds the item-to-item memory from the training lists, and finds the settings that suit them."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from batches import Batch, MaskedBatches
+from ease import gram_matrix
+from item_memory import ItemMemory, MemoryConfig, locate
+from sequences import Sequences
+from transitions import Pairs, count_transitions
+
+log = logging.getLogger(__name__)
+
+MOST_ITEMS = 8_000
+"""So many of the most popular items are in the tables, which grow with the square of it."""
+TRIAL_ITEMS = 2_000
+"""Settings are tried on tables of this size."""
+TRIAL_LISTS = 200
+TRIAL_SLOTS = 1_000
+
+TOWARDS_ONE = 0.01
+"""Keeps strengths finite where a part alone explains everything."""
+
+RIDGES = (30.0, 100.0, 300.0, 1000.0)
+ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
+RECENCIES = (1.0, 0.98, 0.95, 0.9)
+
+
+def has_order(sequences: Sequences) -> bool:
+    """Whether most entries are in an order. Entries that were imported in bulk, or have no date, are not."""
+    starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
+    return len(np.unique(starts + sequences.blocks)) > len(sequences.items) / 2
+
+
+def fit_memory(
+    sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Tensor | None = None
+) -> ItemMemory:
+    """The memory of the training lists, with the settings under which a sample of them is the likeliest.
+
+    Each list of the sample is scored as though it had not been counted, which is as good as other people's lists.
+    alike: the Gram matrix [N, N] of item features, see ease.py.
+    """
+    ordered = has_order(sequences)
+    batch = sample(sequences, num_items, max_seq_len, seed, ordered)
+    trial = Tables(sequences, num_items, TRIAL_ITEMS, ordered, alike)
+
+    def likelihood(recency: float, ridge: float, alike_weight: float) -> float:
+        return fit_strength(trial.memory(recency, ridge, alike_weight, batch), batch)
+
+    recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
+    ridge = max(RIDGES, key=lambda ridge: likelihood(recency, ridge, weight))
+    if alike is not None:
+        weight = max(ALIKE_WEIGHTS, key=lambda weight: likelihood(recency, ridge, weight))
+    if ordered:
+        recency = max(RECENCIES, key=lambda recency: likelihood(recency, ridge, weight))
+
+    tables = trial if num_items <= TRIAL_ITEMS else Tables(sequences, num_items, MOST_ITEMS, ordered, alike)
+    memory = tables.memory(recency, ridge, weight, batch)
+    fit_strength(memory, batch)
+    strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
+    log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
+    return memory
+
+
+class Tables:
+    """What the tables are made from, counted once for all settings that are tried."""
+
+    def __init__(self, sequences: Sequences, num_items: int, most: int, ordered: bool, alike: Tensor | None) -> None:
+        size = min(most, num_items)
+        self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
+        self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:size])
+        self.column = np.full(num_items + 2, size)
+        self.column[self.kept + 1] = np.arange(size)
+        self.gram = gram_matrix(sequences, self.column, size)
+        self.alike = None if alike is None else alike[self.kept][:, self.kept]
+        self.pairs = Pairs.of(sequences) if ordered else None
+        self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
+
+    def memory(self, recency: float, ridge: float, alike_weight: float, batch: Batch) -> ItemMemory:
+        """A memory with these settings; the mixture of its transitions is fitted on `batch`."""
+        config = MemoryConfig(len(self.popularity), len(self.kept), self.counts is not None, recency)
+        memory = ItemMemory(config)
+        memory.pairs = self.pairs
+        memory.kept.copy_(torch.from_numpy(self.kept))
+        memory.column.copy_(torch.from_numpy(self.column))
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
+        if memory.transitions is not None and self.counts is not None and batch.targets is not None:
+            memory.transitions.fill(self.counts, self.popularity)
+            rows, own = memory.neighbours(batch, locate(batch))
+            assert own is not None
+            memory.transitions.fit(rows, own, memory.column[batch.targets], batch.targets)
+        return memory
+
+
+def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool) -> Batch:
+    """Some training lists in one batch, with at most TRIAL_SLOTS slots."""
+    random = np.random.default_rng(seed)
+    batches = MaskedBatches(
+        sequences,
+        mask=num_items + 1,
+        batch_size=TRIAL_LISTS,
+        max_seq_len=max_seq_len,
+        mask_prob=0.2,
+        seed=seed,
+        epoch=0,
+        cut_share=1.0 if ordered else 0.0,
+        whole_lists=not ordered,
+    )
+    batches.users_of_batch = [random.permutation(len(sequences))[:TRIAL_LISTS]]
+    batch = batches[0]
+    assert batch.targets is not None
+    chosen = torch.from_numpy(np.sort(random.permutation(len(batch.slots))[:TRIAL_SLOTS]))
+    return batch._replace(slots=batch.slots[chosen], targets=batch.targets[chosen])
+
+
+def fit_strength(memory: ItemMemory, batch: Batch) -> float:
+    """Set the strengths of the parts to those under which `batch` is the likeliest; returns its mean log likelihood."""
+    slots, targets = locate(batch), batch.targets
+    assert targets is not None
+    parts = [memory.by_ease(batch, slots)]
+    if memory.transitions is not None:
+        parts.append(memory.by_transitions(batch, slots))
+    strength = torch.ones(len(parts), requires_grad=True)
+    optimizer = torch.optim.LBFGS([strength], max_iter=20, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        logits = torch.stack(parts, 2) @ strength
+        value = F.cross_entropy(logits, targets - 1) + TOWARDS_ONE * (strength - 1).square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    with torch.no_grad():
+        memory.strength[: len(parts)] = strength
+    return -loss().item()

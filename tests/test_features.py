@@ -1,0 +1,43 @@
+"""What anime have in common, by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import features
+from features import alike_matrix, franchises
+from records import Anime, Relation, Studio, Tag
+from sequences import Vocabulary
+
+
+def test_items_that_share_groups_are_alike_by_the_size_of_the_groups():
+    catalogue = [
+        Anime(10, title_romaji="Aru: Natsu", genres=("Drama", "Mecha"), tags=(Tag("War"),)),
+        Anime(20, title_romaji="Bel", genres=("Drama",), tags=(Tag("War"),), studios=(Studio(7, "S"),)),
+        Anime(30, title_romaji="aru Fuyu", genres=("Drama",), studios=(Studio(7, "S"),)),
+    ]
+    alike = alike_matrix(catalogue, Vocabulary.of([10, 20, 30]))
+    third, half = pytest.approx(1 / 3), 1 / 2
+    assert alike[0, 1] == pytest.approx(1 / 3 + half)  # drama, war
+    assert alike[0, 2] == pytest.approx(1 / 3 + half)  # drama, the first word
+    assert alike[1, 2] == pytest.approx(1 / 3 + half)  # drama, the studio
+    assert alike[0, 0] == pytest.approx(1 / 3 + half + half)
+    assert third == 1 / 3 and torch.equal(alike, alike.T)
+
+
+def test_what_everything_has_in_common_says_nothing(monkeypatch):
+    monkeypatch.setattr(features, "LARGEST_GROUP", 2)
+    catalogue = [Anime(k, genres=("Comedy",)) for k in (1, 2, 3)]
+    assert alike_matrix(catalogue, Vocabulary.of([1, 2, 3])).abs().sum() == 0
+
+
+def test_a_franchise_is_all_that_relations_lead_to():
+    catalogue = [
+        Anime(1, relations=(Relation(2, "SEQUEL"),)),
+        Anime(2, relations=(Relation(9, "SEQUEL"),)),  # 9 is not in the catalogue
+        Anime(3, relations=(Relation(2, "PREQUEL"), Relation(4, "CHARACTER"))),
+        Anime(4),
+        Anime(5, relations=(Relation(4, "SIDE_STORY"),)),
+    ]
+    assert franchises(catalogue) == [1, 1, 1, 4, 4]

@@ -1,0 +1,232 @@
+"""The tables: counted right, and exact when a list is to be scored as though it had not been counted."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from batches import Batch, MaskedBatches, flat_lists
+from ease import POPULARITY_RIDGE, Ease, gram_matrix
+from item_memory import Slots, locate, nearest_before
+from memory_fitting import Tables, fit_memory, fit_strength, has_order, sample
+from sequences import Sequences
+from transitions import BACKWARD, DECAY, REACH, Pairs, count_transitions
+
+ITEMS = 12
+MASK = ITEMS + 1
+COLUMN = np.concatenate([[ITEMS], np.arange(ITEMS), [ITEMS]])
+
+
+def sequences_of(*lists, blocks=None):
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
+    if blocks is None:
+        blocks = [range(len(one)) for one in lists]
+    flat = [np.concatenate([np.asarray(one, np.int32) for one in each]) for each in (lists, blocks)]
+    return Sequences(flat[0], flat[1], offsets, np.arange(len(lists)))
+
+
+def some_lists(count=30, seed=0, unordered=False):
+    random = np.random.default_rng(seed)
+    lists = [random.choice(ITEMS, random.integers(3, 9), replace=False) + 1 for _ in range(count)]
+    return sequences_of(*lists, blocks=[np.zeros(len(one), int) for one in lists] if unordered else None)
+
+
+def without(sequences, user):
+    return sequences.select(np.delete(np.arange(len(sequences)), user))
+
+
+def batches_of(sequences, *, cut_share=0.0, whole_lists=False):
+    return MaskedBatches(
+        sequences,
+        mask=MASK,
+        batch_size=7,
+        max_seq_len=20,
+        mask_prob=0.4,
+        seed=3,
+        epoch=1,
+        cut_share=cut_share,
+        whole_lists=whole_lists,
+    )
+
+
+def table_of(sequences):
+    return count_transitions(sequences, Pairs.of(sequences), COLUMN, ITEMS)
+
+
+def test_transitions_by_hand():
+    table = table_of(sequences_of([1, 2, 3]))
+    expected = np.zeros((ITEMS, ITEMS))
+    expected[0, 1] = expected[1, 2] = 1.0
+    expected[0, 2] = DECAY
+    expected[1, 0] = expected[2, 1] = BACKWARD
+    expected[2, 0] = BACKWARD * DECAY
+    assert table == pytest.approx(expected)
+
+
+def test_pairs_out_of_reach_are_not_counted():
+    far = sequences_of([1, *([2] * REACH), 3])
+    assert table_of(far)[0, 2] == 0
+
+
+def test_a_block_counts_for_the_mean_over_its_orders():
+    blocked = sequences_of([1, 2, 3, 4, 5], blocks=[[0, 1, 1, 1, 4]])
+    orders = [sequences_of([1, *order, 5]) for order in itertools.permutations([2, 3, 4])]
+    assert table_of(blocked) == pytest.approx(np.mean([table_of(one) for one in orders], axis=0), rel=1e-5)
+
+
+def test_nearest_before():
+    visible = torch.tensor([[False, True, True, False, True], [True, True, False, False, False]])
+    slots = Slots(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 5, 0, 4]))
+    assert nearest_before(visible, slots, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
+
+
+@pytest.mark.parametrize("cut_share", [0.0, 1.0])
+def test_transitions_leave_out_what_the_list_itself_added(cut_share):
+    """The mixture at the target equals one of rows that were counted again without the pair (neighbour, target)."""
+    sequences = some_lists()
+    batch = batches_of(sequences, cut_share=cut_share)[0]
+    memory = Tables(sequences, ITEMS, ITEMS, True, None).memory(0.9, 10.0, 0.0, batch)
+    slots = locate(batch)
+    got = memory.by_transitions(batch, slots).exp()
+    rows, own = memory.neighbours(batch, slots)
+    table, popularity = table_of(sequences), memory.transitions.popularity.numpy()
+    weights = memory.transitions.weights.numpy()
+    for m, target in enumerate(batch.targets.tolist()):
+        live, mixture = weights[-1], 0.0
+        for k in range(len(weights) - 1):
+            row = int(rows[m, k])
+            if row == ITEMS:
+                assert own[m, k] == 0
+                continue
+            entry, total = table[row, target - 1] - own[m, k].item(), table[row].sum() - own[m, k].item()
+            if total > 1e-6:
+                live += weights[k]
+                mixture += weights[k] * max(entry, 0) / total
+        by_popularity = (popularity[target - 1] + 0.1 - 1) / popularity.sum()
+        assert got[m, target - 1].item() == pytest.approx((mixture + weights[-1] * by_popularity) / live, rel=1e-3)
+
+
+def test_what_a_list_added_is_what_is_missing_when_it_is_not_counted():
+    sequences = some_lists()
+    pairs = Pairs.of(sequences)
+    entries = np.arange(sequences.offsets[4], sequences.offsets[5])
+    source, target = (each.ravel() for each in np.meshgrid(entries, entries))
+    added = np.zeros((ITEMS, ITEMS))
+    np.add.at(added, (sequences.items[source] - 1, sequences.items[target] - 1), pairs.weight(source, target))
+    assert table_of(sequences) - table_of(without(sequences, 4)) == pytest.approx(added, abs=1e-5)
+
+
+def ease_of(sequences, ridge=5.0, alike=None):
+    ease = Ease(ITEMS)
+    ease.fill(gram_matrix(sequences, COLUMN, ITEMS), ridge, alike, 1.0)
+    return ease
+
+
+def test_ease_is_the_ridge_regression_of_each_item_on_the_others():
+    sequences = some_lists()
+    lists = np.zeros((len(sequences), ITEMS))
+    for user in range(len(sequences)):
+        lists[user, sequences.of_user(user) - 1] = 1
+    visible = torch.tensor([[0, 4, 7, ITEMS]])
+    scores = ease_of(sequences)(visible, None)[0, 0]
+    ridge = 5.0 + POPULARITY_RIDGE * lists.sum(0)
+    for item in range(ITEMS):
+        others = np.delete(np.arange(ITEMS), item)
+        x = lists[:, others]
+        weights = np.linalg.solve(x.T @ x + np.diag(ridge[others]), x.T @ lists[:, item])
+        of_others = dict(zip(others, weights, strict=True))
+        if item not in (0, 4, 7):
+            assert scores[item].item() == pytest.approx(sum(of_others[k] for k in (0, 4, 7)), abs=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ease_scores_a_training_list_as_though_it_had_not_been_counted(weighted):
+    sequences = some_lists()
+    users = np.array([3, 11])
+    flat = flat_lists(sequences, users, None)
+    own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts))
+    items = torch.full((2, 3), ITEMS)
+    for row, user in enumerate(users):
+        items[row, :2] = torch.from_numpy(COLUMN[sequences.of_user(user)[:2]])
+    weights = torch.tensor([[[0.9, 0.5, 1.0], [0.1, 1.0, 1.0]]]) if weighted else None
+    got = ease_of(sequences)(items, weights, own)
+    for row, user in enumerate(users):
+        expected = ease_of(without(sequences, user))(items[row : row + 1], weights)[0]
+        unseen = torch.from_numpy(np.setdiff1d(np.arange(ITEMS), COLUMN[sequences.of_user(user)[:2]]))
+        # The popularity part of the ridge keeps the list, which moves scores by little.
+        assert torch.allclose(got[row][:, unseen], expected[:, unseen], atol=0.02)
+
+
+def test_without_the_ridge_of_popularity_leaving_out_is_exact(monkeypatch):
+    monkeypatch.setattr("ease.POPULARITY_RIDGE", 0.0)
+    sequences = some_lists()
+    flat = flat_lists(sequences, np.array([5]), None)
+    own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts))
+    items = own[0][None, :2]
+    got = ease_of(sequences)(items, None, own)
+    expected = ease_of(without(sequences, 5))(items, None)
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_items_that_are_alike_are_recommended_without_any_list():
+    sequences = sequences_of([1, 2], [1, 2], [3, 4])
+    alike = torch.zeros(ITEMS, ITEMS)
+    alike[[0, 11], [11, 0]] = 3.0
+    alike.diagonal().fill_(3.0)
+    scores = ease_of(sequences, alike=alike)(torch.tensor([[0]]), None)[0, 0]
+    assert scores[11] > scores[5]
+    assert abs(scores[5]) < 1e-6
+
+
+def test_lists_without_an_order_are_told_from_those_with_one():
+    assert has_order(some_lists())
+    assert not has_order(some_lists(unordered=True))
+
+
+@pytest.mark.parametrize("unordered", [False, True])
+def test_the_fitted_memory_beats_popularity_on_lists_with_a_pattern(unordered):
+    random = np.random.default_rng(0)
+    lists = [(np.arange(6) + random.integers(0, 2) * 6) % ITEMS + 1 for _ in range(60)]
+    blocks = [np.zeros(6, int) for _ in lists] if unordered else None
+    sequences = sequences_of(*lists, blocks=blocks)
+    memory = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
+    assert (memory.transitions is None) == unordered
+    batch = batches_of(sequences, cut_share=0.0 if unordered else 1.0, whole_lists=unordered)[0]
+    likelihood = memory(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1).mean().item()
+    assert likelihood > np.log(1 / ITEMS) + 0.5
+
+
+def test_a_table_of_the_most_popular_items_only():
+    sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
+    batch = batches_of(sequences, cut_share=1.0)[0]
+    memory = Tables(sequences, ITEMS, 4, True, None).memory(0.9, 1.0, 0.0, batch)
+    fit_strength(memory, batch)
+    assert memory.kept.tolist() == [0, 1, 2, 3]
+    prior = memory(batch)
+    assert prior.shape == (len(batch.slots), ITEMS)
+    assert prior.isfinite().all()
+
+
+def test_a_sample_is_reproducible_and_small():
+    sequences = some_lists(count=400)
+    one, again = (sample(sequences, ITEMS, 20, 1, True) for _ in range(2))
+    assert torch.equal(one.slots, again.slots) and len(one.slots) <= 1000
+
+
+def test_own_counts_need_the_training_lists_only_in_training():
+    sequences = some_lists()
+    batch = batches_of(sequences)[0]
+    memory = Tables(sequences, ITEMS, ITEMS, True, None).memory(0.9, 10.0, 0.0, batch)
+    memory.pairs = None
+    seen_anew = Batch(batch.items, batch.slots)
+    assert memory(seen_anew).isfinite().all()
+    assert dataclasses.asdict(memory.config) == {
+        "num_items": ITEMS,
+        "table_size": ITEMS,
+        "ordered": True,
+        "recency": 0.9,
+    }
