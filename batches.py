@@ -52,9 +52,9 @@ class Batch(NamedTuple):
     visible: Tensor | None = None
     """int64 [B, any]: all that is visible of the whole lists, for memories that don't look at the order."""
     entries: Tensor | None = None
-    """int64 [B, L]: which entry of the training lists each item is. Only where those are trained on."""
+    """int64 [B, L]: which entry of the training lists each item is; only where they are trained on."""
     lists: Lists | None = None
-    """The whole training lists of the rows, what is hidden included. Only where those are trained on."""
+    """The whole training lists of the rows, what is hidden included; only for people whose lists are trained on."""
 
     def to(self, device: torch.device) -> Batch:
         lists = self.lists and Lists(*(part.to(device) for part in self.lists))

@@ -101,7 +101,7 @@ class ItemMemory(nn.Module):
     @torch.no_grad()
     def by_ease(self, batch: Batch, slots: Slots) -> Tensor:
         own = None
-        if batch.entries is not None and batch.lists is not None:
+        if batch.lists is not None:
             own = (self.column[batch.lists.items], batch.lists.starts)
         if self.config.ordered:
             scores, of_slot = self._recent(batch, slots, own)

@@ -21,21 +21,22 @@ MOST_ITEMS = 8_000
 """So many of the most popular items are in the tables, which grow with the square of it."""
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
-TRIAL_LISTS = 200
-TRIAL_SLOTS = 1_000
+TRIAL_LISTS = 500
+TRIAL_SLOTS = 4_000
 
 TOWARDS_ONE = 0.01
 """Keeps strengths finite where a part alone explains everything."""
 
-RIDGES = (30.0, 100.0, 300.0, 1000.0)
+RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
 
 
 def has_order(sequences: Sequences) -> bool:
-    """Whether most entries are in an order. Entries that were imported in bulk, or have no date, are not."""
+    """Whether most pairs of entries have an order. Those imported in bulk, or without a date, have none."""
     starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
-    return len(np.unique(starts + sequences.blocks)) > len(sequences.items) / 2
+    _, sizes = np.unique(starts + sequences.blocks, return_counts=True)
+    return bool(np.sum(sizes.astype(float) ** 2) < np.sum(sequences.lengths.astype(float) ** 2) / 2)
 
 
 def fit_memory(

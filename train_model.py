@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from averaging import AveragedWeights
 from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
@@ -133,6 +134,7 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
     save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
     log_model(model, settings, device)
 
+    averaged = AveragedWeights(model)
     history = History(settings.epochs, describe_data(data, settings))
     last_whole_epoch: dict[str, torch.Tensor] = {}
     interrupted = False
@@ -142,17 +144,19 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
             learning_rate = float(schedule.get_last_lr()[0])
             torch.manual_seed((settings.seed << 20) + epoch)  # so that an epoch depends on no earlier one
             trained = train_one_epoch(model, batches(data.training, data, settings, epoch), optimizer, schedule, scaler)
-            validated = evaluate(model, batches(data.validation, data, settings, None))
-            check_finite(trained, validated, epoch, learning_rate)
+            averaged.update(model)
+            with averaged.used_by(model):
+                validated = evaluate(model, batches(data.validation, data, settings, None))
+                check_finite(trained, validated, epoch, learning_rate)
 
-            history.record(trained, validated, learning_rate, time.perf_counter() - clock)
-            if history.best_epoch == epoch:
-                save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
-            if epoch % CHECKPOINT_EVERY == 0:
-                path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
-                save_model(path, model, epoch=epoch, val_loss=validated.loss)
-            write_json(paths.metrics_file, history.as_dict())
-            last_whole_epoch = {name: value.clone() for name, value in model.state_dict().items()}
+                history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+                if history.best_epoch == epoch:
+                    save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
+                if epoch % CHECKPOINT_EVERY == 0:
+                    path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
+                    save_model(path, model, epoch=epoch, val_loss=validated.loss)
+                write_json(paths.metrics_file, history.as_dict())
+                last_whole_epoch = {name: value.detach().clone() for name, value in model.named_parameters()}
             log.info(history.line())
             if settings.patience and epoch - history.best_epoch >= settings.patience:
                 log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
@@ -163,7 +167,7 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
     if not history.epochs_done:
         log.info("interrupted before the end of the first epoch; nothing was saved")
         return EXIT_INTERRUPTED
-    model.load_state_dict(last_whole_epoch)
+    model.load_state_dict(last_whole_epoch, strict=False)  # all but the memory, which training does not change
     final_loss = history.val_losses[-1]
     save_model(paths.models / "final_model.pth", model, epoch=history.epochs_done, val_loss=final_loss)
     plot_all(paths.metrics_file, paths.plots)

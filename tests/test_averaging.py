@@ -1,0 +1,35 @@
+"""The average by hand, and that a model gets its own weights back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from averaging import AveragedWeights
+
+
+def model_with(value):
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, value)
+    return model
+
+
+def test_the_average_by_hand():
+    model = model_with(100.0)
+    averaged = AveragedWeights(model)
+    for value in (1.0, 3.0):
+        nn.init.constant_(model.weight, value)
+        averaged.update(model)
+    with averaged.used_by(model):
+        assert model.weight.item() == pytest.approx(1.0 * 1 / 4 + 3.0 * 3 / 4)
+    assert model.weight.item() == 3.0
+
+
+def test_the_weights_come_back_after_an_error():
+    model = model_with(1.0)
+    averaged = AveragedWeights(model)
+    nn.init.constant_(model.weight, 2.0)
+    with pytest.raises(ZeroDivisionError), averaged.used_by(model):
+        raise ZeroDivisionError
+    assert torch.equal(model.weight, torch.tensor([[2.0]]))
