@@ -1,0 +1,190 @@
+"""How well lists that were never trained on are completed, by the number of users that there are to train on.
+
+    python benchmarks/fold_in.py --data anime_lists.csv.gz --user-prefix m --items 3000
+    python benchmarks/fold_in.py --data ml-100k --users 50 200 --seeds 1 2 3
+
+Of each of 250 held-out users, 20 % of the list is hidden and all items that aren't on the rest are ranked. What is
+tuned is tuned on 100 other users in the same way, whom training sees no more than these. The next N users are for
+training, so that the smaller sets are part of the larger ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import interactions
+import numpy as np
+import ours
+import report
+
+from baselines import Baseline, Ease, ItemKNN, Popularity, choose
+from console import script
+from errors import UserError
+from files import write_json
+from ranking import Scorer, mean_and_error, rank
+from sequences import Sequences
+
+HELD_OUT, TUNING, HIDDEN = 250, 100, 0.2
+METRICS = ("ndcg@10", "ndcg@100", "recall@20")
+
+# The order of these lists is not used, so there is no weighting to choose.
+GRIDS: dict[str, list[Baseline]] = {
+    "popularity": [Popularity()],
+    "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (20, 50, 100, 200, 500) for shrink in (0, 10, 50)],
+    "EASE": [Ease(l2=l2) for l2 in (10, 30, 100, 200, 300, 500, 1000)],
+}
+
+
+@dataclass(frozen=True)
+class FoldIn:
+    """What is known of each list, and what is hidden."""
+
+    known: list[np.ndarray]
+    hidden: list[np.ndarray]
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    flags = parser().parse_args(argv)
+    data = interactions.read(interactions.find(flags.data, flags.data_dir))
+    data = interactions.keep_users(data, 1, flags.user_prefix)
+    if flags.items:
+        data = interactions.keep_items(data, flags.items)
+    data = interactions.keep_users(data)
+    catalogue = read_catalogue(flags.catalogue) if flags.catalogue else None
+
+    facts = {
+        "data": Path(flags.data).name,
+        "users": len(data.sequences),
+        "items": data.num_items,
+        "started": datetime.now().isoformat(timespec="seconds"),
+        "machine": report.machine(),
+    }
+    results: list[dict[str, Any]] = []
+    path = flags.output / f"fold-in-{Path(flags.data).name.split('.')[0]}.json"
+    for seed in flags.seeds:
+        held_out, tuning, pool = split(data.sequences, np.random.default_rng(seed))
+        for users in sorted({min(users, len(pool)) for users in flags.users}):
+            training = data.sequences.select(pool[:users])
+            for name in (*GRIDS, "ours"):
+                clock = time.perf_counter()
+                if name == "ours":
+                    settings, scorer = "", fit_ours(training, data, tuning, catalogue, seed, flags)
+                else:
+                    chosen = choose(GRIDS[name], training, data.num_items, tuning.known, tuning.hidden)
+                    settings, scorer = repr(chosen.baseline), chosen.scorer
+                result = {"name": name, "users": users, "seed": seed, "settings": settings}
+                result |= {"seconds": round(time.perf_counter() - clock, 2), **metrics(scorer, held_out)}
+                print("{users} users: {name} {ndcg@10:.4f}".format(**result), file=sys.stderr, flush=True)
+                results.append(result)
+                write_json(path, {**facts, "results": results})
+    print(table(results))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="ml-100k", help="ml-100k, ml-1m, or a file, as for compare.py")
+    parser.add_argument("--data-dir", type=Path, default=interactions.DATA_DIR)
+    parser.add_argument("--users", nargs="+", type=int, default=[34, 50, 200, 1000, 2500], help="to train on")
+    parser.add_argument("--items", type=int, help="only so many, those on the most lists")
+    parser.add_argument("--user-prefix", default="", help="only users whose names start so")
+    parser.add_argument("--catalogue", type=Path, help="JSON lines (or gz) with id, genres, tags, …: for ours")
+    parser.add_argument("--epochs", type=int, default=200, help="of this project's model")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
+    parser.add_argument("--output", type=Path, default=HERE / "results")
+    return parser
+
+
+def split(sequences: Sequences, random: np.random.Generator) -> tuple[FoldIn, FoldIn, np.ndarray]:
+    """Held-out users, users to tune on, and the rest (positions in `sequences`), in random order."""
+    users = random.permutation(len(sequences))
+    if len(users) <= HELD_OUT + TUNING:
+        raise UserError(f"{len(users)} users are too few: {HELD_OUT} are held out and {TUNING} tuned on")
+    held_out, tuning, pool = np.split(users, [HELD_OUT, HELD_OUT + TUNING])
+    return hide(sequences, held_out, random), hide(sequences, tuning, random), pool
+
+
+def hide(sequences: Sequences, users: np.ndarray, random: np.random.Generator) -> FoldIn:
+    """Hide a random fifth of each list, at least one item; the rest stays in its order."""
+    known, hidden = [], []
+    for user in users:
+        items = sequences.of_user(user)
+        items = items[np.sort(np.unique(items, return_index=True)[1])]  # once each
+        chosen = np.zeros(len(items), bool)
+        chosen[random.permutation(len(items))[: max(1, round(HIDDEN * len(items)))]] = True
+        known.append(items[~chosen])
+        hidden.append(items[chosen])
+    return FoldIn(known, hidden)
+
+
+def fit_ours(
+    training: Sequences,
+    data: interactions.Interactions,
+    tuning: FoldIn,
+    catalogue: ours.Catalogue | None,
+    seed: int,
+    flags: argparse.Namespace,
+) -> Scorer:
+    return ours.fit_fold_in(
+        training,
+        tuning.known,
+        tuning.hidden,
+        item_names=data.item_names,
+        catalogue=catalogue,
+        seed=seed,
+        threads=flags.threads,
+        epochs=flags.epochs,
+    )
+
+
+def metrics(scorer: Scorer, held_out: FoldIn) -> dict[str, float]:
+    ranks = rank(scorer, held_out.known, held_out.hidden)
+    values = dict(zip(METRICS, (ranks.ndcg(10), ranks.ndcg(100), ranks.recall(20)), strict=True))
+    means = {name: mean_and_error(each) for name, each in values.items()}
+    return {name: round(mean, 5) for name, (mean, _) in means.items()} | {
+        f"{name}_error": round(error, 5) for name, (_, error) in means.items()
+    }
+
+
+def read_catalogue(path: Path) -> ours.Catalogue:
+    """Anime by id, as the lists name them. Raises UserError for a line that is no JSON object with an id."""
+    catalogue = {}
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                anime = json.loads(line)
+                catalogue[str(anime["id"])] = anime
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path}:{number}: not a JSON object with an id") from error
+    return catalogue
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: medians over the seeds, a line for each number of users and method."""
+    rows = [["users", "", "NDCG@10", "NDCG@100", "Recall@20", "seconds"]]
+    for users in sorted({result["users"] for result in results}):
+        of_users = [result for result in results if result["users"] == users]
+        for name, runs in report.by_name(of_users).items():
+            quality = [f"{report.median(runs, metric):.4f}" for metric in METRICS]
+            rows.append([f"{users:,}", name, *quality, f"{report.median(runs, 'seconds'):.1f}"])
+    return report.markdown(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

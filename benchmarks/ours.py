@@ -1,0 +1,204 @@
+"""This project's model in the benchmarks: all that touches it. Started by compare.py, called by fold_in.py."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import train_model  # before torch, for it tells the threads not to spin
+
+# isort: split
+import torch
+from contender import Run, parse, peak_memory_mb
+
+from averaging import AveragedWeights
+from batches import Batch, Lists, flat_lists
+from bert4rec import BERT4Rec
+from config import TrainingSettings
+from features import alike_matrix
+from ranking import Lists as Histories
+from ranking import Scorer, flatten, rank, top_k
+from records import Anime, Studio, Tag
+from sequences import PAD, Sequences, Vocabulary
+
+LISTS_AT_ONCE = 128
+Catalogue = Mapping[str, Mapping[str, Any]]
+"""What the catalogue says about an anime, by its id as the lists have it: genres, tags, studios, …"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--no-memory", action="store_true")
+    flags, split = parse(parser)
+    torch.set_num_threads(flags.threads)
+    settings = TrainingSettings(
+        epochs=flags.epochs,
+        batch_size=flags.batch,
+        lr=flags.lr,
+        hidden_size=flags.hidden,
+        num_layers=flags.layers,
+        num_heads=flags.heads,
+        max_seq_len=flags.max_len,
+        dropout=flags.dropout,
+        mask_prob=flags.mask_prob,
+        memory=not flags.no_memory,
+        seed=flags.seed,
+        use_gpu=False,
+    )
+    data = train_model.Data(Vocabulary.of(range(1, split.num_items + 1)), split.training, split.training)
+    run = Run(flags, split, "")
+    with run.preparing():
+        model = train_model.build_model(data, settings)
+    run.parameters = sum(p.numel() for p in model.parameters())
+    scorer = NextItem(model, split.training)
+
+    def look_at_validation() -> None:
+        ranks = rank(scorer, split.training, split.validation_items)
+        run.validated(ranks, lambda: copy.deepcopy(model.state_dict()))
+
+    look_at_validation()
+    epochs = train(model, data, settings)
+    while not run.finished():
+        with run.epoch():
+            next(epochs)
+        if run.due():
+            look_at_validation()
+    peak = peak_memory_mb()
+
+    model.load_state_dict(run.best_weights)
+    clock = time.perf_counter()
+    top_k(scorer, split.known, 10)
+    top_10_seconds = time.perf_counter() - clock
+    run.report(rank(scorer, split.known, split.test_items), top_10_seconds, peak)
+
+
+def fit_fold_in(
+    training: Sequences,
+    histories: Histories,
+    targets: Histories,
+    *,
+    item_names: Sequence[str],
+    catalogue: Catalogue | None,
+    seed: int,
+    threads: int,
+    epochs: int,
+) -> Scorer:
+    """Train with the script's defaults; the epoch that ranks `targets` best, given `histories`, is the one to keep."""
+    torch.set_num_threads(threads)
+    settings = TrainingSettings(epochs=epochs, seed=seed, use_gpu=False)
+    vocabulary = Vocabulary.of(range(1, len(item_names) + 1))
+    alike = None if catalogue is None else alike_matrix(anime_of(catalogue, item_names), vocabulary)
+    data = train_model.Data(vocabulary, training, training, alike)
+    model = train_model.build_model(data, settings)
+    scorer = NextItem(model)
+
+    def ndcg() -> float:
+        return float(rank(scorer, histories, targets).ndcg(10).mean())
+
+    best, best_weights = ndcg(), copy.deepcopy(model.state_dict())
+    look_every = max(1, epochs // 40)
+    for epoch, _ in enumerate(train(model, data, settings), 1):
+        if epoch % look_every == 0 and (now := ndcg()) > best:
+            best, best_weights = now, copy.deepcopy(model.state_dict())
+    model.load_state_dict(best_weights)
+    return scorer
+
+
+def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
+    """The catalogue's anime that are among the items, with the number of the item for an id."""
+    studios: dict[str, int] = {}
+    anime = []
+    for item, name in enumerate(item_names, 1):
+        entry = catalogue.get(name, {})
+        anime.append(
+            Anime(
+                item,
+                title_romaji=(entry.get("title") or {}).get("romaji"),
+                format=entry.get("format"),
+                source=entry.get("source"),
+                year=entry.get("seasonYear"),
+                genres=tuple(entry.get("genres") or ()),
+                tags=tuple(Tag(tag) for tag in entry.get("tags") or ()),
+                studios=tuple(Studio(studios.setdefault(s, len(studios)), s) for s in entry.get("studios") or ()),
+            )
+        )
+    return anime
+
+
+def train(model: BERT4Rec, data: train_model.Data, settings: TrainingSettings) -> Iterator[None]:
+    """The loop of train_model.py; comes back after each epoch, with the averaged weights in the model."""
+    averaged = AveragedWeights(model)
+    optimizer = train_model.make_optimizer(model, settings.lr)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    steps = settings.epochs * math.ceil(len(data.training) / settings.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, train_model.linear_schedule(steps))
+    for epoch in range(1, settings.epochs + 1):
+        loader = train_model.batches(data.training, data, settings, epoch)
+        train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)
+        averaged.update(model)
+        with averaged.used_by(model):
+            yield
+
+
+class NextItem:
+    """A scorer: the logits of what comes behind each history.
+
+    Whose histories continue lists of `training`, in the same order, is scored as though these had not been counted in
+    the item memory, as in training.
+    """
+
+    def __init__(self, model: BERT4Rec, training: Sequences | None = None) -> None:
+        self.model = model
+        self.training = training
+
+    @torch.inference_mode()
+    def __call__(self, histories: Histories) -> np.ndarray:
+        self.model.eval()
+        items, lengths = flatten(histories)
+        ends = np.cumsum(lengths)
+        scores = np.empty((len(lengths), self.model.config.num_items), np.float32)
+        by_length = np.argsort(lengths, kind="stable")
+        for users in np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))):
+            lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
+            batch = self._batch(lists)
+            if self.training is not None:
+                own = flat_lists(self.training, users, None)
+                flat = torch.from_numpy(self.training.items[own.entries].astype(np.int64))
+                batch = batch._replace(lists=Lists(flat, torch.from_numpy(own.starts)))
+            scores[users] = self.model(batch).numpy()
+        return scores
+
+    def _batch(self, lists: list[np.ndarray]) -> Batch:
+        """A cut behind each list or, where there is no order, a mask there and the whole of each list."""
+        config, rows = self.model.config, torch.arange(len(lists))
+        if config.ordered:
+            items = _aligned_at_the_end(lists, config.max_seq_len)
+            return Batch(items, rows, cuts=torch.tensor([items.shape[1]]))
+        mask = torch.full((len(lists), 1), config.num_items + 1)
+        items = torch.cat([_aligned_at_the_end(lists, config.max_seq_len - 1), mask], 1)
+        whole = _aligned_at_the_end(lists, max(map(len, lists)))
+        return Batch(items, (rows + 1) * items.shape[1] - 1, visible=whole)
+
+
+def _aligned_at_the_end(lists: list[np.ndarray], most: int) -> torch.Tensor:
+    """int64 [B, L]: the last items of each list, at most `most`, behind padding."""
+    width = max(1, min(most, max(map(len, lists))))
+    window = np.full((len(lists), width), PAD, np.int64)
+    for row, items in zip(window, lists, strict=True):
+        kept = items[-width:]
+        row[width - len(kept) :] = kept
+    return torch.from_numpy(window)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""One of the project's baselines, its settings chosen on validation. Started by compare.py."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from contender import emit, parse, peak_memory_mb
+
+from baselines import NAMES, choose_named
+from ranking import rank, top_k
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--baseline", choices=NAMES, required=True)
+    flags, split = parse(parser)
+    chosen = choose_named(flags.baseline, split.training, split.num_items, split.training, split.validation_items)
+    clock = time.perf_counter()
+    chosen.baseline.fit(split.training, split.num_items)
+    fit_seconds = time.perf_counter() - clock
+    peak = peak_memory_mb()
+
+    clock = time.perf_counter()
+    top_k(chosen.scorer, split.known, 10)
+    emit(
+        rank(chosen.scorer, split.known, split.test_items),
+        settings=repr(chosen.baseline),
+        train_seconds=round(fit_seconds, 3),
+        top_10_seconds=round(time.perf_counter() - clock, 3),
+        peak_mb=round(peak),
+        validation_ndcg=round(chosen.ndcg, 5),
+    )
+
+
+if __name__ == "__main__":
+    main()

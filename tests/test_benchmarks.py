@@ -1,0 +1,231 @@
+"""The benchmarks on tiny, made-up data: what they read, how they split, and one whole run of each without peers."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config import PROJECT_DIR
+from errors import UserError
+from ranking import NEVER
+from sequences import Sequences
+
+BENCHMARKS = PROJECT_DIR / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def modules_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+
+
+def lists(sequences: Sequences) -> list[list[int]]:
+    return [sequences.of_user(user).tolist() for user in range(len(sequences))]
+
+
+def test_a_csv_is_read_in_order_of_time_and_of_rows(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.csv.gz"
+    rows = ["user_id,item_id,timestamp", "b,10,5", "a,2,30", "a,10,20", "a,7,20", "a,11,10"]
+    path.write_bytes(gzip.compress("\n".join(rows).encode()))
+    data = interactions.read(path)
+    assert data.user_names == ["a", "b"]
+    assert data.item_names == ["2", "7", "10", "11"]
+    assert lists(data.sequences) == [[4, 3, 2, 1], [3]]
+    assert data.sequences.blocks.tolist() == [0, 1, 1, 3, 0], "equal times have no order"
+
+
+def test_dates_and_missing_dates_are_times(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.csv"
+    path.write_text("user,anime_id,date\na,1,2014-04-09\na,2,2013-12-31\nb,2,\nb,1,\n")
+    sequences = interactions.read(path).sequences
+    assert lists(sequences) == [[2, 1], [2, 1]]
+    assert sequences.blocks.tolist() == [0, 1, 0, 0]
+
+
+def test_a_user_a_line_is_in_order(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.txt"
+    path.write_text("3 1 2\n2,3\n")
+    data = interactions.read(path)
+    assert lists(data.sequences) == [[3, 1, 2], [2, 3]]
+    assert data.sequences.blocks.tolist() == [0, 1, 2, 0, 1]
+
+
+def test_mistakes_in_a_file_are_named(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.csv"
+    path.write_text("user_id,item_id,timestamp\n1,2,3\n1,2,soon\n")
+    with pytest.raises(UserError, match=r"lists\.csv:3: not a row of user_id,item_id,timestamp"):
+        interactions.read(path)
+    path.write_text("user_id,film\n1,2\n")
+    with pytest.raises(UserError, match="the header has no item_id"):
+        interactions.read(path)
+
+
+def test_where_movielens_can_be_had(tmp_path: Path) -> None:
+    import interactions
+
+    with pytest.raises(UserError, match=r"https://grouplens\.org/datasets/movielens/"):
+        interactions.find("ml-100k", tmp_path)
+    (tmp_path / "ml-100k.csv.gz").touch()
+    assert interactions.find("ml-100k", tmp_path) == tmp_path / "ml-100k.csv.gz"
+    with pytest.raises(UserError, match=r"there is no file nowhere\.csv"):
+        interactions.find("nowhere.csv", tmp_path)
+
+
+def test_the_last_item_is_for_the_test_and_the_one_before_it_for_validation(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.txt"
+    path.write_text("1 2 3 4 5\n1 2 3 4\n5 4 3 2 1 6\n")
+    data = interactions.keep_users(interactions.read(path))
+    interactions.LeaveOneOut(data.sequences, data.num_items).save(tmp_path / "split.npz")
+    split = interactions.LeaveOneOut.load(tmp_path / "split.npz")
+    assert split.num_items == 6
+    assert lists(split.training) == [[1, 2, 3], [5, 4, 3, 2]], "a list of four is too short"
+    assert lists(split.known) == [[1, 2, 3, 4], [5, 4, 3, 2, 1]]
+    assert (split.validation_items.tolist(), split.test_items.tolist()) == ([4, 1], [5, 6])
+
+
+def test_only_the_most_listed_items_are_kept(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.txt"
+    path.write_text("1 2 3\n3 4 1\n2 9\n1 9 3\n")
+    data = interactions.keep_items(interactions.read(path), 2)
+    assert data.item_names == ["1", "3"]
+    assert lists(data.sequences) == [[1, 2], [2, 1], [], [1, 2]]
+
+
+def test_ranks_out_of_the_best_few_are_worst_in_ties() -> None:
+    from contender import rank_lists
+
+    items = np.array([[5, 7, 9], [5, 7, 9], [5, 7, 0]])
+    scores = np.array([[3.0, 2.0, 2.0], [3.0, 2.0, 1.0], [3.0, 2.0, -np.inf]])
+    assert rank_lists(items, scores, np.array([7, 5, 4])).ranks.tolist() == [3, 1, NEVER]
+
+
+def test_ranks_in_batches_are_those_of_their_users() -> None:
+    from contender import rank_batches
+
+    known = Sequences(np.array([1, 2, 3]), np.zeros(3), np.array([0, 1, 2, 3]), np.arange(3))
+    table = np.array([[9.0, 1, 2, 3], [1, 9, 3, 2], [3, 2, 9, 1]])
+    batches = [(np.array([2, 0]), table[[2, 0]]), (np.array([1]), table[[1]])]
+    assert rank_batches(batches, known, np.array([2, 3, 4])).ranks.tolist() == [3, 1, 3]
+
+
+def test_the_best_look_at_validation_is_the_one_that_counts() -> None:
+    from contender import Run, add_flags
+    from interactions import LeaveOneOut
+
+    from ranking import Ranks
+
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    flags = parser.parse_args(["--epochs=30", "--eval-every=2", "--patience=2"])
+    whole = Sequences(np.array([1, 2, 3, 4, 5]), np.zeros(5), np.array([0, 5]), np.arange(1))
+    run = Run(flags, LeaveOneOut(whole, 5), "1.0")
+    for number, rank in enumerate([5, 1, 3, 4, 1, 1], 1):
+        assert not run.finished()
+        for _ in range(2):
+            with run.epoch():
+                pass
+        assert run.due()
+        run.validated(Ranks(np.array([rank]), np.array([0]), 1), lambda number=number: number)
+        if run.finished():
+            break
+    assert (run.best_weights, run.best["epoch"], len(run.curve)) == (2, 4, 4), "two looks without a gain end the run"
+
+
+def test_the_table_shows_medians_and_failures() -> None:
+    from report import table
+
+    runs = [{"name": "ours", "seed": seed, "ndcg@10": value} for seed, value in ((1, 0.1), (2, 0.3), (3, 0.2))]
+    header, _, ours, failed = table([*runs, {"name": "peer", "seed": 1, "error": 1}]).splitlines()
+    assert header.endswith("| NDCG@10 | others' cores |")
+    assert ours.split() == ["|", "ours", *"|" * 9, "0.2000", "|", "|"]
+    assert failed.startswith("| peer | ")
+    assert "failed" in failed
+
+
+@pytest.fixture
+def made_up_lists(tmp_path: Path) -> Path:
+    """400 people who go round one of four series of ten items, from anywhere on."""
+    random = np.random.default_rng(0)
+    lines = []
+    for _ in range(400):
+        series, start = random.integers(0, 4), random.integers(0, 10)
+        lines.append(" ".join(str(10 * series + k % 10) for k in range(start, start + 7)))
+    path = tmp_path / "series.txt"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(script: str, *flags: object) -> str:
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, flags)]
+    finished = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=100, check=False)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_compare_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
+    sizes = ("--hidden", 16, "--layers", 1, "--max-len", 8, "--epochs", 2, "--eval-every", 1)
+    out = run("compare.py", "--data", made_up_lists, "--peers", "--output", tmp_path / "results", *sizes)
+
+    (path,) = (tmp_path / "results").glob("*.json")
+    report = json.loads(path.read_text())
+    assert (report["users"], report["items"], report["flags"]["hidden"]) == (400, 40, 16)
+    results = {result["name"]: result for result in report["results"]}
+    assert list(results) == ["popularity", "item-kNN", "EASE", "Markov chain", "Markov + EASE", "ours"]
+    assert results["Markov chain"]["ndcg@10"] > 0.99, "the next item of a series always follows"
+    assert results["popularity"]["ndcg@10"] < 0.3
+    assert [look["epoch"] for look in results["ours"]["curve"]] == [0, 1, 2], "0: untrained, with what the memory knows"
+    assert results["ours"]["tokens_per_second"] > 0
+    assert 20 < results["ours"]["peak_mb"] < 4000
+    assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == list(results)
+    assert path.with_suffix(".png").stat().st_size > 10_000
+
+
+def test_fold_in_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
+    flags = ("--data", made_up_lists, "--users", 10, 9999, "--epochs", 1, "--output", tmp_path / "results")
+    out = run("fold_in.py", *flags)
+    report = json.loads((tmp_path / "results" / "fold-in-series.json").read_text())
+    assert [(result["users"], result["name"]) for result in report["results"]] == [
+        (users, name) for users in (10, 50) for name in ("popularity", "item-kNN", "EASE", "ours")
+    ], "400 less 250 held out and 100 tuned on are 50"
+    ndcg = {(result["users"], result["name"]): result["ndcg@10"] for result in report["results"]}
+    assert ndcg[50, "EASE"] > ndcg[50, "popularity"]
+    assert len(out.splitlines()) == 2 + 8
+
+
+def test_a_fifth_of_each_list_is_hidden() -> None:
+    import fold_in
+
+    items = np.concatenate([np.arange(1, 11), [3, 2, 3, 1]])
+    sequences = Sequences(items, np.zeros(14), np.array([0, 10, 14]), np.arange(2))
+    halves = fold_in.hide(sequences, np.array([0, 1]), np.random.default_rng(0))
+    assert [len(hidden) for hidden in halves.hidden] == [2, 1]
+    assert sorted([*halves.known[0], *halves.hidden[0]]) == list(range(1, 11))
+    assert sorted([*halves.known[1], *halves.hidden[1]]) == [1, 2, 3], "an item that comes twice is known or hidden"
+
+
+def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    import compare
+    import peer_environments
+
+    monkeypatch.setattr(peer_environments, "VENVS", tmp_path)
+    assert compare.main(["--peers", "rectools"]) == 1
+    assert "python benchmarks/setup_peers.py rectools" in capsys.readouterr().err
