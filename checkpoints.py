@@ -18,11 +18,14 @@ class ModelFileError(UserError):
     """A model file that is missing, damaged or not ours."""
 
 
-def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, **more: Any) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss", …}`; `more` holds plain values and tensors only."""
-    state = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
+def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, with_memory: bool = True) -> None:
+    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it, and never changes."""
+    weights = model.state_dict()
+    if not with_memory:
+        weights = {name: weight for name, weight in weights.items() if not name.startswith("memory.")}
     with write_aside(path) as file:
-        torch.save({**state, "epoch": epoch, "val_loss": val_loss, **more}, file)
+        saved = {"model_state_dict": weights, "model_config": model.config.as_dict()}
+        torch.save({**saved, "epoch": epoch, "val_loss": val_loss}, file)
 
 
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:

@@ -6,7 +6,6 @@ import logging
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from batches import Batch, MaskedBatches
@@ -21,9 +20,8 @@ MOST_ITEMS = 8_000
 """So many of the most popular items are in the tables, which grow with the square of it."""
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
-TRIAL_LISTS = 500
-TRIAL_SLOTS = 4_000
-
+TRIAL_LISTS = 1_000
+SLOTS_A_LIST = 6
 TOWARDS_ONE = 0.01
 """Keeps strengths finite where a part alone explains everything."""
 
@@ -48,11 +46,17 @@ def fit_memory(
     alike: the Gram matrix [N, N] of item features, see ease.py.
     """
     ordered = has_order(sequences)
-    batch = sample(sequences, num_items, max_seq_len, seed, ordered)
+    batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
     trial = Tables(sequences, num_items, TRIAL_ITEMS, ordered, alike)
 
+    strength = torch.ones(2)
+
     def likelihood(recency: float, ridge: float, alike_weight: float) -> float:
-        return fit_strength(trial.memory(recency, ridge, alike_weight, batch), batch)
+        memory = trial.memory(recency, ridge, alike_weight, batch)
+        memory.strength.copy_(strength)
+        value = fit_strength(memory, batch, steps=3)
+        strength.copy_(memory.strength)  # a good start for the next setting
+        return value
 
     recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
     ridge = max(RIDGES, key=lambda ridge: likelihood(recency, ridge, weight))
@@ -63,7 +67,8 @@ def fit_memory(
 
     tables = trial if num_items <= TRIAL_ITEMS else Tables(sequences, num_items, MOST_ITEMS, ordered, alike)
     memory = tables.memory(recency, ridge, weight, batch)
-    fit_strength(memory, batch)
+    memory.strength.copy_(strength)
+    fit_strength(memory, batch, steps=5)
     strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
     return memory
@@ -99,13 +104,13 @@ class Tables:
         return memory
 
 
-def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool) -> Batch:
-    """Some training lists in one batch, with at most TRIAL_SLOTS slots."""
+def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int) -> Batch:
+    """So many of the training lists in one batch, with SLOTS_A_LIST slots in the mean, or fewer."""
     random = np.random.default_rng(seed)
     batches = MaskedBatches(
         sequences,
         mask=num_items + 1,
-        batch_size=TRIAL_LISTS,
+        batch_size=lists,
         max_seq_len=max_seq_len,
         mask_prob=0.2,
         seed=seed,
@@ -113,31 +118,46 @@ def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, or
         cut_share=1.0 if ordered else 0.0,
         whole_lists=not ordered,
     )
-    batches.users_of_batch = [random.permutation(len(sequences))[:TRIAL_LISTS]]
+    batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
     batch = batches[0]
     assert batch.targets is not None
-    chosen = torch.from_numpy(np.sort(random.permutation(len(batch.slots))[:TRIAL_SLOTS]))
+    # Of lists in order the newer half: that is where the next item will come.
+    columns = locate(batch).columns
+    newer = np.flatnonzero(columns >= batch.items.shape[1] // 2)
+    wanted = newer if ordered and len(newer) else np.arange(len(columns))
+    chosen = torch.from_numpy(np.sort(random.permutation(wanted)[: SLOTS_A_LIST * lists]))
     return batch._replace(slots=batch.slots[chosen], targets=batch.targets[chosen])
 
 
-def fit_strength(memory: ItemMemory, batch: Batch) -> float:
-    """Set the strengths of the parts to those under which `batch` is the likeliest; returns its mean log likelihood."""
+def fit_strength(memory: ItemMemory, batch: Batch, steps: int) -> float:
+    """Move the strengths to those under which `batch` is the likeliest; returns its mean log likelihood.
+
+    By so many steps of Newton's method: the problem is convex, and there are one or two strengths.
+    """
     slots, targets = locate(batch), batch.targets
     assert targets is not None
     parts = [memory.by_ease(batch, slots)]
     if memory.transitions is not None:
         parts.append(memory.by_transitions(batch, slots))
-    strength = torch.ones(len(parts), requires_grad=True)
-    optimizer = torch.optim.LBFGS([strength], max_iter=20, line_search_fn="strong_wolfe")
+    of_targets = torch.stack([part.gather(1, targets[:, None] - 1)[:, 0].mean() for part in parts])
+    strength = memory.strength[: len(parts)].clone()
+    for _ in range(steps):
+        probability, _ = _mixture(parts, strength)
+        weighted = [probability * part for part in parts]
+        means = torch.stack([each.sum(1) for each in weighted])
+        products = torch.stack([torch.stack([(w * part).sum() for part in parts]) for w in weighted])
+        gradient = of_targets - means.mean(1) - 2 * TOWARDS_ONE * (strength - 1)
+        curvature = (products - means @ means.T) / len(targets) + 2 * TOWARDS_ONE * torch.eye(len(parts))
+        strength += torch.linalg.solve(curvature, gradient).clamp(-0.5, 0.5)  # no step too far
+    memory.strength[: len(parts)] = strength
+    _, log_total = _mixture(parts, strength)
+    return (strength @ of_targets - log_total.mean()).item()
 
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        logits = torch.stack(parts, 2) @ strength
-        value = F.cross_entropy(logits, targets - 1) + TOWARDS_ONE * (strength - 1).square().sum()
-        value.backward()
-        return value
 
-    optimizer.step(loss)
-    with torch.no_grad():
-        memory.strength[: len(parts)] = strength
-    return -loss().item()
+def _mixture(parts: list[Tensor], strength: Tensor) -> tuple[Tensor, Tensor]:
+    """Softmax of the weighted sum of `parts` [M, N], and the logs [M] of what it was divided by."""
+    logits = parts[0] * strength[0]
+    for part, factor in zip(parts[1:], strength[1:], strict=True):
+        logits.add_(part * factor)
+    log_total = logits.logsumexp(1)
+    return logits.sub_(log_total[:, None]).exp_(), log_total

@@ -23,9 +23,8 @@ from datetime import datetime
 from typing import Any
 
 # Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
-# another program uses a core, and always use the same number of them, or sums differ in the last digit.
+# another program uses a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("MKL_DYNAMIC", "FALSE")
 
 import numpy as np
 import torch
@@ -154,7 +153,7 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
                     save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
                 if epoch % CHECKPOINT_EVERY == 0:
                     path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
-                    save_model(path, model, epoch=epoch, val_loss=validated.loss)
+                    save_model(path, model, epoch=epoch, val_loss=validated.loss, with_memory=False)
                 write_json(paths.metrics_file, history.as_dict())
                 last_whole_epoch = {name: value.detach().clone() for name, value in model.named_parameters()}
             log.info(history.line())

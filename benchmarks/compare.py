@@ -161,7 +161,7 @@ def run(each: Contender, split: Path, seed: int, flags: argparse.Namespace) -> d
 
 def environment(threads: int) -> dict[str, str]:
     """The same threads for all, which wait without spinning: that costs 5 to 10 times as soon as a core is shared."""
-    of_threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    of_threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     modules = os.pathsep.join((str(HERE.parent), str(HERE)))
     return {**os.environ, **of_threads, "OMP_WAIT_POLICY": "PASSIVE", "PYTHONPATH": modules}
 

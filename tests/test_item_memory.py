@@ -12,7 +12,7 @@ import torch
 from batches import Batch, MaskedBatches, flat_lists
 from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import Slots, locate, nearest_before
-from memory_fitting import Tables, fit_memory, fit_strength, has_order, sample
+from memory_fitting import TOWARDS_ONE, Tables, fit_memory, fit_strength, has_order, sample
 from sequences import Sequences
 from transitions import BACKWARD, DECAY, REACH, Pairs, count_transitions
 
@@ -204,7 +204,7 @@ def test_a_table_of_the_most_popular_items_only():
     sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
     batch = batches_of(sequences, cut_share=1.0)[0]
     memory = Tables(sequences, ITEMS, 4, True, None).memory(0.9, 1.0, 0.0, batch)
-    fit_strength(memory, batch)
+    fit_strength(memory, batch, steps=20)
     assert memory.kept.tolist() == [0, 1, 2, 3]
     prior = memory(batch)
     assert prior.shape == (len(batch.slots), ITEMS)
@@ -213,8 +213,8 @@ def test_a_table_of_the_most_popular_items_only():
 
 def test_a_sample_is_reproducible_and_small():
     sequences = some_lists(count=400)
-    one, again = (sample(sequences, ITEMS, 20, 1, True) for _ in range(2))
-    assert torch.equal(one.slots, again.slots) and len(one.slots) <= 4000
+    one, again = (sample(sequences, ITEMS, 20, 1, True, 50) for _ in range(2))
+    assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) <= 300
 
 
 def test_own_counts_need_the_training_lists_only_in_training():
@@ -230,3 +230,21 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "ordered": True,
         "recency": 0.9,
     }
+
+
+def test_the_strengths_are_the_likeliest():
+    sequences = some_lists(count=60)
+    batch = sample(sequences, ITEMS, 20, 1, True, 50)
+    memory = Tables(sequences, ITEMS, ITEMS, True, None).memory(0.9, 10.0, 0.0, batch)
+
+    def penalised(strength):
+        memory.strength.copy_(strength)
+        likelihood = memory(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1).mean()
+        return likelihood - TOWARDS_ONE * (strength - 1).square().sum(), likelihood
+
+    reported = fit_strength(memory, batch, steps=20)
+    best = memory.strength.clone()
+    value, likelihood = penalised(best)
+    assert reported == pytest.approx(likelihood.item(), abs=1e-4)
+    for step in torch.tensor([[0.1, 0], [-0.1, 0], [0, 0.1], [0, -0.1]]):
+        assert penalised(best + step)[0] < value
