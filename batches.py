@@ -10,10 +10,12 @@ entry and all that follow it, as when the next anime is to be named; one row ser
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -189,6 +191,26 @@ def choose_cuts(real: np.ndarray, random: np.random.Generator) -> tuple[np.ndarr
     if not real[:, cuts - 1].any():
         cuts = np.array([length - 1])
     return cuts, np.flatnonzero(real[:, cuts] & real[:, cuts - 1])
+
+
+def ask_what_comes_next(lists: Sequence[np.ndarray], mask: int, max_seq_len: int, ordered: bool) -> Batch:
+    """A batch with one slot a list, after its end. lists: item indices, the newest last; none is empty."""
+    rows = torch.arange(len(lists))
+    if ordered:
+        items = _aligned_at_the_end(lists, max_seq_len)
+        return Batch(items, rows, cuts=torch.tensor([items.shape[1]]))
+    items = F.pad(_aligned_at_the_end(lists, max_seq_len - 1), (0, 1), value=mask)
+    return Batch(items, (rows + 1) * items.shape[1] - 1, visible=_aligned_at_the_end(lists, max(map(len, lists))))
+
+
+def _aligned_at_the_end(lists: Sequence[np.ndarray], most: int) -> Tensor:
+    """int64 [B, L]: the newest items of each list, at most `most`, behind padding."""
+    width = min(most, max(map(len, lists)))
+    window = np.full((len(lists), width), PAD)
+    for row, items in zip(window, lists, strict=True):
+        kept = items[-width:]
+        row[width - len(kept) :] = kept
+    return _tensor(window)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

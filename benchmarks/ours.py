@@ -22,14 +22,14 @@ import torch
 from contender import Run, parse, peak_memory_mb
 
 from averaging import AveragedWeights
-from batches import Batch, Lists, flat_lists
+from batches import Lists, ask_what_comes_next, flat_lists
 from bert4rec import BERT4Rec
 from config import TrainingSettings
 from features import alike_matrix
 from ranking import Lists as Histories
 from ranking import Scorer, flatten, rank, top_k
 from records import Anime, Studio, Tag
-from sequences import PAD, Sequences, Vocabulary
+from sequences import Sequences, Vocabulary
 
 LISTS_AT_ONCE = 128
 Catalogue = Mapping[str, Mapping[str, Any]]
@@ -164,40 +164,20 @@ class NextItem:
     @torch.inference_mode()
     def __call__(self, histories: Histories) -> np.ndarray:
         self.model.eval()
+        config = self.model.config
         items, lengths = flatten(histories)
         ends = np.cumsum(lengths)
         scores = np.empty((len(lengths), self.model.config.num_items), np.float32)
         by_length = np.argsort(lengths, kind="stable")
         for users in np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))):
             lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
-            batch = self._batch(lists)
+            batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
             if self.training is not None:
                 own = flat_lists(self.training, users, None)
                 flat = torch.from_numpy(self.training.items[own.entries].astype(np.int64))
                 batch = batch._replace(lists=Lists(flat, torch.from_numpy(own.starts)))
             scores[users] = self.model(batch).numpy()
         return scores
-
-    def _batch(self, lists: list[np.ndarray]) -> Batch:
-        """A cut behind each list or, where there is no order, a mask there and the whole of each list."""
-        config, rows = self.model.config, torch.arange(len(lists))
-        if config.ordered:
-            items = _aligned_at_the_end(lists, config.max_seq_len)
-            return Batch(items, rows, cuts=torch.tensor([items.shape[1]]))
-        mask = torch.full((len(lists), 1), config.num_items + 1)
-        items = torch.cat([_aligned_at_the_end(lists, config.max_seq_len - 1), mask], 1)
-        whole = _aligned_at_the_end(lists, max(map(len, lists)))
-        return Batch(items, (rows + 1) * items.shape[1] - 1, visible=whole)
-
-
-def _aligned_at_the_end(lists: list[np.ndarray], most: int) -> torch.Tensor:
-    """int64 [B, L]: the last items of each list, at most `most`, behind padding."""
-    width = max(1, min(most, max(map(len, lists))))
-    window = np.full((len(lists), width), PAD, np.int64)
-    for row, items in zip(window, lists, strict=True):
-        kept = items[-width:]
-        row[width - len(kept) :] = kept
-    return torch.from_numpy(window)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from batches import MaskedBatches, choose_masked
+from batches import MaskedBatches, ask_what_comes_next, choose_masked
 from sequences import PAD, Sequences
 
 MASK = 1001
@@ -193,3 +193,15 @@ def test_the_share_of_cuts():
 def test_batches_are_of_equal_size():
     dataset = batches_of(sequences_of(*some_lists(count=33)), batch_size=16)
     assert [len(batch.items) for batch in dataset] == [11, 11, 11]
+
+
+def test_the_question_of_what_comes_next():
+    lists = [np.array([1, 2, 3, 4]), np.array([5])]
+    cut = ask_what_comes_next(lists, MASK, 3, ordered=True)
+    assert cut.items.tolist() == [[2, 3, 4], [PAD, PAD, 5]]
+    assert (cut.cuts.tolist(), cut.slots.tolist()) == ([3], [0, 1])
+
+    masked = ask_what_comes_next(lists, MASK, 3, ordered=False)
+    assert masked.items.tolist() == [[3, 4, MASK], [PAD, 5, MASK]]
+    assert masked.items.flatten()[masked.slots].tolist() == [MASK, MASK]
+    assert masked.visible.tolist() == [[1, 2, 3, 4], [PAD, PAD, PAD, 5]]
