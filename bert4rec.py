@@ -72,11 +72,11 @@ class BERT4Rec(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         hidden = self.encode_masks(batch) if batch.cuts is None else self.encode_cuts(batch)
-        hidden = self.project(self.norm(hidden))
-        weight = self.item_embedding.weight[1:-1].t()
-        if self.memory is None:
-            return torch.addmm(self.item_bias, hidden, weight)
-        return self.memory(batch).addmm_(hidden, weight).add_(self.item_bias)
+        hidden, weight = self.project(self.norm(hidden)), self.item_embedding.weight[1:-1].t()
+        with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
+            if self.memory is None:
+                return torch.addmm(self.item_bias, hidden.float(), weight)
+            return self.memory(batch).addmm_(hidden.float(), weight).add_(self.item_bias)
 
     def encode_masks(self, batch: Batch) -> Tensor:
         """Hidden states [M, hidden_size] at the slots; every position sees the whole list."""

@@ -203,7 +203,11 @@ class TrainingSettings(Checked):
     use_gpu: bool = setting(True, "train on an NVIDIA GPU when there is one", flag="--gpu")
     use_fp16: bool = setting(False, "mixed precision on a GPU: faster, and less memory", flag="--fp16")
     seed: int = setting(
-        42, "the same seed on the same machine gives the same numbers", at_least=0, at_most=2**32 - 1, metavar="N"
+        42,
+        "the same seed on the same machine gives the same numbers, on a CPU to the last digit",
+        at_least=0,
+        at_most=2**32 - 1,
+        metavar="N",
     )
     num_workers: int = setting(
         0, "processes that prepare batches; 0: the training process itself", at_least=0, metavar="N"

@@ -8,17 +8,12 @@ Read `main` from top to bottom: load, build, then for each epoch train, evaluate
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import hashlib
 import logging
 import math
 import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +21,6 @@ from typing import Any
 # another program uses a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -36,15 +30,15 @@ from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from config import Parser, PathSettings, TrainingSettings, add_flags, pick
 from console import EXIT_INTERRUPTED, logging_to, progress, script
-from database import Database
 from errors import UserError
-from features import alike_matrix
 from files import write_json
 from history import History, Result
 from masked_loss import masked_cross_entropy
-from memory_fitting import fit_memory, has_order
+from memory_fitting import fit_memory
 from metrics import TOP_K, ranks, top_k_hits
-from sequences import Sequences, Vocabulary, build_sequences, split_users
+from run_report import describe_run, log_model, log_start, summarise
+from sequences import Sequences
+from training_data import Data, load_data
 from visualize import plot_all
 
 log = logging.getLogger(__name__)
@@ -83,43 +77,6 @@ class OutOfMemory(UserError):
         super().__init__("out of memory; these flags help: --batch-size 32 --hidden-size 128 --max-seq-len 100")
 
 
-@dataclass(frozen=True)
-class Data:
-    """What is learnt from, and what it is checked on."""
-
-    vocabulary: Vocabulary
-    training: Sequences
-    validation: Sequences
-    alike: torch.Tensor | None = None
-    """float32 [N, N]: how much items have in common by the catalogue (features.py)."""
-
-    @functools.cached_property
-    def ordered(self) -> bool:
-        return has_order(self.training)
-
-    def fingerprint(self) -> str:
-        """Tells whether two runs saw the same lists in the same split."""
-        digest = hashlib.sha256(self.vocabulary.anime_ids.tobytes())
-        for sequences in (self.training, self.validation):
-            digest.update(sequences.items.tobytes() + sequences.blocks.tobytes() + sequences.offsets.tobytes())
-        return digest.hexdigest()[:16]
-
-
-def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
-    """The users in the training set of the database, in order of time, split by user. Raises UserError."""
-    with Database.open(paths.database_file, create=False) as database:
-        database.require_training_data()
-        vocabulary = Vocabulary.of(database.anime_ids())
-        sequences = build_sequences(database.iter_watched(), vocabulary)
-        alike = alike_matrix(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
-        key_of_user = dict(database.user_keys())
-    if len(sequences) < 2:
-        raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
-    keys = [key_of_user[user] for user in sequences.user_ids.tolist()]
-    training, validation = split_users(keys, settings.val_ratio, settings.seed)
-    return Data(vocabulary, sequences.select(training), sequences.select(validation), alike)
-
-
 def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: datetime) -> int:
     log_start(data, started)
     device, half_precision = choose_device(settings)
@@ -136,7 +93,7 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
     averaged = AveragedWeights(model)
     history = History(settings.epochs, describe_data(data, settings))
     last_whole_epoch: dict[str, torch.Tensor] = {}
-    interrupted = False
+    stopped: KeyboardInterrupt | TrainingFailed | None = None
     try:
         for epoch in range(1, settings.epochs + 1):
             clock = time.perf_counter()
@@ -160,20 +117,27 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
             if settings.patience and epoch - history.best_epoch >= settings.patience:
                 log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
                 break
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, TrainingFailed) as reason:
+        stopped = reason
 
-    if not history.epochs_done:
-        log.info("interrupted before the end of the first epoch; nothing was saved")
-        return EXIT_INTERRUPTED
+    if stopped:
+        log.info("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
+    if history.epochs_done:
+        save_the_end(model, last_whole_epoch, history, paths)
+    if isinstance(stopped, TrainingFailed):
+        raise stopped
+    return EXIT_INTERRUPTED if stopped else 0
+
+
+def save_the_end(
+    model: BERT4Rec, last_whole_epoch: dict[str, torch.Tensor], history: History, paths: PathSettings
+) -> None:
+    """The final model, the plots and the summary."""
     model.load_state_dict(last_whole_epoch, strict=False)  # all but the memory, which training does not change
-    final_loss = history.val_losses[-1]
-    save_model(paths.models / "final_model.pth", model, epoch=history.epochs_done, val_loss=final_loss)
+    val_loss = history.val_losses[-1]
+    save_model(paths.models / "final_model.pth", model, epoch=history.epochs_done, val_loss=val_loss)
     plot_all(paths.metrics_file, paths.plots)
-    if interrupted:
-        log.info("interrupted in epoch %d; the %d before it are saved", history.epochs_done + 1, history.epochs_done)
-    print(summary(history, paths))
-    return EXIT_INTERRUPTED if interrupted else 0
+    print(summarise(history, paths))
 
 
 def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
@@ -211,7 +175,7 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
     )
     model = BERT4Rec(config, memory)
     if memory is None:
-        model.start_from_popularity(torch.from_numpy(popularity_of(data)))
+        model.start_from_popularity(torch.from_numpy(data.popularity()))
     return model
 
 
@@ -319,20 +283,14 @@ def check_finite(trained: Result, validated: Result, epoch: int, learning_rate: 
     """Raises TrainingFailed when a loss is no longer a number: the weights have exploded and would not come back."""
     if not (math.isfinite(trained.loss) and math.isfinite(validated.loss)):
         raise TrainingFailed(
-            f"the loss became {trained.loss} in epoch {epoch} at learning rate {learning_rate:.1e}; "
-            f"the weights of the epochs before are kept; a lower --lr helps"
+            f"the loss became {trained.loss} in epoch {epoch} at learning rate {learning_rate:.1e}; a lower --lr helps"
         )
-
-
-def popularity_of(data: Data) -> np.ndarray:
-    """On how many training lists each item is: float32 [N]."""
-    return np.bincount(data.training.items, minlength=data.vocabulary.num_items + 1)[1:].astype(np.float32)
 
 
 def popularity_accuracies(data: Data, settings: TrainingSettings) -> dict[str, float]:
     """What guessing the most popular anime at every masked position would score in validation."""
     targets = torch.cat([batch.targets for batch in batches(data.validation, data, settings, None)]) - 1
-    row = torch.from_numpy(popularity_of(data))
+    row = torch.from_numpy(data.popularity())
     # Everyone gets the same scores, so the rank of each item is worked out once.
     rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")
     hits = top_k_hits(rank_of_item[targets]).tolist()
@@ -347,69 +305,6 @@ def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
         "entries": len(data.training.items) + len(data.validation.items),
         "baselines": {"popularity": popularity_accuracies(data, settings)},
     }
-
-
-def describe_run(
-    data: Data, settings: TrainingSettings, paths: PathSettings, config: ModelConfig, started: datetime
-) -> dict[str, Any]:
-    """Every setting of the run, and what is needed to repeat it: the content of training_config.json."""
-    return {
-        **dataclasses.asdict(settings),
-        "model": config.as_dict(),
-        "database": str(paths.database_file),
-        "data_fingerprint": data.fingerprint(),
-        "started": started.isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "platform": platform.platform(),
-        },
-    }
-
-
-def summary(history: History, paths: PathSettings) -> str:
-    best = history.best_epoch
-    popularity = history.facts["baselines"]["popularity"]
-    return "\n".join(
-        (
-            f"Best of {history.epochs_done} epochs: {best}, validation loss {history.val_losses[best - 1]:.4f}.",
-            "",
-            "Right at masked positions of validation users, in %:",
-            f"               {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
-            f"  this model   {'  '.join(f'{100 * history.val_accuracies[k][best - 1]:6.1f}' for k in TOP_K)}",
-            f"  popularity   {'  '.join(f'{100 * popularity[str(k)]:6.1f}' for k in TOP_K)}",
-            "",
-            f"The model: {paths.models / 'best_model.pth'}",
-            f"The plots: {paths.plots / 'combined_metrics.png'}",
-            f"The log:   {paths.training_log}",
-        )
-    )
-
-
-def log_start(data: Data, started: datetime) -> None:
-    log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
-    log.info(
-        "%d users to train on, %d to validate on, %d anime, %d entries.",
-        len(data.training),
-        len(data.validation),
-        data.vocabulary.num_items,
-        len(data.training.items) + len(data.validation.items),
-    )
-
-
-def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
-    log.info(
-        "BERT4Rec with %s weights: hidden size %d, %d layers, %d heads, sequences of %d; on %s.",
-        f"{sum(p.numel() for p in model.parameters()):,}",
-        settings.hidden_size,
-        settings.num_layers,
-        settings.num_heads,
-        settings.max_seq_len,
-        torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)",
-    )
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from ranking import Lists as Histories
 from ranking import Scorer, flatten, rank, top_k
 from records import Anime, Studio, Tag
 from sequences import Sequences, Vocabulary
+from training_data import Data
 
 LISTS_AT_ONCE = 128
 Catalogue = Mapping[str, Mapping[str, Any]]
@@ -55,7 +56,7 @@ def main() -> None:
         seed=flags.seed,
         use_gpu=False,
     )
-    data = train_model.Data(Vocabulary.of(range(1, split.num_items + 1)), split.training, split.training)
+    data = Data(Vocabulary.of(range(1, split.num_items + 1)), split.training, split.training)
     run = Run(flags, split, "")
     with run.preparing():
         model = train_model.build_model(data, settings)
@@ -98,7 +99,7 @@ def fit_fold_in(
     settings = TrainingSettings(epochs=epochs, seed=seed, use_gpu=False)
     vocabulary = Vocabulary.of(range(1, len(item_names) + 1))
     alike = None if catalogue is None else alike_matrix(anime_of(catalogue, item_names), vocabulary)
-    data = train_model.Data(vocabulary, training, training, alike)
+    data = Data(vocabulary, training, training, alike)
     model = train_model.build_model(data, settings)
     scorer = NextItem(model)
 
@@ -135,7 +136,7 @@ def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
     return anime
 
 
-def train(model: BERT4Rec, data: train_model.Data, settings: TrainingSettings) -> Iterator[None]:
+def train(model: BERT4Rec, data: Data, settings: TrainingSettings) -> Iterator[None]:
     """The loop of train_model.py; comes back after each epoch, with the averaged weights in the model."""
     averaged = AveragedWeights(model)
     optimizer = train_model.make_optimizer(model, settings.lr)

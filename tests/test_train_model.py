@@ -19,6 +19,7 @@ import train_model
 from checkpoints import load_item_mappings, load_model
 from config import PROJECT_DIR, PathSettings, TrainingSettings
 from database import Database
+from training_data import load_data
 
 SMALL = [
     "--lr",
@@ -99,7 +100,7 @@ def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
     assert saved["epoch"] == metrics["summary"]["best_epoch"]
 
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
-    data = train_model.load_data(PathSettings(db=db), settings)
+    data = load_data(PathSettings(db=db), settings)
     again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)
     assert again.accuracies[10] == metrics["val_accuracies"]["10"][saved["epoch"] - 1]
@@ -124,7 +125,7 @@ def test_the_log_has_a_line_an_epoch(trained):
 
 
 def test_no_validation_user_is_trained_on(db):
-    data = train_model.load_data(PathSettings(db=db), TrainingSettings())
+    data = load_data(PathSettings(db=db), TrainingSettings())
     training, validation = set(data.training.user_ids.tolist()), set(data.validation.user_ids.tolist())
     assert not training & validation
     assert len(validation) == round(0.1 * len(training | validation))
@@ -132,7 +133,7 @@ def test_no_validation_user_is_trained_on(db):
 
 def test_popularity_is_worked_out_right(db):
     settings = TrainingSettings()
-    data = train_model.load_data(PathSettings(db=db), settings)
+    data = load_data(PathSettings(db=db), settings)
     counts = np.bincount(data.training.items, minlength=301)
     targets = np.concatenate([b.targets for b in train_model.batches(data.validation, data, settings, None)])
     by_hand = np.mean([np.sum(counts[1:] >= counts[t]) <= 10 for t in targets])
@@ -172,7 +173,7 @@ def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
     assert not list(tmp_path.rglob("*.part"))
 
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
-    data = train_model.load_data(PathSettings(db=db), settings)
+    data = load_data(PathSettings(db=db), settings)
     again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)  # the weights are those of a whole epoch
 
@@ -210,6 +211,8 @@ def test_an_exploding_loss_ends_the_run_and_keeps_what_was_good(db, tmp_path, ca
     assert train(db, tmp_path, "--epochs", "30", "--lr", "1e30") == 1
     err = capsys.readouterr().err
     assert "error: the loss became" in err and "--lr" in err and "Traceback" not in err
+    done = metrics_of(tmp_path)["summary"]["epochs_done"] if (tmp_path / "plots").exists() else 0
+    assert (tmp_path / "models" / "final_model.pth").exists() == (done > 0)
 
 
 @pytest.mark.parametrize(

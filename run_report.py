@@ -1,0 +1,84 @@
+"""What is said of a training run: training_config.json, the first lines of its log, and the summary at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import platform
+import sys
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from bert4rec import BERT4Rec, ModelConfig
+from config import PathSettings, TrainingSettings
+from history import History
+from metrics import TOP_K
+from training_data import Data
+
+log = logging.getLogger(__name__)
+
+
+def describe_run(
+    data: Data, settings: TrainingSettings, paths: PathSettings, config: ModelConfig, started: datetime
+) -> dict[str, Any]:
+    """Every setting of the run, and what is needed to repeat it: the content of training_config.json."""
+    return {
+        **dataclasses.asdict(settings),
+        "model": config.as_dict(),
+        "database": str(paths.database_file),
+        "data_fingerprint": data.fingerprint(),
+        "started": started.isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "platform": platform.platform(),
+        },
+    }
+
+
+def summarise(history: History, paths: PathSettings) -> str:
+    best = history.best_epoch
+    popularity = history.facts["baselines"]["popularity"]
+    return "\n".join(
+        (
+            f"Best of {history.epochs_done} epochs: {best}, validation loss {history.val_losses[best - 1]:.4f}.",
+            "",
+            "Right at masked positions of validation users, in %:",
+            f"               {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
+            f"  this model   {'  '.join(f'{100 * history.val_accuracies[k][best - 1]:6.1f}' for k in TOP_K)}",
+            f"  popularity   {'  '.join(f'{100 * popularity[str(k)]:6.1f}' for k in TOP_K)}",
+            "",
+            f"The model: {paths.models / 'best_model.pth'}",
+            f"The plots: {paths.plots / 'combined_metrics.png'}",
+            f"The log:   {paths.training_log}",
+        )
+    )
+
+
+def log_start(data: Data, started: datetime) -> None:
+    log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
+    log.info(
+        "%d users to train on, %d to validate on, %d anime, %d entries.",
+        len(data.training),
+        len(data.validation),
+        data.vocabulary.num_items,
+        len(data.training.items) + len(data.validation.items),
+    )
+
+
+def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
+    log.info(
+        "BERT4Rec with %s weights: hidden size %d, %d layers, %d heads, sequences of %d; on %s.",
+        f"{sum(p.numel() for p in model.parameters()):,}",
+        settings.hidden_size,
+        settings.num_layers,
+        settings.num_heads,
+        settings.max_seq_len,
+        torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)",
+    )
