@@ -6,33 +6,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from records import Anime
-from sequences import Vocabulary
+from sequences import Sequences, Vocabulary
 
 LARGEST_GROUP = 1_000
 """What more anime have in common says nothing about them."""
 
 
-def alike_matrix(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Tensor:
-    """float32 [N, N]: the sum over all groups that two items share of 1 / the size of the group."""
+def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
+    """The items of each group as though it were somebody's list."""
     groups: dict[tuple[str, object], list[int]] = defaultdict(list)
     anime = list(catalogue)
-    index_of = dict(zip((each.anime_id for each in anime), index_list(anime, vocabulary), strict=True))
-    for each, franchise in zip(anime, franchises(anime), strict=True):
+    items = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64)).tolist()
+    for each, item, franchise in zip(anime, items, franchises(anime), strict=True):
         for group in {*groups_of(each), ("franchise", franchise)}:
-            groups[group].append(index_of[each.anime_id])
-    shared = [members for members in groups.values() if 2 <= len(members) <= LARGEST_GROUP]
-    matrix = torch.zeros(len(shared), vocabulary.num_items)
-    for row, members in enumerate(shared):
-        matrix[row, torch.tensor(members) - 1] = len(members) ** -0.5
-    return torch.sparse.mm(matrix.t().to_sparse(), matrix)
-
-
-def index_list(anime: Sequence[Anime], vocabulary: Vocabulary) -> list[int]:
-    return vocabulary.encode(np.array([each.anime_id for each in anime], np.int64)).tolist()
+            groups[group].append(item)
+    lists = [members for members in groups.values() if 2 <= len(members) <= LARGEST_GROUP]
+    flat = np.array([item for members in lists for item in members], np.int32)
+    offsets = np.cumsum([0, *map(len, lists)])
+    return Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
 
 
 def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:

@@ -22,6 +22,8 @@ TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 TRIAL_LISTS = 1_000
 SLOTS_A_LIST = 6
+LARGEST_SAMPLE = 25_000_000
+"""Slots times items: so many numbers each part has."""
 TOWARDS_ONE = 0.01
 """Keeps strengths finite where a part alone explains everything."""
 
@@ -38,12 +40,12 @@ def has_order(sequences: Sequences) -> bool:
 
 
 def fit_memory(
-    sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Tensor | None = None
+    sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
 ) -> ItemMemory:
     """The memory of the training lists, with the settings under which a sample of them is the likeliest.
 
     Each list of the sample is scored as though it had not been counted, which is as good as other people's lists.
-    alike: the Gram matrix [N, N] of item features, see ease.py.
+    alike: what items have in common, see features.py; the smaller a group, the more it counts.
     """
     ordered = has_order(sequences)
     batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
@@ -77,14 +79,14 @@ def fit_memory(
 class Tables:
     """What the tables are made from, counted once for all settings that are tried."""
 
-    def __init__(self, sequences: Sequences, num_items: int, most: int, ordered: bool, alike: Tensor | None) -> None:
+    def __init__(self, sequences: Sequences, num_items: int, most: int, ordered: bool, alike: Sequences | None) -> None:
         size = min(most, num_items)
         self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
         self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:size])
         self.column = np.full(num_items + 2, size)
         self.column[self.kept + 1] = np.arange(size)
         self.gram = gram_matrix(sequences, self.column, size)
-        self.alike = None if alike is None else alike[self.kept][:, self.kept]
+        self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
         self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
 
@@ -125,7 +127,8 @@ def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, or
     columns = locate(batch).columns
     newer = np.flatnonzero(columns >= batch.items.shape[1] // 2)
     wanted = newer if ordered and len(newer) else np.arange(len(columns))
-    chosen = torch.from_numpy(np.sort(random.permutation(wanted)[: SLOTS_A_LIST * lists]))
+    most = min(SLOTS_A_LIST * lists, LARGEST_SAMPLE // num_items)
+    chosen = torch.from_numpy(np.sort(random.permutation(wanted)[:most]))
     return batch._replace(slots=batch.slots[chosen], targets=batch.targets[chosen])
 
 

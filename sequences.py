@@ -80,6 +80,14 @@ class Sequences:
         offsets = np.concatenate([[0], np.cumsum(self.lengths[users])])
         return Sequences(self.items[entries], self.blocks[entries], offsets, self.user_ids[users])
 
+    def keep(self, kept: np.ndarray) -> Sequences:
+        """The lists with the `kept` entries (bool, one for each) alone."""
+        offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
+        block = (np.repeat(self.offsets[:-1], self.lengths) + self.blocks)[kept]
+        _, first, number = np.unique(block, return_index=True, return_inverse=True)
+        blocks = first[number] - np.repeat(offsets[:-1], np.diff(offsets))
+        return Sequences(self.items[kept], blocks.astype(np.int32), offsets, self.user_ids)
+
 
 def flat_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The indices start, start + 1, … of each range, concatenated: ([5, 9], [2, 3]) → [5, 6, 9, 10, 11]."""

@@ -174,8 +174,7 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
         memory=memory.config if memory else None,
     )
     model = BERT4Rec(config, memory)
-    if memory is None:
-        model.start_from_popularity(torch.from_numpy(data.popularity()))
+    model.start_from_popularity(torch.from_numpy(data.popularity()))
     return model
 
 

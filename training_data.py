@@ -7,12 +7,11 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from config import PathSettings, TrainingSettings
 from database import Database
 from errors import UserError
-from features import alike_matrix
+from features import groups_in_common
 from memory_fitting import has_order
 from sequences import Sequences, Vocabulary, build_sequences, split_users
 
@@ -24,8 +23,8 @@ class Data:
     vocabulary: Vocabulary
     training: Sequences
     validation: Sequences
-    alike: Tensor | None = None
-    """float32 [N, N]: how much items have in common by the catalogue (features.py)."""
+    alike: Sequences | None = None
+    """What items have in common by the catalogue (features.py)."""
 
     @functools.cached_property
     def ordered(self) -> bool:
@@ -49,7 +48,7 @@ def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
         database.require_training_data()
         vocabulary = Vocabulary.of(database.anime_ids())
         sequences = build_sequences(database.iter_watched(), vocabulary)
-        alike = alike_matrix(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
+        alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
         key_of_user = dict(database.user_keys())
     if len(sequences) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")

@@ -63,14 +63,13 @@ def count_transitions(sequences: Sequences, pairs: Pairs, column: np.ndarray, si
     """The table, float32 [size, size]. column: where each item index has its row and column; `size` for none."""
     owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
     at = column[sequences.items].astype(np.int64)
-    table = np.zeros((size + 1) * (size + 1))
+    table = np.zeros((size + 1, size + 1), np.float32)
     for distance in range(1, min(REACH, len(at) - 1) + 1):
         early = np.flatnonzero(owner[:-distance] == owner[distance:])
         late = early + distance
         for source, target in ((early, late), (late, early)):
-            cells = at[source] * (size + 1) + at[target]
-            table += np.bincount(cells, pairs.weight(source, target), len(table))
-    return table.reshape(size + 1, size + 1)[:-1, :-1].astype(np.float32)
+            np.add.at(table, (at[source], at[target]), pairs.weight(source, target))
+    return table[:-1, :-1]
 
 
 class Transitions(nn.Module):

@@ -10,7 +10,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -121,9 +121,7 @@ def keep_items(interactions: Interactions, most_listed: int) -> Interactions:
     number = np.zeros(interactions.num_items + 1, np.int32)
     number[kept + 1] = np.arange(1, len(kept) + 1)
     items = number[interactions.sequences.items]
-    offsets = np.concatenate([[0], np.cumsum(items > 0)])[interactions.sequences.offsets]
-    blocks = interactions.sequences.blocks[items > 0]
-    sequences = Sequences(items[items > 0], blocks, offsets, interactions.sequences.user_ids)
+    sequences = replace(interactions.sequences, items=items).keep(items > 0)
     return Interactions(sequences, [interactions.item_names[k] for k in kept], interactions.user_names)
 
 

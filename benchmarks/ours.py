@@ -25,7 +25,7 @@ from averaging import AveragedWeights
 from batches import Lists, ask_what_comes_next, flat_lists
 from bert4rec import BERT4Rec
 from config import TrainingSettings
-from features import alike_matrix
+from features import groups_in_common
 from ranking import Lists as Histories
 from ranking import Scorer, flatten, rank, top_k
 from records import Anime, Studio, Tag
@@ -98,7 +98,7 @@ def fit_fold_in(
     torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, use_gpu=False)
     vocabulary = Vocabulary.of(range(1, len(item_names) + 1))
-    alike = None if catalogue is None else alike_matrix(anime_of(catalogue, item_names), vocabulary)
+    alike = None if catalogue is None else groups_in_common(anime_of(catalogue, item_names), vocabulary)
     data = Data(vocabulary, training, training, alike)
     model = train_model.build_model(data, settings)
     scorer = NextItem(model)

@@ -122,3 +122,13 @@ def test_the_split_depends_on_seed_and_names_but_not_on_order():
 def test_both_sides_of_the_split_have_someone(users, ratio, held_out):
     training, validation = split_users([str(k) for k in range(users)], ratio, 0)
     assert (len(training), len(validation)) == (users - held_out, held_out)
+
+
+def test_blocks_are_numbered_anew_when_entries_are_left_out():
+    rows = [row(1), row(2, completed=20200101), *(row(k, completed=20200202) for k in range(10, 10 + BULK_DAY))]
+    rows += [row(k, user=2, completed=20200101) for k in (1, 3, 4)]
+    sequences = build_sequences(rows, Vocabulary.of(range(1, 100)))
+    kept = sequences.keep(~np.isin(sequences.items, [1, 10]))
+    assert kept.of_user(0).tolist() == [2, *range(11, 10 + BULK_DAY)]
+    assert kept.blocks.tolist() == [0, *[1] * (BULK_DAY - 1), 0, 1]
+    assert kept.offsets.tolist() == [0, BULK_DAY, BULK_DAY + 2]

@@ -1,0 +1,128 @@
+"""The benchmarks of cold titles and of size on tiny, made-up data, and their closed forms against ones by hand."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from config import PROJECT_DIR
+from ranking import ranks_of
+from sequences import Sequences
+
+
+@pytest.fixture(autouse=True)
+def modules_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(PROJECT_DIR / "benchmarks"))
+
+
+def test_cold_titles_are_on_enough_lists() -> None:
+    import cold_titles
+    from interactions import Interactions
+
+    from errors import UserError
+
+    items = np.repeat([1, 2, 3, 4], [20, 19, 30, 20])
+    sequences = Sequences(items, np.zeros(89, int), np.arange(90), np.arange(89))
+    data = Interactions(sequences, ["1", "2", "3", "4"], [str(user) for user in range(89)])
+    drawn = {tuple(cold_titles.choose_cold(data, 2, np.random.default_rng(seed)).tolist()) for seed in range(30)}
+    assert drawn == {(1, 3), (1, 4), (3, 4)}
+    with pytest.raises(UserError, match="3 items are on 20 lists or more; --cold 3 needs more"):
+        cold_titles.choose_cold(data, 3, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("targets", "candidates"), [(1, 2), (2, 3), (3, 6), (1, 6), (6, 6)])
+def test_a_random_order_is_the_mean_over_all_orders(targets: int, candidates: int) -> None:
+    import cold_titles
+
+    scores = np.array(list(itertools.permutations(range(candidates))), float)
+    everyone = [np.arange(1, targets + 1)] * len(scores)
+    ranks = ranks_of(scores, [np.zeros(0, int)] * len(scores), everyone)
+    of_users, of_items = np.array([targets]), np.array([candidates])
+    for k in (2, 10):
+        assert cold_titles.expected_ndcg(of_users, of_items, k)[0] == pytest.approx(ranks.ndcg(k).mean())
+    assert cold_titles.expected_reciprocal_rank(targets, candidates) == pytest.approx(ranks.reciprocal_rank().mean())
+    places = cold_titles.percentile(ranks, np.full(len(scores), candidates))
+    assert places.mean() == pytest.approx(50)
+
+
+def test_cold_titles_are_ranked_among_all_and_among_themselves() -> None:
+    import cold_titles
+
+    one_list = (np.array([0, 1]), np.array([7]))
+    known = Sequences(np.array([1]), np.array([0]), *one_list)
+    hidden = Sequences(np.array([4]), np.array([0]), *one_list)
+    scores = np.array([[9.0, 8.0, 5.0, 6.0, 1.0, 7.0]])
+    values = cold_titles.evaluate(scores, known, hidden, np.array([3, 4, 5]))
+    assert values["mrr"] == pytest.approx(1 / 3), "behind items 2 and 6; item 1 is known"
+    assert values["ndcg@10"] == values["ndcg@100"] == pytest.approx(1 / np.log2(4))
+    assert values["percentile"] == pytest.approx(50), "the third of five"
+    assert values[cold_titles.AMONG_COLD] == 1
+
+
+def test_cold_titles_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """400 people, each of whom watches anime of one of four genres."""
+    import cold_titles
+
+    random = np.random.default_rng(0)
+    lists = [random.integers(0, 4) * 12 + random.permutation(12)[:8] + 1 for _ in range(400)]
+    (tmp_path / "lists.csv").write_text(
+        "user,anime_id,date\n" + "".join(f"u{user},{item},\n" for user, items in enumerate(lists) for item in items)
+    )
+    anime = [{"id": item, "genres": [f"genre {(item - 1) // 12}"], "popularity": 100 - item} for item in range(1, 49)]
+    (tmp_path / "anime.jsonl").write_text("\n".join(map(json.dumps, anime)))
+    files = ["--data", str(tmp_path / "lists.csv"), "--catalogue", str(tmp_path / "anime.jsonl")]
+    assert cold_titles.main([*files, "--cold=8", "--epochs=1", "--threads=1", "--output", str(tmp_path)]) == 0
+
+    report = json.loads((tmp_path / "cold-titles-lists.json").read_text())
+    results = {result["name"]: result for result in report["results"]}
+    assert list(results) == [
+        "ours",
+        "ours, untrained",
+        "ours without the catalogue",
+        "popularity",
+        "AniList popularity",
+        "random",
+    ]
+    assert 200 < results["ours"]["asked"] <= 250
+    among_cold = {name: result[cold_titles.AMONG_COLD] for name, result in results.items()}
+    assert among_cold["ours"] > 0.8, "the genre tells them apart"
+    assert among_cold["ours without the catalogue"] < 0.5
+    assert results["ours"][cold_titles.WHOLE_LIST] > 2 * results["random"][cold_titles.WHOLE_LIST]
+    assert results["popularity"]["percentile"] == pytest.approx(100, abs=5), "no list has them: last, ties and all"
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == list(results)
+
+
+def test_made_up_lists_are_of_clusters_and_of_popular_items() -> None:
+    import size
+
+    data = size.made_up_data(1_000, 2_000)
+    assert (len(data.training), len(data.validation), data.vocabulary.num_items) == (2_000, 500, 1_000)
+    assert data.ordered
+    lists = data.training.items.reshape(-1, 9)
+    clusters = (lists - 1) // size.CLUSTER
+    most = np.array([np.bincount(row).max() for row in clusters])
+    assert most.mean() > 6
+
+
+def test_size_from_end_to_end() -> None:
+    import size
+
+    cases = {"catalogue-3000": (size.sandbox_data, 200, 12), "items-3000": (size.made_up_data, 300, 80)}
+    results = [{"name": name, **size.measure_apart(case, 1, 1)} for name, case in cases.items()]
+    sandbox, made_up = results
+    assert (sandbox["items"], made_up["items"], made_up["users"]) == (200, 300, 80)
+    assert made_up["tokens_per_step"] == 40 * 9, "80 lists make two batches of 40"
+    for result in results:
+        shares = [result[f"{part}_share"] for part in ("logits", "memory", "optimizer")]
+        assert 0 < min(shares) <= sum(shares) < 1.5, "the logits are timed a second time, so 1 is not exact"
+        assert 0.1 < result["peak_gib_data"] <= result["peak_gib_memory"] <= result["peak_gib"] < 4
+    lines = size.table([*results, {"name": "items-55000", "error": "out of memory"}]).splitlines()
+    assert lines[0].endswith("| × catalogue-3000 | × items-3000 |")
+    assert lines[2].split("|")[-3].strip() == lines[3].split("|")[-2].strip() == "1.00"
+    assert lines[4].startswith("| items-55000 ")
+    assert "failed" in lines[4]
