@@ -58,7 +58,6 @@ class BERT4Rec(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.project = nn.Linear(size, size)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
-        self.register_buffer("listed", torch.ones(config.num_items, dtype=torch.bool))
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
         nn.init.normal_(self.item_embedding.weight, std=size**-0.5)
         nn.init.zeros_(self.item_embedding.weight[PAD])
@@ -66,30 +65,18 @@ class BERT4Rec(nn.Module):
         nn.init.zeros_(self.project.weight)
         nn.init.zeros_(self.project.bias)
 
-    listed: Tensor
-    """[N] which items are on any training list. The others stay where the memory puts them: nothing can be learnt of
-    them but that they are never the answer, and a title that is new to everybody would sink lower with every epoch."""
-
     @torch.no_grad()
     def start_from_popularity(self, popularity: Tensor) -> None:
-        """Tell the model on how many training lists each item is [N].
-
-        Without a memory, it begins with the guess that every masked item is a popular one.
-        """
-        self.listed.copy_(popularity > 0)
-        self.item_embedding.weight[1:-1] *= self.listed[:, None]
-        if self.memory is None:
-            self.item_bias.copy_((popularity + 0.5).log().log_softmax(0))
+        """Begin with the guess that every masked item is a popular one; popularity: how often each is seen [N]."""
+        self.item_bias.copy_((popularity + 0.5).log().log_softmax(0))
 
     def forward(self, batch: Batch) -> Tensor:
         hidden = self.encode_masks(batch) if batch.cuts is None else self.encode_cuts(batch)
-        hidden, weight = self.project(self.norm(hidden)), self.item_embedding.weight[1:-1]
-        weight = torch.where(self.listed[:, None], weight, weight.detach()).t()
-        bias = torch.where(self.listed, self.item_bias, self.item_bias.detach())
+        hidden, weight = self.project(self.norm(hidden)), self.item_embedding.weight[1:-1].t()
         with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
             if self.memory is None:
-                return torch.addmm(bias, hidden.float(), weight)
-            return self.memory(batch).addmm_(hidden.float(), weight).add_(bias)
+                return torch.addmm(self.item_bias, hidden.float(), weight)
+            return self.memory(batch).addmm_(hidden.float(), weight).add_(self.item_bias)
 
     def encode_masks(self, batch: Batch) -> Tensor:
         """Hidden states [M, hidden_size] at the slots; every position sees the whole list."""

@@ -174,7 +174,8 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
         memory=memory.config if memory else None,
     )
     model = BERT4Rec(config, memory)
-    model.start_from_popularity(torch.from_numpy(data.popularity()))
+    if memory is None:
+        model.start_from_popularity(torch.from_numpy(data.popularity()))
     return model
 
 
