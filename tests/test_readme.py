@@ -11,6 +11,7 @@ from config import PROJECT_DIR
 
 SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "visualize.py")
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
+BENCHMARKS = ("benchmarks/compare.py", "benchmarks/fold_in.py")
 ENGLISH, CHINESE = README.values()
 
 each_readme = pytest.mark.parametrize("text", README.values(), ids=README)
@@ -65,13 +66,15 @@ def test_tables_have_the_same_rows_in_both() -> None:
 
 def test_flags_are_those_of_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "1000")  # otherwise a flag can be broken at a hyphen
-    known = set()
-    for process in [start(script, "--help") for script in SCRIPTS]:
-        code, out, err = finish(process)
-        assert (code, err) == (0, "")
-        known |= flags(out)
-    assert flags(ENGLISH) == known
-    assert flags(CHINESE) == known
+    of_scripts, of_benchmarks = (set().union(*map(flags_of, each)) for each in (SCRIPTS, BENCHMARKS))
+    for text in (ENGLISH, CHINESE):
+        assert of_scripts <= flags(text) <= of_scripts | of_benchmarks
+
+
+def flags_of(script: str) -> set[str]:
+    code, out, err = finish(start(script, "--help"))
+    assert (code, err) == (0, "")
+    return flags(out)
 
 
 @each_readme
