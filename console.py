@@ -79,6 +79,24 @@ def _terminate_like_ctrl_c() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
+@contextlib.contextmanager
+def finish_first() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the block is done, so that what belongs together is kept together."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(each, lambda number, _: came.append(number)) for each in signals]
+    try:
+        yield
+    finally:
+        for each, handler in zip(signals, handlers, strict=True):
+            signal.signal(each, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def plain(text: str, limit: int = 500) -> str:
     """`text` on one line, without what a terminal would obey (escape sequences, control and direction characters)."""
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.", "", text)

@@ -29,7 +29,7 @@ from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from config import Parser, PathSettings, TrainingSettings, add_flags, pick
-from console import EXIT_INTERRUPTED, logging_to, progress, script
+from console import EXIT_INTERRUPTED, finish_first, logging_to, progress, script
 from errors import UserError
 from files import write_json
 from history import History, Result
@@ -105,14 +105,15 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
                 validated = evaluate(model, batches(data.validation, data, settings, None))
                 check_finite(trained, validated, epoch, learning_rate)
 
-                history.record(trained, validated, learning_rate, time.perf_counter() - clock)
-                if history.best_epoch == epoch:
-                    save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
-                if epoch % CHECKPOINT_EVERY == 0:
-                    path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
-                    save_model(path, model, epoch=epoch, val_loss=validated.loss, with_memory=False)
-                write_json(paths.metrics_file, history.as_dict())
-                last_whole_epoch = {name: value.detach().clone() for name, value in model.named_parameters()}
+                with finish_first():  # what is recorded, and the weights that it was measured with, or neither
+                    history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+                    if history.best_epoch == epoch:
+                        save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
+                    if epoch % CHECKPOINT_EVERY == 0:
+                        path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
+                        save_model(path, model, epoch=epoch, val_loss=validated.loss, with_memory=False)
+                    write_json(paths.metrics_file, history.as_dict())
+                    last_whole_epoch = {name: value.detach().clone() for name, value in model.named_parameters()}
             log.info(history.line())
             if settings.patience and epoch - history.best_epoch >= settings.patience:
                 log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import PROJECT_DIR
-from console import duration, logging_to, plain, script
+from console import duration, finish_first, logging_to, plain, script
 from errors import SettingError, UserError
 
 
@@ -92,3 +93,18 @@ def test_nothing_is_written_to_stdout_by_the_log(capsys):
     with logging_to():
         logging.getLogger("test").warning("careful")
     assert capsys.readouterr() == ("", "careful\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_the_block_is_done(number):
+    done = []
+    with pytest.raises(KeyboardInterrupt), finish_first():
+        signal.raise_signal(number)
+        done.append("the rest of the block")
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_without_a_signal_nothing_happens():
+    with finish_first():
+        pass
