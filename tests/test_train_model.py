@@ -157,7 +157,10 @@ def test_another_seed_gives_other_losses(db, trained, tmp_path):
 def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
     command = [sys.executable, "train_model.py", "--sandbox", "--db", db, "--output-dir", tmp_path, *SMALL]
     with subprocess.Popen(
-        [*map(str, command), "--epochs", "100000"], cwd=PROJECT_DIR, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*map(str, command), "--epochs", "100000", "--patience", "0"],
+        cwd=PROJECT_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as run:
         wait_for(lambda: (tmp_path / "plots" / "training_metrics.json").exists())
         time.sleep(0.5)
