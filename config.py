@@ -213,7 +213,7 @@ class TrainingSettings(Checked):
         0, "processes that prepare batches; 0: the training process itself", at_least=0, metavar="N"
     )
     mask_prob: float = setting(0.15, "share of a list that is masked", above=0, below=1, metavar="X")
-    memory: bool = setting(True, "start from an item-to-item memory; without it, this is the BERT4Rec of the paper")
+    memory: bool = setting(True, "start from an item-to-item memory; without it, the network learns alone")
     patience: int = setting(
         20, "stop after so many epochs without a lower validation loss; 0: never", at_least=0, metavar="N"
     )
