@@ -31,6 +31,7 @@ from baselines import Popularity
 from console import script
 from errors import UserError
 from files import write_json
+from model_scorer import ModelScorer
 from ranking import Ranks, Scorer, ranks_of
 from sequences import Sequences
 
@@ -127,11 +128,11 @@ def choose_cold(data: interactions.Interactions, count: int, random: np.random.G
 
 def untrained(scorer: Scorer) -> Scorer:
     """Our model as it was before training: the item memory alone."""
-    assert isinstance(scorer, ours.NextItem)
+    assert isinstance(scorer, ModelScorer)
     model = copy.deepcopy(scorer.model)
     for weights in (model.project.weight, model.project.bias, model.item_bias):
         weights.detach().zero_()
-    return ours.NextItem(model)
+    return ModelScorer(model)
 
 
 def evaluate(scores: np.ndarray, known: Sequences, hidden: Sequences, cold: np.ndarray) -> dict[str, np.ndarray]:

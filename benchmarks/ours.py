@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import train_model  # before torch, for it tells the threads not to spin
@@ -22,17 +20,16 @@ import torch
 from contender import Run, parse, peak_memory_mb
 
 from averaging import AveragedWeights
-from batches import Lists, ask_what_comes_next, flat_lists
 from bert4rec import BERT4Rec
 from config import TrainingSettings
 from features import groups_in_common
+from model_scorer import ModelScorer
 from ranking import Lists as Histories
-from ranking import Scorer, flatten, rank, top_k
+from ranking import Scorer, rank, top_k
 from records import Anime, Studio, Tag
 from sequences import Sequences, Vocabulary
 from training_data import Data
 
-LISTS_AT_ONCE = 128
 Catalogue = Mapping[str, Mapping[str, Any]]
 """What the catalogue says about an anime, by its id as the lists have it: genres, tags, studios, …"""
 
@@ -61,7 +58,7 @@ def main() -> None:
     with run.preparing():
         model = train_model.build_model(data, settings)
     run.parameters = sum(p.numel() for p in model.parameters())
-    scorer = NextItem(model, split.training)
+    scorer = ModelScorer(model, split.training)
 
     def look_at_validation() -> None:
         ranks = rank(scorer, split.training, split.validation_items)
@@ -101,7 +98,7 @@ def fit_fold_in(
     alike = None if catalogue is None else groups_in_common(anime_of(catalogue, item_names), vocabulary)
     data = Data(vocabulary, training, training, alike)
     model = train_model.build_model(data, settings)
-    scorer = NextItem(model)
+    scorer = ModelScorer(model)
 
     def ndcg() -> float:
         return float(rank(scorer, histories, targets).ndcg(10).mean())
@@ -149,36 +146,6 @@ def train(model: BERT4Rec, data: Data, settings: TrainingSettings) -> Iterator[N
         averaged.update(model)
         with averaged.used_by(model):
             yield
-
-
-class NextItem:
-    """A scorer: the logits of what comes behind each history.
-
-    Whose histories continue lists of `training`, in the same order, is scored as though these had not been counted in
-    the item memory, as in training.
-    """
-
-    def __init__(self, model: BERT4Rec, training: Sequences | None = None) -> None:
-        self.model = model
-        self.training = training
-
-    @torch.inference_mode()
-    def __call__(self, histories: Histories) -> np.ndarray:
-        self.model.eval()
-        config = self.model.config
-        items, lengths = flatten(histories)
-        ends = np.cumsum(lengths)
-        scores = np.empty((len(lengths), self.model.config.num_items), np.float32)
-        by_length = np.argsort(lengths, kind="stable")
-        for users in np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))):
-            lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
-            batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
-            if self.training is not None:
-                own = flat_lists(self.training, users, None)
-                flat = torch.from_numpy(self.training.items[own.entries].astype(np.int64))
-                batch = batch._replace(lists=Lists(flat, torch.from_numpy(own.starts)))
-            scores[users] = self.model(batch).numpy()
-        return scores
 
 
 if __name__ == "__main__":
