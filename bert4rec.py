@@ -43,7 +43,7 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         memory = values.get("memory")
-        return cls(**{**values, "memory": memory and MemoryConfig(**memory)})
+        return cls(**{**values, "memory": memory and MemoryConfig.from_dict(memory)})
 
 
 class BERT4Rec(nn.Module):
@@ -76,7 +76,15 @@ class BERT4Rec(nn.Module):
         with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
             if self.memory is None:
                 return torch.addmm(self.item_bias, hidden.float(), weight)
-            return self.memory(batch).addmm_(hidden.float(), weight).add_(self.item_bias)
+            prior = self.memory(batch)
+            if batch.targets is not None:
+                return prior.addmm_(hidden.float(), weight).add_(self.item_bias)
+            # All that the network could learn of items that no list has is that they never come.
+            unlisted = self.memory.unlisted.columns
+            by_memory_alone = prior[:, unlisted]
+            logits = prior.addmm_(hidden.float(), weight).add_(self.item_bias)
+            logits[:, unlisted] = by_memory_alone
+            return logits
 
     def encode_masks(self, batch: Batch) -> Tensor:
         """Hidden states [M, hidden_size] at the slots; every position sees the whole list."""

@@ -9,7 +9,7 @@ each training list is therefore scored as though it had not been counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from batches import Batch
 from ease import Ease
 from sequences import PAD
 from transitions import Pairs, Transitions
+from unlisted import UnlistedItems, UnlistedSizes
 
 NEIGHBOURS = 8
 SOFTNESS = 0.03
@@ -37,6 +38,11 @@ class MemoryConfig:
     """Whether lists have an order. Without, only EASE is used, and it reads whole lists."""
     recency: float
     """An item counts for so much less in EASE with each item between it and the slot."""
+    unlisted: UnlistedSizes = UnlistedSizes()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
+        return cls(**{**values, "unlisted": UnlistedSizes(**values.get("unlisted", {}))})
 
 
 class Slots(NamedTuple):
@@ -47,7 +53,11 @@ class Slots(NamedTuple):
 
 
 class ItemMemory(nn.Module):
-    """`forward(batch)` → a prior on the logits, [M, N]. It is fitted, not trained (see memory_fitting.py)."""
+    """`forward(batch)` → a prior on the logits, [M, N]. It is fitted, not trained (see memory_fitting.py).
+
+    Where recommendations are asked for, which is where there are no targets, items that nobody has listed are scored by
+    what the catalogue says of them.
+    """
 
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
@@ -55,6 +65,7 @@ class ItemMemory(nn.Module):
         size = config.table_size
         self.transitions = Transitions(size, config.num_items, NEIGHBOURS) if config.ordered else None
         self.ease = Ease(size)
+        self.unlisted = UnlistedItems(config.unlisted)
         self.register_buffer("strength", torch.ones(2))
         self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
         self.register_buffer("column", torch.full((config.num_items + 2,), size))
@@ -73,7 +84,10 @@ class ItemMemory(nn.Module):
         slots = locate(batch)
         prior = self.by_ease(batch, slots).mul_(self.strength[0])
         if self.transitions is not None:
-            prior.addcmul_(self.by_transitions(batch, slots), self.strength[1])
+            follows = self.by_transitions(batch, slots)
+            if batch.targets is None:  # it isn't known what an unlisted item follows
+                follows[:, self.unlisted.columns] = follows.mean(1, keepdim=True)
+            prior.addcmul_(follows, self.strength[1])
         return prior
 
     @torch.no_grad()
@@ -108,12 +122,21 @@ class ItemMemory(nn.Module):
         else:
             visible = batch.items if batch.visible is None else batch.visible
             scores, of_slot = self.ease(self.column[visible], None, own), slots.rows
-        scores = log_softplus(scores.view(-1, scores.shape[-1]).index_select(0, of_slot) / SOFTNESS)
-        if len(self.kept) == self.config.num_items:
-            return scores
-        lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
-        everything = scores.new_full((len(scores), self.config.num_items), lowest)
-        return everything.index_copy_(1, self.kept, scores)
+        scores = scores.view(-1, scores.shape[-1]).index_select(0, of_slot)
+        unlisted = self._unlisted(batch, slots, scores) if batch.targets is None else None
+        logs = log_softplus(scores / SOFTNESS)
+        if len(self.kept) < self.config.num_items:
+            lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
+            everything = logs.new_full((len(logs), self.config.num_items), lowest)
+            logs = everything.index_copy_(1, self.kept, logs)
+        return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
+
+    def _unlisted(self, batch: Batch, slots: Slots, scores: Tensor) -> Tensor:
+        """The logs of the unlisted items [M, C]: their scores in the table, if they are in it, and what they share."""
+        visible = batch.items if batch.visible is None else batch.visible
+        in_common = self.unlisted(visible, self.config.num_items).index_select(0, slots.rows)
+        in_table = F.pad(scores, (0, 1)).index_select(1, self.column[self.unlisted.columns + 1])
+        return log_softplus((in_table + in_common) / SOFTNESS)
 
     def _recent(self, batch: Batch, slots: Slots, own: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
         """EASE scores [B, S, size] and the flat index of each slot in [B, S]; near items count for more."""

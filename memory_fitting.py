@@ -13,6 +13,7 @@ from ease import gram_matrix
 from item_memory import ItemMemory, MemoryConfig, locate
 from sequences import Sequences
 from transitions import Pairs, count_transitions
+from unlisted import UnlistedItems
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +90,13 @@ class Tables:
         self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
         self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
+        self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity, len(sequences))
 
     def memory(self, recency: float, ridge: float, alike_weight: float, batch: Batch) -> ItemMemory:
         """A memory with these settings; the mixture of its transitions is fitted on `batch`."""
-        config = MemoryConfig(len(self.popularity), len(self.kept), self.counts is not None, recency)
-        memory = ItemMemory(config)
+        ordered, unlisted = self.counts is not None, self.unlisted.sizes
+        memory = ItemMemory(MemoryConfig(len(self.popularity), len(self.kept), ordered, recency, unlisted))
+        memory.unlisted = self.unlisted
         memory.pairs = self.pairs
         memory.kept.copy_(torch.from_numpy(self.kept))
         memory.column.copy_(torch.from_numpy(self.column))

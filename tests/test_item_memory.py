@@ -229,6 +229,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "table_size": ITEMS,
         "ordered": True,
         "recency": 0.9,
+        "unlisted": {"items": 0, "groups": 0, "members": 0, "memberships": 0},
     }
 
 

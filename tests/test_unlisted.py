@@ -1,0 +1,86 @@
+"""Items on no list: ranked by what the catalogue says, when recommendations are asked for, and only then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from batches import MaskedBatches, ask_what_comes_next
+from bert4rec import BERT4Rec, ModelConfig
+from checkpoints import load_model, save_model
+from memory_fitting import fit_memory
+from sequences import PAD, Sequences
+from unlisted import DOUBT, UnlistedItems
+
+ITEMS = 6
+UNLISTED = [5, 6]
+GROUPS = [[1, 2, 5], [3, 4, 6], [1, 3, 5, 6], [1, 2], [5, 6]]  # the last two relate no unlisted item to a listed one
+
+
+def sequences_of(lists, ordered=True):
+    offsets = np.cumsum([0, *map(len, lists)])
+    blocks = np.concatenate([np.arange(len(one)) if ordered else np.zeros(len(one), int) for one in lists])
+    return Sequences(np.concatenate(lists).astype(np.int32), blocks.astype(np.int32), offsets, np.arange(len(lists)))
+
+
+def trained_on(ordered):
+    return sequences_of([[1, 2], [2, 1], [3, 4], [4, 3], [1, 2, 3]] * 8, ordered)
+
+
+def model_of(ordered):
+    sequences = trained_on(ordered)
+    alike = sequences_of(GROUPS, ordered=False)
+    memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=alike)
+    return BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=ordered, memory=memory.config), memory).eval()
+
+
+def recommend(model, items):
+    batch = ask_what_comes_next([np.array(items)], ITEMS + 1, 4, model.config.ordered)
+    with torch.inference_mode():
+        return model(batch)[0].numpy()
+
+
+def test_in_common_by_hand():
+    popularity = np.array([3, 2, 1, 1, 0, 0])
+    unlisted = UnlistedItems.of(sequences_of(GROUPS), popularity, num_lists=DOUBT)
+    assert unlisted.columns.tolist() == [4, 5]
+    share = unlisted(torch.tensor([[1, 4, PAD, ITEMS + 1], [1, 2, 3, 4]]), ITEMS)
+    # Item 5 is in {1, 2, 5} and {1, 3, 5, 6}: of the first a third is on the list, of the second a quarter; a list of
+    # all listed items would give two thirds and a half. Item 6 is in {3, 4, 6} and {1, 3, 5, 6}. DOUBT lists: a half.
+    assert share[0].tolist() == pytest.approx([0.5 * (1 / 3 + 1 / 4) / (2 / 3 + 1 / 2)] * 2)
+    assert share[1].tolist() == pytest.approx([0.5, 0.5])
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_one_that_has_more_in_common_comes_first(ordered):
+    model = model_of(ordered)
+    first, other = recommend(model, [1, 2]), recommend(model, [4, 3])
+    assert np.isfinite(first).all()
+    assert first[4] > first[5] and other[5] > other[4]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_the_network_learnt_of_them_does_not_count(ordered):
+    model = model_of(ordered)
+    before = recommend(model, [1, 2])
+    with torch.no_grad():
+        model.item_bias.copy_(torch.arange(6.0))
+    after = recommend(model, [1, 2])
+    assert (after - before).tolist() == pytest.approx([0, 1, 2, 3, 0, 0], abs=1e-5)
+
+
+def test_in_training_they_are_items_like_the_others():
+    model, sequences = model_of(True), trained_on(True)
+    made = MaskedBatches(sequences, mask=ITEMS + 1, batch_size=4, max_seq_len=4, mask_prob=0.2, seed=1, epoch=1)
+    before = model(made[0])
+    with torch.no_grad():
+        model.item_bias.copy_(torch.arange(6.0))
+    assert torch.allclose(model(made[0]) - before, torch.arange(6.0), atol=1e-5)
+
+
+def test_saved_with_the_model(tmp_path):
+    model = model_of(False)
+    save_model(tmp_path / "model.pth", model, epoch=1, val_loss=1.0)
+    loaded, _ = load_model(tmp_path / "model.pth")
+    assert np.array_equal(recommend(loaded, [1, 2]), recommend(model, [1, 2]))
