@@ -54,9 +54,10 @@ class Batch(NamedTuple):
     visible: Tensor | None = None
     """int64 [B, any]: all that is visible of the whole lists, for memories that don't look at the order."""
     entries: Tensor | None = None
-    """int64 [B, L]: which entry of the training lists each item is; only where they are trained on."""
+    """int64 [B, L]: which entry of the lists that the memory has counted each item is, -1 for none; only where lists
+    are trained on."""
     lists: Lists | None = None
-    """The whole training lists of the rows, what is hidden included; only for people whose lists are trained on."""
+    """The whole lists of the rows, what is hidden included, as far as the memory has counted them, and else empty."""
 
     def to(self, device: torch.device) -> Batch:
         lists = self.lists and Lists(*(part.to(device) for part in self.lists))
@@ -71,7 +72,8 @@ class MaskedBatches(Dataset[Batch]):
     (half the time the newest, else a random one), and the masks are new in each epoch. In validation (`epoch=None`),
     the last `max_seq_len` entries are used in their stored order, with the same masks every time.
 
-    `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`.
+    `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`. `counted`: which of the lists the memory
+    has counted (positions, ascending); all if not given.
     """
 
     def __init__(
@@ -86,8 +88,15 @@ class MaskedBatches(Dataset[Batch]):
         epoch: int | None,
         cut_share: float = 0.0,
         whole_lists: bool = False,
+        counted: np.ndarray | None = None,
     ) -> None:
         self.sequences = sequences
+        self.first_counted = sequences.offsets[:-1]
+        """Where each list starts among those that are counted; -1 if it isn't one of them."""
+        if counted is not None:
+            lengths = sequences.lengths[counted]
+            self.first_counted = np.full(len(sequences), -1)
+            self.first_counted[counted] = np.cumsum(lengths) - lengths
         self.mask, self.batch_size = mask, batch_size
         self.max_seq_len, self.mask_prob = max_seq_len, mask_prob
         self.cut_share, self.whole_lists = cut_share, whole_lists
@@ -119,8 +128,14 @@ class MaskedBatches(Dataset[Batch]):
         if self.whole_lists:
             batch = batch._replace(visible=_tensor(self._visible(lists, hidden)))
         if self.training:
-            flat = Lists(_tensor(self.sequences.items[lists.entries]), _tensor(lists.starts))
-            batch = batch._replace(entries=_tensor(entries), lists=flat)
+            users = self.users_of_batch[number]
+            first = self.first_counted[users, None]
+            known = (entries >= 0) & (first >= 0)
+            counted = np.where(known, entries - self.sequences.offsets[users, None] + first, -1)
+            lengths = np.where(first[:, 0] >= 0, lists.lengths, 0)
+            whole = self.sequences.items[lists.entries[np.repeat(lengths > 0, lists.lengths)]]
+            flat = Lists(_tensor(whole), _tensor(np.cumsum(lengths) - lengths))
+            batch = batch._replace(entries=_tensor(counted), lists=flat)
         return batch
 
     def _plan(self, random: np.random.Generator) -> list[np.ndarray]:

@@ -98,19 +98,20 @@ class ItemMemory(nn.Module):
 
     def neighbours(self, batch: Batch, slots: Slots) -> tuple[Tensor, Tensor | None]:
         """The rows of the nearest visible items before each slot [M, K], and, for training lists, what the slot's list
-        itself added to these rows at the target [M, K]."""
+        itself added at the target to these rows and, last, to its popularity [M, K + 1]."""
         visible = (batch.items != PAD) & (batch.items <= self.config.num_items)
         at = nearest_before(visible, slots, NEIGHBOURS)
         rows = self.column[F.pad(batch.items, (0, 1))[slots.rows[:, None], at]]
         if batch.entries is None:
             return rows, None
         assert self.pairs is not None and batch.targets is not None
-        entries = F.pad(batch.entries, (0, 1))
-        source = entries[slots.rows[:, None], at].cpu().numpy()
-        target = batch.entries[slots.rows, slots.columns][:, None].expand(-1, at.shape[1]).cpu().numpy()
-        own = torch.from_numpy(self.pairs.weight(source, target)).to(rows.device)
+        source = F.pad(batch.entries, (0, 1))[slots.rows[:, None], at].clamp(min=0)
+        target = batch.entries[slots.rows, slots.columns]
+        both = (index.cpu().numpy() for index in (source, target.clamp(min=0)[:, None].expand_as(source)))
+        own = torch.from_numpy(self.pairs.weight(*both)).to(rows.device)
+        counted = (target >= 0)[:, None]
         known = (rows < self.config.table_size) & (self.column[batch.targets] < self.config.table_size)[:, None]
-        return rows, own * known
+        return rows, torch.cat([own * (known & counted), counted], 1)
 
     @torch.no_grad()
     def by_ease(self, batch: Batch, slots: Slots) -> Tensor:

@@ -158,7 +158,7 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
     memory = None
     if settings.memory:
         memory = fit_memory(
-            data.training,
+            data.training.select(data.counted),
             data.vocabulary.num_items,
             max_seq_len=settings.max_seq_len,
             seed=settings.seed,
@@ -209,6 +209,7 @@ def batches(sequences: Sequences, data: Data, settings: TrainingSettings, epoch:
         epoch=epoch,
         cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
         whole_lists=not data.ordered,
+        counted=data.counted if epoch is not None else None,
     )
     return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())
 

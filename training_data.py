@@ -15,6 +15,9 @@ from features import groups_in_common
 from memory_fitting import has_order
 from sequences import Sequences, Vocabulary, build_sequences, split_users
 
+MOST_ENTRIES = 5_000_000
+"""The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -29,6 +32,13 @@ class Data:
     @functools.cached_property
     def ordered(self) -> bool:
         return has_order(self.training)
+
+    @functools.cached_property
+    def counted(self) -> np.ndarray:
+        """Positions of the training lists that the item memory is made of, ascending: all, or a random part."""
+        drawn = np.random.default_rng(0).permutation(len(self.training))
+        enough = np.cumsum(self.training.lengths[drawn]) <= MOST_ENTRIES
+        return np.sort(drawn[enough])
 
     def popularity(self) -> np.ndarray:
         """On how many training lists each item is: float32 [N]."""

@@ -97,12 +97,14 @@ class Transitions(nn.Module):
     def fit(self, neighbours: Tensor, own: Tensor, columns: Tensor, targets: Tensor, rounds: int = 50) -> None:
         """Mixture weights by expectation maximisation over known targets (deleted interpolation, Jelinek 1980).
 
-        neighbours, own: [M, K] as in `forward`; columns: [M] of the targets in the table; targets: [M] item indices.
+        neighbours, own: as in `forward`; columns: [M] of the targets in the table; targets: [M] item indices.
         """
         in_table = columns < self.table.shape[1]
         counts = self.table[neighbours, columns.clamp(max=self.table.shape[1] - 1)[:, None]] * in_table[:, None]
+        own, own_popularity = own[:, :-1], own[:, -1]
         left = self.row_sum[neighbours] - own
-        by_popularity = (self.popularity[targets - 1] - 1).clamp_min(0.1) / (self.popularity.sum() - 1)
+        popularity = (self.popularity[targets - 1] - own_popularity).clamp_min(0.1)
+        by_popularity = popularity / (self.popularity.sum() - own_popularity)
         guess = torch.cat([(counts - own).clamp_min(0) / left.clamp_min(1e-6), by_popularity[:, None]], 1)
         usable = F.pad(left > 1e-6, (0, 1), value=True)
         for _ in range(rounds):
@@ -115,10 +117,10 @@ class Transitions(nn.Module):
         """The log of the mixture, float [M, N].
 
         neighbours [M, K]: rows of the table, the nearest visible item first. kept [size]: the columns of the logits
-        that the table has. own: what the list of each slot added to the row of each neighbour at the target [M, K],
-        and the targets [M].
+        that the table has. own: what the list of each slot added at the target to the row of each neighbour and, last,
+        to its popularity [M, K + 1], and the targets [M].
         """
-        counted, targets = own if own is not None else (0.0, None)
+        counted: Tensor | float = 0.0 if own is None else own[0][:, :-1]
         left = self.row_sum[neighbours] - counted
         mixture = F.normalize(self.weights * F.pad(left > 1e-6, (0, 1), value=True), p=1, dim=1)
         scale = mixture[:, :-1] / left.clamp_min(1e-6)
@@ -129,7 +131,7 @@ class Transitions(nn.Module):
         else:
             guess = torch.outer(mixture[:, -1], (self.popularity + 0.1) / total)
             guess.index_add_(1, kept, rows)
-        if targets is not None:
-            at = torch.arange(len(targets), device=guess.device), targets - 1
-            guess[at] -= (scale * counted).sum(1) + mixture[:, -1] / total
+        if own is not None:
+            at = torch.arange(len(guess), device=guess.device), own[1] - 1
+            guess[at] -= (scale * counted).sum(1) + mixture[:, -1] * own[0][:, -1] / total
         return guess.clamp_min_(1e-9).log_()

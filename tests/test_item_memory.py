@@ -39,7 +39,7 @@ def without(sequences, user):
     return sequences.select(np.delete(np.arange(len(sequences)), user))
 
 
-def batches_of(sequences, *, cut_share=0.0, whole_lists=False):
+def batches_of(sequences, *, cut_share=0.0, whole_lists=False, counted=None):
     return MaskedBatches(
         sequences,
         mask=MASK,
@@ -50,6 +50,7 @@ def batches_of(sequences, *, cut_share=0.0, whole_lists=False):
         epoch=1,
         cut_share=cut_share,
         whole_lists=whole_lists,
+        counted=counted,
     )
 
 
@@ -231,6 +232,37 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "recency": 0.9,
         "unlisted": {"items": 0, "groups": 0, "members": 0, "memberships": 0},
     }
+
+
+@pytest.mark.parametrize("unordered", [False, True])
+def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
+    sequences = some_lists(unordered=unordered)
+    counted = np.arange(0, len(sequences), 2)
+    some = sequences.select(counted)
+    memory = Tables(some, ITEMS, ITEMS, not unordered, None).memory(0.9, 10.0, 0.0, batches_of(some)[0])
+    flags = {"cut_share": 0.0 if unordered else 1.0, "whole_lists": unordered}
+    made = batches_of(sequences, **flags, counted=counted)
+    all_counted = batches_of(sequences, **flags)
+    seen = set()
+    for number in range(len(made)):
+        batch, users = made[number], made.users_of_batch[number]
+        prior = memory(batch)
+        rows = locate(batch).rows.numpy()
+        strange = ~np.isin(users, counted)[rows]
+        anew = memory(batch._replace(entries=None, lists=None))
+        assert torch.allclose(prior[strange], anew[strange], atol=1e-5)
+        # The same with what the memory has counted as all there is: entries are then numbered as in `some`.
+        whole = all_counted[number]
+        at = torch.from_numpy(np.searchsorted(counted, users))
+        shift = torch.from_numpy(some.offsets[:-1])[at.clamp(max=len(some) - 1)] - torch.from_numpy(
+            sequences.offsets[:-1][users]
+        )
+        by_hand = memory(whole._replace(entries=(whole.entries + shift[:, None]).clamp(0, len(some.items) - 1)))
+        assert torch.allclose(prior[~strange], by_hand[~strange], atol=1e-5)
+        if (~strange).any():
+            assert not torch.allclose(prior[~strange], anew[~strange], atol=1e-3)
+        seen |= set(strange.tolist())
+    assert seen == {True, False}
 
 
 def test_the_strengths_are_the_likeliest():
