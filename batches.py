@@ -178,7 +178,7 @@ class FlatLists(NamedTuple):
 
 def flat_lists(sequences: Sequences, users: np.ndarray, random: np.random.Generator | None) -> FlatLists:
     """The lists of `users`, in their stored order or, given `random`, with each block shuffled."""
-    lengths = sequences.lengths[users]
+    lengths = sequences.offsets[users + 1] - sequences.offsets[users]
     starts = np.cumsum(lengths) - lengths
     entries = flat_ranges(sequences.offsets[users], lengths)
     if random is not None:

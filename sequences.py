@@ -6,7 +6,8 @@ Pure functions on whole arrays; no torch, no SQL.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,9 @@ PAD = 0
 
 BULK_DAY = 10
 """This many entries of one person with the same date were imported together: the order among them means nothing."""
+
+ENTRIES_AT_ONCE = 1_000_000
+"""How much of lists that may not fit into memory is looked at together."""
 
 WatchedRow = tuple[int, int, int, int | None, int | None, int | None, int | None]
 """user_id, anime_id, entry_id, completed, started (YYYYMMDD), updated, created (unix seconds); None is unknown."""
@@ -76,9 +80,17 @@ class Sequences:
 
     def select(self, users: np.ndarray) -> Sequences:
         """The sequences of `users` (positions in this one), in that order."""
-        entries = flat_ranges(self.offsets[users], self.lengths[users])
-        offsets = np.concatenate([[0], np.cumsum(self.lengths[users])])
+        lengths = self.offsets[users + 1] - self.offsets[users]
+        entries = flat_ranges(self.offsets[users], lengths)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
         return Sequences(self.items[entries], self.blocks[entries], offsets, self.user_ids[users])
+
+    def popularity(self, num_items: int) -> np.ndarray:
+        """How often each item 1 … N is on a list: float32 [N]. Bit by bit, for the lists may not fit into memory."""
+        counts = np.zeros(num_items + 1, np.int64)
+        for start in range(0, len(self.items), ENTRIES_AT_ONCE):
+            counts += np.bincount(self.items[start : start + ENTRIES_AT_ONCE], minlength=num_items + 1)
+        return counts[1:].astype(np.float32)
 
     def keep(self, kept: np.ndarray) -> Sequences:
         """The lists with the `kept` entries (bool, one for each) alone."""
@@ -89,10 +101,35 @@ class Sequences:
         return Sequences(self.items[kept], blocks.astype(np.int32), offsets, self.user_ids)
 
 
+def joined(parts: Sequence[Sequences]) -> Sequences:
+    """The lists of all parts, one part after the other; at least one."""
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))])
+    items, blocks, user_ids = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("items", "blocks", "user_ids")
+    )
+    return Sequences(items, blocks, offsets, user_ids)
+
+
 def flat_ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The indices start, start + 1, … of each range, concatenated: ([5, 9], [2, 3]) → [5, 6, 9, 10, 11]."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
+
+
+def build_in_parts(
+    rows: Iterable[WatchedRow], vocabulary: Vocabulary, rows_at_once: int = ENTRIES_AT_ONCE
+) -> Iterator[Sequences]:
+    """`build_sequences` of rows that come ordered by user and may not fit into memory: some whole lists at a time."""
+    left: list[WatchedRow] = []  # the rows of the last user, of whom there may be more
+    rows = iter(rows)
+    while more := list(itertools.islice(rows, rows_at_once)):
+        left += more
+        user = left[-1][0]
+        whole = next((at for at in range(len(left), 0, -1) if left[at - 1][0] != user), 0)
+        if whole:
+            yield build_sequences(left[:whole], vocabulary)
+        left = left[whole:]
+    yield build_sequences(left, vocabulary)
 
 
 def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Sequences:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from config import PathSettings, TrainingSettings
+from console import progress
 from database import Database
 from errors import UserError
 from features import groups_in_common
 from memory_fitting import has_order
-from sequences import Sequences, Vocabulary, build_sequences, split_users
+from sequence_store import stored
+from sequences import Sequences, Vocabulary, build_in_parts, split_users
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
@@ -31,7 +34,7 @@ class Data:
 
     @functools.cached_property
     def ordered(self) -> bool:
-        return has_order(self.training)
+        return has_order(self.training.select(self.counted))
 
     @functools.cached_property
     def counted(self) -> np.ndarray:
@@ -42,13 +45,14 @@ class Data:
 
     def popularity(self) -> np.ndarray:
         """On how many training lists each item is: float32 [N]."""
-        return np.bincount(self.training.items, minlength=self.vocabulary.num_items + 1)[1:].astype(np.float32)
+        return self.training.popularity(self.vocabulary.num_items)
 
     def fingerprint(self) -> str:
         """Tells whether two runs saw the same lists in the same split."""
         digest = hashlib.sha256(self.vocabulary.anime_ids.tobytes())
         for sequences in (self.training, self.validation):
-            digest.update(sequences.items.tobytes() + sequences.blocks.tobytes() + sequences.offsets.tobytes())
+            for array in (sequences.items, sequences.blocks, sequences.offsets):
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
 
@@ -57,11 +61,23 @@ def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
     with Database.open(paths.database_file, create=False) as database:
         database.require_training_data()
         vocabulary = Vocabulary.of(database.anime_ids())
-        sequences = build_sequences(database.iter_watched(), vocabulary)
+        users = database.user_keys()
+        if len(users) < 2:
+            raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
         alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
-        key_of_user = dict(database.user_keys())
-    if len(sequences) < 2:
-        raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
-    keys = [key_of_user[user] for user in sequences.user_ids.tolist()]
-    training, validation = split_users(keys, settings.val_ratio, settings.seed)
-    return Data(vocabulary, sequences.select(training), sequences.select(validation), alike)
+        _, held_out = split_users([key for _, key in users], settings.val_ratio, settings.seed)
+        for_validation = np.array([users[position][0] for position in held_out])
+
+        def parts() -> Iterator[dict[str, Sequences]]:
+            with progress("reading lists", len(users), "user", leave=False) as bar:
+                for part in build_in_parts(database.iter_watched(), vocabulary):
+                    kept = np.isin(part.user_ids, for_validation)
+                    yield {
+                        "training": part.select(np.flatnonzero(~kept)),
+                        "validation": part.select(np.flatnonzero(kept)),
+                    }
+                    bar.update(len(part))
+
+        purpose = [settings.val_ratio, settings.seed]
+        lists = stored(paths.database_file, purpose, vocabulary.num_items, parts)
+    return Data(vocabulary, lists["training"], lists["validation"], alike)
