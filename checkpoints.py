@@ -18,13 +18,10 @@ class ModelFileError(UserError):
     """A model file that is missing, damaged or not ours."""
 
 
-def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, with_memory: bool = True) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it, and never changes."""
-    weights = model.state_dict()
-    if not with_memory:
-        weights = {name: weight for name, weight in weights.items() if not name.startswith("memory.")}
+def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float) -> None:
+    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it."""
     with write_aside(path) as file:
-        saved = {"model_state_dict": weights, "model_config": model.config.as_dict()}
+        saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
         torch.save({**saved, "epoch": epoch, "val_loss": val_loss}, file)
 
 

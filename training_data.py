@@ -35,16 +35,16 @@ class Data:
         return np.bincount(self.training.items, minlength=self.vocabulary.num_items + 1)[1:].astype(np.float32)
 
     def fingerprint(self) -> str:
-        """Tells whether two runs saw the same lists in the same split."""
+        """Tells whether two runs saw the same lists in the same split, and the same in common between anime."""
         digest = hashlib.sha256(self.vocabulary.anime_ids.tobytes())
-        for sequences in (self.training, self.validation):
+        for sequences in (self.training, self.validation, *([self.alike] if self.alike is not None else [])):
             digest.update(sequences.items.tobytes() + sequences.blocks.tobytes() + sequences.offsets.tobytes())
         return digest.hexdigest()[:16]
 
 
 def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
-    with Database.open(paths.database_file, create=False) as database:
+    with Database.open(paths.database_file, create=False) as database, database.snapshot():
         database.require_training_data()
         vocabulary = Vocabulary.of(database.anime_ids())
         sequences = build_sequences(database.iter_watched(), vocabulary)
