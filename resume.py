@@ -19,7 +19,7 @@ import torch
 
 from averaging import AveragedWeights
 from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import ModelFileError, save_model
+from checkpoints import ModelFileError, save_model, write_tensors
 from config import NEWEST, PathSettings, TrainingSettings
 from errors import UserError
 from files import write_aside
@@ -206,13 +206,13 @@ class CheckpointFiles:
     def save_latest(self, checkpoint: Checkpoint) -> None:
         latest = self.folder / LATEST
         with write_aside(latest) as file:
-            torch.save(checkpoint, file)
+            write_tensors(checkpoint, file)
             if latest.exists():  # only now, when the new one is written
                 latest.replace(self.folder / PREVIOUS)
 
     def save_numbered(self, checkpoint: Checkpoint) -> None:
         with write_aside(self.folder / f"checkpoint_epoch_{checkpoint['epoch']}.pth") as file:
-            torch.save(checkpoint, file)
+            write_tensors(checkpoint, file)
         if self.keep:
             for path in numbered(self.folder)[: -self.keep]:
                 path.unlink()
