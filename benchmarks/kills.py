@@ -79,7 +79,7 @@ class Training(Job):
         assert self.db
         any_checkpoint = list((self.folder / "checkpoints").glob("checkpoint_*.pth"))
         resume = ["--resume"] if any_checkpoint else []
-        flags = training_flags(self.db, self.folder, "--epochs", 40, "--patience", 0, "--lr", 0.001, *resume)
+        flags = training_flags(self.db, self.folder, "--epochs", 25, "--patience", 0, "--lr", 0.001, *resume)
         return [["train_model.py", *flags]]
 
     def unlike(self, other: Job) -> list[str]:
