@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import nn
@@ -26,6 +26,13 @@ class AveragedWeights:
         decay = min(DECAY, (self.epochs - 1) / (self.epochs + 2))
         for name, weight in model.named_parameters():
             self.average[name].lerp_(weight, 1 - decay)
+
+    @torch.no_grad()
+    def restore(self, average: Mapping[str, torch.Tensor], epochs: int) -> None:
+        """As after `epochs` updates that led to `average`."""
+        self.epochs = epochs
+        for name, weight in self.average.items():
+            weight.copy_(average[name])
 
     @contextlib.contextmanager
     def used_by(self, model: nn.Module) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -18,14 +18,21 @@ class ModelFileError(UserError):
     """A model file that is missing, damaged or not ours."""
 
 
-def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, with_memory: bool = True) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it, and never changes."""
-    weights = model.state_dict()
-    if not with_memory:
-        weights = {name: weight for name, weight in weights.items() if not name.startswith("memory.")}
+def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float) -> None:
+    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it."""
     with write_aside(path) as file:
-        saved = {"model_state_dict": weights, "model_config": model.config.as_dict()}
-        torch.save({**saved, "epoch": epoch, "val_loss": val_loss}, file)
+        saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
+        write_tensors({**saved, "epoch": epoch, "val_loss": val_loss}, file)
+
+
+def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
+    """`torch.save`, which hides what is wrong with the disk behind an error of its own, without that."""
+    try:
+        torch.save(value, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:

@@ -41,10 +41,14 @@ def setting(
     choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
     flag: str | None = None,
+    alone: Any = None,
 ) -> Any:
-    """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag."""
+    """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag.
+
+    alone: the value of a flag that is given without one.
+    """
     limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
-    return field(default=default, metadata={"help": help, "metavar": metavar, "flag": flag, **limits})
+    return field(default=default, metadata={"help": help, "metavar": metavar, "flag": flag, "alone": alone, **limits})
 
 
 def _flag(f: dataclasses.Field[Any]) -> str:
@@ -228,6 +232,25 @@ class TrainingSettings(Checked):
             )
 
 
+NEWEST = Path()
+"""In the place of a checkpoint: the newest good one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeSettings(Checked):
+    """How a run goes on after an interruption."""
+
+    resume: Path | None = setting(
+        None,
+        "go on from a checkpoint, with the same flags as before (without a file: from the newest good one)",
+        metavar="CHECKPOINT",
+        alone=NEWEST,
+    )
+    keep_checkpoints: int = setting(
+        0, "how many of the checkpoints of every tenth epoch are kept; 0: all", at_least=0, metavar="N"
+    )
+
+
 Settings = typing.TypeVar("Settings", bound=Checked)
 
 
@@ -253,8 +276,9 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
             continue
         if f.default not in (None, ""):
             text += f" (default: {_shown(f.default)})"
+        alone = {} if f.metadata["alone"] is None else {"nargs": "?", "const": f.metadata["alone"]}
         group.add_argument(
-            _flag(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"]
+            _flag(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"], **alone
         )
 
 

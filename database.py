@@ -89,6 +89,16 @@ class Database:
         with explained(self.path), transaction(self._connection):
             yield self._connection
 
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read in the block is of one moment, whatever another process writes meanwhile."""
+        with explained(self.path):
+            self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("ROLLBACK")
+
     def _rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         with explained(self.path):
             yield from self._connection.execute(sql, tuple(values))

@@ -20,7 +20,8 @@ def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequ
     anime = list(catalogue)
     items = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64)).tolist()
     for each, item, franchise in zip(anime, items, franchises(anime), strict=True):
-        for group in {*groups_of(each), ("franchise", franchise)}:
+        # Not a set: the order of the groups is the order of summation, and must be the same in every process.
+        for group in dict.fromkeys([*groups_of(each), ("franchise", franchise)]):
             groups[group].append(item)
     lists = [members for members in groups.values() if 2 <= len(members) <= LARGEST_GROUP]
     flat = np.array([item for members in lists for item in members], np.int32)

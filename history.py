@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ class Result(NamedTuple):
     loss: float
     accuracies: dict[int, float]
     """The share of masked positions whose item is among the k best, for each k of TOP_K."""
+
+
+_RECORDED = ("train_losses", "val_losses", "train_accuracies", "val_accuracies", "learning_rates", "epoch_seconds")
 
 
 def _curves() -> dict[int, list[float]]:
@@ -44,6 +48,11 @@ class History:
         """The epoch with the lowest validation loss, the first of equals."""
         return 1 + self.val_losses.index(min(self.val_losses))
 
+    @property
+    def epochs_without_gain(self) -> int:
+        """How many epochs ago the best one was."""
+        return self.epochs_done - self.best_epoch if self.epochs_done else 0
+
     def record(self, trained: Result, validated: Result, learning_rate: float, seconds: float) -> None:
         for losses, accuracies, result in (
             (self.train_losses, self.train_accuracies, trained),
@@ -54,6 +63,18 @@ class History:
                 accuracies[k].append(result.accuracies[k])
         self.learning_rates.append(learning_rate)
         self.epoch_seconds.append(seconds)
+
+    def measured(self) -> dict[str, Any]:
+        """A copy of all that was recorded, which `restore` takes."""
+        copy: dict[str, Any] = {}
+        for name in _RECORDED:
+            value = getattr(self, name)
+            copy[name] = {k: list(curve) for k, curve in value.items()} if isinstance(value, dict) else list(value)
+        return copy
+
+    def restore(self, measured: Mapping[str, Any]) -> None:
+        for name in _RECORDED:
+            setattr(self, name, measured[name])
 
     def as_dict(self) -> dict[str, Any]:
         """The content of training_metrics.json."""

@@ -32,17 +32,21 @@ def state_of(database_file: Path) -> list[int]:
 
 
 def stored(
-    database_file: Path, purpose: object, num_items: int, make: Callable[[], Iterable[dict[str, Sequences]]]
+    database_file: Path,
+    state: list[int],
+    purpose: object,
+    num_items: int,
+    make: Callable[[], Iterable[dict[str, Sequences]]],
 ) -> dict[str, Sequences]:
-    """Sequences by name, from the store if it has them for this state of the database and this `purpose`.
+    """Sequences by name, from the store if it has them for this `state_of` the database and this `purpose`.
 
-    Else `make` them: it gives parts of each, some lists at a time, of at most `num_items` entries each.
+    Else `make` them: it gives parts of each, some lists at a time, of at most `num_items` entries each. What it reads
+    must be no older than the state.
     """
-    before = state_of(database_file)
-    key = hashlib.sha256(json.dumps([VERSION, before, purpose]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([VERSION, state, purpose]).encode()).hexdigest()[:16]
     folder = database_file.with_name(f"{database_file.stem}.sequences")
     kept = folder / key
-    if kept.is_dir():
+    if kept.is_dir() and state_of(database_file) == state:
         return _load(kept)
     aside = folder / f".{secrets.token_hex(4)}.part"
     try:
@@ -52,7 +56,7 @@ def stored(
         return {name: joined([some[name] for some in parts]) for name in parts[0]}
     try:
         _write(aside, make(), num_items)
-        if state_of(database_file) != before:  # somebody is writing: right for this run, not for the next
+        if state_of(database_file) != state:  # somebody is writing: right for this run, not for the next
             key = f"{key}-{secrets.token_hex(4)}"
         aside.rename(folder / key)
     finally:

@@ -2,6 +2,7 @@
 
     python train_model.py
     python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
+    python train_model.py --resume                                          # with the same flags as before
 
 Read `main` from top to bottom: load, build, then for each epoch train, evaluate, record and save.
 """
@@ -28,7 +29,7 @@ from averaging import AveragedWeights
 from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
-from config import Parser, PathSettings, TrainingSettings, add_flags, pick
+from config import NEWEST, Parser, PathSettings, ResumeSettings, TrainingSettings, add_flags, pick
 from console import EXIT_INTERRUPTED, finish_first, logging_to, progress, script
 from errors import UserError
 from files import write_json
@@ -36,6 +37,8 @@ from history import History, Result
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import TOP_K, ranks, top_k_hits
+from resume import Checkpoint, CheckpointFiles, checkpoint_to_resume, identity_of, restore, restore_outputs, snapshot
+from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_run, log_model, log_start, summarise
 from sequences import Sequences
 from training_data import Data, load_data
@@ -44,6 +47,10 @@ from visualize import plot_all
 log = logging.getLogger(__name__)
 
 CHECKPOINT_EVERY = 10
+LATEST_EVERY = 30.0
+"""At most so often, in seconds, the latest checkpoint is written."""
+EXPLODED = 20
+"""A loss of so many times what knowing nothing costs ends the run."""
 WARM_UP = 0.05
 """The share of all steps in which the learning rate rises; after it, it falls in a straight line to zero."""
 
@@ -55,21 +62,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100",
     )
     add_flags(parser, TrainingSettings, "training")
+    add_flags(parser, ResumeSettings, "going on")
     add_flags(parser, PathSettings, "files")
     args = parser.parse_args(argv)
-    settings, paths = pick(args, TrainingSettings), pick(args, PathSettings)
+    settings, going_on, paths = pick(args, TrainingSettings), pick(args, ResumeSettings), pick(args, PathSettings)
 
-    data = load_data(paths, settings)
-    started = datetime.now()
-    with logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"):
-        try:
-            return train(data, settings, paths, started)
-        except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+    try:
+        data = load_data(paths, settings)
+        started = datetime.now()
+        with (
+            only_run_in(paths.output),
+            logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
+        ):
+            return train(data, settings, going_on, paths, started)
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory from error
+    except RuntimeError as error:
+        if any(words in str(error) for words in NO_MEMORY):
             raise OutOfMemory from error
-        except RuntimeError as error:
-            if "can't allocate memory" in str(error):
-                raise OutOfMemory from error
-            raise
+        raise
+
+
+NO_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc", "can't start new thread")
+"""How torch says it where it raises a RuntimeError."""
 
 
 class OutOfMemory(UserError):
@@ -77,25 +92,45 @@ class OutOfMemory(UserError):
         super().__init__("out of memory; these flags help: --batch-size 32 --hidden-size 128 --max-seq-len 100")
 
 
-def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: datetime) -> int:
+def train(
+    data: Data, settings: TrainingSettings, going_on: ResumeSettings, paths: PathSettings, started: datetime
+) -> int:
     log_start(data, started)
     device, half_precision = choose_device(settings)
     model = build_model(data, settings).to(device)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(settings.epochs * steps_per_epoch))
+    averaged = AveragedWeights(model)
+    history = History(settings.epochs, describe_data(data, settings))
+    identity = identity_of(data, settings, model.config)
+    kept: Checkpoint | None = None  # the state after the last whole epoch
+    remove_leftovers(paths)
+    if going_on.resume is not None:
+        kept = checkpoint_to_resume(going_on.resume, paths.checkpoints, identity)
+    if going_on.resume != NEWEST:
+        move_earlier_run_aside(paths, started)
+    files = CheckpointFiles(paths.checkpoints, going_on.keep_checkpoints)
+    if kept:
+        restore_outputs(kept, model, files, paths)
+        restore(kept, model, averaged, optimizer, scaler, history, settings.lr)
+        write_json(paths.metrics_file, history.as_dict())
+    steps_done = history.epochs_done * steps_per_epoch
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, linear_schedule(settings.epochs * steps_per_epoch), last_epoch=steps_done - 1
+    )
 
     write_json(paths.models / "training_config.json", describe_run(data, settings, paths, model.config, started))
     save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
     log_model(model, settings, device)
 
-    averaged = AveragedWeights(model)
-    history = History(settings.epochs, describe_data(data, settings))
-    last_whole_epoch: dict[str, torch.Tensor] = {}
+    latest_at, latest_epoch = -math.inf, history.epochs_done
     stopped: KeyboardInterrupt | TrainingFailed | None = None
     try:
-        for epoch in range(1, settings.epochs + 1):
+        for epoch in range(history.epochs_done + 1, settings.epochs + 1):
+            if settings.patience and history.epochs_without_gain >= settings.patience:
+                log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
+                break
             clock = time.perf_counter()
             learning_rate = float(schedule.get_last_lr()[0])
             torch.manual_seed((settings.seed << 20) + epoch)  # so that an epoch depends on no earlier one
@@ -103,40 +138,41 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
             averaged.update(model)
             with averaged.used_by(model):
                 validated = evaluate(model, batches(data.validation, data, settings, None))
-                check_finite(trained, validated, epoch, learning_rate)
+            check_sane(trained, validated, model.config.num_items, epoch, learning_rate)
 
-                with finish_first():  # what is recorded, and the weights that it was measured with, or neither
-                    history.record(trained, validated, learning_rate, time.perf_counter() - clock)
-                    if history.best_epoch == epoch:
+            with finish_first():  # what is recorded, and the weights that it was measured with, or neither
+                history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+                kept = snapshot(model, averaged, optimizer, scaler, history, identity, before=kept)
+                if history.best_epoch == epoch:
+                    with averaged.used_by(model):
                         save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
-                    if epoch % CHECKPOINT_EVERY == 0:
-                        path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
-                        save_model(path, model, epoch=epoch, val_loss=validated.loss, with_memory=False)
-                    write_json(paths.metrics_file, history.as_dict())
-                    last_whole_epoch = {name: value.detach().clone() for name, value in model.named_parameters()}
+                if epoch % CHECKPOINT_EVERY == 0:
+                    files.save_numbered(kept)
+                if epoch % CHECKPOINT_EVERY == 0 or time.monotonic() - latest_at >= LATEST_EVERY:
+                    files.save_latest(kept)
+                    latest_at, latest_epoch = time.monotonic(), epoch
+                write_json(paths.metrics_file, history.as_dict())
             log.info(history.line())
-            if settings.patience and epoch - history.best_epoch >= settings.patience:
-                log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
-                break
     except (KeyboardInterrupt, TrainingFailed) as reason:
         stopped = reason
 
     if stopped:
         log.info("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
-    if history.epochs_done:
-        save_the_end(model, last_whole_epoch, history, paths)
+        if kept and isinstance(stopped, KeyboardInterrupt):
+            log.info("To go on: the same command with --resume.")
+    if kept:
+        if latest_epoch < history.epochs_done:
+            files.save_latest(kept)
+        save_the_end(model, kept, history, paths)
     if isinstance(stopped, TrainingFailed):
         raise stopped
     return EXIT_INTERRUPTED if stopped else 0
 
 
-def save_the_end(
-    model: BERT4Rec, last_whole_epoch: dict[str, torch.Tensor], history: History, paths: PathSettings
-) -> None:
+def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: PathSettings) -> None:
     """The final model, the plots and the summary."""
-    model.load_state_dict(last_whole_epoch, strict=False)  # all but the memory, which training does not change
-    val_loss = history.val_losses[-1]
-    save_model(paths.models / "final_model.pth", model, epoch=history.epochs_done, val_loss=val_loss)
+    model.load_state_dict(kept["model_state_dict"], strict=False)  # all but the memory, which training does not change
+    save_model(paths.models / "final_model.pth", model, epoch=kept["epoch"], val_loss=kept["val_loss"])
     plot_all(paths.metrics_file, paths.plots)
     print(summarise(history, paths))
 
@@ -281,12 +317,14 @@ class TrainingFailed(UserError):
     pass
 
 
-def check_finite(trained: Result, validated: Result, epoch: int, learning_rate: float) -> None:
-    """Raises TrainingFailed when a loss is no longer a number: the weights have exploded and would not come back."""
-    if not (math.isfinite(trained.loss) and math.isfinite(validated.loss)):
-        raise TrainingFailed(
-            f"the loss became {trained.loss} in epoch {epoch} at learning rate {learning_rate:.1e}; a lower --lr helps"
-        )
+def check_sane(trained: Result, validated: Result, num_items: int, epoch: int, learning_rate: float) -> None:
+    """Raises TrainingFailed when the weights have exploded and would not come back: a loss is no longer a number, or
+    beyond all measure; to know nothing costs log N."""
+    for loss in (trained.loss, validated.loss):
+        if not loss < EXPLODED * math.log(num_items + 1):
+            raise TrainingFailed(
+                f"the loss became {loss:.4g} in epoch {epoch} at learning rate {learning_rate:.1e}; a lower --lr helps"
+            )
 
 
 def popularity_accuracies(data: Data, settings: TrainingSettings) -> dict[str, float]:

@@ -15,7 +15,7 @@ from database import Database
 from errors import UserError
 from features import groups_in_common
 from memory_fitting import has_order
-from sequence_store import stored
+from sequence_store import state_of, stored
 from sequences import Sequences, Vocabulary, build_in_parts, split_users
 
 MOST_ENTRIES = 5_000_000
@@ -48,9 +48,10 @@ class Data:
         return self.training.popularity(self.vocabulary.num_items)
 
     def fingerprint(self) -> str:
-        """Tells whether two runs saw the same lists in the same split."""
+        """Tells whether two runs saw the same lists in the same split, and the same in common between anime."""
         digest = hashlib.sha256(self.vocabulary.anime_ids.tobytes())
-        for sequences in (self.training, self.validation):
+        known = (self.training, self.validation, *([self.alike] if self.alike is not None else []))
+        for sequences in known:
             for array in (sequences.items, sequences.blocks, sequences.offsets):
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
@@ -59,25 +60,28 @@ class Data:
 def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
     with Database.open(paths.database_file, create=False) as database:
-        database.require_training_data()
-        vocabulary = Vocabulary.of(database.anime_ids())
-        users = database.user_keys()
-        if len(users) < 2:
-            raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
-        alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
-        _, held_out = split_users([key for _, key in users], settings.val_ratio, settings.seed)
-        for_validation = np.array([users[position][0] for position in held_out])
+        state = state_of(paths.database_file)  # before the snapshot, so that no change in between is missed
+        with database.snapshot():
+            return _read(database, state, settings)
 
-        def parts() -> Iterator[dict[str, Sequences]]:
-            with progress("reading lists", len(users), "user", leave=False) as bar:
-                for part in build_in_parts(database.iter_watched(), vocabulary):
-                    kept = np.isin(part.user_ids, for_validation)
-                    yield {
-                        "training": part.select(np.flatnonzero(~kept)),
-                        "validation": part.select(np.flatnonzero(kept)),
-                    }
-                    bar.update(len(part))
 
-        purpose = [settings.val_ratio, settings.seed]
-        lists = stored(paths.database_file, purpose, vocabulary.num_items, parts)
+def _read(database: Database, state: list[int], settings: TrainingSettings) -> Data:
+    database.require_training_data()
+    vocabulary = Vocabulary.of(database.anime_ids())
+    users = database.user_keys()
+    if len(users) < 2:
+        raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
+    alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
+    _, held_out = split_users([key for _, key in users], settings.val_ratio, settings.seed)
+    for_validation = np.array([users[position][0] for position in held_out])
+
+    def parts() -> Iterator[dict[str, Sequences]]:
+        with progress("reading lists", len(users), "user", leave=False) as bar:
+            for part in build_in_parts(database.iter_watched(), vocabulary):
+                kept = np.isin(part.user_ids, for_validation)
+                split = {"training": np.flatnonzero(~kept), "validation": np.flatnonzero(kept)}
+                yield {name: part.select(positions) for name, positions in split.items()}
+                bar.update(len(part))
+
+    lists = stored(database.path, state, [settings.val_ratio, settings.seed], vocabulary.num_items, parts)
     return Data(vocabulary, lists["training"], lists["validation"], alike)

@@ -88,3 +88,12 @@ def test_links_lead_somewhere(text: str) -> None:
     assert links
     for link in links:
         assert (PROJECT_DIR / link).exists(), link
+
+
+def test_the_table_of_faults_names_tests_that_exist() -> None:
+    table = (PROJECT_DIR / "docs/RELIABILITY.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (PROJECT_DIR / "tests").glob("test_*.py"))
+    named = set(re.findall(r"\btest_\w+(?!\w*\.py)\b", table))
+    assert len(named) > 10
+    for name in named:
+        assert (PROJECT_DIR / "tests" / f"{name}.py").exists() or f"def {name}(" in tests, name

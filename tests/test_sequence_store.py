@@ -7,11 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-import sequence_store
 from config import PathSettings, TrainingSettings
 from database import Database
 from records import Anime, CataloguePage, ListEntry, UserList
-from sequence_store import stored
+from sequence_store import state_of, stored
 from sequences import Sequences, Vocabulary, build_in_parts, build_sequences
 from training_data import load_data
 
@@ -112,9 +111,11 @@ def test_a_change_while_reading_is_not_kept_for_the_next_run(tmp_path):
         yield {"training": one}
 
     for _ in range(2):
-        assert as_lists(stored(paths.database_file, "test", 40, make)["training"]) == [[1, 2]]
+        assert as_lists(stored(paths.database_file, state_of(paths.database_file), "test", 40, make)["training"]) == [
+            [1, 2]
+        ]
     with pytest.raises(ZeroDivisionError):  # so it is made again
-        stored(paths.database_file, "test", 40, lambda: 1 / 0)
+        stored(paths.database_file, state_of(paths.database_file), "test", 40, lambda: 1 / 0)
 
 
 def test_in_memory_where_nothing_can_be_written(tmp_path):
@@ -132,7 +133,7 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        stored(path, "test", 3, make)
+        stored(path, state_of(path), "test", 3, make)
     assert list((tmp_path / "a.sequences").iterdir()) == []
 
 
@@ -142,8 +143,8 @@ def test_six_bytes_an_entry(tmp_path):
     lists = Sequences(
         np.arange(1, 1001, dtype=np.int32), np.arange(1000, dtype=np.int32), np.array([0, 1000]), np.array([1])
     )
-    kept = stored(path, "test", 3000, lambda: [{"all": lists}])["all"]
+    kept = stored(path, state_of(path), "test", 3000, lambda: [{"all": lists}])["all"]
     assert as_lists(kept) == as_lists(lists) and kept.blocks.tolist() == lists.blocks.tolist()
     size = sum(file.stat().st_size for file in (tmp_path / "a.sequences").rglob("all.[ib]*"))
     assert size == 6 * 1000
-    assert sequence_store.stored(path, "test", 3000, lambda: 1 / 0)["all"].items.base is not None
+    assert stored(path, state_of(path), "test", 3000, lambda: 1 / 0)["all"].items.base is not None

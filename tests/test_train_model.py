@@ -65,7 +65,10 @@ def trained(db, tmp_path_factory):
 
 def test_everything_promised_is_written(trained):
     assert sorted(str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file() and "logs" not in p.parts) == [
+        ".lock",
         "checkpoints/checkpoint_epoch_10.pth",
+        "checkpoints/checkpoint_latest.pth",
+        "checkpoints/checkpoint_previous.pth",
         "models/best_model.pth",
         "models/final_model.pth",
         "models/item_mappings.pkl",

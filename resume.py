@@ -1,0 +1,239 @@
+"""What a run needs to go on where it stopped: the content of a checkpoint, and the choice of the newest good one.
+
+No random state is in it: a batch is a function of (seed, epoch, number), and torch is seeded anew for each epoch. The
+item memory is not either: it is made again from the same lists, which the checkpoint's fingerprint of them vouches for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from averaging import AveragedWeights
+from bert4rec import BERT4Rec, ModelConfig
+from checkpoints import ModelFileError, save_model, write_tensors
+from config import NEWEST, PathSettings, TrainingSettings
+from errors import UserError
+from files import write_aside
+from history import History
+from training_data import Data
+
+log = logging.getLogger(__name__)
+
+LATEST, PREVIOUS = "checkpoint_latest.pth", "checkpoint_previous.pth"
+
+MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience")
+"""Settings that a resumed run may have otherwise than the run before it."""
+
+Checkpoint = dict[str, Any]
+
+
+class CannotResume(UserError):
+    """There is nothing to go on from, or it belongs to another run."""
+
+
+def snapshot(
+    model: BERT4Rec,
+    averaged: AveragedWeights,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    history: History,
+    identity: Mapping[str, Any],
+    before: Checkpoint | None,
+) -> Checkpoint:
+    """A copy, in the CPU's memory, of the state after an epoch. `before`: the snapshot of the epoch before it.
+
+    It has the form of every model file, with the averaged weights and without the item memory; the rest is under
+    `"resume"`, and tensors that are the same are saved once.
+    """
+    weights = _copy(averaged.average)
+    is_best = before is None or history.best_epoch == history.epochs_done
+    best = {"weights": weights, "epoch": history.epochs_done, "val_loss": history.val_losses[-1]}
+    return {
+        "model_state_dict": weights,
+        "model_config": model.config.as_dict(),
+        "epoch": history.epochs_done,
+        "val_loss": history.val_losses[-1],
+        "resume": {
+            "weights": _copy(dict(model.named_parameters())),
+            "optimizer": _copy(optimizer.state_dict()),
+            "scaler": scaler.state_dict(),
+            "history": history.measured(),
+            "best": best if is_best or before is None else before["resume"]["best"],
+            "identity": dict(identity),
+        },
+    }
+
+
+def restore(
+    checkpoint: Checkpoint,
+    model: BERT4Rec,
+    averaged: AveragedWeights,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    history: History,
+    learning_rate: float,
+) -> None:
+    """Puts everything into the state that `snapshot` has copied; the schedule is made anew for `learning_rate`."""
+    kept = checkpoint["resume"]
+    model.load_state_dict(kept["weights"], strict=False)  # all but the memory, which training does not change
+    averaged.restore(checkpoint["model_state_dict"], checkpoint["epoch"])
+    optimizer.load_state_dict(kept["optimizer"])
+    for group in optimizer.param_groups:
+        group["initial_lr"] = learning_rate
+    if scaler.is_enabled() and kept["scaler"]:
+        scaler.load_state_dict(kept["scaler"])
+    history.restore(kept["history"])
+
+
+def restore_outputs(checkpoint: Checkpoint, model: BERT4Rec, files: CheckpointFiles, paths: PathSettings) -> None:
+    """The best model and the latest checkpoint as they were: the run may have come further before it ended."""
+    best = checkpoint["resume"]["best"]
+    model.load_state_dict(best["weights"], strict=False)
+    save_model(paths.models / "best_model.pth", model, epoch=best["epoch"], val_loss=best["val_loss"])
+    if not (files.folder / LATEST).exists():
+        files.save_latest(checkpoint)
+
+
+def identity_of(data: Data, settings: TrainingSettings, config: ModelConfig) -> dict[str, Any]:
+    """What must be the same, but for MAY_CHANGE, for the rest of a run to be the rest of the same run."""
+    vocabulary = hashlib.sha256(data.vocabulary.anime_ids.tobytes()).hexdigest()[:16]
+    return {
+        **dataclasses.asdict(settings),
+        "vocabulary": f"{config.num_items} anime, {vocabulary}",
+        "data": data.fingerprint(),
+    }
+
+
+def differences(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> list[str]:
+    """`hidden_size 256 (now 128)` for each field that is not the same."""
+    before = checkpoint["resume"]["identity"]
+    fields = [*before, *(name for name in identity if name not in before)]
+    return [
+        f"{name} {before.get(name)} (now {identity.get(name)})"
+        for name in fields
+        if before.get(name) != identity.get(name) and name not in MAY_CHANGE
+    ]
+
+
+def checkpoint_to_resume(chosen: Path, folder: Path, identity: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint `chosen`, or for NEWEST the newest good one of the folder. Raises CannotResume."""
+    if chosen == NEWEST:
+        path, checkpoint = newest_good(folder)
+    else:
+        path, checkpoint = chosen, load_checkpoint(chosen)
+    unlike = differences(checkpoint, identity)
+    if unlike:
+        raise CannotResume(
+            f"{path} is of another run: {', '.join(unlike)}; make them the same, or start anew without --resume"
+        )
+    log.info("Going on after epoch %d, from %s.", checkpoint["epoch"], path)
+    before = checkpoint["resume"]["identity"]
+    if any(before[name] != identity[name] for name in ("epochs", "lr")):
+        log.info(
+            "The learning rate follows another --epochs or --lr from here on, so this is not the same run any more."
+        )
+    return checkpoint
+
+
+def newest_good(folder: Path) -> tuple[Path, Checkpoint]:
+    """By the epochs in the files, not by their times: a clock may have been set back.
+
+    A damaged file is said to be so, and renamed so that it never takes the place of a good one.
+    """
+    found: tuple[Path, Checkpoint] | None = None
+    damaged = []
+    latest, previous = folder / LATEST, folder / PREVIOUS
+    for path in (latest, previous, *reversed(numbered(folder))):
+        if not path.exists() or (found and (path == previous or _epoch_in(path) <= found[1]["epoch"])):
+            continue
+        try:
+            checkpoint = load_checkpoint(path)
+        except ModelFileError as error:
+            log.warning("%s; falling back to the one before.", error)
+            damaged.append(path)
+            continue
+        if not found or checkpoint["epoch"] > found[1]["epoch"]:
+            found = path, checkpoint
+    if not found:
+        told = f"no good checkpoint in {folder}" if damaged else f"no checkpoint in {folder} yet"
+        raise CannotResume(f"{told}; start without --resume")
+    for path in damaged:
+        path.replace(path.with_suffix(".damaged"))
+    return found
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Raises ModelFileError, for a damaged file too: torch itself does not look at the checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        if broken:
+            raise ValueError(f"{broken} is damaged")
+        checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        kept = checkpoint["resume"]
+        if not {"weights", "optimizer", "scaler", "history", "best", "identity"} <= set(kept):
+            raise ValueError("it lacks what resuming needs")
+        if not isinstance(checkpoint["epoch"], int) or not isinstance(checkpoint["model_state_dict"], dict):
+            raise ValueError("it lacks what resuming needs")
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} does not exist") from None
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged or hostile file makes the loader say
+        if "alloc" in str(error):
+            raise
+        raise ModelFileError(f"{path} is damaged or no checkpoint to resume from ({type(error).__name__})") from error
+    return checkpoint
+
+
+class CheckpointFiles:
+    """Writes a run's checkpoints: the latest, with the one before it beside it, and the numbered ones."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self.keep = keep
+        """So many of the numbered ones; 0: all."""
+
+    def save_latest(self, checkpoint: Checkpoint) -> None:
+        latest = self.folder / LATEST
+        with write_aside(latest) as file:
+            write_tensors(checkpoint, file)
+            if latest.exists():  # only now, when the new one is written
+                latest.replace(self.folder / PREVIOUS)
+
+    def save_numbered(self, checkpoint: Checkpoint) -> None:
+        with write_aside(self.folder / f"checkpoint_epoch_{checkpoint['epoch']}.pth") as file:
+            write_tensors(checkpoint, file)
+        if self.keep:
+            for path in numbered(self.folder)[: -self.keep]:
+                path.unlink()
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The checkpoints of every tenth epoch, in order."""
+    return sorted((path for path in folder.glob("checkpoint_epoch_*.pth") if _epoch_in(path)), key=_epoch_in)
+
+
+def _epoch_in(path: Path) -> int:
+    found = re.fullmatch(r"checkpoint_epoch_(\d+)", path.stem)
+    return int(found[1]) if found else 0
+
+
+def _copy(value: Any) -> Any:
+    """The same dicts, lists and numbers, with copies of the tensors in the CPU's memory."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copy(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_copy(each) for each in value]
+    return value

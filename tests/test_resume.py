@@ -1,0 +1,202 @@
+"""An interrupted run that goes on ends as one that was never interrupted, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from datetime import datetime
+
+import pytest
+import torch
+from fault_injection import DAMAGES, make_database, training_flags, unlike
+
+import train_model
+from checkpoints import ModelFileError
+from config import PathSettings
+from resume import LATEST, PREVIOUS, CannotResume, CheckpointFiles, load_checkpoint, newest_good, numbered
+from run_folder import move_earlier_run_aside
+
+EPOCHS = 12
+SOMEBODY = "(SELECT min(user_id) FROM list_entry)"
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    return make_database(tmp_path_factory.mktemp("data"))
+
+
+def train(db, output, *flags):
+    return train_model.main(training_flags(db, output, "--epochs", EPOCHS, *flags))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(db, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_model, "plot_all", lambda *_: None)
+        assert train(db, output) == 0
+    return output
+
+
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    """They take longer than the epochs here, and are drawn from the metrics alone."""
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+
+
+@pytest.fixture
+def copied(undisturbed, tmp_path):
+    return shutil.copytree(undisturbed, tmp_path / "output")
+
+
+def stop_in_epoch(monkeypatch, number):
+    """Ctrl-C half way through an epoch, when the weights are no longer those of the epoch before."""
+    real = train_model.masked_cross_entropy
+    steps = [0]
+
+    def loss(logits, targets):
+        steps[0] += logits.requires_grad
+        if steps[0] == 3 * number - 1:
+            raise KeyboardInterrupt
+        return real(logits, targets)
+
+    monkeypatch.setattr(train_model, "masked_cross_entropy", loss)
+
+
+def test_the_rest_is_equal_to_the_last_digit(db, undisturbed, tmp_path, monkeypatch, capsys):
+    # Each run's own epochs: the 3rd of 12, then the 6th of the 10 left.
+    for number, flags in ((3, []), (6, ["--resume"])):
+        with monkeypatch.context() as patch:
+            stop_in_epoch(patch, number)
+            assert train(db, tmp_path, *flags) == 130
+        assert "the same command with --resume" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 7
+    assert train(db, tmp_path, "--resume") == 0
+    assert "Going on after epoch 7" in capsys.readouterr().err
+    assert unlike(tmp_path, undisturbed) == []
+    ours, theirs = (load_checkpoint(each / "checkpoints/checkpoint_epoch_10.pth") for each in (tmp_path, undisturbed))
+    assert torch.equal(ours["resume"]["weights"]["item_bias"], theirs["resume"]["weights"]["item_bias"])
+
+
+def test_a_run_that_is_done_stays_as_it_is(db, undisturbed, copied):
+    assert train(db, copied, "--resume") == 0
+    assert unlike(copied, undisturbed) == []
+    assert not (copied / "old").exists()
+
+
+def test_outputs_ahead_of_the_checkpoint_are_taken_back_and_made_again(db, undisturbed, copied, capsys):
+    # As after a kill: the best model and the metrics are of later epochs than the newest checkpoint, or lost.
+    (copied / "checkpoints" / LATEST).unlink()
+    (copied / "models/best_model.pth").unlink()
+    (copied / "models/.best_model.pth.0123abcd.part").write_bytes(b"half")
+    assert train(db, copied, "--resume") == 0
+    assert "Going on after epoch 10" in capsys.readouterr().err
+    assert unlike(copied, undisturbed) == []
+    assert not list(copied.rglob("*.part"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_one_falls_back_to_the_one_before(copied, damage, caplog):
+    folder = copied / "checkpoints"
+    damage(folder / LATEST)
+    path, checkpoint = newest_good(folder)
+    assert (path.name, checkpoint["epoch"]) == (PREVIOUS, 10)
+    assert f"{folder / LATEST} is damaged" in caplog.text and "falling back" in caplog.text
+    assert not (folder / LATEST).exists() and (folder / "checkpoint_latest.damaged").exists()
+    for path in (folder / PREVIOUS, folder / "checkpoint_epoch_10.pth"):
+        damage(path)
+    with pytest.raises(CannotResume, match="no good checkpoint"):
+        newest_good(folder)
+
+
+def test_the_newest_is_the_one_with_most_epochs_whatever_the_clock_says(copied):
+    folder = copied / "checkpoints"
+    os.utime(folder / LATEST, (1, 1))
+    assert newest_good(folder)[1]["epoch"] == EPOCHS
+    checkpoint = load_checkpoint(folder / LATEST)
+    torch.save({**checkpoint, "epoch": 20}, folder / "checkpoint_epoch_20.pth")
+    assert newest_good(folder)[1]["epoch"] == 20
+
+
+def test_a_model_is_no_checkpoint(copied):
+    with pytest.raises(ModelFileError, match="no checkpoint to resume from"):
+        load_checkpoint(copied / "models/best_model.pth")
+
+
+def test_another_model_is_refused_with_what_differs(db, copied, undisturbed, capsys):
+    assert train(db, copied, "--resume", "--hidden-size", "32", "--no-memory") == 1
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "hidden_size 16 (now 32)" in error and "memory True (now False)" in error
+    assert "seed" not in error and "dropout" not in error
+    assert unlike(copied, undisturbed) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (f"DELETE FROM list_entry WHERE user_id = {SOMEBODY}", "data"),
+        (f"UPDATE list_entry SET completed = 20000101 + anime_id % 28 WHERE user_id = {SOMEBODY}", "data"),
+        ("UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2", "data"),
+        ("DELETE FROM anime WHERE anime_id = (SELECT min(anime_id) FROM anime)", "vocabulary"),
+    ],
+)
+def test_other_data_is_refused(db, copied, tmp_path, capsys, change, field):
+    other = shutil.copy(db, tmp_path / "other.db")
+    connection = sqlite3.connect(other)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(change)
+    connection.commit()
+    connection.close()
+    assert train(other, copied, "--resume") == 1
+    err = capsys.readouterr().err
+    assert f"is of another run: {field}" in err or f", {field} " in err
+
+
+def test_nothing_to_go_on_from_is_one_line(db, tmp_path, capsys):
+    assert train(db, tmp_path, "--resume") == 1
+    assert capsys.readouterr().err.endswith("yet; start without --resume\n")
+    assert train(db, tmp_path, "--resume", tmp_path / "none.pth") == 1
+    assert capsys.readouterr().err.endswith("none.pth does not exist\n")
+
+
+def test_more_epochs_go_on_with_another_schedule_and_it_is_said(db, copied, capsys):
+    assert train(db, copied, "--resume", "--epochs", EPOCHS + 1) == 0
+    assert "not the same run any more" in capsys.readouterr().err
+    rates = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]["history"]["learning_rates"]
+    # 3 steps an epoch, 39 in all, of which 2 warm up: the rate of the first step of the last epoch.
+    assert rates[-1] == pytest.approx(0.01 * (39 - 36) / (39 - 2))
+
+
+def test_going_back_to_a_chosen_checkpoint_loses_nothing(db, copied, undisturbed, capsys):
+    chosen = copied / "checkpoints/checkpoint_epoch_10.pth"
+    assert train(db, copied, "--resume", chosen) == 0
+    assert unlike(copied, undisturbed) == []
+    (old,) = (copied / "old").iterdir()
+    assert unlike(old, undisturbed) == []
+
+
+def test_a_new_run_moves_what_is_there_aside(db, copied, undisturbed, capsys):
+    assert train(db, copied, "--seed", "1", "--epochs", "1") == 0
+    (old,) = (copied / "old").iterdir()
+    assert unlike(old, undisturbed) == []
+    assert str(old) in capsys.readouterr().err
+    assert not list((copied / "checkpoints").glob("checkpoint_epoch_*"))
+
+
+def test_two_runs_moved_aside_in_one_second_do_not_meet(tmp_path):
+    paths, now = PathSettings(output_dir=tmp_path), datetime(2026, 1, 2, 3, 4, 5)
+    assert move_earlier_run_aside(paths, now) is None
+    for name in ("2026-01-02_03-04-05", "2026-01-02_03-04-05_2", "2026-01-02_03-04-05_3"):
+        paths.models.mkdir()
+        (paths.models / "best_model.pth").write_text(name)
+        assert move_earlier_run_aside(paths, now) == tmp_path / "old" / name
+        assert (tmp_path / "old" / name / "models/best_model.pth").read_text() == name
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, [10, 20, 100]), (2, [20, 100])])
+def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
+    files = CheckpointFiles(tmp_path, keep)
+    for epoch in (10, 20, 100):
+        files.save_numbered({"epoch": epoch})
+    assert [path.name for path in numbered(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
