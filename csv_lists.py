@@ -113,6 +113,7 @@ class CsvLists:
         place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
         at_user, at_anime, at_date, at_time, at_score, at_status = place
         user_of, anime_of = _Remembered(_parse_user), _Remembered(lambda text: _parse_anime(text, known))
+        shown = _Remembered(lambda text: plain(text, 100))
         when_of, score_of, status_of = _Remembered(parse_when), _Remembered(parse_score), _Remembered(parse_status)
         needed = 1 + max(place)
         score, status, day, second = None, "COMPLETED", None, None
@@ -127,7 +128,8 @@ class CsvLists:
                         raise BadRow("fewer columns than the header")
                     user, anime_id = user_of[row[at_user]], anime_of[row[at_anime]]
                     if at_time >= 0:
-                        day, second = when_of[row[at_time]]
+                        text = row[at_time]  # most are ten digits, and different from all others
+                        day, second = (None, int(text)) if len(text) == 10 and text.isdecimal() else when_of[text]
                     if at_date >= 0:
                         given = when_of[row[at_date]]
                         day, second = (given[0] or day, given[1] or second) if at_time >= 0 else given
@@ -138,7 +140,7 @@ class CsvLists:
                 except BadRow as error:
                     left_out.add(str(error), reader.line_num)
                     continue
-                name = plain(row[at_user], 100) if keep_names else None
+                name = shown[row[at_user]] if keep_names else None
                 # A plain tuple takes a third of the time of the class, and is equal to it.
                 yield (user, name, anime_id, number, status, score, 0, None, day, second)  # type: ignore[misc]
 

@@ -36,6 +36,7 @@ class Imported:
 def put_aside(connection: sqlite3.Connection, entries: Iterable[ImportedEntry]) -> Iterator[None]:
     """A schema `aside` with the entries sorted, each anime of a user once (the last row), and with the users."""
     connection.execute(f"PRAGMA main.cache_size = -{CACHE_KIB}")
+    connection.execute("PRAGMA threads = 2")  # more than the own one, to sort
     connection.execute("ATTACH '' AS aside")  # without a name, it is a temporary file
     try:
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):

@@ -98,6 +98,11 @@ def test_importing_again_changes_nothing(run, path):
     assert dump(path) == before
 
 
+def test_the_name_that_a_person_is_known_by_is_the_same_for_ever(run, path):
+    run(SCATTERED)
+    assert key("Ann") in lists(path) and key("Ann") == "csv:def35119f486965e"  # printf Ann | b2sum -l 64
+
+
 def test_a_new_file_replaces_the_lists_of_its_users_alone(run, path):
     run(SCATTERED)
     run("user,mal_id\nBob,1005\nCid,1006\nCid,1007\nCid,1008\n")
