@@ -192,6 +192,27 @@ class UserListSettings(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImportSettings(Checked):
+    """Lists from files instead of AniList."""
+
+    csv: Path | None = setting(None, "store the lists of a CSV file, .gz too, and ask AniList nothing", metavar="FILE")
+    columns: str = setting(
+        "", "what its columns are, if its first line doesn't say: user,mal_id,-,score (-: any other)", metavar="NAMES"
+    )
+    mal_xml: Path | None = setting(None, "store the list of MyAnimeList's own export, .gz too", metavar="FILE")
+    keep_names: bool = setting(False, "store the names in these files, otherwise only a hash of each")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.csv and self.mal_xml:
+            raise SettingError("--csv and --mal-xml are two imports: run the script for each")
+        if self.columns and not self.csv:
+            raise SettingError("--columns is about the file of --csv, which is not given")
+        if self.keep_names and not (self.csv or self.mal_xml):
+            raise SettingError("--keep-names is about the file of --csv or --mal-xml, and neither is given")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Checked):
     """The model and its training."""
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from database_file import DatabaseError, connect, explained, transaction
-from records import Anime, CatalogueCursor, CataloguePage, ListEntry, Relation, Studio, Tag, UserList
+from database_import import Imported, put_aside, write_lists
+from records import Anime, CatalogueCursor, CataloguePage, ImportedEntry, ListEntry, Relation, Studio, Tag, UserList
 from user_names import name_key
 
 _ANIME_LISTS = {"genres", "tags", "studios", "relations"}
@@ -160,6 +161,11 @@ class Database:
         """Every anime of the catalogue, in ascending order."""
         return [anime_id for (anime_id,) in self._rows("SELECT anime_id FROM anime ORDER BY anime_id")]
 
+    def anime_by_mal_id(self) -> dict[int, int]:
+        """The anime_id by MyAnimeList's id; the lowest, where AniList has two entries for one."""
+        rows = self._rows("SELECT mal_id, min(anime_id) FROM anime WHERE mal_id IS NOT NULL GROUP BY mal_id")
+        return dict(rows)
+
     def anime(self, ids: Iterable[int]) -> list[Anime]:
         """The anime of these ids, in their order; those that the catalogue does not have are left out."""
         return [anime for anime_id in ids for anime in self._anime(anime_id)]
@@ -229,6 +235,16 @@ class Database:
             )
         return self.users(key)[key]
 
+    def import_lists(self, source: str, entries: Iterable[ImportedEntry], min_anime: int) -> Imported:
+        """Store lists from elsewhere, all of them or none; who was imported from `source` before gets the new list.
+
+        Afterwards every stored list is judged by `min_anime`, as by `mark_short_users`.
+        """
+        with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
+            imported = write_lists(self._connection, source)
+            _mark_short(self._connection, min_anime)
+        return imported
+
     def mark_short_users(self, min_anime: int) -> None:
         """Judge every stored list anew: the limit or the catalogue may have changed."""
         with self._transaction() as connection:
@@ -254,6 +270,15 @@ class Database:
                 f"{self.path} has nobody to train on: put AniList names into datas_user.txt, then run"
                 " `python load_users.py` and `python train_model.py`"
             )
+
+    def training_size(self) -> tuple[int, int]:
+        """How many users are in the training set, and how many known, watched anime they have together."""
+        ((users, watched),) = self._rows(
+            f"""SELECT (SELECT count(*) FROM user WHERE left_out IS NULL),
+                       (SELECT count(*) FROM {_WATCHED}
+                        AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL))"""  # noqa: S608
+        )
+        return users, watched
 
     def user_keys(self) -> list[tuple[int, str]]:
         """`(user_id, name_key)` of everybody in the training set."""

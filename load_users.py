@@ -1,6 +1,8 @@
 """Fetch the anime lists of the people named in datas_user.txt into the database.
 
     python load_users.py --file datas_user.txt --min-anime 20
+    python load_users.py --csv lists.csv.gz             # or store lists that others have published
+    python load_users.py --mal-xml animelist.xml.gz     # or MyAnimeList's own export of one list
 
 Interrupted in whatever way, the same command goes on where it stopped: a list is kept for 7 days before it is fetched
 again. Who is not found, private or has watched too little is reported and left out of the training.
@@ -11,16 +13,28 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from anilist_client import open_source
-from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, Parser, UserListSettings, add_flags, pick
-from console import logging_to, progress, script
+from config import (
+    ANILIST_TERMS,
+    AniListSettings,
+    DatabaseSettings,
+    ImportSettings,
+    Parser,
+    UserListSettings,
+    add_flags,
+    pick,
+)
+from console import logging_to, plain, progress, script
+from csv_lists import UNKNOWN_ANIME, CsvLists, LeftOut
 from database import Database, StoredUser
 from errors import UserError
-from records import AniListSource, ListUnavailable
-from user_names import UserName, read_user_names
+from mal_export import read_named_export
+from records import AniListSource, ImportedEntry, ListUnavailable
+from user_names import UserName, read_user_names, user_hash
 
 KEEP_SECONDS = 7 * 86_400
 """A list, and the news that there is none, is not asked for again for so long."""
@@ -41,10 +55,14 @@ class Loaded:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description="Fetch anime lists from AniList into the database.")
     add_flags(parser, UserListSettings, "users")
+    add_flags(parser, ImportSettings, "lists from files")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")
     args = parser.parse_args(argv)
     wanted, paths, anilist = pick(args, UserListSettings), pick(args, DatabaseSettings), pick(args, AniListSettings)
+    files = pick(args, ImportSettings)
+    if files.csv or files.mal_xml:
+        return import_file(files, wanted, paths)
     source = open_source(anilist, sandbox=paths.sandbox)
     with logging_to(), Database.open(paths.database_file, create=False) as database:
         database.require_catalogue()
@@ -60,6 +78,56 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("nobody could be loaded: all names are left out, for the reasons given above")
     print(f"Next: python train_model.py{paths.flags}")
     return 0
+
+
+def import_file(files: ImportSettings, wanted: UserListSettings, paths: DatabaseSettings) -> int:
+    """Store the lists of a file. AniList is asked nothing."""
+    with logging_to(), Database.open(paths.database_file, create=False) as database:
+        database.require_catalogue()
+        left_out = LeftOut()
+        if files.csv:
+            lists = CsvLists(files.csv, files.columns)
+            known = (
+                database.anime_by_mal_id() if lists.ids == "mal_id" else {each: each for each in database.anime_ids()}
+            )
+            log.info("%s: ids are %s's.", files.csv, "MyAnimeList" if lists.ids == "mal_id" else "AniList")
+            entries = lists.entries(known, files.keep_names, left_out)
+            imported = database.import_lists("csv", entries, wanted.min_anime)
+        else:
+            assert files.mal_xml
+            entries = mal_entries(files.mal_xml, database.anime_by_mal_id(), files.keep_names, left_out)
+            imported = database.import_lists("mal", entries, wanted.min_anime)
+        for reason, (count, line) in left_out.rows.items():
+            log.warning(
+                "%s left out: %s (the first: %s %d)", f"{count:,}", reason, "line" if files.csv else "entry", line
+            )
+        users, watched = database.training_size()
+    print(
+        f"{imported.users:,} users with {imported.entries:,} anime stored, {imported.replaced:,} of them in place of an"
+        f" earlier import; {left_out.total:,} rows left out,"
+        f" {imported.repeated:,} replaced by a later row."
+    )
+    print(f"Training set: {users:,} users with {watched:,} watched anime, in {paths.database_file}.")
+    if not imported.users:
+        raise UserError("nobody was imported: no row could be used, for the reasons given above")
+    print(f"Next: python train_model.py{paths.flags}")
+    return 0
+
+
+def mal_entries(path: Path, known: Mapping[int, int], keep_name: bool, left_out: LeftOut) -> Iterator[ImportedEntry]:
+    """The list of MyAnimeList's own export, under the name that is in it or else that of the file."""
+    name, entries = read_named_export(path)
+    name = name or path.name.partition(".")[0]
+    user, shown = user_hash(name), plain(name, 100) if keep_name else None
+    for number, entry in enumerate(entries, start=1):
+        anime_id = known.get(entry.mal_id)
+        if anime_id is None:
+            left_out.add(UNKNOWN_ANIME, number)
+            continue
+        score = entry.score and entry.score / 10  # on MyAnimeList's own scale, as in its dumps
+        yield ImportedEntry(
+            user, shown, anime_id, number, entry.status, score, entry.progress, entry.started, entry.completed
+        )
 
 
 def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[list[UserName], list[str]]:

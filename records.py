@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,25 @@ class UserList:
     user_id: int
     name: str
     entries: tuple[ListEntry, ...]
+
+
+class ImportedEntry(NamedTuple):
+    """An entry of a list that does not come from AniList, one of millions; fields as in ListEntry, except for these."""
+
+    user: int
+    """user_names.user_hash of the name."""
+    name: str | None
+    """None where names are not kept."""
+    anime_id: int
+    entry_id: int
+    """Grows in the order of the source. Of two entries of one user for the same anime the higher counts."""
+    status: str | None
+    score: float | None = None
+    """On the scale of the source: 1 to 10, or 1 to 100."""
+    progress: int = 0
+    started: int | None = None
+    completed: int | None = None
+    updated: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

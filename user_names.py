@@ -1,10 +1,11 @@
-"""Reads the file of AniList names (datas_user.txt): one name a line, blank lines and `#` comments allowed.
+"""Names of people. Reads the file of AniList names: one name a line, blank lines and `#` comments allowed.
 
 A line that cannot be used is described with its number and skipped; only a file that cannot be read at all is an error.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,14 @@ class UserName:
 def name_key(name: str) -> str:
     """What names are compared by: AniList ignores case in them."""
     return name.lower()
+
+
+def user_hash(name: str) -> int:
+    """What stands for the name of an imported list: always the same signed 64 bits (of BLAKE2b).
+
+    Raises UnicodeEncodeError for what is not text in UTF-8.
+    """
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def read_user_names(path: Path) -> tuple[list[UserName], list[str]]:

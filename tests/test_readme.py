@@ -11,7 +11,7 @@ from config import PROJECT_DIR
 
 SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "visualize.py")
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
-BENCHMARKS = ("benchmarks/compare.py", "benchmarks/fold_in.py")
+BENCHMARKS = ("benchmarks/compare.py", "benchmarks/fold_in.py", "benchmarks/import_speed.py")
 ENGLISH, CHINESE = README.values()
 
 each_readme = pytest.mark.parametrize("text", README.values(), ids=README)
