@@ -234,6 +234,12 @@ class Database:
         )
         return {name_key: StoredUser(*fields) for name_key, *fields in rows}
 
+    def entries(self, user_id: int) -> list[ListEntry]:
+        """The whole list of one person, whatever the status of its entries."""
+        columns = ", ".join(_ENTRY_COLUMNS)
+        rows = self._rows(f"SELECT {columns} FROM list_entry WHERE user_id = ? ORDER BY anime_id", [user_id])  # noqa: S608
+        return [ListEntry(*row) for row in rows]
+
     # For training
 
     def require_training_data(self) -> None:
