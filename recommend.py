@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 
 from config import (
     AniListSettings,
-    OutputSettings,
     Parser,
     PathSettings,
     PersonSettings,
@@ -57,19 +56,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     who, what, paths = pick(args, PersonSettings), pick(args, RecommendationSettings), pick(args, PathSettings)
     check_person(who)
     years = read_years(what.year)
-    with logging_to(), Database.open(paths.database_file, create=False) as database:
+    with logging_to():
+        rows = rows_for(who, what, years, paths, pick(args, AniListSettings))
+        if not rows:
+            raise UserError("nothing is left to recommend: ask for fewer --genre, other --year, or --with-sequels")
+        if len(rows) < what.top_k:
+            log.info("Only %d titles are left to recommend.", len(rows))
+    show(rows, what.format)
+    return 0
+
+
+def rows_for(
+    who: PersonSettings,
+    what: RecommendationSettings,
+    years: tuple[int, int] | None,
+    paths: PathSettings,
+    anilist: AniListSettings,
+) -> list[Row]:
+    with Database.open(paths.database_file, create=False) as database:
         database.require_catalogue()
         catalogue = database.anime(database.anime_ids())
         wishes = Wishes(check_genres(what.genre, catalogue), years, what.with_sequels, what.include_adult)
-        recommender = load(paths)
-        person = person_of(who, pick(args, AniListSettings), paths, database, catalogue, recommender)
-    rows = recommendations(recommender, person, catalogue, wishes, what.top_k, reasons=who.similar_to is None)
-    if not rows:
-        raise UserError("nothing is left to recommend: ask for fewer --genre, other --year, or --with-sequels")
-    if len(rows) < what.top_k:
-        log.info("Only %d titles are left to recommend.", len(rows))
-    show(rows, what.format)
-    return 0
+        recommender = Recommender.load(paths.output)
+        person = person_of(who, anilist, paths, database, catalogue, recommender)
+    return recommendations(recommender, person, catalogue, wishes, what.top_k, reasons=who.similar_to is None)
 
 
 def check_person(who: PersonSettings) -> None:
@@ -87,10 +97,6 @@ def check_person(who: PersonSettings) -> None:
         raise SettingError(f"{', '.join(given)}: give one of them (--anime and --title go together)")
     if who.refresh and not who.user:
         raise SettingError("--refresh goes with --user")
-
-
-def load(paths: OutputSettings) -> Recommender:
-    return Recommender.load(paths.output)
 
 
 def person_of(
@@ -179,7 +185,7 @@ def anime_of_title(wanted: str, catalogue: Sequence[Anime]) -> Anime:
 def _described(anime: Anime) -> str:
     facts = ", ".join(str(fact) for fact in (anime.format, anime.year) if fact)
     english = f" / {anime.title_english}" if anime.title_english and anime.title_english != title_of(anime) else ""
-    return f"--anime {anime.anime_id}  {title_of(anime)}{english}" + (f" ({facts})" if facts else "")
+    return f"{title_of(anime)}{english}" + (f" ({facts})" if facts else "") + f", --anime {anime.anime_id}"
 
 
 def recommendations(

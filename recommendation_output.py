@@ -15,6 +15,7 @@ from console import plain
 from records import Anime
 
 LEAST_WIDTH = 40
+LEAST_GENRES = 8
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,15 @@ def as_table(rows: Sequence[Row], width: int | None) -> str:
         room, of_genres = widest, max(map(columns, genres), default=0)
     else:
         width = max(width, LEAST_WIDTH)
-        left = max(width - (number + year + format + score + 10), 10)
-        room = min(widest, max(left * 2 // 3, left - max(map(columns, genres), default=0)))
-        of_genres = left - room
+        left = width - (number + year + format + score + 8)
+        room = min(widest, left * 2 // 3)
+        of_genres = left - room - 2
+        if of_genres < LEAST_GENRES:
+            room, of_genres = left, 0
     lines = []
     for row, (a, b, c, d), genre in zip(rows, facts, genres, strict=True):
         first = f"{a:>{number}}  {fit(row.title, room)}  {b:>{year}}  {c:<{format}}  {d:>{score}}"
-        lines.append((first + ("  " + fit(genre, of_genres) if of_genres > 3 else "")).rstrip())
+        lines.append((first + ("  " + fit(genre, of_genres) if of_genres else "")).rstrip())
         lines.append(" " * (number + 2) + _reasons(row, None if width is None else width - number - 2))
     return "".join(f"{line}\n" for line in lines)
 
