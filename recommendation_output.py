@@ -83,7 +83,10 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def as_table(rows: Sequence[Row], width: int | None) -> str:
-    """Two lines a row, cut to `width` columns of a terminal; None, as for a pipe: nothing is cut."""
+    """Two lines a row, or three where `width`, the columns of a terminal, needs it; longer ones are cut.
+
+    None, as for a pipe: nothing is cut.
+    """
     facts = [(f"{row.rank}", f"{row.year or ''}", row.format or "", f"{100 * row.score:.2f} %") for row in rows]
     number, year, format, score = (max(map(len, column), default=0) for column in zip(*facts, strict=True))
     genres = [", ".join(row.genres) for row in rows]
@@ -101,16 +104,21 @@ def as_table(rows: Sequence[Row], width: int | None) -> str:
     for row, (a, b, c, d), genre in zip(rows, facts, genres, strict=True):
         first = f"{a:>{number}}  {fit(row.title, room)}  {b:>{year}}  {c:<{format}}  {d:>{score}}"
         lines.append((first + ("  " + fit(genre, of_genres) if of_genres else "")).rstrip())
-        lines.append(" " * (number + 2) + _reasons(row, None if width is None else width - number - 2))
+        room_below = None if width is None else width - number - 2
+        lines.extend(" " * (number + 2) + line for line in _below(row, room_below))
     return "".join(f"{line}\n" for line in lines)
 
 
-def _reasons(row: Row, room: int | None) -> str:
-    """The address first, which must be whole to be of use."""
-    because = "because of " + ", ".join(reason.title for reason in row.because) if row.because else ""
-    parts = [row.url, "planned" if row.planned else "", because]
-    text = " · ".join(part for part in parts if part)
-    return text if room is None or columns(text) <= room else fit(text, room).rstrip()
+def _below(row: Row, room: int | None) -> list[str]:
+    """The address, which must be whole to be of use, and the reasons, on a line of their own if need be."""
+    address = row.url + (" · planned" if row.planned else "")
+    if not row.because:
+        return [address]
+    because = "because of " + ", ".join(reason.title for reason in row.because)
+    both = f"{address} · {because}"
+    if room is None or columns(both) <= room:
+        return [both]
+    return [address, fit(because, room).rstrip()]
 
 
 def columns(text: str) -> int:

@@ -65,10 +65,21 @@ def test_the_table_fits_the_terminal(width):
     )
     rows = [*ROWS, Row.of(10, long, 0.5, [Reason(8, "x" * 100)] * 3, planned=True)]
     lines = as_table(rows, width).splitlines()
-    assert len(lines) == 6
     assert max(map(columns, lines)) <= width
-    assert lines[4].startswith("10  進撃") and "…" in lines[4] and "50.00 %" in lines[4]
-    assert "https://anilist.co/anime/3 " in lines[5]  # the address is never cut
+    first, address, because = lines[-3:]
+    assert first.startswith("10  進撃") and "…" in first and "50.00 %" in first
+    assert address == "    https://anilist.co/anime/3 · planned"  # never cut
+    assert because.startswith("    because of xxxx") and because.endswith("…")
+
+
+def test_reasons_stand_beside_the_address_where_there_is_room():
+    assert as_table(ROWS[:1], 65).splitlines()[1:] == [
+        "   https://anilist.co/anime/1 · planned · because of Trigun, 進撃"
+    ]
+    assert as_table(ROWS[:1], 64).splitlines()[1:] == [
+        "   https://anilist.co/anime/1 · planned",
+        "   because of Trigun, 進撃",
+    ]
 
 
 def test_json_is_a_list_of_objects():
