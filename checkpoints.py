@@ -9,6 +9,7 @@ from typing import IO, Any
 import torch
 
 from bert4rec import BERT4Rec, ModelConfig
+from console import plain
 from errors import UserError
 from files import write_aside
 from sequences import Vocabulary
@@ -77,5 +78,5 @@ def load_item_mappings(path: Path) -> Vocabulary:
     except OSError:
         raise
     except Exception as error:
-        raise ModelFileError(f"{path} does not hold item mappings ({error})") from error
+        raise ModelFileError(f"{path} does not hold item mappings ({plain(str(error))})") from error
     return vocabulary

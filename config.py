@@ -272,6 +272,37 @@ class ResumeSettings(Checked):
     )
 
 
+OUTPUT_FORMATS = ("table", "json", "csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonSettings(Checked):
+    """Whom to recommend for."""
+
+    user: str = setting("", "an AniList name: the list in the database, or fetched when it isn't there", metavar="NAME")
+    anime: tuple[int, ...] = setting((), "AniList ids of anime that the person likes, the newest last", metavar="ID")
+    title: tuple[str, ...] = setting(
+        (), "the same by title: romaji, English or native; may be repeated", metavar="TEXT"
+    )
+    mal_xml: Path | None = setting(None, "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE")
+    similar_to: int | None = setting(None, "titles that go with this one; an AniList id", metavar="ID")
+    refresh: bool = setting(False, "fetch the list of --user anew")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendationSettings(Checked):
+    """What is recommended, and how it is shown."""
+
+    top_k: int = setting(20, "how many titles", at_least=1, metavar="N")
+    format: str = setting("table", "table, json or csv", choices=OUTPUT_FORMATS, metavar="FORMAT")
+    genre: tuple[str, ...] = setting((), "only titles of this genre; repeated: of all of these", metavar="GENRE")
+    year: str = setting("", "only titles of these years: 2015-2020, 2015, 2015-", metavar="YEARS")
+    with_sequels: bool = setting(
+        False, "also later seasons whose prequel was not watched, and several titles of a franchise"
+    )
+    include_adult: bool = setting(False, "also adult titles")
+
+
 Settings = typing.TypeVar("Settings", bound=Checked)
 
 
@@ -295,6 +326,9 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
             action = argparse.BooleanOptionalAction if f.default else "store_true"
             group.add_argument(_flag(f), dest=f.name, action=action, default=f.default, help=text)
             continue
+        if typing.get_origin(kind) is tuple:
+            _add_repeated(group, f, typing.get_args(kind)[0], text)
+            continue
         if f.default not in (None, ""):
             text += f" (default: {_shown(f.default)})"
         alone = {} if f.metadata["alone"] is None else {"nargs": "?", "const": f.metadata["alone"]}
@@ -303,10 +337,17 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
         )
 
 
+def _add_repeated(group: argparse._ArgumentGroup, f: dataclasses.Field[Any], kind: Any, text: str) -> None:
+    """Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it."""
+    many: dict[str, Any] = {"nargs": "+", "action": "extend"} if kind is int else {"action": "append"}
+    group.add_argument(_flag(f), dest=f.name, type=kind, default=[], help=text, metavar=f.metadata["metavar"], **many)
+
+
 def pick(args: argparse.Namespace, settings: type[Settings]) -> Settings:
     """The dataclass `settings` filled from parsed arguments. Raises SettingError, naming the flag."""
     names = [f.name for f in dataclasses.fields(settings) if f.metadata["help"] is not None]  # type: ignore[arg-type]
-    return settings(**{name: getattr(args, name) for name in names})
+    values = {name: getattr(args, name) for name in names}
+    return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _plain_type(hint: Any) -> Any:

@@ -10,6 +10,7 @@ import dataclasses
 import operator
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from database_file import DatabaseError, connect, explained, transaction
 from database_import import Imported, put_aside, write_lists
 from records import Anime, CatalogueCursor, CataloguePage, ImportedEntry, ListEntry, Relation, Studio, Tag, UserList
 from user_names import name_key
+
+IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
 
 _ANIME_LISTS = {"genres", "tags", "studios", "relations"}
 _ANIME_COLUMNS = [field.name for field in dataclasses.fields(Anime) if field.name not in _ANIME_LISTS]
@@ -168,32 +171,41 @@ class Database:
 
     def anime(self, ids: Iterable[int]) -> list[Anime]:
         """The anime of these ids, in their order; those that the catalogue does not have are left out."""
-        return [anime for anime_id in ids for anime in self._anime(anime_id)]
+        wanted = list(ids)
+        found: dict[int, Anime] = {}
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            found |= self._anime(wanted[start : start + IDS_AT_ONCE])
+        return [found[anime_id] for anime_id in wanted if anime_id in found]
 
-    def _anime(self, anime_id: int) -> Iterator[Anime]:
-        def children(columns: str, table: str) -> Iterator[Any]:
-            sql = f"SELECT {columns} FROM {table} WHERE anime_id = ? ORDER BY rowid"  # noqa: S608
-            return self._rows(sql, [anime_id])
+    def _anime(self, ids: list[int]) -> dict[int, Anime]:
+        among = f"WHERE anime_id IN ({', '.join('?' * len(ids))})"
 
-        columns = ", ".join(_ANIME_COLUMNS)
-        for row in self._rows(f"SELECT {columns} FROM anime WHERE anime_id = ?", [anime_id]):  # noqa: S608
+        def children(columns: str, table: str) -> dict[int, list[Any]]:
+            of_anime: dict[int, list[Any]] = defaultdict(list)
+            for anime_id, *values in self._rows(f"SELECT anime_id, {columns} FROM {table} {among} ORDER BY rowid", ids):  # noqa: S608
+                of_anime[anime_id].append(values)
+            return of_anime
+
+        genres = children("genre", "anime_genre")
+        tags = children("name, rank, category, is_adult, is_spoiler", "anime_tag")
+        studios = children("studio_id, name, is_main", "anime_studio")
+        relations = children("related_id, kind", "anime_relation")
+        found = {}
+        for row in self._rows(f"SELECT {', '.join(_ANIME_COLUMNS)} FROM anime {among}", ids):  # noqa: S608
             scalars = dict(zip(_ANIME_COLUMNS, row, strict=True))
             scalars["is_adult"] = bool(scalars["is_adult"])
-            yield Anime(
+            anime_id = scalars["anime_id"]
+            found[anime_id] = Anime(
                 **scalars,
-                genres=tuple(genre for (genre,) in children("genre", "anime_genre")),
+                genres=tuple(genre for (genre,) in genres[anime_id]),
                 tags=tuple(
                     Tag(name, rank, category, bool(is_adult), bool(is_spoiler))
-                    for name, rank, category, is_adult, is_spoiler in children(
-                        "name, rank, category, is_adult, is_spoiler", "anime_tag"
-                    )
+                    for name, rank, category, is_adult, is_spoiler in tags[anime_id]
                 ),
-                studios=tuple(
-                    Studio(studio_id, name, bool(is_main))
-                    for studio_id, name, is_main in children("studio_id, name, is_main", "anime_studio")
-                ),
-                relations=tuple(Relation(*row) for row in children("related_id, kind", "anime_relation")),
+                studios=tuple(Studio(studio_id, name, bool(main)) for studio_id, name, main in studios[anime_id]),
+                relations=tuple(Relation(*values) for values in relations[anime_id]),
             )
+        return found
 
     # Users and their lists
 
@@ -259,6 +271,12 @@ class Database:
             [key, key],
         )
         return {name_key: StoredUser(*fields) for name_key, *fields in rows}
+
+    def entries(self, user_id: int) -> list[ListEntry]:
+        """The whole list of one person, whatever the status of its entries."""
+        columns = ", ".join(_ENTRY_COLUMNS)
+        rows = self._rows(f"SELECT {columns} FROM list_entry WHERE user_id = ? ORDER BY anime_id", [user_id])  # noqa: S608
+        return [ListEntry(*row) for row in rows]
 
     # For training
 

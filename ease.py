@@ -87,6 +87,10 @@ class Ease(nn.Module):
         if weights is None:
             scores = F.embedding_bag(items, self.table, mode="sum")[:, None].mul_(factor[:, None])
             return scores if own is None else scores.baddbmm_(vq, e[:, None], alpha=-1)
+        if slots == 1 and own is None:  # no rows are copied for a single slot
+            each = weights.expand(lists, 1, length)[:, 0]
+            scores = F.embedding_bag(items, self.table, per_sample_weights=each.contiguous(), mode="sum")
+            return scores.mul_(factor)[:, None]
         scores = self.table.new_empty(lists, slots, size)
         weights = weights.expand(lists, slots, length)
         for start in range(0, lists, LISTS_AT_ONCE):

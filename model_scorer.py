@@ -11,7 +11,8 @@ from ranking import Lists as Histories
 from ranking import flatten
 from sequences import Sequences
 
-LISTS_AT_ONCE = 128
+LISTS_AT_ONCE = 8
+"""So few stay in the processor's cache, which makes scoring nearly twice as fast."""
 
 
 class ModelScorer:

@@ -12,6 +12,7 @@ from config import (
     CatalogueSettings,
     Parser,
     PathSettings,
+    PersonSettings,
     TrainingSettings,
     UserListSettings,
     add_flags,
@@ -97,3 +98,9 @@ def test_paths_do_not_depend_on_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert PathSettings().database_file == before
     assert parsed(PathSettings, "--db", "here.db").database_file == Path("here.db")
+
+
+def test_flags_that_may_be_repeated():
+    person = parsed(PersonSettings, "--anime", "1", "5", "--title", "cowboy bebop", "--anime", "20", "--title", "x")
+    assert person == PersonSettings(anime=(1, 5, 20), title=("cowboy bebop", "x"))
+    assert parsed(PersonSettings) == parsed(PersonSettings) == PersonSettings()

@@ -9,9 +9,9 @@ from script_process import finish, start
 
 from config import PROJECT_DIR
 
-SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "visualize.py")
+SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "visualize.py", "recommend.py")
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
-BENCHMARKS = ("benchmarks/compare.py", "benchmarks/fold_in.py", "benchmarks/import_speed.py")
+BENCHMARKS = tuple(f"benchmarks/{name}.py" for name in ("compare", "fold_in", "import_speed", "recommend_speed"))
 ENGLISH, CHINESE = README.values()
 
 each_readme = pytest.mark.parametrize("text", README.values(), ids=README)

@@ -1,0 +1,230 @@
+"""Recommend anime to a person, with the model that train_model.py left.
+
+    python recommend.py --user NAME
+    python recommend.py --title "cowboy bebop" --title trigun --year 2010- --genre Drama
+    python recommend.py --mal-xml animelist.xml.gz --top-k 50 --format csv > list.csv
+    python recommend.py --similar-to 1
+
+Each title comes with those of the list that it owes its place to: the ones without which its score would fall most.
+Nothing that was watched is recommended. Later seasons wait for their prequel, and a franchise appears once, unless
+--with-sequels is given.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from config import (
+    AniListSettings,
+    Parser,
+    PathSettings,
+    PersonSettings,
+    RecommendationSettings,
+    UserListSettings,
+    add_flags,
+    pick,
+)
+from console import logging_to, plain, script
+from database import Database, StoredUser
+from errors import SettingError, UserError
+from mal_export import read_export
+from person import Person, from_export
+from recommendation_output import Reason, Row, as_csv, as_json, as_table, title_of
+from recommender import Recommender
+from records import Anime, ListUnavailable
+from shortlist import Wishes, check_genres, read_years, shortlist
+from title_search import find_titles
+from user_names import name_key
+
+SHOWN_MATCHES = 20
+
+log = logging.getLogger(__name__)
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description="Recommend anime to a person.")
+    add_flags(parser, PersonSettings, "for whom")
+    add_flags(parser, RecommendationSettings, "what")
+    add_flags(parser, PathSettings, "files")
+    add_flags(parser, AniListSettings, "AniList, when a list is fetched")
+    args = parser.parse_args(argv)
+    who, what, paths = pick(args, PersonSettings), pick(args, RecommendationSettings), pick(args, PathSettings)
+    check_person(who)
+    years = read_years(what.year)
+    with logging_to():
+        rows = rows_for(who, what, years, paths, pick(args, AniListSettings))
+        if not rows:
+            raise UserError("nothing is left to recommend: ask for fewer --genre, other --year, or --with-sequels")
+        if len(rows) < what.top_k:
+            log.info("Only %d titles are left to recommend.", len(rows))
+    show(rows, what.format)
+    return 0
+
+
+def rows_for(
+    who: PersonSettings,
+    what: RecommendationSettings,
+    years: tuple[int, int] | None,
+    paths: PathSettings,
+    anilist: AniListSettings,
+) -> list[Row]:
+    with Database.open(paths.database_file, create=False) as database:
+        database.require_catalogue()
+        catalogue = database.anime(database.anime_ids())
+        wishes = Wishes(check_genres(what.genre, catalogue), years, what.with_sequels, what.include_adult)
+        recommender = Recommender.load(paths.output)
+        person = person_of(who, anilist, paths, database, catalogue, recommender)
+    return recommendations(recommender, person, catalogue, wishes, what.top_k, reasons=who.similar_to is None)
+
+
+def check_person(who: PersonSettings) -> None:
+    """Raises SettingError unless one person is meant."""
+    ways = {
+        "--user": bool(who.user),
+        "--anime and --title": bool(who.anime or who.title),
+        "--mal-xml": who.mal_xml is not None,
+        "--similar-to": who.similar_to is not None,
+    }
+    given = [way for way, is_given in ways.items() if is_given]
+    if not given:
+        raise SettingError("for whom? Give one of --user, --anime, --title, --mal-xml and --similar-to")
+    if len(given) > 1:
+        raise SettingError(f"{', '.join(given)}: give one of them (--anime and --title go together)")
+    if who.refresh and not who.user:
+        raise SettingError("--refresh goes with --user")
+
+
+def person_of(
+    who: PersonSettings,
+    anilist: AniListSettings,
+    paths: PathSettings,
+    database: Database,
+    catalogue: Sequence[Anime],
+    recommender: Recommender,
+) -> Person:
+    """Raises UserError when the person cannot be found, or has watched nothing that the model knows."""
+    if who.user:
+        stored = stored_user(who, anilist, paths, database)
+        entries = database.entries(stored.user_id)
+        person = Person.of_list(entries, recommender.vocabulary)
+        whose, count = f'the list of "{stored.name}"', len(entries)
+    elif who.mal_xml is not None:
+        anime_of_mal = {anime.mal_id: anime.anime_id for anime in catalogue if anime.mal_id is not None}
+        exported = read_export(who.mal_xml)
+        entries, missing = from_export(exported, anime_of_mal)
+        if missing:
+            log.info("%d of %d anime of the export are not in the catalogue.", missing, len(exported))
+        person = Person.of_list(entries, recommender.vocabulary)
+        whose, count = f"the export {who.mal_xml}", len(exported)
+    else:
+        ids = who.anime if who.similar_to is None else (who.similar_to,)
+        ids = (*ids, *(anime_of_title(title, catalogue).anime_id for title in who.title))
+        person = known_only(Person.of_ids(ids), recommender)
+        whose, count = "the given list", len(ids)
+    if not person.history:
+        reason = (
+            f"{whose} has {count:,} anime, but none that was watched and that the model knows"
+            if count
+            else f"{whose} is empty"
+        )
+        raise UserError(f"there is nothing to go on: {reason}")
+    return person
+
+
+def known_only(person: Person, recommender: Recommender) -> Person:
+    """Says which ids the model does not know. Raises NothingToGoOn when it knows none."""
+    unknown = [anime_id for anime_id in person.history if not recommender.knows(anime_id)]
+    if unknown:
+        shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
+        if len(unknown) == len(person.history):
+            raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
+        log.warning("The model knows no anime with the id %s: passed over.", shown)
+    history = tuple(anime_id for anime_id in person.history if recommender.knows(anime_id))
+    return Person(history, person.liked, person.seen)
+
+
+def stored_user(who: PersonSettings, anilist: AniListSettings, paths: PathSettings, database: Database) -> StoredUser:
+    """Fetched and stored first where needed. Raises UserError for a list that cannot be read."""
+    key = name_key(who.user)
+    stored = database.users(key).get(key)
+    if stored and stored.left_out in (None, "short") and not who.refresh:
+        return stored
+    from anilist_client import open_source  # what it imports takes time, and is seldom needed
+
+    source, now = open_source(anilist, sandbox=paths.sandbox), int(time.time())
+    try:
+        user_list = source.user_list(who.user)
+    except ListUnavailable as error:
+        database.save_unavailable_user(who.user, error.reason, now)
+        reason = {"unknown": "is not found on AniList", "private": "keeps the list private"}
+        raise UserError(f'"{who.user}" {reason.get(error.reason, error.reason)}') from None
+    return database.save_user_list(user_list, who.user, now, UserListSettings().min_anime)
+
+
+def anime_of_title(wanted: str, catalogue: Sequence[Anime]) -> Anime:
+    """The one anime of this title. Raises UserError for none; lists them on stderr when there are several."""
+    found = find_titles(wanted, catalogue)
+    if not found:
+        raise UserError(f'no title of the catalogue matches "{wanted}"')
+    if len(found) == 1:
+        log.info('"%s": %s', plain(wanted), _described(found[0]))
+        return found[0]
+    log.info('"%s" may be', plain(wanted))
+    for anime in found[:SHOWN_MATCHES]:
+        log.info("%s", _described(anime))
+    if len(found) > SHOWN_MATCHES:
+        log.info("and %d more", len(found) - SHOWN_MATCHES)
+    raise UserError(f'"{wanted}" matches {len(found)} titles: give the id of the one that is meant to --anime')
+
+
+def _described(anime: Anime) -> str:
+    facts = ", ".join(str(fact) for fact in (anime.format, anime.year) if fact)
+    english = f" / {anime.title_english}" if anime.title_english and anime.title_english != title_of(anime) else ""
+    return f"{title_of(anime)}{english}" + (f" ({facts})" if facts else "") + f", --anime {anime.anime_id}"
+
+
+def recommendations(
+    recommender: Recommender,
+    person: Person,
+    catalogue: Sequence[Anime],
+    wishes: Wishes,
+    top_k: int,
+    reasons: bool = True,
+) -> list[Row]:
+    """The best `top_k` that fit the wishes, with the reasons for each."""
+    ranked = recommender.recommend(person.history, recommender.vocabulary.num_items, exclude=person.seen)
+    score = {each.anime_id: each.score for each in ranked}
+    listed = shortlist((each.anime_id for each in ranked), catalogue, person.liked, wishes)
+    chosen = [anime for anime, _ in zip(listed, range(top_k), strict=False)]
+    because: list[tuple[int, ...]] = [()] * len(chosen)
+    if reasons:
+        because = recommender.because(person.history, [anime.anime_id for anime in chosen])
+    titles = {anime.anime_id: title_of(anime) for anime in catalogue}
+    return [
+        Row.of(rank, anime, score[anime.anime_id], _reasons(why, titles), anime.anime_id in person.planned)
+        for rank, (anime, why) in enumerate(zip(chosen, because, strict=True), 1)
+    ]
+
+
+def _reasons(anime_ids: Sequence[int], titles: Mapping[int, str]) -> list[Reason]:
+    return [Reason(anime_id, titles.get(anime_id, f"anime {anime_id}")) for anime_id in anime_ids]
+
+
+def show(rows: Sequence[Row], format: str) -> None:
+    if format == "json":
+        text = as_json(rows, ascii_only="utf" not in (sys.stdout.encoding or "").lower())
+    elif format == "csv":
+        text = as_csv(rows)
+    else:
+        text = as_table(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)
+    sys.stdout.write(text)
+    sys.stdout.flush()  # a pipe that is closed already is noticed here, not when Python ends
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

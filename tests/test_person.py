@@ -1,0 +1,67 @@
+"""What a list says of a person, by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from mal_export import MalEntry
+from person import Person, from_export
+from records import ListEntry
+from sequences import Vocabulary
+
+KNOWN = Vocabulary.of(range(1, 50))
+
+
+def entry(anime_id, status="COMPLETED", score=None, completed=None, **more):
+    return ListEntry(1000 + anime_id, anime_id, status, score, completed=completed, **more)
+
+
+def test_the_history_is_in_the_order_of_time():
+    entries = [entry(1, completed=20200301), entry(2, completed=20190101), entry(3), entry(99)]
+    person = Person.of_list(entries, KNOWN)
+    assert person.history == (3, 2, 1)  # undated first; 99 is not known
+    assert person.seen == person.liked == {1, 2, 3, 99}
+
+
+def test_dropped_titles_are_seen_and_not_liked():
+    person = Person.of_list([entry(1), entry(2, "DROPPED"), entry(3, "PAUSED"), entry(4, "CURRENT")], KNOWN)
+    assert set(person.history) == {1, 3, 4}
+    assert person.seen == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(("score", "liked"), [(60, False), (61, True)])
+def test_a_score_well_below_the_mean_is_a_dislike(score, liked):
+    """With 80, 80 and 80, a fourth score of 60 makes the mean 75, and 61 makes it 75.25."""
+    unrated = entry(4)
+    person = Person.of_list([*(entry(k, score=80) for k in (1, 2, 3)), unrated, entry(5, score=score)], KNOWN)
+    assert (5 in person.history) == (5 in person.liked) == liked
+    assert 5 in person.seen and 4 in person.history
+
+
+def test_somebody_who_liked_nothing_is_taken_by_what_was_seen():
+    person = Person.of_list([entry(1, "DROPPED"), entry(2, "DROPPED"), entry(99)], KNOWN)
+    assert set(person.history) == {1, 2}
+
+
+def test_planned_titles_are_candidates():
+    person = Person.of_list([entry(1), entry(2, "PLANNING"), entry(3, None), entry(4, None, progress=1)], KNOWN)
+    assert person.planned == {2, 3}
+    assert set(person.history) == person.seen == {1, 4}
+
+
+def test_an_empty_list():
+    assert Person.of_list([], KNOWN) == Person((), frozenset(), frozenset())
+
+
+def test_an_export_is_read_by_the_ids_of_the_catalogue():
+    export = [
+        MalEntry(501, "COMPLETED", 90, None, 20200101, 12),
+        MalEntry(502, "PLANNING", None, None, None, 0),
+        MalEntry(777, "COMPLETED", None, None, None, 1),
+    ]
+    entries, missing = from_export(export, {501: 1, 502: 2})
+    assert [(each.anime_id, each.status, each.score, each.completed) for each in entries] == [
+        (1, "COMPLETED", 90, 20200101),
+        (2, "PLANNING", None, None),
+    ]
+    assert missing == 1

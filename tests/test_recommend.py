@@ -1,0 +1,284 @@
+"""recommend.py on a small catalogue with a real memory: each way to name a person, each filter, each error's line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from loopback_anilist import LoopbackAniList
+from script_process import finish, start
+
+import anilist_connection
+from bert4rec import BERT4Rec, ModelConfig
+from checkpoints import save_item_mappings, save_model
+from config import PROJECT_DIR
+from database import Database
+from memory_fitting import fit_memory
+from recommend import main
+from records import Anime, CataloguePage, ListEntry, Relation, UserList
+from sequences import Sequences, Vocabulary
+
+GENRES = ("Drama", "Mecha", "Sports")
+
+
+def anime(k):
+    """Every tenth is adult; 5 and 6 are two seasons; years from 2001; everything in three genres in turn."""
+    return Anime(
+        k,
+        mal_id=500 + k,
+        title_romaji=f"Title {k}",
+        title_native="進撃の巨人" if k == 7 else None,
+        year=2000 + k,
+        genres=(GENRES[k % 3],),
+        is_adult=k % 10 == 0,
+        popularity=100 - k,
+        relations=(Relation(5, "PREQUEL"),) if k == 6 else (),
+    )
+
+
+def entry(anime_id, status="COMPLETED", **more):
+    return ListEntry(9000 + anime_id, anime_id, status, **more)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """People have watched six of 30 titles, one after the other; 31 is in the catalogue and not in the model."""
+    folder = tmp_path_factory.mktemp("recommend")
+    with Database.open(folder / "bert.db", create=True) as database:
+        fetch = database.resume_or_start_catalogue_fetch("ID", 31)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage(tuple(map(anime, range(1, 32))), None))
+        lists = {
+            "Ann": [entry(3, completed=20200101), entry(4, completed=20200102), entry(8, "PLANNING")],
+            "Empty": [],
+            "Stranger": [entry(31), entry(77)],
+            "Planner": [entry(3, "PLANNING")],
+        }
+        for number, (name, entries) in enumerate(lists.items(), 1):
+            database.save_user_list(UserList(number, name, tuple(entries)), name, 0, 20)
+    random = np.random.default_rng(0)
+    watched = np.concatenate([1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)])
+    sequences = Sequences(watched, np.tile(np.arange(6), 60), np.arange(0, 361, 6), np.arange(60))
+    memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
+    config = ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=memory.config.ordered, memory=memory.config)
+    save_item_mappings(folder / "out" / "models" / "item_mappings.pkl", Vocabulary.of(range(1, 31)))
+    save_model(folder / "out" / "models" / "best_model.pth", BERT4Rec(config, memory), epoch=1, val_loss=1.0)
+    return folder
+
+
+@pytest.fixture
+def run(folder, capsys):
+    """Exit code, stdout, stderr."""
+
+    def run(*flags):
+        code = main([*map(str, flags), "--db", str(folder / "bert.db"), "--output-dir", str(folder / "out")])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def rows(run):
+    """The rows of --format json."""
+
+    def rows(*flags):
+        code, out, err = run(*flags, "--format", "json")
+        assert code == 0, err
+        return json.loads(out)
+
+    return rows
+
+
+def ids(rows):
+    return [row["anime_id"] for row in rows]
+
+
+def test_what_follows_comes_first_with_its_reason(rows):
+    best = rows("--anime", 22, 13, "--top-k", 3)
+    assert [row["rank"] for row in best] == [1, 2, 3]
+    assert best[0]["anime_id"] == 14 and best[0]["title"] == "Title 14"
+    assert best[0]["because"][0] == {"anime_id": 13, "title": "Title 13"}
+    assert 1 > best[0]["score"] > best[1]["score"] > 0
+
+
+def test_a_stored_list_with_its_planned_title_marked(run, rows):
+    found = {row["anime_id"]: row["planned"] for row in rows("--user", "ann", "--top-k", 30)}
+    assert found[8] is True and found[5] is False
+    assert not {3, 4} & set(found)
+    code, out, err = run("--user", "Ann", "--top-k", 30)
+    assert (code, out.count(" · planned · because of ")) == (0, 1)
+    assert err == f"Only {len(found)} titles are left to recommend.\n"
+
+
+def test_sequels_adult_titles_genres_and_years(rows):
+    everything = set(range(1, 31)) - {12, 13}
+    assert set(ids(rows("--anime", 12, 13, "--top-k", 99))) == everything - {6, 10, 20, 30}
+    assert set(ids(rows("--anime", 12, 13, "--top-k", 99, "--with-sequels"))) == everything - {10, 20, 30}
+    assert set(ids(rows("--anime", 12, 13, "--top-k", 99, "--include-adult"))) == everything - {6}
+    assert 6 in ids(rows("--anime", 5, "--top-k", 99))
+    assert set(ids(rows("--anime", 12, 13, "--genre", "mecha", "--year", "2004-2016"))) == {4, 7, 16}
+
+
+def test_titles_and_ids_go_together(run, rows):
+    assert rows("--title", "title12", "--anime", "13") == rows("--anime", "13", "12")
+    code, _, err = run("--title", "進撃の巨人", "--top-k", "1")
+    assert (code, err) == (0, '"進撃の巨人": Title 7 (2007), --anime 7\n')
+
+
+def test_several_matches_are_listed_with_their_ids(run):
+    code, out, err = run("--title", "title")
+    assert (code, out) == (1, "")
+    lines = err.splitlines()
+    assert lines[:3] == ['"title" may be', "Title 1 (2001), --anime 1", "Title 2 (2002), --anime 2"]
+    assert lines[-2:] == [
+        "and 11 more",
+        'error: "title" matches 31 titles: give the id of the one that is meant to --anime',
+    ]
+
+
+def test_similar_titles_need_no_reason(rows):
+    best = rows("--similar-to", 20, "--top-k", 2)
+    assert best[0]["anime_id"] == 21
+    assert best[0]["because"] == []
+
+
+@pytest.mark.parametrize("name", ["list.xml", "list.xml.gz"])
+def test_an_export_of_myanimelist(folder, tmp_path, run, rows, name):
+    def xml(mal_id, status):
+        return (
+            f"<anime><series_animedb_id>{mal_id}</series_animedb_id><my_status>{status}</my_status>"
+            "<my_score>8</my_score></anime>"
+        )
+
+    listed = xml(512, "Completed") + xml(513, "Completed") + xml(999, "Completed") + xml(515, "Plan to Watch")
+    content = f"<?xml version='1.0'?><myanimelist>{listed}</myanimelist>".encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    found = rows("--mal-xml", path)
+    assert {12, 13}.isdisjoint(ids(found))
+    assert [row["anime_id"] for row in found if row["planned"]] == [15]
+    assert "1 of 4 anime of the export are not in the catalogue." in run("--mal-xml", path)[2]
+
+
+def test_five_thousand_titles(rows):
+    ids_given = [*range(1_000, 5_995), 1, 2, 3, 4, 12]
+    assert ids(rows("--anime", *ids_given, "--top-k", 1)) == [13]
+
+
+def test_unknown_ids_are_named(run):
+    code, _, err = run("--anime", 13, 31, 777, "--top-k", 1)
+    assert (code, err) == (0, "The model knows no anime with the id 31, 777: passed over.\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "message"),
+    [
+        (["--anime", "777", "31"], 1, "there is nothing to go on: the model knows no anime with the id 777, 31"),
+        (["--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),
+        (["--user", "Planner"], 1, 'there is nothing to go on: the list of "Planner" has 1 anime, but none that was'),
+        (["--user", "Stranger"], 1, 'there is nothing to go on: the list of "Stranger" has 2 anime, but none that was'),
+        (["--title", "nothing of the kind"], 1, 'no title of the catalogue matches "nothing of the kind"'),
+        (["--anime", "3", "--genre", "Opera"], 1, "no anime has the genre 'Opera'; there are Drama, Mecha, Sports"),
+        (["--anime", "3", "--year", "1950"], 1, "nothing is left to recommend"),
+        (["--anime", "3", "--year", "soon"], 2, "--year must be a year or a range such as 2015-2020, not 'soon'"),
+        (["--anime", "3", "--top-k", "0"], 2, "--top-k must be at least 1, not 0"),
+        (["--anime", "3", "--format", "xml"], 2, "--format must be one of table, json, csv, not 'xml'"),
+        (["--anime", "three"], 2, "--anime: invalid int value: 'three'"),
+        ([], 2, "for whom? Give one of --user, --anime, --title, --mal-xml and --similar-to"),
+        (["--anime", "3", "--user", "Ann"], 2, "--user, --anime and --title: give one of them"),
+        (["--anime", "3", "--refresh"], 2, "--refresh goes with --user"),
+        (["--mal-xml", "missing.xml"], 1, "there is no file missing.xml"),
+    ],
+)
+def test_each_error_is_one_clear_line(run, flags, code, message):
+    exit_code, out, err = run(*flags)
+    assert (exit_code, out) == (code, "")
+    assert err.startswith(f"error: {message}") and err.count("\n") == 1
+
+
+def test_csv_for_programs(run):
+    _, out, _ = run("--anime", 12, 13, "--format", "csv", "--top-k", 2)
+    first, _ = csv.DictReader(io.StringIO(out))
+    assert (first["rank"], first["title"]) == ("1", "Title 14")
+
+
+@pytest.fixture
+def anilist(monkeypatch):
+    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
+    users = {"Newcomer": [entry(12), entry(13)], "Hidden": [entry(1)]}
+    with LoopbackAniList(users=users, private=["Hidden"]) as anilist:
+        yield anilist
+
+
+def test_a_list_is_fetched_once_unless_asked_for_anew(anilist, run, rows):
+    ask = ["--user", "newcomer", "--api-url", anilist.url, "--requests-per-minute", "0", "--top-k", "1"]
+    first = rows(*ask)
+    assert len(anilist.requests) == 1
+    assert rows(*ask) == first and len(anilist.requests) == 1
+    rows(*ask, "--refresh")
+    assert len(anilist.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("Hidden", '"Hidden" keeps the list private'), ("Nobody", '"Nobody" is not found on AniList')]
+)
+def test_a_list_that_cannot_be_fetched(anilist, run, name, message):
+    code, _, err = run("--user", name, "--api-url", anilist.url, "--requests-per-minute", "0")
+    assert (code, err) == (1, f"error: {message}\n")
+
+
+def test_without_a_model_or_a_catalogue_it_says_what_to_run(folder, tmp_path, capsys):
+    assert main(["--anime", "1", "--db", str(folder / "bert.db"), "--output-dir", str(tmp_path)]) == 1
+    assert "train a model first: python train_model.py" in capsys.readouterr().err
+    assert main(["--anime", "1", "--db", str(tmp_path / "none.db"), "--output-dir", str(folder / "out")]) == 1
+    assert "python prepare_dataset.py" in capsys.readouterr().err
+
+
+class Malicious:
+    def __init__(self, victim):
+        self.victim = victim
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.victim),)
+
+
+@pytest.mark.parametrize("name", ["item_mappings.pkl", "best_model.pth"])
+def test_a_file_that_would_run_something_is_refused_with_one_line(folder, tmp_path, capsys, name):
+    victim, models = tmp_path / "made", tmp_path / "models"
+    models.mkdir()
+    for file in (folder / "out" / "models").iterdir():
+        (models / file.name).write_bytes(file.read_bytes())
+    (models / name).write_bytes(pickle.dumps({"item_to_idx": Malicious(victim), "model_config": Malicious(victim)}))
+    assert main(["--anime", "3", "--db", str(folder / "bert.db"), "--output-dir", str(tmp_path)]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and name in err and err.count("\n") == 1
+    assert not victim.exists()
+
+
+def test_as_a_process_into_a_pipe(folder):
+    flags = ["--anime", 12, 13, "--top-k", 3, "--db", folder / "bert.db", "--output-dir", folder / "out"]
+    code, out, err = finish(start("recommend.py", *flags))
+    assert (code, err) == (0, "")
+    assert out.startswith("1  Title 14") and len(out.splitlines()) == 6
+
+
+def test_a_reader_that_has_seen_enough(folder):
+    flags = ["--anime", 12, 13, "--top-k", 3, "--db", folder / "bert.db", "--output-dir", folder / "out"]
+    process = start("recommend.py", *flags)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 1
+
+
+def test_the_script_loads_no_plotting_and_no_training(folder):
+    code = "import sys, recommend; print({'matplotlib', 'train_model', 'requests'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,175 @@
+"""The Recommender: probabilities worked out by hand, reasons beside leaving titles out one by one, hostile files."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from bert4rec import BERT4Rec, ModelConfig
+from checkpoints import ModelFileError, save_item_mappings, save_model
+from memory_fitting import fit_memory
+from recommender import NothingToGoOn, Recommendation, Recommender
+from sequences import Sequences, Vocabulary
+
+IDS = [10, 20, 30, 40, 50]
+
+
+def save(folder, model, ids=IDS):
+    save_item_mappings(folder / "models" / "item_mappings.pkl", Vocabulary.of(ids))
+    save_model(folder / "models" / "best_model.pth", model, epoch=1, val_loss=1.0)
+
+
+@pytest.fixture
+def popular():
+    """An untrained model knows only how popular each title is: 10 % for the first, then 20, 40, 20 and 10 %."""
+    model = BERT4Rec(ModelConfig(5, 8, num_heads=2, max_seq_len=4)).eval()
+    with torch.no_grad():
+        model.item_bias.copy_(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).log())
+    return Recommender(model, Vocabulary.of(IDS))
+
+
+@pytest.fixture(params=["ordered", "without an order"])
+def knowing(request):
+    """A model whose memory knows 60 lists of six of 30 titles; its network has random weights."""
+    random = np.random.default_rng(0)
+    lists = [1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)]
+    blocks = np.tile(np.arange(6) if request.param == "ordered" else np.zeros(6, int), 60)
+    sequences = Sequences(np.concatenate(lists), blocks, np.arange(0, 361, 6), np.arange(60))
+    memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
+    torch.manual_seed(0)
+    config = ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=memory.config.ordered, memory=memory.config)
+    model = BERT4Rec(config, memory).eval()
+    assert config.ordered == (request.param == "ordered")
+    torch.nn.init.normal_(model.project.weight)
+    return Recommender(model, Vocabulary.of(range(1, 31)))
+
+
+def test_scores_are_probabilities_among_what_is_not_in_the_history(popular):
+    best = popular.recommend([30], top_k=3)
+    assert [each.anime_id for each in best] == [20, 40, 10]  # of equals, the smaller id first
+    assert [each.score for each in best] == pytest.approx([0.2 / 0.6, 0.2 / 0.6, 0.1 / 0.6])
+
+
+def test_what_is_excluded_is_left_out_and_changes_no_score(popular):
+    best = popular.recommend([30], exclude={20, 999})
+    assert [each.anime_id for each in best] == [40, 10, 50]
+    assert best[0].score == pytest.approx(0.2 / 0.6)
+
+
+def test_records_are_plain_and_frozen(popular):
+    (first,) = popular.recommend([30, 20], top_k=1)
+    assert first == Recommendation(40, first.score)
+    assert type(first.anime_id) is int and type(first.score) is float
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.score = 1.0
+
+
+def test_unknown_ids_are_passed_over(popular):
+    assert popular.recommend([-1, 7, 30, 2**70]) == popular.recommend([30])
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [([], "the list is empty"), ([7], "does not know anime 7"), ([7, 8], "knows none of the 2 anime")],
+)
+def test_nothing_to_go_on_is_one_clear_line(popular, ids, message):
+    with pytest.raises(NothingToGoOn, match=message):
+        popular.recommend(ids)
+
+
+def test_a_person_who_has_seen_everything_gets_nothing(popular):
+    assert popular.recommend(IDS) == []
+    assert popular.because(IDS, []) == []
+
+
+def test_many_at_once_are_as_one_by_one(knowing):
+    histories = [[3, 4, 5], [], [20], [999], list(range(1, 20))]
+    many = knowing.recommend_many(histories, 5, [[6], [], [], [], [25]])
+    assert many[1] == many[3] == []
+    for at, exclude in ((0, [6]), (2, []), (4, [25])):
+        alone = knowing.recommend(histories[at], 5, exclude)
+        assert [each.anime_id for each in many[at]] == [each.anime_id for each in alone]
+        assert [each.score for each in many[at]] == pytest.approx([each.score for each in alone], rel=1e-4)
+
+
+def test_the_last_place_of_a_title_counts(knowing):
+    assert knowing.recommend([5, 3, 4, 5]) == knowing.recommend([3, 4, 5])
+
+
+def test_reasons_are_the_titles_without_which_the_score_falls_most(knowing):
+    history = [2, 3, 11, 12, 20, 21]
+    best = [each.anime_id for each in knowing.recommend(history, 4)]
+    because = knowing.because(history, best, most=2)
+
+    def share(ids, anime_id):
+        """log of the score among what is not in the whole history."""
+        everything = {each.anime_id: each.score for each in knowing.recommend(ids, 30) if each.anime_id not in history}
+        return np.log(everything[anime_id] / sum(everything.values()))
+
+    for anime_id, reasons in zip(best, because, strict=True):
+        lost = {
+            left_out: share(history, anime_id) - share([each for each in history if each != left_out], anime_id)
+            for left_out in history
+        }
+        expected = sorted((each for each in lost if lost[each] > 0), key=lambda each: -lost[each])[:2]
+        assert list(reasons) == expected
+
+
+def test_a_neighbour_in_the_lists_is_the_reason(knowing):
+    assert knowing.because([3, 20], [4, 21], most=1) == [(3,), (20,)]
+
+
+def test_the_only_title_is_tried_against_an_empty_list(knowing):
+    assert knowing.because([3], [4]) == [(3,)]
+
+
+def test_five_thousand_titles_are_cut_to_what_the_model_sees(popular, knowing):
+    ids = [*range(1_000, 6_000), *range(1, 25)]
+    best = knowing.recommend(ids, 3)
+    reasons = knowing.because(ids, [each.anime_id for each in best])
+    assert len(best) == 3
+    assert {each for of_one in reasons for each in of_one} <= set(range(17, 25))  # the newest 8
+
+
+def test_threads_do_not_disturb_each_other(knowing):
+    histories = [[k, k % 30 + 1] for k in range(1, 31)]
+    alone = [knowing.recommend(each, 5) for each in histories]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda each: knowing.recommend(each, 5), histories * 3)) == alone * 3
+
+
+def test_what_was_saved_is_loaded(tmp_path, popular):
+    save(tmp_path, popular._score.model)
+    assert Recommender.load(str(tmp_path)).recommend([30]) == popular.recommend([30])
+
+
+def test_a_model_and_mappings_that_do_not_fit_are_refused(tmp_path, popular):
+    save(tmp_path, popular._score.model, [1, 2, 3])
+    with pytest.raises(ModelFileError, match=r"a model of 5 anime with mappings of 3: .*train_model\.py"):
+        Recommender.load(tmp_path)
+
+
+class Malicious:
+    def __init__(self, victim):
+        self.victim = victim
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.victim),)
+
+
+@pytest.mark.parametrize("name", ["item_mappings.pkl", "best_model.pth"])
+@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+def test_a_file_that_would_run_something_is_refused(tmp_path, popular, name, write):
+    save(tmp_path, popular._score.model)
+    victim = tmp_path / "made by the file"
+    write({"item_to_idx": Malicious(victim), "model_config": Malicious(victim)}, tmp_path / "models" / name)
+    with pytest.raises(ModelFileError) as error:
+        Recommender.load(tmp_path)
+    assert name in str(error.value) and "\n" not in str(error.value)
+    assert not victim.exists()
