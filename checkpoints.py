@@ -18,14 +18,26 @@ class ModelFileError(UserError):
     """A model file that is missing, damaged or not ours."""
 
 
-def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, with_memory: bool = True) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it, and never changes."""
+def save_model(
+    path: Path,
+    model: BERT4Rec,
+    *,
+    epoch: int,
+    val_loss: float,
+    data_fingerprint: str | None = None,
+    with_memory: bool = True,
+) -> None:
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint"}`.
+
+    The item memory is most of it, and never changes. The fingerprint (`training_data.Data.fingerprint`) tells which
+    users the model was trained on.
+    """
     weights = model.state_dict()
     if not with_memory:
         weights = {name: weight for name, weight in weights.items() if not name.startswith("memory.")}
     with write_aside(path) as file:
         saved = {"model_state_dict": weights, "model_config": model.config.as_dict()}
-        torch.save({**saved, "epoch": epoch, "val_loss": val_loss}, file)
+        torch.save({**saved, "epoch": epoch, "val_loss": val_loss, "data_fingerprint": data_fingerprint}, file)
 
 
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:

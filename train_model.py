@@ -1,4 +1,4 @@
-"""Train BERT4Rec on the lists in the database, and draw the curves.
+"""Train BERT4Rec on the lists in the database, draw the curves, and say how well it ranks beside baselines.
 
     python train_model.py
     python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
@@ -29,8 +29,9 @@ from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from config import Parser, PathSettings, TrainingSettings, add_flags, pick
-from console import EXIT_INTERRUPTED, finish_first, logging_to, progress, script
+from console import EXIT_ERROR, EXIT_INTERRUPTED, finish_first, logging_to, progress, script
 from errors import UserError
+from evaluate import evaluate_run
 from files import write_json
 from history import History, Result
 from masked_loss import masked_cross_entropy
@@ -92,6 +93,7 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
 
     averaged = AveragedWeights(model)
     history = History(settings.epochs, describe_data(data, settings))
+    fingerprint = data.fingerprint()
     last_whole_epoch: dict[str, torch.Tensor] = {}
     stopped: KeyboardInterrupt | TrainingFailed | None = None
     try:
@@ -108,7 +110,8 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
                 with finish_first():  # what is recorded, and the weights that it was measured with, or neither
                     history.record(trained, validated, learning_rate, time.perf_counter() - clock)
                     if history.best_epoch == epoch:
-                        save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
+                        path = paths.models / "best_model.pth"
+                        save_model(path, model, epoch=epoch, val_loss=validated.loss, data_fingerprint=fingerprint)
                     if epoch % CHECKPOINT_EVERY == 0:
                         path = paths.checkpoints / f"checkpoint_epoch_{epoch}.pth"
                         save_model(path, model, epoch=epoch, val_loss=validated.loss, with_memory=False)
@@ -127,7 +130,27 @@ def train(data: Data, settings: TrainingSettings, paths: PathSettings, started: 
         save_the_end(model, last_whole_epoch, history, paths)
     if isinstance(stopped, TrainingFailed):
         raise stopped
-    return EXIT_INTERRUPTED if stopped else 0
+    if stopped:
+        return EXIT_INTERRUPTED
+    return evaluate_the_best(paths) if settings.evaluate else 0
+
+
+def evaluate_the_best(paths: PathSettings) -> int:
+    """What evaluate.py does; whatever happens in it, the training is done and saved. Returns the exit code."""
+    print(flush=True)
+    try:
+        evaluate_run(paths)
+    except KeyboardInterrupt:
+        log.info("Stopped in the evaluation. The training is complete and saved; evaluate.py does the rest.")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        own = isinstance(error, UserError | OSError)
+        log.error("The evaluation failed: %s", error if own else repr(error), exc_info=not own)
+        log.error("The training is complete and saved; run evaluate.py to try the evaluation again.")
+        return EXIT_ERROR
+    return 0
 
 
 def save_the_end(

@@ -17,6 +17,7 @@ from baselines import (
     Popularity,
     Weighting,
     choose,
+    choose_for_each,
     choose_named,
     co_occurrences,
     z_scores,
@@ -128,6 +129,17 @@ def test_chosen_is_what_is_best_on_validation() -> None:
     chosen = choose(candidates, training, 4, histories, targets)
     assert (chosen.baseline, chosen.ndcg) == (MarkovChain(), 1)
     assert chosen.scorer(histories).argmax(1).tolist() == [1, 1, 1]
+
+
+def test_each_question_gets_its_own_choice_and_a_table_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+    monkeypatch.setattr(Ease, "table", lambda self, *_: fitted.append(self) or np.eye(4, k=2, dtype=np.float32))
+    oldest, newest = Ease(weighting=Weighting(2.0)), Ease(weighting=Weighting(0.5))
+    # The table says 1 → 3 and 2 → 4.
+    questions = [([array(1, 2)], array(3)), ([array(1, 2)], array(4))]
+    chosen = choose_for_each([oldest, newest], sequences([1, 2, 3, 4]), 4, questions)
+    assert [(each.baseline, each.ndcg) for each in chosen] == [(oldest, 1), (newest, 1)]
+    assert len(fitted) == 1
 
 
 def test_candidates_that_share_a_table_are_scored_each_with_its_own_weighting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from script_process import finish, start
 
 from config import PROJECT_DIR
 
-SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "visualize.py")
+SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "evaluate.py", "visualize.py")
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
 BENCHMARKS = ("benchmarks/compare.py", "benchmarks/fold_in.py")
 ENGLISH, CHINESE = README.values()
