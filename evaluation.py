@@ -128,6 +128,8 @@ def load_run(paths: PathSettings) -> Run:
             f"{paths.models / 'best_model.pth'} is not of the run that {file.name} beside it describes, which was"
             " stopped in its first epoch: train again (python train_model.py)"
         )
+    if not paths.db and not database.exists():
+        raise UserError(f"{database}, which this model was trained on, is not there: say where it is with --db PATH")
     paths = dataclasses.replace(paths, db=paths.db or database)
     data = load_data(paths, settings)
     if data.fingerprint() != fingerprint:

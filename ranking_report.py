@@ -57,7 +57,7 @@ def sentence(answers: Answers) -> str:
 
 
 def _clause(it: Verdict) -> str:
-    users = f"{it.users:,} validation user{'s' if it.users != 1 else ''}"
+    users = _count(it.users, "validation user")
     baseline = f"the {it.baseline}" if it.baseline == "Markov chain" else it.baseline
     text = f"{it.task}: on {users} the model's NDCG@10 ({_number(it.model)}) "
     if it.difference == 0:
@@ -84,7 +84,7 @@ def tables(answers: Answers) -> str:
 
 
 def table(name: str, result: TaskResult) -> str:
-    asked = f"{result.users:,} user{'s' if result.users != 1 else ''}, {result.targets:,} targets"
+    asked = f"{_count(result.users, 'user')}, {_count(result.targets, 'target')}"
     columns = "".join(f"{head:>5}" for head in ("5", "10", "20", "5", "10", "±", "20", "5", "10", "20"))
     lines = [
         f"{_capitalised(name)} ({asked})",
@@ -109,6 +109,10 @@ def _row(contender: str, result: Result) -> str:
 def _number(value: float) -> str:
     """`.412`, and `1.00`: four characters."""
     return f"{value:.3f}"[1:] if value < 0.9995 else f"{value:.2f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
 def _capitalised(text: str) -> str:

@@ -227,6 +227,16 @@ def test_a_database_that_has_changed_is_refused(db, trained, tmp_path, capsys):
     assert not (tmp_path / "evaluation.json").exists()
 
 
+def test_a_database_that_was_moved_is_asked_for(db, trained, tmp_path, capsys):
+    models = copy_of(trained, tmp_path)
+    config = json.loads((models / "training_config.json").read_text())
+    (models / "training_config.json").write_text(json.dumps({**config, "database": str(tmp_path / "gone.db")}))
+    assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "gone.db" in err and "--db PATH" in err and err.count("\n") == 1
+    assert load_run(PathSettings(output_dir=tmp_path, db=db)).seed == 42
+
+
 def test_a_model_of_another_split_is_refused(trained, tmp_path, capsys):
     models = copy_of(trained, tmp_path)
     model, _ = load_model(models / "best_model.pth")
