@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +19,8 @@ import numpy as np
 from ranking import Lists, Scorer, flatten, rank
 from sequences import Sequences
 
-MAX_ITEMS = 15_000
-"""Tables of item by item hold at most the most popular so many; past that they take gigabytes and many minutes."""
+MAX_ITEMS = 8_000
+"""Tables of item by item hold at most the most popular so many, as the model's own memory does."""
 
 
 class Baseline(Protocol):
@@ -218,7 +218,25 @@ def choose(
     k: int = 10,
 ) -> Chosen:
     """Fit each candidate on `training`; the best has the highest NDCG@k for `targets`, given `histories`."""
-    return max(_tried(candidates, training, num_items, histories, targets, k), key=lambda chosen: chosen.ndcg)
+    return choose_for_each(candidates, training, num_items, [(histories, targets)], k)[0]
+
+
+def choose_for_each(
+    candidates: Iterable[Baseline],
+    training: Sequences,
+    num_items: int,
+    questions: Sequence[tuple[Lists, Lists]],
+    k: int = 10,
+) -> list[Chosen]:
+    """The best candidate for each of several (histories, targets), every one of them fitted once."""
+    best: list[Chosen | None] = [None] * len(questions)
+    for candidate, scorer in _fitted(candidates, training, num_items):
+        for number, (histories, targets) in enumerate(questions):
+            ndcg = float(rank(scorer, histories, targets).ndcg(k).mean())
+            before = best[number]
+            if before is None or ndcg > before.ndcg:
+                best[number] = Chosen(candidate, scorer, ndcg)
+    return [each for each in best if each is not None]
 
 
 def choose_named(
@@ -242,9 +260,7 @@ def choose_weight(markov: Chosen, ease: Chosen, histories: Lists, targets: Lists
     return max(tried, key=lambda chosen: chosen.ndcg)
 
 
-def _tried(
-    candidates: Iterable[Baseline], training: Sequences, num_items: int, histories: Lists, targets: Lists, k: int
-) -> Iterable[Chosen]:
+def _fitted(candidates: Iterable[Baseline], training: Sequences, num_items: int) -> Iterator[tuple[Baseline, Scorer]]:
     # Neighbouring candidates that differ only in the weighting share one table: it is what takes the time.
     for _, alike in itertools.groupby(candidates, _without_weighting):
         fitted: Scorer | None = None
@@ -253,7 +269,7 @@ def _tried(
                 fitted = dataclasses.replace(fitted, weighting=candidate.weighting)
             else:
                 fitted = candidate.fit(training, num_items)
-            yield Chosen(candidate, fitted, float(rank(fitted, histories, targets).ndcg(k).mean()))
+            yield candidate, fitted
 
 
 def _without_weighting(baseline: Baseline) -> Baseline:

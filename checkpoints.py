@@ -19,11 +19,16 @@ class ModelFileError(UserError):
     """A model file that is missing, damaged or not ours."""
 
 
-def save_model(path: Path, model: BERT4Rec, *, epoch: int, val_loss: float) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss"}`; the item memory is most of it."""
+def save_model(
+    path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, data_fingerprint: str | None = None
+) -> None:
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint"}`; the item memory is most of it.
+
+    The fingerprint (`training_data.Data.fingerprint`) tells which users the model was trained on.
+    """
     with write_aside(path) as file:
         saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
-        write_tensors({**saved, "epoch": epoch, "val_loss": val_loss}, file)
+        write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, "data_fingerprint": data_fingerprint}, file)
 
 
 def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:

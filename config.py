@@ -142,6 +142,10 @@ class OutputSettings(SandboxSettings):
         return self.plots / "training_metrics.json"
 
     @property
+    def evaluation_file(self) -> Path:
+        return self.output / "evaluation.json"
+
+    @property
     def training_log(self) -> Path:
         """The log of all runs: at the top of the project for the real output, beside any other output."""
         return (PROJECT_DIR if self.output == PROJECT_DIR / "output" else self.output) / "training.log"
@@ -242,6 +246,7 @@ class TrainingSettings(Checked):
     patience: int = setting(
         20, "stop after so many epochs without a lower validation loss; 0: never", at_least=0, metavar="N"
     )
+    evaluate: bool = setting(True, "end with what evaluate.py does: how well it ranks, beside baselines")
     cut_share: float = setting(0.7, at_least=0, at_most=1)
     """Of the batches of lists that have an order, so many ask what comes next instead of what is between."""
 

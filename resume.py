@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 LATEST, PREVIOUS = "checkpoint_latest.pth", "checkpoint_previous.pth"
 
-MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience")
+MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate")
 """Settings that a resumed run may have otherwise than the run before it."""
 
 Checkpoint = dict[str, Any]
@@ -98,7 +98,8 @@ def restore_outputs(checkpoint: Checkpoint, model: BERT4Rec, files: CheckpointFi
     """The best model and the latest checkpoint as they were: the run may have come further before it ended."""
     best = checkpoint["resume"]["best"]
     model.load_state_dict(best["weights"], strict=False)
-    save_model(paths.models / "best_model.pth", model, epoch=best["epoch"], val_loss=best["val_loss"])
+    path, fingerprint = paths.models / "best_model.pth", checkpoint["resume"]["identity"]["data"]
+    save_model(path, model, epoch=best["epoch"], val_loss=best["val_loss"], data_fingerprint=fingerprint)
     if not (files.folder / LATEST).exists():
         files.save_latest(checkpoint)
 
@@ -110,6 +111,7 @@ def identity_of(data: Data, settings: TrainingSettings, config: ModelConfig) -> 
         **dataclasses.asdict(settings),
         "vocabulary": f"{config.num_items} anime, {vocabulary}",
         "data": data.fingerprint(),
+        "catalogue": data.catalogue_fingerprint(),
     }
 
 

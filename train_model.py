@@ -1,4 +1,4 @@
-"""Train BERT4Rec on the lists in the database, and draw the curves.
+"""Train BERT4Rec on the lists in the database, draw the curves, and say how well it ranks beside baselines.
 
     python train_model.py
     python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
@@ -32,6 +32,7 @@ from checkpoints import save_item_mappings, save_model
 from config import NEWEST, Parser, PathSettings, ResumeSettings, TrainingSettings, add_flags, pick
 from console import EXIT_INTERRUPTED, finish_first, logging_to, progress, script
 from errors import UserError
+from evaluate import evaluate_the_best
 from files import write_json
 from history import History, Result
 from masked_loss import masked_cross_entropy
@@ -145,7 +146,8 @@ def train(
                 kept = snapshot(model, averaged, optimizer, scaler, history, identity, before=kept)
                 if history.best_epoch == epoch:
                     with averaged.used_by(model):
-                        save_model(paths.models / "best_model.pth", model, epoch=epoch, val_loss=validated.loss)
+                        path, fingerprint = paths.models / "best_model.pth", identity["data"]
+                        save_model(path, model, epoch=epoch, val_loss=validated.loss, data_fingerprint=fingerprint)
                 if epoch % CHECKPOINT_EVERY == 0:
                     files.save_numbered(kept)
                 if epoch % CHECKPOINT_EVERY == 0 or time.monotonic() - latest_at >= LATEST_EVERY:
@@ -166,13 +168,16 @@ def train(
         save_the_end(model, kept, history, paths)
     if isinstance(stopped, TrainingFailed):
         raise stopped
-    return EXIT_INTERRUPTED if stopped else 0
+    if stopped:
+        return EXIT_INTERRUPTED
+    return evaluate_the_best(paths) if settings.evaluate else 0
 
 
 def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: PathSettings) -> None:
     """The final model, the plots and the summary."""
     model.load_state_dict(kept["model_state_dict"], strict=False)  # all but the memory, which training does not change
-    save_model(paths.models / "final_model.pth", model, epoch=kept["epoch"], val_loss=kept["val_loss"])
+    path, fingerprint = paths.models / "final_model.pth", kept["resume"]["identity"]["data"]
+    save_model(path, model, epoch=kept["epoch"], val_loss=kept["val_loss"], data_fingerprint=fingerprint)
     plot_all(paths.metrics_file, paths.plots)
     print(summarise(history, paths))
 

@@ -48,13 +48,20 @@ class Data:
         return self.training.popularity(self.vocabulary.num_items)
 
     def fingerprint(self) -> str:
-        """Tells whether two runs saw the same lists in the same split, and the same in common between anime."""
-        digest = hashlib.sha256(self.vocabulary.anime_ids.tobytes())
-        known = (self.training, self.validation, *([self.alike] if self.alike is not None else []))
-        for sequences in known:
-            for array in (sequences.items, sequences.blocks, sequences.offsets):
-                digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()[:16]
+        """Tells whether two runs saw the same lists in the same split."""
+        return _digest(self.vocabulary.anime_ids, self.training, self.validation)
+
+    def catalogue_fingerprint(self) -> str:
+        """… and the same in common between anime."""
+        return "" if self.alike is None else _digest(self.vocabulary.anime_ids, self.alike)
+
+
+def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
+    digest = hashlib.sha256(anime_ids.tobytes())
+    for sequences in all_sequences:
+        for array in (sequences.items, sequences.blocks, sequences.offsets):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
 
 
 def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:

@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import zscore
+from sklearn.linear_model import Ridge
+from sklearn.metrics.pairwise import cosine_similarity
 
 import baselines
 from baselines import (
@@ -17,6 +20,7 @@ from baselines import (
     Popularity,
     Weighting,
     choose,
+    choose_for_each,
     choose_named,
     co_occurrences,
     z_scores,
@@ -68,6 +72,22 @@ def test_item_knn_keeps_the_nearest_neighbours_of_the_item_it_scores() -> None:
     assert scores == pytest.approx(np.array([[0, 0, 0], [2 / 3, 0, 2 / math.sqrt(6)]])), "1 isn't the nearest of 2 or 3"
 
 
+def test_item_knn_equals_scikit_learns_cosine() -> None:
+    on_list = Weighting().of(MANY, 12)
+    cosine = cosine_similarity(on_list.T)
+    np.fill_diagonal(cosine, 0)
+    assert ItemKNN(neighbours=12, shrink=0).fit(MANY, 12)(MANY) == pytest.approx(on_list @ cosine, abs=1e-5)
+
+
+def test_ease_equals_scikit_learns_ridge() -> None:
+    on_list = Weighting().of(MANY, 12)
+    scores = Ease(l2=3).fit(MANY, 12)(MANY)
+    for item in range(12):
+        others = np.delete(on_list, item, axis=1)
+        ridge = Ridge(alpha=3, fit_intercept=False).fit(others, on_list[:, item])
+        assert scores[:, item] == pytest.approx(ridge.predict(others), abs=1e-4)
+
+
 @pytest.mark.parametrize("l2", [0.5, 20])
 def test_ease_is_the_ridge_regression_of_each_item_on_the_others(l2: float) -> None:
     on_list = Weighting().of(MANY, 12).astype(float)
@@ -100,6 +120,8 @@ def test_markov_draws_rare_items_to_popularity() -> None:
 
 
 def test_z_scores() -> None:
+    table = np.random.default_rng(4).random((3, 9))
+    assert z_scores(table) == pytest.approx(zscore(table, axis=1))
     assert z_scores(np.array([[1.0, 3.0], [5.0, 5.0]])).tolist() == [[-1, 1], [0, 0]]
 
 
@@ -128,6 +150,17 @@ def test_chosen_is_what_is_best_on_validation() -> None:
     chosen = choose(candidates, training, 4, histories, targets)
     assert (chosen.baseline, chosen.ndcg) == (MarkovChain(), 1)
     assert chosen.scorer(histories).argmax(1).tolist() == [1, 1, 1]
+
+
+def test_each_question_gets_its_own_choice_and_a_table_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+    monkeypatch.setattr(Ease, "table", lambda self, *_: fitted.append(self) or np.eye(4, k=2, dtype=np.float32))
+    oldest, newest = Ease(weighting=Weighting(2.0)), Ease(weighting=Weighting(0.5))
+    # The table says 1 → 3 and 2 → 4.
+    questions = [([array(1, 2)], array(3)), ([array(1, 2)], array(4))]
+    chosen = choose_for_each([oldest, newest], sequences([1, 2, 3, 4]), 4, questions)
+    assert [(each.baseline, each.ndcg) for each in chosen] == [(oldest, 1), (newest, 1)]
+    assert len(fitted) == 1
 
 
 def test_candidates_that_share_a_table_are_scored_each_with_its_own_weighting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
 from ranking import NEVER, Ranks, flatten, mean_and_error, rank, ranks_of, top_k
 from sequences import Sequences
@@ -97,6 +97,18 @@ def test_ndcg_equals_scikit_learns() -> None:
             unseen = ~np.isin(np.arange(1, 61), known)
             expected.append(ndcg_score(relevant[None, unseen], row[None, unseen], k=k, ignore_ties=True))
         assert ranks.ndcg(k) == pytest.approx(expected)
+
+
+def test_hits_and_the_mrr_of_one_target_equal_scikit_learns() -> None:
+    random = np.random.default_rng(3)
+    table = random.permuted(np.tile(np.arange(50.0), (30, 1)), axis=1)
+    targets = random.integers(1, 51, 30)
+    ranks = ranks_of(table, [array()] * 30, targets)
+    for k in (1, 5, 10, 20):
+        expected = top_k_accuracy_score(targets - 1, table, k=k, labels=np.arange(50))
+        assert ranks.hit_rate(k).mean() == ranks.recall(k).mean() == pytest.approx(expected)
+    relevant = np.arange(1, 51) == targets[:, None]
+    assert ranks.reciprocal_rank().mean() == pytest.approx(label_ranking_average_precision_score(relevant, table))
 
 
 def test_lists_and_sequences_mean_the_same() -> None:

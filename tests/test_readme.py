@@ -9,7 +9,9 @@ from script_process import finish, start
 
 from config import PROJECT_DIR
 
-SCRIPTS = ("prepare_dataset.py", "load_users.py", "train_model.py", "visualize.py", "recommend.py")
+SCRIPTS = tuple(
+    f"{name}.py" for name in ("prepare_dataset", "load_users", "train_model", "evaluate", "visualize", "recommend")
+)
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
 BENCHMARKS = tuple(f"benchmarks/{name}.py" for name in ("compare", "fold_in", "import_speed", "recommend_speed"))
 ENGLISH, CHINESE = README.values()

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sequences import BULK_DAY, PAD, UNDATED, Vocabulary, build_sequences, flat_ranges, split_users, when_watched
+from sequences import (
+    BULK_DAY,
+    PAD,
+    UNDATED,
+    Vocabulary,
+    build_sequences,
+    count_undated,
+    flat_ranges,
+    split_users,
+    when_watched,
+)
 
 DAY = 86_400
 
@@ -132,3 +142,10 @@ def test_blocks_are_numbered_anew_when_entries_are_left_out():
     assert kept.of_user(0).tolist() == [2, *range(11, 10 + BULK_DAY)]
     assert kept.blocks.tolist() == [0, *[1] * (BULK_DAY - 1), 0, 1]
     assert kept.offsets.tolist() == [0, BULK_DAY, BULK_DAY + 2]
+
+
+def test_entries_without_a_date_are_counted_and_come_first():
+    rows = [row(5, completed=20200101), row(6), row(7, completed=0, updated=0), row(8, updated=DAY), row(9, user=3)]
+    assert count_undated(rows, np.array([1, 2, 3])).tolist() == [2, 0, 1]
+    assert count_undated(rows, np.array([3])).tolist() == [1]
+    assert sorted(order_of(rows)[:2]) == [6, 7]

@@ -34,6 +34,7 @@ SMALL = [
     "30",
     "--batch-size",
     "16",
+    "--no-evaluate",
 ]
 
 

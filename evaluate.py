@@ -1,0 +1,70 @@
+"""Say how well the trained model ranks, on the validation users, whom training never saw, and beside baselines.
+
+    python evaluate.py
+    python evaluate.py --output-dir elsewhere
+
+train_model.py does it at its end (`evaluate_the_best`); run this script to do it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
+
+from config import Parser, PathSettings, add_flags, pick
+from console import EXIT_ERROR, EXIT_INTERRUPTED, script
+from errors import UserError
+from evaluation import evaluate_model, load_run
+from files import write_json
+from plot_style import save
+from ranking_plot import ranking_comparison
+from ranking_report import as_json, tables
+
+log = logging.getLogger(__name__)
+
+
+@script
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = Parser(description="Say how well the trained model ranks, on users whom training never saw.")
+    add_flags(parser, PathSettings, "files")
+    evaluate_run(pick(parser.parse_args(argv), PathSettings))
+    return 0
+
+
+def evaluate_run(paths: PathSettings) -> None:
+    """Evaluate best_model.pth in the output folder: tables on stdout, evaluation.json, ranking_comparison.png.
+
+    The database is that of the training unless `paths.db` names one. Raises UserError, one line.
+    """
+    run = load_run(paths)
+    answers = evaluate_model(run)
+    write_json(paths.evaluation_file, as_json(run, answers))
+    facts = f"{len(run.data.training):,} training users · {run.data.vocabulary.num_items:,} anime"
+    plot = paths.plots / "ranking_comparison.png"
+    save(ranking_comparison(answers, facts), plot)
+    print(f"{tables(answers)}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
+
+
+def evaluate_the_best(paths: PathSettings) -> int:
+    """`evaluate_run` at the end of a training, which is done and saved whatever happens here. Returns the exit code."""
+    print(flush=True)
+    try:
+        evaluate_run(paths)
+    except KeyboardInterrupt:
+        log.info("Stopped in the evaluation. The training is complete and saved; evaluate.py does the rest.")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        own = isinstance(error, UserError | OSError)
+        log.error("The evaluation failed: %s", error if own else repr(error), exc_info=not own)
+        log.error("The training is complete and saved; run evaluate.py to try the evaluation again.")
+        return EXIT_ERROR
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,257 @@
+"""Evaluations of really trained models, and of scorers whose answers are known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sqlite3
+
+import numpy as np
+import pytest
+
+import evaluate
+import evaluation
+import load_users
+import prepare_dataset
+import train_model
+from checkpoints import load_model, save_model
+from config import PathSettings, TrainingSettings
+from evaluation import FOLD_IN, MODEL, NEXT_ITEM, choose_settings, coverage, evaluate_model, load_run, mean_popularity
+from held_out import Task
+from ranking import ranks_of
+from sequences import Sequences
+from training_data import load_data
+
+SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]
+
+
+@pytest.fixture(scope="module")
+def db(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    names = folder / "names.txt"
+    names.write_text("\n".join(f"sandbox{k:04}" for k in range(1, 61)))
+    path = folder / "sandbox.db"
+    assert prepare_dataset.main(["--sandbox", "--db", str(path), "--count", "300"]) == 0
+    assert load_users.main(["--sandbox", "--db", str(path), "--file", str(names)]) == 0
+    return path
+
+
+def train(db, output, *flags):
+    return train_model.main(["--sandbox", "--db", str(db), "--output-dir", str(output), *SMALL, *flags])
+
+
+@pytest.fixture(scope="module")
+def trained(db, tmp_path_factory):
+    output = tmp_path_factory.mktemp("output")
+    assert train(db, output) == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def run(trained):
+    return load_run(PathSettings(output_dir=trained))
+
+
+def copy_of(trained, tmp_path):
+    for name in ("training_config.json", "best_model.pth"):
+        target = tmp_path / "models" / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((trained / "models" / name).read_bytes())
+    return tmp_path / "models"
+
+
+def test_training_ends_with_it(trained, capsys):
+    assert (trained / "plots" / "ranking_comparison.png").read_bytes().startswith(b"\x89PNG")
+    first = json.loads((trained / "evaluation.json").read_text())
+    assert evaluate.main(["--output-dir", str(trained)]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.split("\n\nThe numbers")[0].splitlines())) <= 80
+    assert first["sentence"] in " ".join(out.split())
+    assert json.loads((trained / "evaluation.json").read_text()) == first, "the same again"
+
+
+def test_the_json_has_every_number(trained):
+    found = json.loads((trained / "evaluation.json").read_text())
+    assert list(found["tasks"]) == ["next item", "next item, new ground", "fold-in", "fold-in, new ground"]
+    for task in found["tasks"].values():
+        assert list(task["contenders"]) == [MODEL, "popularity", "item-kNN", "EASE", "Markov chain"]
+        for each in task["contenders"].values():
+            assert set(each) == {f"{m}@{k}" for m in ("hr", "ndcg", "recall") for k in (5, 10, 20)} | {
+                "mrr", "popularity", "coverage",
+            }  # fmt: skip
+            assert 0 < each["coverage"] <= 1 and 0 <= each["mrr"]["mean"] <= 1 and each["popularity"]["error"] >= 0
+        baselines = {n: c["ndcg@10"]["mean"] for n, c in task["contenders"].items() if n != MODEL}
+        assert task["verdict"]["best_baseline"] == max(baselines, key=baselines.get)
+        gained = task["contenders"][MODEL]["ndcg@10"]["mean"] - max(baselines.values())
+        assert task["verdict"]["difference"] == pytest.approx(gained)
+    assert found["users_val"] == round(0.3 * (found["users_train"] + found["users_val"]))
+    assert set(found["shuffle_gap"]) == {"next item", "fold-in"}
+
+
+def test_the_numbers_equal_those_of_an_independent_way(run, trained):
+    """Fold-in, popularity: counted here without the modules under test."""
+    counts = np.bincount(run.data.training.items, minlength=301)[1:]
+    ndcg = []
+    for user in range(len(run.data.validation)):
+        items = run.data.validation.of_user(user)
+        task = evaluation.ask(run.data.validation, run.undated[1], run.seed)[FOLD_IN]
+        known, hidden = task.histories[user], set(task.targets[user].tolist())
+        assert set(known.tolist()) | hidden == set(items.tolist())
+        # Ties against the model: targets come after everything else that is as popular.
+        order = sorted(set(range(1, 301)) - set(known.tolist()), key=lambda i: (-counts[i - 1], i in hidden))
+        gain = sum(1 / math.log2(place + 2) for place, item in enumerate(order[:10]) if item in hidden)
+        ndcg.append(gain / sum(1 / math.log2(place + 2) for place in range(min(10, len(hidden)))))
+    found = json.loads((trained / "evaluation.json").read_text())["tasks"]["fold-in"]["contenders"]["popularity"]
+    assert found["ndcg@10"]["mean"] == pytest.approx(np.mean(ndcg))
+    assert found["ndcg@10"]["error"] == pytest.approx(np.std(ndcg, ddof=1) / math.sqrt(len(ndcg)))
+
+
+def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):
+    """The model is trained on load_data(...).training, so those who are asked must be the others; the baselines too."""
+    data = load_data(PathSettings(db=db), TrainingSettings(val_ratio=0.3))
+    asked, fitted_on = [], []
+    monkeypatch.setattr(evaluation, "ModelScorer", lambda _: lambda h: asked.extend(h) or np.zeros((len(h), 300)))
+    fit = evaluation.Ease.fit
+
+    def fit_and_note(self, sequences, num_items):
+        fitted_on.append({tuple(sequences.of_user(u)) for u in range(len(sequences))})
+        return fit(self, sequences, num_items)
+
+    monkeypatch.setattr(evaluation.Ease, "fit", fit_and_note)
+    evaluate_model(run)
+    trained_on = {tuple(data.training.of_user(u)) for u in range(len(data.training))}
+    validation = [set(data.validation.of_user(u).tolist()) for u in range(len(data.validation))]
+
+    def of_validation(histories):
+        return [any(set(history.tolist()) <= whole for whole in validation) for history in histories]
+
+    assert len(asked) > 2 * len(validation) and all(of_validation(asked))
+    tasks = evaluation.ask(data.training, run.undated[0], run.seed)
+    assert not all(of_validation(tasks[FOLD_IN].histories)), "asking those who were trained on would show"
+    assert fitted_on and all(lists <= trained_on for lists in fitted_on)
+    assert trained_on in fitted_on, "in the end the baselines are fitted on all of them"
+
+
+def test_settings_are_chosen_on_training_users_alone(run, monkeypatch):
+    seen = []
+
+    choose = evaluation.choose_for_each
+
+    def note(grid, training, num_items, questions):
+        seen.append((training, questions))
+        return choose(grid, training, num_items, questions)
+
+    monkeypatch.setattr(evaluation, "choose_for_each", note)
+    choose_settings(evaluation.GRIDS["Markov chain"], run, (NEXT_ITEM, FOLD_IN))
+    ((fitted_on, questions),) = seen
+    users = [set(run.data.training.of_user(u).tolist()) for u in range(len(run.data.training))]
+    fitted = [set(fitted_on.of_user(u).tolist()) for u in range(len(fitted_on))]
+    asked = [
+        set(h.tolist()) | set(t.tolist())
+        for histories, targets in questions[1:]
+        for h, t in zip(histories, targets, strict=True)
+    ]
+    assert len(fitted) + len(asked) == len(users)
+    assert all(a in users and a not in fitted for a in asked)
+
+
+def test_with_many_items_settings_are_chosen_on_the_most_popular(monkeypatch):
+    lists = Sequences(
+        np.array([1, 2, 3, 4, 2, 4], np.int32), np.array([0, 1, 2, 3, 0, 1]), np.array([0, 4, 6]), np.arange(2)
+    )
+    few, undated = evaluation.most_popular(lists, np.array([2, 1]), 4, 2)  # 2 and 4 are on both lists
+    assert few.items.tolist() == [1, 2, 1, 2] and few.offsets.tolist() == [0, 2, 4]
+    assert undated.tolist() == [1, 1]
+
+
+def test_the_shuffle_gap_of_a_model_that_is_blind_to_order_is_zero():
+    def blind(histories):
+        return np.array([(np.arange(1, 41) * int(items.sum())) % 7 for items in histories])
+
+    def what_follows_the_newest(histories):
+        return np.array([[item == items[-1] + 1 for item in range(1, 41)] for items in histories], float)
+
+    histories = [np.arange(1, 11), np.arange(5, 16)]
+    task = Task(np.arange(2), histories, [np.array([11]), np.array([16])], histories)
+    in_order = ranks_of(blind(histories), histories, task.targets).ndcg(10)
+    assert evaluation.shuffle_gap(blind, task, in_order, seed=1) == (0, 0)
+    in_order = ranks_of(what_follows_the_newest(histories), histories, task.targets).ndcg(10)
+    assert in_order.tolist() == [1, 1]
+    assert evaluation.shuffle_gap(what_follows_the_newest, task, in_order, seed=1) == (1, 0)
+
+
+def test_coverage_and_popularity_by_hand():
+    top = np.array([[1, 2, 3], [1, 4, 0]])
+    assert coverage(top, 8) == 4 / 8
+    popularity = np.array([0.8, 0.5, 0.2, 0.0, 1, 1, 1, 1])
+    assert mean_popularity(top, popularity) == pytest.approx([1.5 / 3, 0.8 / 2])
+
+
+def test_a_task_that_nobody_can_be_asked_is_said_and_skipped(run):
+    everything = tuple(part.lengths for part in (run.data.training, run.data.validation))
+    answers = evaluate_model(dataclasses.replace(run, undated=everything))
+    assert list(answers.tasks) == [FOLD_IN]
+    assert "date" in answers.skipped[NEXT_ITEM]
+
+
+def test_without_evaluation_none_is_made(db, tmp_path):
+    assert train(db, tmp_path, "--no-evaluate", "--epochs", "1") == 0
+    assert not (tmp_path / "evaluation.json").exists()
+    assert not (tmp_path / "plots" / "ranking_comparison.png").exists()
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("a bug"), 1)])
+def test_what_goes_wrong_in_the_evaluation_leaves_the_training_whole(db, tmp_path, capsys, monkeypatch, error, code):
+    def fail(run):
+        raise error
+
+    monkeypatch.setattr(evaluate, "evaluate_model", fail)
+    assert train(db, tmp_path, "--epochs", "1") == code
+    out, err = capsys.readouterr()
+    assert "Best of 1 epochs" in out and "complete and saved" in err
+    assert load_model(tmp_path / "models" / "final_model.pth")[1]["epoch"] == 1
+
+
+def test_a_database_that_has_changed_is_refused(db, trained, tmp_path, capsys):
+    copy_of(trained, tmp_path)
+    changed = tmp_path / "changed.db"
+    with sqlite3.connect(db) as source, sqlite3.connect(changed) as target:
+        source.backup(target)
+        target.execute("DELETE FROM user WHERE user_id = (SELECT max(user_id) FROM user WHERE left_out IS NULL)")
+    source.close()
+    target.close()
+    assert evaluate.main(["--output-dir", str(tmp_path), "--db", str(changed)]) == 1
+    err = capsys.readouterr().err
+    assert "has changed since this model was trained" in err and "train_model.py" in err and err.count("\n") == 1
+    assert not (tmp_path / "evaluation.json").exists()
+
+
+def test_a_database_that_was_moved_is_asked_for(db, trained, tmp_path, capsys):
+    models = copy_of(trained, tmp_path)
+    config = json.loads((models / "training_config.json").read_text())
+    (models / "training_config.json").write_text(json.dumps({**config, "database": str(tmp_path / "gone.db")}))
+    assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "gone.db" in err and "--db PATH" in err and err.count("\n") == 1
+    assert load_run(PathSettings(output_dir=tmp_path, db=db)).seed == 42
+
+
+def test_a_model_of_another_split_is_refused(trained, tmp_path, capsys):
+    models = copy_of(trained, tmp_path)
+    model, _ = load_model(models / "best_model.pth")
+    save_model(models / "best_model.pth", model, epoch=1, val_loss=1.0, data_fingerprint="another")
+    assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "is not of the run" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("config", [None, "[]", "{", '{"seed": 1}', '{"seed": -1, "val_ratio": 0.1}'])
+def test_a_config_that_is_missing_or_damaged_is_one_line(trained, tmp_path, capsys, config):
+    models = copy_of(trained, tmp_path)
+    (models / "training_config.json").unlink()
+    if config is not None:
+        (models / "training_config.json").write_text(config)
+    assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
+    err = capsys.readouterr().err
+    assert "training_config.json" in err and "train_model.py" in err and err.count("\n") == 1
