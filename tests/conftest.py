@@ -2,7 +2,20 @@
 
 import os
 import signal
+import sys
+
+import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A shell starts background jobs with Ctrl-C ignored, and so would be every script that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before():
+    """Benchmarks set how many threads torch has, on which the last digits of a training run depend."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else None
+    yield
+    if torch and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)

@@ -20,7 +20,7 @@ import prepare_dataset
 from config import PROJECT_DIR
 
 SMALL = ["--lr", "0.01", "--val-ratio", "0.3", "--hidden-size", "16", "--num-heads", "2"]
-SMALL += ["--max-seq-len", "30", "--batch-size", "16"]
+SMALL += ["--max-seq-len", "30", "--batch-size", "16", "--no-evaluate"]
 """With three steps an epoch on `make_database`."""
 
 

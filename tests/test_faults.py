@@ -40,7 +40,8 @@ def without_plots():
 @pytest.fixture(scope="module")
 def undisturbed(db, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed")
-    assert train_model.main(training_flags(db, output, "--epochs", EPOCHS)) == 0
+    process = script_process.start("train_model.py", *training_flags(db, output, "--epochs", EPOCHS))
+    assert script_process.finish(process)[0] == 0
     return output
 
 

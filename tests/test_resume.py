@@ -137,7 +137,7 @@ def test_another_model_is_refused_with_what_differs(db, copied, undisturbed, cap
     [
         (f"DELETE FROM list_entry WHERE user_id = {SOMEBODY}", "data"),
         (f"UPDATE list_entry SET completed = 20000101 + anime_id % 28 WHERE user_id = {SOMEBODY}", "data"),
-        ("UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2", "data"),
+        ("UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2", "catalogue"),
         ("DELETE FROM anime WHERE anime_id = (SELECT min(anime_id) FROM anime)", "vocabulary"),
     ],
 )
