@@ -13,7 +13,9 @@ SCRIPTS = tuple(
     f"{name}.py" for name in ("prepare_dataset", "load_users", "train_model", "evaluate", "visualize", "recommend")
 )
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
-BENCHMARKS = tuple(f"benchmarks/{name}.py" for name in ("compare", "fold_in", "cold_titles", "import_speed", "recommend_speed"))
+BENCHMARKS = tuple(
+    f"benchmarks/{name}.py" for name in ("compare", "fold_in", "cold_titles", "import_speed", "recommend_speed")
+)
 ENGLISH, CHINESE = README.values()
 
 each_readme = pytest.mark.parametrize("text", README.values(), ids=README)
