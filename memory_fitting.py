@@ -90,7 +90,7 @@ class Tables:
         self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
         self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
-        self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity, len(sequences))
+        self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
 
     def memory(self, recency: float, ridge: float, alike_weight: float, batch: Batch) -> ItemMemory:
         """A memory with these settings; the mixture of its transitions is fitted on `batch`."""

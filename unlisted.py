@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from sequences import PAD, Sequences
 
-DOUBT = 50
-"""So many lists make it as likely that an unlisted item is new as that it is not wanted."""
+WEIGHT = 0.3
+"""More would bring new titles further up, and those that nobody wants with them, at the cost of what people have."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class UnlistedItems(nn.Module):
     """`forward(visible)` → what to add to the EASE scores of the unlisted items, [B, C].
 
     With G the groups of an item (a genre, a studio, …; see features.py), that is in proportion to the sum over G of the
-    share of the group that is on the list. It is 1 at most, for a list of all items that are on any list.
+    share of the group that is on the list. It is WEIGHT at most, for a list of all items that are on any list.
     """
 
     def __init__(self, sizes: UnlistedSizes = UnlistedSizes()) -> None:
@@ -56,7 +56,7 @@ class UnlistedItems(nn.Module):
     scale: Tensor
 
     @classmethod
-    def of(cls, alike: Sequences, popularity: np.ndarray, num_lists: int) -> UnlistedItems:
+    def of(cls, alike: Sequences, popularity: np.ndarray) -> UnlistedItems:
         """alike: the items of each group; popularity: on how many lists each item is [N]."""
         unlisted = np.concatenate([[False], popularity == 0])
         hers = unlisted[alike.items]
@@ -79,7 +79,7 @@ class UnlistedItems(nn.Module):
         if len(items):
             listed = torch.from_numpy(np.append(~unlisted, False)).float()  # and the mask
             listed[PAD] = 0
-            made.scale.copy_(num_lists / (num_lists + DOUBT) / made._in_common(listed[:, None])[0])
+            made.scale.copy_(WEIGHT / made._in_common(listed[:, None])[0])
         return made
 
     @property

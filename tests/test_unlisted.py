@@ -11,7 +11,7 @@ from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import load_model, save_model
 from memory_fitting import fit_memory
 from sequences import PAD, Sequences
-from unlisted import DOUBT, UnlistedItems
+from unlisted import WEIGHT, UnlistedItems
 
 ITEMS = 6
 UNLISTED = [5, 6]
@@ -43,13 +43,13 @@ def recommend(model, items):
 
 def test_in_common_by_hand():
     popularity = np.array([3, 2, 1, 1, 0, 0])
-    unlisted = UnlistedItems.of(sequences_of(GROUPS), popularity, num_lists=DOUBT)
+    unlisted = UnlistedItems.of(sequences_of(GROUPS), popularity)
     assert unlisted.columns.tolist() == [4, 5]
     share = unlisted(torch.tensor([[1, 4, PAD, ITEMS + 1], [1, 2, 3, 4]]), ITEMS)
     # Item 5 is in {1, 2, 5} and {1, 3, 5, 6}: of the first a third is on the list, of the second a quarter; a list of
-    # all listed items would give two thirds and a half. Item 6 is in {3, 4, 6} and {1, 3, 5, 6}. DOUBT lists: a half.
-    assert share[0].tolist() == pytest.approx([0.5 * (1 / 3 + 1 / 4) / (2 / 3 + 1 / 2)] * 2)
-    assert share[1].tolist() == pytest.approx([0.5, 0.5])
+    # all listed items would give two thirds and a half. Item 6 is in {3, 4, 6} and {1, 3, 5, 6}.
+    assert share[0].tolist() == pytest.approx([WEIGHT * (1 / 3 + 1 / 4) / (2 / 3 + 1 / 2)] * 2)
+    assert share[1].tolist() == pytest.approx([WEIGHT, WEIGHT])
 
 
 @pytest.mark.parametrize("ordered", [True, False])
