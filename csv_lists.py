@@ -105,9 +105,16 @@ class CsvLists:
         """Whose ids are read: anime_id (AniList's), also where the file has both, or mal_id."""
         return "anime_id" if "anime_id" in self.columns else "mal_id"
 
-    def entries(self, known: Mapping[int, int], keep_names: bool, left_out: LeftOut) -> Iterator[ImportedEntry]:
+    def entries(
+        self,
+        known: Mapping[int, int],
+        keep_names: bool,
+        left_out: LeftOut,
+        read: Callable[[int], object] = lambda so_far: None,
+    ) -> Iterator[ImportedEntry]:
         """The entries in the order of the file, numbered by row; `known` is anime_id by the file's own ids.
 
+        `read` is told how many bytes of the file have been read so far.
         Raises UserError when the file cannot be read to its end.
         """
         place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
@@ -117,7 +124,7 @@ class CsvLists:
         when_of, score_of, status_of = _Remembered(parse_when), _Remembered(parse_score), _Remembered(parse_status)
         needed = 1 + max(place)
         score, status, day, second = None, "COMPLETED", None, None
-        with _lines(self.path) as lines:
+        with _lines(self.path, read) as lines:
             reader = csv.reader(lines, delimiter=self.delimiter)
             rows = _rows(reader, left_out)
             if self.has_header:
@@ -240,7 +247,7 @@ def parse_when(text: str) -> tuple[int | None, int | None]:
 
 
 @contextlib.contextmanager
-def _lines(path: Path) -> Iterator[Iterable[str]]:
+def _lines(path: Path, read: Callable[[int], object] = lambda so_far: None) -> Iterator[Iterable[str]]:
     """The lines of a text file, packed or not, without their ends."""
     if path.is_dir():
         raise UserError(f"{path} is a directory: give a CSV file")
@@ -251,10 +258,10 @@ def _lines(path: Path) -> Iterator[Iterable[str]]:
     except OSError as error:
         raise UserError(f"the lists could not be read: {describe_os_error(error)}") from None
     with file:
-        yield itertools.chain.from_iterable(_blocks_of_lines(path, file))
+        yield itertools.chain.from_iterable(_blocks_of_lines(path, file, read))
 
 
-def _blocks_of_lines(path: Path, file: IO[bytes]) -> Iterator[list[str]]:
+def _blocks_of_lines(path: Path, file: IO[bytes], read: Callable[[int], object]) -> Iterator[list[str]]:
     """Blocks are cut at line ends only, so memory holds one block and one line, whatever the file is."""
     rest, start = b"", True
     try:
@@ -266,6 +273,7 @@ def _blocks_of_lines(path: Path, file: IO[bytes]) -> Iterator[list[str]]:
                 raise UserError(f"{path} is not a text file in UTF-8: save it as UTF-8")
             block = rest + (block.removeprefix(b"\xef\xbb\xbf") if start else block)
             start = False
+            read(file.tell())
             whole, newline, rest = block.rpartition(b"\n")
             if len(rest) > MAX_LINE:
                 raise UserError(f"{path} has a line longer than {MAX_LINE:,} bytes: it is not a list in CSV")

@@ -91,8 +91,9 @@ def import_file(files: ImportSettings, wanted: UserListSettings, paths: Database
                 database.anime_by_mal_id() if lists.ids == "mal_id" else {each: each for each in database.anime_ids()}
             )
             log.info("%s: ids are %s's.", files.csv, "MyAnimeList" if lists.ids == "mal_id" else "AniList")
-            entries = lists.entries(known, files.keep_names, left_out)
-            imported = database.import_lists("csv", entries, wanted.min_anime)
+            with progress("reading", files.csv.stat().st_size, "B") as bar:
+                entries = lists.entries(known, files.keep_names, left_out, lambda so_far: bar.update(so_far - bar.n))
+                imported = database.import_lists("csv", entries, wanted.min_anime)
         else:
             assert files.mal_xml
             entries = mal_entries(files.mal_xml, database.anime_by_mal_id(), files.keep_names, left_out)
