@@ -191,9 +191,22 @@ def trend(values: np.ndarray, reach: int) -> np.ndarray:
     return result
 
 
-def reference_line(ax: Axes, y: float, name: str, color: str = MUTED) -> None:
-    """A dotted level to compare the curves with."""
-    ax.axhline(y, label=name, color=color, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.5)
+def band(ax: Axes, values: np.ndarray, errors: np.ndarray | None, color: str) -> None:
+    """Shade one of `errors` to either side of `values`, as far as both are known."""
+    if errors is None or not len(errors):
+        return
+    known = min(len(values), len(errors))
+    values, errors = values[:known], errors[:known]
+    ax.fill_between(
+        np.arange(1, known + 1), values - errors, values + errors, label="band", color=color, alpha=0.15, linewidth=0,
+        zorder=1.8,
+    )  # fmt: skip
+
+
+def reference_line(ax: Axes, y: float, name: str, color: str = MUTED, *, dashed: bool = False) -> None:
+    """A dotted level to compare the curves with; `dashed`: dash-dotted, so that two differ."""
+    dashes = (0, (6, 2, 1, 2)) if dashed else (0, (1, 2))
+    ax.axhline(y, label=name, color=color, linewidth=1.2, linestyle=dashes, zorder=1.5)
 
 
 def mark_best(ax: Axes, epoch: int | None, text: str = "", curves: Sequence[tuple[np.ndarray, str]] = ()) -> None:

@@ -28,8 +28,10 @@ from matplotlib.text import Text
 import config
 import plot_style
 import visualize
+from curves import PLOTS, loss_curve
 from errors import UserError
-from visualize import PLOTS, TOP_K, plot_all, read_metrics
+from run_metrics import TOP_K, read_metrics
+from visualize import plot_all
 
 NAN = float("nan")
 SIZES = {
@@ -430,7 +432,7 @@ def test_script_prints_the_paths(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(("flags", "folder"), [([], "output"), (["--sandbox"], "output/sandbox")])
 def test_script_without_flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: list[str], folder: str) -> None:
     monkeypatch.setattr(config, "PROJECT_DIR", tmp_path)
-    monkeypatch.setattr(visualize, "PLOTS", {"loss_curve.png": visualize.loss_curve})
+    monkeypatch.setattr(visualize, "PLOTS", {"loss_curve.png": loss_curve})
     plots = tmp_path / folder / "plots"
     plots.mkdir(parents=True)
     (plots / "training_metrics.json").write_text(json.dumps(run(2)), encoding="utf-8")
