@@ -19,8 +19,7 @@ NOTE = (
     "can look better. The numbers beside the curves belong to their last points."
 )
 TOP_K_NOTE = "Top-k: the hidden anime is among the first k suggestions."
-POPULARITY_NOTE = " Dotted: everyone gets the most popular anime."
-BAND_NOTE = " Band: one standard error over validation users to either side."
+BAND_NOTE = "Band: one standard error over validation users to either side."
 
 
 def loss_curve(metrics: Metrics) -> Figure:
@@ -32,7 +31,7 @@ def loss_curve(metrics: Metrics) -> Figure:
 def accuracy_curve(metrics: Metrics) -> Figure:
     """One panel for each k, all on the same scale."""
     figure, axes = style.new_figure(
-        6.8, "Top-k accuracy at masked positions", metrics.facts, _caption(metrics, popularity=True), shape=(2, 2)
+        6.8, "Top-k accuracy at masked positions", metrics.facts, _caption(metrics), shape=(2, 2)
     )
     curves = [*metrics.train_accuracies.values(), *metrics.val_accuracies.values()]
     limits: list[np.ndarray | float] = [*curves, *metrics.popularity.values(), *metrics.baseline_levels.values()]
@@ -52,7 +51,7 @@ def combined_metrics(metrics: Metrics) -> Figure:
         9.2 if with_rates else 7.6,
         "Training at a glance",
         metrics.facts,
-        _caption(metrics, popularity=not metrics.baseline),
+        _caption(metrics, of_top_10=True),
         shape=(3 if with_rates else 2, 1),
         height_ratios=(3, 3, 1) if with_rates else (1, 1),
     )
@@ -75,9 +74,7 @@ def learning_curve(metrics: Metrics) -> Figure:
     reach = style.trend_reach(metrics.epochs)
     how = f"Bold: the trend, lines fitted to the {reach} epochs on either side. Faint: each epoch.\n" if reach else ""
     title = "Learning curve, smoothed" if reach else "Learning curve"
-    figure, (loss, accuracy) = style.new_figure(
-        7.7, title, metrics.facts, how + _caption(metrics, popularity=True), shape=(2, 1)
-    )
+    figure, (loss, accuracy) = style.new_figure(7.7, title, metrics.facts, how + _caption(metrics), shape=(2, 1))
     style.panel_title(loss, "Loss at masked positions")
     _draw_loss(loss, metrics, reach)
     style.panel_title(accuracy, "Top-10 accuracy at masked positions")
@@ -95,12 +92,16 @@ PLOTS = {
 }
 
 
-def _caption(metrics: Metrics, *, popularity: bool) -> str:
-    """popularity: whether its line is drawn, where it is known."""
-    first = TOP_K_NOTE + (POPULARITY_NOTE if popularity and metrics.popularity else "")
-    second = f"{'Dash-dotted' if popularity else 'Dotted'}: {metrics.baseline}, the best baseline."
-    lines = [first, (second if metrics.baseline else "") + (BAND_NOTE if _has_bands(metrics) else "")]
-    return "\n".join([line.strip() for line in lines if line] + [NOTE])
+def _caption(metrics: Metrics, *, of_top_10: bool = False) -> str:
+    """of_top_10: whether bands and reference lines belong to that one of several curves."""
+    where = " (Top-10)" if of_top_10 else ""
+    lines = [f"{TOP_K_NOTE} {BAND_NOTE}" if _has_bands(metrics) else TOP_K_NOTE, NOTE]
+    references = []
+    if metrics.popularity:
+        references.append(f"Dotted{where}: everyone gets the most popular anime.")
+    if metrics.baseline:
+        references.append(f"Dash-dotted{where}: {metrics.baseline}, the best baseline.")
+    return "\n".join(lines[:1] + [" ".join(references)] * bool(references) + lines[1:])
 
 
 def _has_bands(metrics: Metrics) -> bool:
@@ -123,31 +124,30 @@ def _draw_top_k(ax: Axes, metrics: Metrics, k: int, limits: Sequence[np.ndarray 
     val = metrics.val_accuracies[k]
     labels = _draw_pair(ax, metrics.train_accuracies[k], val, percent, reach)
     style.band(ax, val, metrics.val_errors.get(k), VALIDATION)
-    for name, levels, dashed in (
-        ("Popularity", metrics.popularity, False),
-        (metrics.baseline, metrics.baseline_levels, True),
-    ):
-        if k in levels:
-            style.reference_line(ax, levels[k], name, dashed=dashed)
-            labels.append(EndLabel(f"{name} {percent(levels[k])}", levels[k], style.MUTED))
-    style.label_ends(ax, labels)
+    style.label_ends(ax, [*labels, *_draw_references(ax, metrics, k)])
     style.mark_best(ax, metrics.best_epoch, _best_text(metrics, val, percent), [(val, VALIDATION)])
+
+
+def _draw_references(ax: Axes, metrics: Metrics, k: int) -> list[EndLabel]:
+    labels = []
+    for name, levels in (("Popularity", metrics.popularity), ("Baseline", metrics.baseline_levels)):
+        if k in levels:
+            style.reference_line(ax, levels[k], name, dashed=name == "Baseline")
+            labels.append(EndLabel(f"{name} {percent(levels[k])}", levels[k], style.MUTED))
+    return labels
 
 
 def _draw_every_top_k(ax: Axes, metrics: Metrics) -> None:
     style.axis_label(ax, "y", "Accuracy (%)")
     style.set_epochs(ax, metrics.epochs)
-    name, levels = metrics.baseline, metrics.baseline_levels
-    if not name:
-        name, levels = "Popularity", metrics.popularity
-    style.set_values(ax, [*metrics.val_accuracies.values(), *levels.values()], from_zero=True)
-    curves, labels = [], []
+    levels = [each[10] for each in (metrics.popularity, metrics.baseline_levels) if 10 in each]
+    style.set_values(ax, [*metrics.val_accuracies.values(), *levels], from_zero=True)
+    curves, labels = [], _draw_references(ax, metrics, 10)
     for k, shade in zip(TOP_K, style.SHADES, strict=True):
         values = metrics.val_accuracies[k]
         style.curve(ax, values, shade, f"Top-{k}")
-        style.band(ax, values, metrics.val_errors.get(k), shade)
-        if k in levels:
-            style.reference_line(ax, levels[k], f"{name}, Top-{k}", shade)
+        if k == 10:
+            style.band(ax, values, metrics.val_errors.get(k), shade)
         curves.append((values, shade))
         labels.append(EndLabel(f"Top-{k} {percent(last(values))}", last(values), shade))
     style.label_ends(ax, labels)

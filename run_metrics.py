@@ -34,6 +34,8 @@ class Metrics:
     """Standard errors of the validation accuracies over users; NaN where unknown."""
     best_epoch: int | None
     facts: str
+    validated_on: tuple[int | None, int | None] = (None, None)
+    """How many validation users and anime there are, as far as it is known."""
 
     @property
     def epochs(self) -> int:
@@ -79,6 +81,7 @@ def _parse(data: Any) -> Metrics:
         val_errors=_accuracies(data, "val_accuracy_errors") if data.get("val_accuracy_errors") else {},
         best_epoch=_count(summary, "best_epoch"),
         facts=_facts(summary),
+        validated_on=(_count(summary, "users_val"), _count(summary, "num_items")),
     )
     losses = metrics.val_losses
     if not 1 <= (metrics.best_epoch or 0) <= metrics.epochs:  # killed before its summary was written

@@ -1,22 +1,36 @@
-"""Draws the course of a training run from training_metrics.json: four PNGs in the plots folder.
+"""Draws what training has left: the course of the run, the map of anime, and an overview of the lists.
 
     python visualize.py
-    python visualize.py --metrics elsewhere/training_metrics.json --output-dir elsewhere
+    python visualize.py --metrics elsewhere/training_metrics.json           # only the curves of that file
+    python visualize.py --compare output output/old/20260102_030405         # the curves of runs over each other
 
-train_model.py calls `plot_all` itself; run this script to draw again, or to look at a run that was killed.
+train_model.py calls `plot_all` and `plot_data` itself; run this script to draw again, or to look at a run that was
+killed.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import plot_style as style
-from config import OutputSettings, Parser, add_flags, pick
+from anime_map import anime_map
+from comparison import comparison
+from config import Parser, PathSettings, add_flags, pick
 from console import script
 from curves import PLOTS
+from data_overview import data_overview, read_overview
+from database import Database
+from errors import UserError
 from run_metrics import read_metrics
+from sequences import Vocabulary
+
+log = logging.getLogger(__name__)
 
 
 def plot_all(metrics: Mapping[str, Any] | Path, plots_dir: Path) -> list[Path]:
@@ -33,19 +47,76 @@ def plot_all(metrics: Mapping[str, Any] | Path, plots_dir: Path) -> list[Path]:
     return paths
 
 
+def plot_data(paths: PathSettings) -> list[Path]:
+    """Draw data_overview.png and anime_map.png, from the database and from the model in the output folder.
+
+    The database is the one of the run unless `paths` names one. Where one of the two is missing or cannot be used, the
+    log says so in a line. Returns the paths of what was drawn.
+    """
+    drawn: list[Path] = []
+    try:
+        with Database.open(paths.db or _database_of_run(paths), create=False) as database, database.snapshot():
+            database.require_training_data()
+            anime = database.anime(database.anime_ids())
+            vocabulary = Vocabulary.of(each.anime_id for each in anime)
+            overview = read_overview(database.iter_watched(), vocabulary)
+        style.save(data_overview(overview), paths.plots / "data_overview.png")
+        drawn.append(paths.plots / "data_overview.png")
+
+        from map_points import load_map_points  # brings torch along, which nothing else here needs
+
+        on_lists = dict(zip(vocabulary.anime_ids.tolist(), overview.popularity.tolist(), strict=True))
+        known = load_map_points(paths.models, on_lists)
+        by_id = {each.anime_id: each for each in anime}
+        here = np.array([anime_id in by_id for anime_id in known.anime_ids.tolist()], bool)
+        ids = known.anime_ids[here].tolist()
+        popularity = np.array([on_lists[anime_id] for anime_id in ids])
+        figure = anime_map([by_id[anime_id] for anime_id in ids], known.points[here], popularity, known.told)
+        style.save(figure, paths.plots / "anime_map.png")
+        drawn.append(paths.plots / "anime_map.png")
+    except UserError as error:
+        missing = "data_overview.png and anime_map.png were" if not drawn else "anime_map.png was"
+        log.warning("%s not drawn: %s", missing, error)
+    return drawn
+
+
+def _database_of_run(paths: PathSettings) -> Path:
+    try:
+        return Path(json.loads((paths.models / "training_config.json").read_bytes())["database"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return paths.database_file
+
+
+def plot_comparison(runs: Sequence[Path], plots_dir: Path) -> Path:
+    """Draw comparison.png of several runs: their output folders or metrics files. Raises UserError."""
+    style.save(comparison(runs), plots_dir / "comparison.png")
+    return plots_dir / "comparison.png"
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description="Draw the course of a training run.")
+    parser = Parser(description="Draw what training has left: the course of the run, the map, the lists.")
     parser.add_argument(
         "--metrics",
         type=Path,
         metavar="FILE",
-        help="the numbers of the run (default: plots/training_metrics.json under the output folder)",
+        help="draw the curves of this file alone (default: all plots, of the output folder)",
     )
-    add_flags(parser, OutputSettings, "paths")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="draw these runs over each other instead; each is an output folder or a training_metrics.json",
+    )
+    add_flags(parser, PathSettings, "paths")
     args = parser.parse_args(argv)
-    paths = pick(args, OutputSettings)
-    for path in plot_all(args.metrics or paths.metrics_file, paths.plots):
+    paths = pick(args, PathSettings)
+    if args.compare:
+        print(plot_comparison(args.compare, paths.plots))
+        return 0
+    drawn = plot_all(args.metrics or paths.metrics_file, paths.plots)
+    for path in drawn if args.metrics else [*drawn, *plot_data(paths)]:
         print(path)
     return 0
 
