@@ -13,12 +13,13 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 import plot_style as style
 from console import plain
-from map_layout import lay_out, place_labels
+from map_layout import lay_out, place_labels, spread_apart
 from records import Anime
 
 LABELS = 60
 LONGEST_LABEL = 26
 LABEL_SIZE = 7.5
+ROOM, ROOM_OF_NAMED = 0.008, 0.04  # around a title, on a map that is 2 wide
 OTHER = "other"
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#222222")
 """Okabe and Ito's eight, told apart with any colour vision; the shapes tell them apart in grey."""
@@ -46,7 +47,9 @@ def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray
     ax.set(xticks=[], yticks=[], xlim=(-1.04, 1.04), ylim=(-1.04, 1.04))
     for spine in ax.spines.values():
         spine.set_visible(False)
-    place = lay_out(points)
+    room = np.where(np.arange(len(anime)) < LABELS, ROOM_OF_NAMED, ROOM)
+    place = spread_apart(lay_out(points), room)
+    place = 2 * (place - place.min(0)) / np.maximum(np.ptp(place, axis=0), 1e-9) - 1 if len(anime) > 1 else place
     size = 5 + 45 * popularity / max(float(popularity.max(initial=0)), 1)
     drawn = sorted({*genres} - {OTHER})
     looks = {OTHER: ("#bbbbbb", "o"), **dict(zip(drawn, zip(COLORS, SHAPES, strict=True), strict=False))}

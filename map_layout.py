@@ -70,6 +70,32 @@ def lay_out(points: np.ndarray) -> np.ndarray:
     return np.clip((place - (low + high) / 2) / np.maximum((high - low) / 2, 1e-9) / 1.05, -1, 1)
 
 
+def spread_apart(place: np.ndarray, room: np.ndarray, rounds: int = 25) -> np.ndarray:
+    """`place` [N, 2] with points moved apart that are nearer than the sum of their `room` [N], as far as it goes.
+
+    Dense clusters open a little, so that titles do not cover each other and names find a place.
+    """
+    place = place.astype(np.float32)
+    room = room.astype(np.float32)
+    for _ in range(rounds):
+        move = np.zeros_like(place)
+        for start in range(0, len(place), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            across, up = (place[part, axis, None] - place[:, axis] for axis in range(2))
+            square = across * across + up * up
+            near = np.flatnonzero((square < (room[part, None] + room) ** 2) & (square > 0))
+            row, other = near // len(place), near % len(place)
+            distance = np.sqrt(square.ravel()[near])
+            share = room[other] / (
+                room[start + row] + room[other]
+            )  # who needs little room gives way more to who needs more
+            push = share * (room[start + row] + room[other] - distance) / distance
+            for axis, apart in enumerate((across, up)):
+                move[part, axis] += np.bincount(row, push * apart.ravel()[near], len(square)).astype(np.float32)
+        place += np.clip(0.4 * move, -0.05, 0.05)
+    return place.astype(float)
+
+
 def _add(sums: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
     for axis in range(2):
         sums[:, axis] += np.bincount(at, values[:, axis], len(sums))

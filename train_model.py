@@ -44,7 +44,7 @@ from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_run, log_model, log_start, summarise
 from sequences import Sequences
 from training_data import Data, load_data
-from visualize import plot_all
+from visualize import plot_all, plot_data
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +171,7 @@ def train(
         raise stopped
     if stopped:
         return EXIT_INTERRUPTED
+    plot_data(paths)
     return evaluate_the_best(paths) if settings.evaluate else 0
 
 

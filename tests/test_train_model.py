@@ -76,7 +76,9 @@ def test_everything_promised_is_written(trained):
         "models/item_mappings.pkl",
         "models/training_config.json",
         "plots/accuracy_curve.png",
+        "plots/anime_map.png",
         "plots/combined_metrics.png",
+        "plots/data_overview.png",
         "plots/learning_curve.png",
         "plots/loss_curve.png",
         "plots/training_metrics.json",
@@ -96,6 +98,9 @@ def test_the_metrics_file(trained):
         assert (at_1 <= at_20).all() and at_20[-1] > at_1[-1]
     assert max(metrics["val_losses"]) < np.log(300) - 0.3  # much better than not knowing anything
     assert metrics["summary"]["best_val_loss"] == min(metrics["val_losses"])
+    errors = metrics["val_accuracy_errors"]
+    assert {k: len(curve) for k, curve in errors.items()} == dict.fromkeys(("1", "5", "10", "20"), 11)
+    assert min(errors["10"]) > 0 and max(errors["10"]) < 0.2
 
 
 def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
