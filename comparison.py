@@ -32,7 +32,9 @@ def comparison(runs: Sequence[Path]) -> Figure:
         UNLIKE if unlike else "The numbers beside the curves belong to the best epochs."
     )
     told = " · ".join(f"{name}: {plain(str(run), 60)}" for name, run in zip(names, runs, strict=True))
-    figure, (loss, accuracy) = style.new_figure(7.7, "Runs compared", _shortened(told), caption, shape=(2, 1))
+    figure, (loss, accuracy) = style.new_figure(
+        7.7, "Runs compared", _shortened(told), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
+    )
     style.panel_title(loss, "Validation loss at masked positions", flag=False)
     style.axis_label(loss, "y", "Cross-entropy (nats)")
     style.panel_title(accuracy, "Validation Top-10 accuracy at masked positions", flag=False)

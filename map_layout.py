@@ -18,13 +18,16 @@ ROWS_AT_ONCE = 1_000
 
 
 def spectral(table: np.ndarray, dimensions: int = DIMENSIONS, rounds: int = 8) -> np.ndarray:
-    """The largest part [N, D] of a symmetric matrix [N, N], by its eigenvectors: subspace iteration from noise."""
+    """Points [N, D] whose products come near a symmetric matrix [N, N]: its largest eigenvectors, by their size.
+
+    By subspace iteration from noise; what has a negative eigenvalue is left at zero.
+    """
     noise = np.random.default_rng(0).standard_normal((len(table), min(dimensions, len(table))))
     basis = np.linalg.qr(noise.astype(table.dtype))[0]
     for _ in range(rounds):
         basis = np.linalg.qr(table @ basis)[0]
     values, rotation = np.linalg.eigh(basis.T @ table @ basis)
-    return basis @ rotation * np.sqrt(np.abs(values))
+    return basis @ rotation * np.sqrt(np.maximum(values, 0))
 
 
 def nearest(points: np.ndarray, count: int) -> np.ndarray:
@@ -45,10 +48,10 @@ def lay_out(points: np.ndarray) -> np.ndarray:
     first principal components, with a fixed seed, so that the same points give the same map.
     """
     size = len(points)
-    unit = points - points.mean(0)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     if size <= 3:
         return np.linspace(-0.5, 0.5, size)[:, None] * [1.0, 0.0]
+    unit = points - points.mean(0)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     count = min(NEIGHBOURS, size - 1)
     source, target = np.repeat(np.arange(size), count), nearest(unit, count).ravel()
     _, _, axes = np.linalg.svd(unit, full_matrices=False)
