@@ -41,8 +41,9 @@ def comparison(runs: Sequence[Path]) -> Figure:
     style.axis_label(accuracy, "y", "Accuracy (%)")
     for ax, from_zero in ((loss, False), (accuracy, True)):
         values = [each.val_accuracies[10] if from_zero else each.val_losses for each in metrics]
+        bands = [each.highest(10) for each in metrics] if from_zero else []
         style.set_epochs(ax, max(each.epochs for each in metrics))
-        style.set_values(ax, values, from_zero=from_zero)
+        style.set_values(ax, [*values, *bands], from_zero=from_zero)
         labels = []
         for name, color, curve, each in zip(names, COLORS, values, metrics, strict=False):
             style.curve(ax, curve, color, name)
@@ -81,5 +82,5 @@ def _at(curve: np.ndarray, metrics: Metrics) -> float:
     return float(curve[epoch - 1]) if epoch is not None and epoch <= len(curve) else last(curve)
 
 
-def _shortened(text: str, limit: int = 105) -> str:
+def _shortened(text: str, limit: int = 90) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -35,6 +35,7 @@ def accuracy_curve(metrics: Metrics) -> Figure:
     )
     curves = [*metrics.train_accuracies.values(), *metrics.val_accuracies.values()]
     limits: list[np.ndarray | float] = [*curves, *metrics.popularity.values(), *metrics.baseline_levels.values()]
+    limits += [metrics.highest(k) for k in TOP_K]
     for ax, k in zip(axes, TOP_K, strict=True):
         style.panel_title(ax, f"Top-{k}")
         _draw_top_k(ax, metrics, k, limits)
@@ -80,7 +81,7 @@ def learning_curve(metrics: Metrics) -> Figure:
     style.panel_title(accuracy, "Top-10 accuracy at masked positions")
     levels = [each.get(10, np.nan) for each in (metrics.popularity, metrics.baseline_levels)]
     both = [metrics.train_accuracies[10], metrics.val_accuracies[10]]
-    _draw_top_k(accuracy, metrics, 10, [*both, *levels], reach)
+    _draw_top_k(accuracy, metrics, 10, [*both, metrics.highest(10), *levels], reach)
     return figure
 
 
@@ -141,7 +142,7 @@ def _draw_every_top_k(ax: Axes, metrics: Metrics) -> None:
     style.axis_label(ax, "y", "Accuracy (%)")
     style.set_epochs(ax, metrics.epochs)
     levels = [each[10] for each in (metrics.popularity, metrics.baseline_levels) if 10 in each]
-    style.set_values(ax, [*metrics.val_accuracies.values(), *levels], from_zero=True)
+    style.set_values(ax, [*metrics.val_accuracies.values(), metrics.highest(10), *levels], from_zero=True)
     curves, labels = [], _draw_references(ax, metrics, 10)
     for k, shade in zip(TOP_K, style.SHADES, strict=True):
         values = metrics.val_accuracies[k]

@@ -70,7 +70,8 @@ def lay_out(points: np.ndarray) -> np.ndarray:
         _add(move, pushed, 2 * apart / ((0.1 + square) * (1 + square)) * (PUSH * count / PUSHES))
         place += np.clip(move, -4, 4) * 0.2 * (1 - done / ROUNDS)
     low, high = np.percentile(place, [1, 99], axis=0)  # a few strays do not make the rest small
-    return np.clip((place - (low + high) / 2) / np.maximum((high - low) / 2, 1e-9) / 1.05, -1, 1)
+    place = (place - (low + high) / 2) / np.maximum((high - low) / 2, 1e-9) / 1.1
+    return place / (1 + np.abs(place) ** 12) ** (1 / 12)
 
 
 def spread_apart(place: np.ndarray, room: np.ndarray, rounds: int = 25) -> np.ndarray:

@@ -37,6 +37,12 @@ class Metrics:
     validated_on: tuple[int | None, int | None] = (None, None)
     """How many validation users and anime there are, as far as it is known."""
 
+    def highest(self, k: int) -> np.ndarray:
+        """The upper edge of the band around the validation accuracy, as far as it is known."""
+        values, errors = self.val_accuracies[k], self.val_errors.get(k, np.array([]))
+        known = min(len(values), len(errors))
+        return values[:known] + errors[:known]
+
     @property
     def epochs(self) -> int:
         accuracies = (*self.train_accuracies.values(), *self.val_accuracies.values())

@@ -26,7 +26,7 @@ def some_lists(count: int, seed: int, ordered: bool) -> Sequences:
 
 
 def data_and_batches(ordered: bool) -> tuple[Data, list[Batch]]:
-    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(60, 0, ordered), some_lists(9, 1, ordered))
+    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(60, 0, ordered), some_lists(40, 1, ordered))
     batches = MaskedBatches(
         data.validation,
         mask=ITEMS + 1,
