@@ -81,7 +81,7 @@ def _draw_lengths(ax: Axes, overview: Overview) -> None:
     style.axis_label(ax, "x", "Anime on a list")
     lengths = overview.lengths
     if not len(lengths):
-        return style.say_nothing(ax)
+        return _say_nothing(ax, "nobody has a list yet")
     low, high = int(lengths.min()), int(lengths.max()) + 1
     edges = np.unique(np.geomspace(low, high, min(31, high - low + 1)).round())
     ax.set_xscale("log")
@@ -122,7 +122,7 @@ def _draw_tail(ax: Axes, overview: Overview) -> None:
     ranked = np.sort(overview.popularity)[::-1]
     listed = ranked[ranked > 0]
     if not len(listed):
-        return style.say_nothing(ax)
+        return _say_nothing(ax, "nobody has a list yet")
     rank = np.arange(1, len(listed) + 1)
     ax.set_yscale("log")
     ax.fill_between(rank, 0.7, listed, color=style.VALIDATION, alpha=0.2, linewidth=0)
@@ -144,7 +144,7 @@ def _draw_years(ax: Axes, overview: Overview) -> None:
     style.axis_label(ax, "y", "Entries")
     style.axis_label(ax, "x", "Year of the date, imports left out")
     if not overview.by_year:
-        return style.say_nothing(ax, "no entry has a date of its own")
+        return _say_nothing(ax, "no entry has a date of its own")
     # A few entries are dated decades before there were lists.
     counts = dict(sorted(overview.by_year.items()))
     enough = [year for year, count in counts.items() if count >= 0.002 * max(counts.values())]
@@ -164,3 +164,8 @@ def _whole_numbers(ax: Axes) -> None:
     ax.set_ylim(0, 1.15 * ax.get_ylim()[1])  # room for a note
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, steps=[1, 2, 5, 10]))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _say_nothing(ax: Axes, text: str) -> None:
+    style.say_nothing(ax, text)
+    ax.set_xticks([])
