@@ -82,8 +82,10 @@ class ItemToItem:
 class _ItemToItemBaseline:
     weighting: Weighting = Weighting()
 
-    def fit(self, sequences: Sequences, num_items: int) -> ItemToItem:
-        columns = np.sort(np.argsort(-popularity_of(sequences, num_items), kind="stable")[:MAX_ITEMS])
+    def fit(self, sequences: Sequences, num_items: int, most: int | None = None) -> ItemToItem:
+        """most: so many of the most popular items have a row; MAX_ITEMS if not given."""
+        most = MAX_ITEMS if most is None else most
+        columns = np.sort(np.argsort(-popularity_of(sequences, num_items), kind="stable")[:most])
         return ItemToItem(self.table(_restrict(sequences, columns), len(columns)), columns, num_items, self.weighting)
 
     def table(self, sequences: Sequences, num_items: int) -> np.ndarray:

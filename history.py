@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from console import duration
@@ -16,12 +17,22 @@ class Result(NamedTuple):
     loss: float
     accuracies: dict[int, float]
     """The share of masked positions whose item is among the k best, for each k of TOP_K."""
+    errors: Mapping[int, float] = MappingProxyType({})
+    """Standard errors of these over users; only in validation."""
 
 
-_RECORDED = ("train_losses", "val_losses", "train_accuracies", "val_accuracies", "learning_rates", "epoch_seconds")
+_RECORDED = (
+    "train_losses",
+    "val_losses",
+    "train_accuracies",
+    "val_accuracies",
+    "val_accuracy_errors",
+    "learning_rates",
+    "epoch_seconds",
+)
 
 
-def _curves() -> dict[int, list[float]]:
+def _curves() -> dict[int, list[Any]]:
     return {k: [] for k in TOP_K}
 
 
@@ -36,6 +47,7 @@ class History:
     val_losses: list[float] = field(default_factory=list)
     train_accuracies: dict[int, list[float]] = field(default_factory=_curves)
     val_accuracies: dict[int, list[float]] = field(default_factory=_curves)
+    val_accuracy_errors: dict[int, list[float | None]] = field(default_factory=_curves)
     learning_rates: list[float] = field(default_factory=list)
     epoch_seconds: list[float] = field(default_factory=list)
 
@@ -61,6 +73,8 @@ class History:
             losses.append(result.loss)
             for k in TOP_K:
                 accuracies[k].append(result.accuracies[k])
+        for k in TOP_K:
+            self.val_accuracy_errors[k].append(validated.errors[k])
         self.learning_rates.append(learning_rate)
         self.epoch_seconds.append(seconds)
 
@@ -73,8 +87,9 @@ class History:
         return copy
 
     def restore(self, measured: Mapping[str, Any]) -> None:
-        for name in _RECORDED:
-            setattr(self, name, measured[name])
+        errors = {k: [None] * len(measured["val_losses"]) for k in TOP_K}  # older checkpoints don't have them
+        for name, values in {"val_accuracy_errors": errors, **measured}.items():
+            setattr(self, name, values)
 
     def as_dict(self) -> dict[str, Any]:
         """The content of training_metrics.json."""
@@ -84,6 +99,7 @@ class History:
             "val_losses": self.val_losses,
             "train_accuracies": {str(k): curve for k, curve in self.train_accuracies.items()},
             "val_accuracies": {str(k): curve for k, curve in self.val_accuracies.items()},
+            "val_accuracy_errors": {str(k): curve for k, curve in self.val_accuracy_errors.items()},
             "learning_rates": self.learning_rates,
             "epoch_seconds": self.epoch_seconds,
             "summary": {

@@ -44,7 +44,14 @@ class EndLabel:
 
 
 def new_figure(
-    height: float, title: str, subtitle: str, caption: str, *, shape: tuple[int, int] = (1, 1), **grid: Any
+    height: float,
+    title: str,
+    subtitle: str,
+    caption: str,
+    *,
+    shape: tuple[int, int] = (1, 1),
+    sharex: bool = True,
+    **grid: Any,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of `height` inches with `shape` rows and columns of styled axes, row by row.
 
@@ -59,7 +66,7 @@ def new_figure(
     axes = figure.subplots(
         rows,
         columns,
-        sharex=True,
+        sharex=sharex,
         squeeze=False,
         gridspec_kw={
             "left": _LEFT / WIDTH,
@@ -119,11 +126,7 @@ def set_values(ax: Axes, series: Sequence[np.ndarray | float], *, from_zero: boo
     values = np.hstack([*series, []])
     values = values[np.isfinite(values)]
     if not len(values):
-        ax.set_ylim(0, 1)
-        ax.yaxis.set_major_locator(NullLocator())
-        ax.text(
-            0.5, 0.5, "nothing measured yet", transform=ax.transAxes, ha="center", va="center", color=MUTED, family=FONT
-        )
+        say_nothing(ax)
         return
     low, high = float(values.min()), float(values.max())
     if from_zero:
@@ -138,6 +141,21 @@ def set_values(ax: Axes, series: Sequence[np.ndarray | float], *, from_zero: boo
         air = max(0.07 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-6)
         ax.set_ylim(low - air, high + air)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))  # after the scale, which resets it
+
+
+def say_nothing(ax: Axes, text: str = "nothing measured yet") -> None:
+    """In the place of what cannot be drawn."""
+    ax.set_ylim(0, 1)
+    ax.yaxis.set_major_locator(NullLocator())
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, family=FONT)
+
+
+def note(ax: Axes, text: str) -> None:
+    """A remark inside the axes, in the upper right corner."""
+    ax.text(
+        0.99, 0.98, text, transform=ax.transAxes, ha="right", va="top", size=SMALL_SIZE, color=MUTED, family=FONT,
+        linespacing=1.35,
+    )  # fmt: skip
 
 
 def curve(ax: Axes, values: np.ndarray, color: str, name: str, *, thin: bool = False, faint: bool = False) -> None:
@@ -191,9 +209,22 @@ def trend(values: np.ndarray, reach: int) -> np.ndarray:
     return result
 
 
-def reference_line(ax: Axes, y: float, name: str, color: str = MUTED) -> None:
-    """A dotted level to compare the curves with."""
-    ax.axhline(y, label=name, color=color, linewidth=1.2, linestyle=(0, (1, 2)), zorder=1.5)
+def band(ax: Axes, values: np.ndarray, errors: np.ndarray | None, color: str) -> None:
+    """Shade one of `errors` to either side of `values`, as far as both are known."""
+    if errors is None or not len(errors):
+        return
+    known = min(len(values), len(errors))
+    values, errors = values[:known], errors[:known]
+    ax.fill_between(
+        np.arange(1, known + 1), values - errors, values + errors, label="band", color=color, alpha=0.15, linewidth=0,
+        zorder=1.8,
+    )  # fmt: skip
+
+
+def reference_line(ax: Axes, y: float, name: str, color: str = MUTED, *, dashed: bool = False) -> None:
+    """A dotted level to compare the curves with; `dashed`: dash-dotted, so that two differ."""
+    dashes = (0, (6, 2, 1, 2)) if dashed else (0, (1, 2))
+    ax.axhline(y, label=name, color=color, linewidth=1.2, linestyle=dashes, zorder=1.5)
 
 
 def mark_best(ax: Axes, epoch: int | None, text: str = "", curves: Sequence[tuple[np.ndarray, str]] = ()) -> None:
@@ -208,25 +239,32 @@ def mark_best(ax: Axes, epoch: int | None, text: str = "", curves: Sequence[tupl
         zorder=1,
     )  # fmt: skip
     for values, color in curves:
-        ax.plot(
-            [epoch],
-            values[epoch - 1 : epoch] if epoch <= len(values) else [np.nan],
-            label="best value",
-            linestyle="none",
-            marker="o",
-            markersize=7,
-            markerfacecolor="white",
-            markeredgecolor=color,
-            markeredgewidth=1.8,
-            clip_on=False,
-            zorder=3.2 if len(values) <= FEW else 4,  # a dot of another curve may lie inside, but no tangle of lines
-        )
+        ring(ax, epoch, values, color)
     if text:
         side, air = ("left", 4) if pole < 0.5 else ("right", -4)
         ax.annotate(
             text, (pole, 1 + 8 * point), xycoords="axes fraction", xytext=(air, 0), textcoords="offset points",
             ha=side, va="baseline", size=TEXT_SIZE - 0.5, color=INK, family=FONT,
         )  # fmt: skip
+
+
+def ring(ax: Axes, epoch: int | None, values: np.ndarray, color: str) -> None:
+    """A ring on the curve of `values` at the epoch, if there is one."""
+    if epoch is None:
+        return
+    ax.plot(
+        [epoch],
+        values[epoch - 1 : epoch] if epoch <= len(values) else [np.nan],
+        label="best value",
+        linestyle="none",
+        marker="o",
+        markersize=7,
+        markerfacecolor="white",
+        markeredgecolor=color,
+        markeredgewidth=1.8,
+        clip_on=False,
+        zorder=3.2 if len(values) <= FEW else 4,  # a dot of another curve may lie inside, but no tangle of lines
+    )
 
 
 def label_ends(ax: Axes, labels: Sequence[EndLabel]) -> None:

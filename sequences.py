@@ -120,6 +120,11 @@ def build_in_parts(
     rows: Iterable[WatchedRow], vocabulary: Vocabulary, rows_at_once: int = ENTRIES_AT_ONCE
 ) -> Iterator[Sequences]:
     """`build_sequences` of rows that come ordered by user and may not fit into memory: some whole lists at a time."""
+    return (build_sequences(some, vocabulary) for some in whole_lists(rows, rows_at_once))
+
+
+def whole_lists(rows: Iterable[WatchedRow], rows_at_once: int = ENTRIES_AT_ONCE) -> Iterator[list[WatchedRow]]:
+    """Rows that come ordered by user, some whole lists at a time; at least one part, which may be empty."""
     left: list[WatchedRow] = []  # the rows of the last user, of whom there may be more
     rows = iter(rows)
     while more := list(itertools.islice(rows, rows_at_once)):
@@ -127,9 +132,9 @@ def build_in_parts(
         user = left[-1][0]
         whole = next((at for at in range(len(left), 0, -1) if left[at - 1][0] != user), 0)
         if whole:
-            yield build_sequences(left[:whole], vocabulary)
+            yield left[:whole]
         left = left[whole:]
-    yield build_sequences(left, vocabulary)
+    yield left
 
 
 def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Sequences:
@@ -138,7 +143,7 @@ def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Seque
     Entries of one day stay in the order of the clock where it is known, then of their ids. Anime that are not in the
     vocabulary, and people who are left with nothing, drop out.
     """
-    columns = _columns(rows)
+    columns = columns_of(rows)
     user, anime, entry = columns[:, 0], columns[:, 1], columns[:, 2]
     day, second = when_watched(*columns[:, 3:].T)
     items = vocabulary.encode(anime)
@@ -161,7 +166,7 @@ def count_undated(rows: Iterable[WatchedRow], user_ids: np.ndarray) -> np.ndarra
     return np.bincount(at, minlength=len(user_ids))
 
 
-def _columns(rows: Iterable[WatchedRow]) -> np.ndarray:
+def columns_of(rows: Iterable[WatchedRow]) -> np.ndarray:
     """int64 [rows, 7] in which 0 is unknown, as AniList itself writes it."""
     flat = (0 if value is None else value for row in rows for value in row)
     return np.fromiter(flat, np.int64).reshape(-1, 7)

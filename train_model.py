@@ -35,15 +35,16 @@ from errors import UserError
 from evaluate import evaluate_the_best
 from files import write_json
 from history import History, Result
+from masked_baselines import baseline_accuracies
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
-from metrics import TOP_K, ranks, top_k_hits
+from metrics import TOP_K, hits_by_row, ranks, squares_of_rows, standard_errors, top_k_hits
 from resume import Checkpoint, CheckpointFiles, checkpoint_to_resume, identity_of, restore, restore_outputs, snapshot
 from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_run, log_model, log_start, summarise
 from sequences import Sequences
 from training_data import Data, load_data
-from visualize import plot_all
+from visualize import plot_all, plot_data
 
 log = logging.getLogger(__name__)
 
@@ -170,6 +171,7 @@ def train(
         raise stopped
     if stopped:
         return EXIT_INTERRUPTED
+    plot_data(paths)
     return evaluate_the_best(paths) if settings.evaluate else 0
 
 
@@ -260,6 +262,8 @@ class Totals:
 
     def __init__(self, device: torch.device) -> None:
         self.sums = torch.zeros(2 + len(TOP_K), dtype=torch.float64, device=device)
+        self.squares = torch.zeros(3, len(TOP_K), dtype=torch.float64, device=device)
+        """Of users, for the standard errors; only where they are wanted."""
 
     def add(self, loss: torch.Tensor, hits: torch.Tensor, count: int) -> None:
         """loss: the mean over `count` positions; hits: how many of them are right, for each k of TOP_K."""
@@ -269,7 +273,9 @@ class Totals:
 
     def result(self) -> Result:
         loss, count, *hits = self.sums.tolist()
-        return Result(loss / count, {k: hit / count for k, hit in zip(TOP_K, hits, strict=True)})
+        shares = [hit / count for hit in hits]
+        errors = standard_errors(shares, count, self.squares.tolist())
+        return Result(loss / count, dict(zip(TOP_K, shares, strict=True)), dict(zip(TOP_K, errors, strict=True)))
 
 
 def train_one_epoch(
@@ -312,7 +318,10 @@ def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
         for batch in loader:
             batch = batch.to(device)
             logits = model(batch)
-            hits = top_k_hits(ranks(logits, batch.targets - 1))
+            rank = ranks(logits, batch.targets - 1)
+            hits = top_k_hits(rank)
+            lists, length = batch.items.shape
+            totals.squares += squares_of_rows(hits_by_row(rank, batch.slots // length, lists))
             totals.add(masked_cross_entropy(logits, batch.targets - 1), hits, len(batch.targets))
             bar.update()
     return totals.result()
@@ -332,23 +341,13 @@ def check_sane(trained: Result, validated: Result, num_items: int, epoch: int, l
             )
 
 
-def popularity_accuracies(data: Data, settings: TrainingSettings) -> dict[str, float]:
-    """What guessing the most popular anime at every masked position would score in validation."""
-    targets = torch.cat([batch.targets for batch in batches(data.validation, data, settings, None)]) - 1
-    row = torch.from_numpy(data.popularity())
-    # Everyone gets the same scores, so the rank of each item is worked out once.
-    rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")
-    hits = top_k_hits(rank_of_item[targets]).tolist()
-    return {str(k): hit / len(targets) for k, hit in zip(TOP_K, hits, strict=True)}
-
-
 def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
     return {
         "users_train": len(data.training),
         "users_val": len(data.validation),
         "num_items": data.vocabulary.num_items,
         "entries": len(data.training.items) + len(data.validation.items),
-        "baselines": {"popularity": popularity_accuracies(data, settings)},
+        "baselines": baseline_accuracies(data, batches(data.validation, data, settings, None)),
     }
 
 

@@ -32,7 +32,7 @@ def anilist():
         yield server
 
 
-def test_three_scripts_from_an_empty_folder_to_four_plots(anilist, tmp_path):
+def test_three_scripts_from_an_empty_folder_to_the_plots(anilist, tmp_path):
     names = [*(f"user{u}" for u in range(1, 31)), "hermit", "newcomer", "nobody"]
     (tmp_path / "names.txt").write_text("# friends\n" + "\n".join(names) + "\n")
     files = ["--db", "bert.db"]
@@ -71,7 +71,14 @@ def test_three_scripts_from_an_empty_folder_to_four_plots(anilist, tmp_path):
     (tmp_path / "out/plots/ranking_comparison.png").unlink()
 
     plots = sorted((tmp_path / "out/plots").glob("*.png"))
-    assert [plot.stem for plot in plots] == ["accuracy_curve", "combined_metrics", "learning_curve", "loss_curve"]
+    assert [plot.stem for plot in plots] == [
+        "accuracy_curve",
+        "anime_map",
+        "combined_metrics",
+        "data_overview",
+        "learning_curve",
+        "loss_curve",
+    ]
     for plot in plots:
         plot.unlink()
     drawn = run("visualize.py", "--output-dir", "out")

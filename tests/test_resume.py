@@ -14,6 +14,8 @@ from fault_injection import DAMAGES, make_database, training_flags, unlike
 import train_model
 from checkpoints import ModelFileError
 from config import PathSettings
+from history import History, Result
+from metrics import TOP_K
 from resume import LATEST, PREVIOUS, CannotResume, CheckpointFiles, load_checkpoint, newest_good, numbered
 from run_folder import move_earlier_run_aside
 
@@ -200,3 +202,15 @@ def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
     for epoch in (10, 20, 100):
         files.save_numbered({"epoch": epoch})
     assert [path.name for path in numbered(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
+
+
+def test_a_history_of_before_errors_were_recorded_goes_on():
+    result = Result(2.0, dict.fromkeys(TOP_K, 0.5), dict.fromkeys(TOP_K, 0.1))
+    before, after = History(5, {}), History(5, {})
+    before.record(result, result, 0.001, 1.0)
+    old = before.measured()
+    del old["val_accuracy_errors"]
+    after.restore(old)
+    after.record(result, result, 0.001, 1.0)
+    assert after.as_dict()["val_accuracy_errors"]["10"] == [None, 0.1]
+    assert after.val_losses == [2.0, 2.0]

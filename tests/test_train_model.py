@@ -19,6 +19,7 @@ import train_model
 from checkpoints import load_item_mappings, load_model
 from config import PROJECT_DIR, PathSettings, TrainingSettings
 from database import Database
+from masked_baselines import popularity_accuracies
 from training_data import load_data
 
 SMALL = [
@@ -75,7 +76,9 @@ def test_everything_promised_is_written(trained):
         "models/item_mappings.pkl",
         "models/training_config.json",
         "plots/accuracy_curve.png",
+        "plots/anime_map.png",
         "plots/combined_metrics.png",
+        "plots/data_overview.png",
         "plots/learning_curve.png",
         "plots/loss_curve.png",
         "plots/training_metrics.json",
@@ -95,6 +98,9 @@ def test_the_metrics_file(trained):
         assert (at_1 <= at_20).all() and at_20[-1] > at_1[-1]
     assert max(metrics["val_losses"]) < np.log(300) - 0.3  # much better than not knowing anything
     assert metrics["summary"]["best_val_loss"] == min(metrics["val_losses"])
+    errors = metrics["val_accuracy_errors"]
+    assert {k: len(curve) for k, curve in errors.items()} == dict.fromkeys(("1", "5", "10", "20"), 11)
+    assert min(errors["10"]) > 0 and max(errors["10"]) < 0.2
 
 
 def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
@@ -141,7 +147,9 @@ def test_popularity_is_worked_out_right(db):
     counts = np.bincount(data.training.items, minlength=301)
     targets = np.concatenate([b.targets for b in train_model.batches(data.validation, data, settings, None)])
     by_hand = np.mean([np.sum(counts[1:] >= counts[t]) <= 10 for t in targets])
-    assert train_model.popularity_accuracies(data, settings)["10"] == pytest.approx(by_hand)
+    assert popularity_accuracies(data, train_model.batches(data.validation, data, settings, None))[
+        "10"
+    ] == pytest.approx(by_hand)
     assert by_hand > 0
 
 
