@@ -28,7 +28,7 @@ from config import (
     add_flags,
     pick,
 )
-from console import logging_to, plain, script
+from console import logging_to, parse, plain, script
 from database import Database, StoredUser
 from errors import SettingError, UserError
 from mal_export import read_export
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, RecommendationSettings, "what")
     add_flags(parser, PathSettings, "files")
     add_flags(parser, AniListSettings, "AniList, when a list is fetched")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     who, what, paths = pick(args, PersonSettings), pick(args, RecommendationSettings), pick(args, PathSettings)
     check_person(who)
     years = read_years(what.year)

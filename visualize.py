@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 import plot_style as style
 from config import OutputSettings, Parser, add_flags, pick
-from console import describe_os_error, script
+from console import describe_os_error, logging_to, parse, script
 from errors import UserError
 from plot_style import TRAINING, VALIDATION, EndLabel
 
@@ -326,10 +326,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="the numbers of the run (default: plots/training_metrics.json under the output folder)",
     )
     add_flags(parser, OutputSettings, "paths")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     paths = pick(args, OutputSettings)
-    for path in plot_all(args.metrics or paths.metrics_file, paths.plots):
-        print(path)
+    with logging_to():
+        for path in plot_all(args.metrics or paths.metrics_file, paths.plots):
+            print(path)
     return 0
 
 
