@@ -43,7 +43,7 @@ def test_what_is_named_exists(file: str, name: str) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_that_are_named_exist(document: str) -> None:
     text = (PROJECT_DIR / document).read_text(encoding="utf-8")
-    files = set(re.findall(r"\b(?:(?:docs|tests|benchmarks)/)?[\w-]+\.(?:py|md|toml|txt)\b(?!\.)", text))
+    files = set(re.findall(r"\b(?:(?:docs|tests|benchmarks)/)?[\w.-]+\.(?:py|md|toml|txt)\b", text))
     assert files
     for file in files:
         assert (PROJECT_DIR / file).exists(), file
