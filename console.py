@@ -192,7 +192,10 @@ def on_screen(short: str, *, good: bool = False) -> dict[str, Any]:
 
 def _from_here(record: logging.LogRecord) -> bool:
     """--verbose is about the project, not about the packages that it uses."""
-    return record.levelno >= logging.INFO or PROJECT_DIR in Path(record.pathname).parents
+    if record.levelno >= logging.INFO:
+        return True
+    path = Path(record.pathname).resolve()
+    return PROJECT_DIR in path.parents and "site-packages" not in path.parts  # .venv is inside the project
 
 
 @contextlib.contextmanager

@@ -174,11 +174,11 @@ def anime_of_title(wanted: str, catalogue: Sequence[Anime]) -> Anime:
     if len(found) == 1:
         log.info('"%s": %s', plain(wanted), _described(found[0]))
         return found[0]
-    log.info('"%s" may be', plain(wanted))
+    log.warning('"%s" may be', plain(wanted))
     for anime in found[:SHOWN_MATCHES]:
-        log.info("%s", _described(anime))
+        log.warning("%s", _described(anime))
     if len(found) > SHOWN_MATCHES:
-        log.info("and %d more", len(found) - SHOWN_MATCHES)
+        log.warning("and %d more", len(found) - SHOWN_MATCHES)
     raise UserError(f'"{wanted}" matches {len(found)} titles: give the id of the one that is meant to --anime')
 
 

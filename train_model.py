@@ -159,7 +159,7 @@ def train(
         stopped = reason
 
     if stopped:
-        log.info("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
+        log.warning("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
         if kept and isinstance(stopped, KeyboardInterrupt):
             log.info("To go on: the same command with --resume.")
     if kept:

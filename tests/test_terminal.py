@@ -196,6 +196,20 @@ def test_quiet_and_verbose(settings, on_stderr, in_file, bar, terminal, tmp_path
     assert len((tmp_path / "run.log").read_text().splitlines()) == in_file
 
 
+@pytest.mark.parametrize(
+    ("path", "level", "kept"),
+    [
+        ("files.py", logging.DEBUG, True),
+        (".venv/lib/python3.11/site-packages/PIL/Image.py", logging.DEBUG, False),
+        (".venv/lib/python3.11/site-packages/PIL/Image.py", logging.WARNING, True),
+        ("../elsewhere/files.py", logging.DEBUG, False),
+    ],
+)
+def test_verbose_is_about_the_project_alone(path, level, kept):
+    record = logging.LogRecord("x", level, str(PROJECT_DIR / path), 1, "text", None, None)
+    assert console._from_here(record) == kept
+
+
 def test_each_run_starts_with_the_usual_voice(monkeypatch, capsys):
     monkeypatch.setattr(console, "_screen_level", logging.ERROR)
 
