@@ -13,6 +13,7 @@ demo: $(VENV)/installed
 	$(BIN)/python prepare_dataset.py --sandbox --count 600
 	$(BIN)/python load_users.py --sandbox
 	$(BIN)/python train_model.py --sandbox --epochs 30 --hidden-size 64 --max-seq-len 100
+	$(BIN)/python recommend.py --sandbox --user sandbox0001 --top-k 5
 
 test: lint
 	$(BIN)/python -m pytest

@@ -138,7 +138,13 @@ class Connection:
     def _post(self, request: bytes, field: str) -> dict[str, Any]:
         """Ask once: connection, status, JSON, GraphQL errors, data, in this order."""
         self._pace()
+        begun = self._clock()
+        log.debug("to %s: %s", self._host, json.loads(request)["variables"])
         status, headers, body = self._exchange(request)
+        left, limit = headers.get("X-RateLimit-Remaining"), headers.get("X-RateLimit-Limit")
+        log.debug(
+            "%d, %s bytes after %.1f s; %s of %s requests left", status, len(body), self._clock() - begun, left, limit
+        )
         self._allowed = _whole_number(headers.get("X-RateLimit-Limit")) or self._allowed
         if 300 <= status < 400:
             raise HTTPStatusError(

@@ -83,6 +83,19 @@ def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpeechSettings(Checked):
+    """How much a script says on stderr. Every script has these."""
+
+    quiet: bool = setting(False, "only warnings, errors and results")
+    verbose: bool = setting(False, "also what helps to find a fault, such as every request to AniList")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.quiet and self.verbose:
+            raise SettingError("--quiet and --verbose exclude each other")
+
+
+@dataclass(frozen=True, kw_only=True)
 class SandboxSettings(Checked):
     """Whether the real AniList or the made-up one is meant. Either has files of its own."""
 
@@ -154,6 +167,10 @@ class OutputSettings(SandboxSettings):
 @dataclass(frozen=True, kw_only=True)
 class PathSettings(DatabaseSettings, OutputSettings):
     """Both, for the scripts that read the database and write output."""
+
+    @property
+    def flags(self) -> str:
+        return super().flags + (f" --output-dir {shlex.quote(str(self.output_dir))}" if self.output_dir else "")
 
 
 @dataclass(frozen=True, kw_only=True)

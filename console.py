@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
+import codecs
 import contextlib
 import functools
 import logging
+import os
 import re
 import signal
 import sqlite3
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
 
+from config import PROJECT_DIR, Parser, SpeechSettings, add_flags, pick
 from errors import SettingError, UserError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -34,6 +37,7 @@ def script(main: Main) -> Main:
     def wrapped(argv: Sequence[str] | None = None) -> int:
         _never_fail_on_encoding()
         _terminate_like_ctrl_c()
+        _speak(SpeechSettings())
         try:
             return main(argv)
         except SettingError as error:
@@ -55,6 +59,22 @@ def script(main: Main) -> Main:
     return wrapped
 
 
+_screen_level = logging.INFO
+
+
+def _speak(settings: SpeechSettings) -> None:
+    global _screen_level
+    _screen_level = logging.WARNING if settings.quiet else logging.DEBUG if settings.verbose else logging.INFO
+
+
+def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The flags of a script, to which those that every script has are added and obeyed here."""
+    add_flags(parser, SpeechSettings, "what is said")
+    args = parser.parse_args(argv)
+    _speak(pick(args, SpeechSettings))
+    return args
+
+
 def describe_os_error(error: OSError) -> str:
     """`No space left on device: output/models/best_model.pth`, without the errno and the quotes."""
     reason = error.strerror or str(error)
@@ -62,8 +82,17 @@ def describe_os_error(error: OSError) -> str:
 
 
 def _fail(error: object, code: int) -> int:
-    print(f"error: {plain(str(error))}", file=sys.stderr)
+    print(coloured(f"error: {plain(str(error))}", RED, sys.stderr), file=sys.stderr)
     return code
+
+
+RED, GREEN = 31, 32
+
+
+def coloured(text: str, colour: int, stream: TextIO) -> str:
+    """`text` in colour, if `stream` is a terminal that has colours and whose user wants them (https://no-color.org)."""
+    wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\x1b[{colour}m{text}\x1b[0m" if wanted else text
 
 
 def _never_fail_on_encoding() -> None:
@@ -71,7 +100,24 @@ def _never_fail_on_encoding() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
-            reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
+            reconfigure(errors="substitute_and_escape" if stream is sys.stderr else "substitute")
+
+
+_SUBSTITUTES = {"…": "...", "·": "-", "±": "+-", "→": "->", "–": "-", "−": "-", "×": "x"}
+"""For what the scripts themselves say."""
+
+
+def _substitute(error: UnicodeError, otherwise: Callable[[UnicodeError], tuple[str | bytes, int]]) -> Any:
+    assert isinstance(error, UnicodeEncodeError)
+    own = _SUBSTITUTES.get(error.object[error.start])
+    if own is not None:
+        return own, error.start + 1
+    error.end = error.start + 1
+    return otherwise(error)
+
+
+codecs.register_error("substitute", lambda error: _substitute(error, codecs.replace_errors))
+codecs.register_error("substitute_and_escape", lambda error: _substitute(error, codecs.backslashreplace_errors))
 
 
 def _terminate_like_ctrl_c() -> None:
@@ -99,11 +145,14 @@ def finish_first() -> Iterator[None]:
 
 def plain(text: str, limit: int = 500) -> str:
     """`text` on one line, without what a terminal would obey (escape sequences, control and direction characters)."""
+    text = " ".join(_harmless(text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _harmless(text: str) -> str:
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.", "", text)
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    text = "".join(c for c in text if unicodedata.category(c) not in ("Cs",) and c not in _DIRECTION)
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cs",) and c not in _DIRECTION)
 
 
 _DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -113,15 +162,51 @@ class _PlainFormatter(logging.Formatter):
     """Names and titles come from strangers: nothing in them reaches the terminal or the log as a control sequence."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(plain(line, limit=2000) if line.strip() else "" for line in super().format(record).split("\n"))
+        return "\n".join(_harmless(line)[:2000].rstrip() for line in super().format(record).split("\n"))
+
+
+class _ScreenFormatter(_PlainFormatter):
+    """Shorter where a record says how (see `on_screen`), and in colour."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        short = getattr(record, "short", None)
+        text = super().format(record) if short is None else _harmless(short).rstrip()
+        colour = RED if record.levelno >= logging.ERROR else getattr(record, "colour", None)
+        return coloured(text, colour, sys.stderr) if colour else text
+
+
+class _Screen(logging.Handler):
+    """stderr. Progress bars make room for a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
+def on_screen(short: str, *, good: bool = False) -> dict[str, Any]:
+    """The `extra` of a log call whose line is for the files: what stderr gets in its place, in green if it is good."""
+    return {"short": short, "colour": GREEN if good else None}
+
+
+def _from_here(record: logging.LogRecord) -> bool:
+    """--verbose is about the project, not about the packages that it uses."""
+    if record.levelno >= logging.INFO:
+        return True
+    path = Path(record.pathname).resolve()
+    return PROJECT_DIR in path.parents and "site-packages" not in path.parts  # .venv is inside the project
 
 
 @contextlib.contextmanager
 def logging_to(*files: Path) -> Iterator[None]:
-    """Log to stderr and, appended with the time, to `files`. Progress bars and log lines do not tear each other."""
+    """Log to stderr and, appended with the time, to `files`. Progress bars and log lines do not tear each other.
+
+    --quiet and --verbose are for stderr; the files leave nothing out, and hold more with --verbose.
+    """
     root = logging.getLogger()
-    screen = logging.StreamHandler(sys.stderr)
-    screen.setFormatter(_PlainFormatter("%(message)s"))
+    screen = _Screen(_screen_level)
+    screen.setFormatter(_ScreenFormatter("%(message)s"))
     handlers: list[logging.Handler] = [screen]
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,14 +214,14 @@ def logging_to(*files: Path) -> Iterator[None]:
         handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(handler)
     level = root.level
-    root.setLevel(logging.INFO)
+    root.setLevel(min(_screen_level, logging.INFO))
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     logging.getLogger("urllib3").setLevel(logging.WARNING)
     for each in handlers:
+        each.addFilter(_from_here)
         root.addHandler(each)
     try:
-        with logging_redirect_tqdm([root]):
-            yield
+        yield
     finally:
         root.setLevel(level)
         for each in handlers:
@@ -145,15 +230,20 @@ def logging_to(*files: Path) -> Iterator[None]:
 
 
 def duration(seconds: float) -> str:
-    """`8.4 s`, `12 min`, `3 h 05 min`."""
+    """`8.4 s`, `12 min`, `3 h 05 min`, `5 days`."""
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 6000 else f"{round(minutes / 1440)} days"
 
 
 def progress(description: str, total: int, unit: str, done: int = 0, leave: bool = True) -> tqdm[Any]:
-    """A progress bar on stderr, with what is left; silent when stderr is not a terminal."""
+    """A progress bar on stderr, with what is left, of what takes longer than a second.
+
+    Silent when stderr is not a terminal, and with --quiet.
+    """
     return tqdm(
         total=total,
         initial=done,
@@ -161,7 +251,8 @@ def progress(description: str, total: int, unit: str, done: int = 0, leave: bool
         unit=unit,
         leave=leave,
         file=sys.stderr,
-        disable=not sys.stderr.isatty(),
+        disable=not sys.stderr.isatty() or _screen_level > logging.INFO,
+        delay=1.0,
         dynamic_ncols=True,
         smoothing=0.1,
     )

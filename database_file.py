@@ -6,12 +6,15 @@ The schema is here too; what is asked of it is in database.py.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from console import describe_os_error, plain
 from errors import UserError
+
+log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x42345265
 """Marks our files in the SQLite header ("B4Re"), so that another program's file is never taken for one."""
@@ -145,6 +148,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
+    log.debug("database: %s (SQLite %s)", path, sqlite3.sqlite_version)
     return connection
 
 

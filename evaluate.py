@@ -15,7 +15,7 @@ from collections.abc import Sequence
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
 from config import Parser, PathSettings, add_flags, pick
-from console import EXIT_ERROR, EXIT_INTERRUPTED, script
+from console import EXIT_ERROR, EXIT_INTERRUPTED, logging_to, parse, script
 from errors import UserError
 from evaluation import evaluate_model, load_run
 from files import write_json
@@ -30,7 +30,9 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description="Say how well the trained model ranks, on users whom training never saw.")
     add_flags(parser, PathSettings, "files")
-    evaluate_run(pick(parser.parse_args(argv), PathSettings))
+    args = parse(parser, argv)
+    with logging_to():
+        evaluate_run(pick(args, PathSettings))
     return 0
 
 

@@ -201,6 +201,7 @@ def evaluate_model(run: Run) -> Answers:
             bar.update()
         for contender, grid in GRIDS.items():
             chosen = choose_settings(grid, run, tuple(tasks))
+            log.debug("%s: chosen for %s: %s", contender, ", ".join(tasks), "; ".join(map(str, chosen)))
             bar.update()
             fitted: dict[Baseline, Scorer] = {}
             for name, baseline in zip(tasks, chosen, strict=True):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -23,6 +26,7 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         aside.replace(path)
         _flush_folder(path.parent)
+        log.debug("written: %s", path)
     except OSError as error:
         if error.filename is None:  # such as a full disk; say which file it was
             raise OSError(error.errno, error.strerror, str(path)) from error

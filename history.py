@@ -114,15 +114,31 @@ class History:
         }
 
     def line(self) -> str:
-        """The latest epoch in one line; a star marks the best so far."""
-        mean = sum(self.epoch_seconds) / self.epochs_done
-        left = mean * (self.epochs_planned - self.epochs_done)
+        """The latest epoch in one line for the log; a star marks the best so far."""
         return (
-            f"{self.epochs_done:>4}/{self.epochs_planned:<4}{'*' if self.best_epoch == self.epochs_done else ' '}"
-            f" loss {self.train_losses[-1]:.4f} val {self.val_losses[-1]:.4f}"
+            f"{self._which()} loss {self.train_losses[-1]:.4f} val {self.val_losses[-1]:.4f}"
             f" | top-1/5/10/20 % {percents(self.train_accuracies, -1)} val {percents(self.val_accuracies, -1)}"
-            f" | lr {self.learning_rates[-1]:.1e} | {duration(self.epoch_seconds[-1])}, {duration(left)} left"
+            f" | lr {self.learning_rates[-1]:.1e} | {self._time()}"
         )
+
+    def short_line(self) -> str:
+        """… and what fits into 80 columns, for the terminal."""
+        return (
+            f"{self._which()} loss {self.train_losses[-1]:.4f}  val {self.val_losses[-1]:.4f}"
+            f"  top-10 {100 * self.val_accuracies[10][-1]:4.1f} %  {self._time()}"
+        )
+
+    def is_best(self) -> bool:
+        """Whether the latest epoch is the best so far."""
+        return self.best_epoch == self.epochs_done
+
+    def _which(self) -> str:
+        width = len(str(self.epochs_planned))
+        return f"{self.epochs_done:>{width}}/{self.epochs_planned} {'*' if self.is_best() else ' '}"
+
+    def _time(self) -> str:
+        left = sum(self.epoch_seconds) / self.epochs_done * (self.epochs_planned - self.epochs_done)
+        return f"{duration(self.epoch_seconds[-1])}, {duration(left)} left"
 
 
 def percents(curves: dict[int, list[float]], at: int) -> str:

@@ -28,7 +28,7 @@ from config import (
     add_flags,
     pick,
 )
-from console import logging_to, plain, progress, script
+from console import logging_to, parse, plain, progress, script
 from csv_lists import UNKNOWN_ANIME, CsvLists, LeftOut
 from database import Database, StoredUser
 from errors import UserError
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, ImportSettings, "lists from files")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     wanted, paths, anilist = pick(args, UserListSettings), pick(args, DatabaseSettings), pick(args, AniListSettings)
     files = pick(args, ImportSettings)
     if files.csv or files.mal_xml:
@@ -108,7 +108,7 @@ def import_file(files: ImportSettings, wanted: UserListSettings, paths: Database
         f" earlier import; {left_out.total:,} rows left out,"
         f" {imported.repeated:,} replaced by a later row."
     )
-    print(f"Training set: {users:,} users with {watched:,} watched anime, in {paths.database_file}.")
+    print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
     if not imported.users:
         raise UserError("nobody was imported: no row could be used, for the reasons given above")
     print(f"Next: python train_model.py{paths.flags}")
@@ -189,7 +189,7 @@ def report_left_out(name: UserName, user: StoredUser, wanted: UserListSettings) 
         reasons = {
             "unknown": "not found on AniList",
             "private": "keeps the list private",
-            "short": f"has {user.watched} known, watched anime, fewer than --min-anime {wanted.min_anime}",
+            "short": f"has {user.watched} known, watched anime (--min-anime {wanted.min_anime})",
         }
         log.warning('%s: "%s" %s: left out', name.where, name.name, reasons.get(user.left_out, user.left_out))
 
@@ -217,8 +217,9 @@ def print_summary(
     print(
         f"Training set: {len(trained):,} users with {sum(user.watched for user in trained):,} watched anime"
         + (f", {others:,} of them not among these names" if others else "")
-        + f", in {paths.database_file}."
+        + "."
     )
+    print(f"The database: {paths.database_file}")
 
 
 if __name__ == "__main__":

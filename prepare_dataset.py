@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from anilist_client import open_source
 from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings, Parser, add_flags, pick
-from console import logging_to, progress, script
+from console import logging_to, parse, progress, script
 from database import Database
 from errors import UserError
 from records import AniListSource
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, CatalogueSettings, "catalogue")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     wanted, paths = pick(args, CatalogueSettings), pick(args, DatabaseSettings)
     source = open_source(pick(args, AniListSettings), sandbox=paths.sandbox)
     with logging_to(), Database.open(paths.database_file, create=True) as database:

@@ -28,7 +28,7 @@ from config import (
     add_flags,
     pick,
 )
-from console import logging_to, plain, script
+from console import logging_to, parse, plain, script
 from database import Database, StoredUser
 from errors import SettingError, UserError
 from mal_export import read_export
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, RecommendationSettings, "what")
     add_flags(parser, PathSettings, "files")
     add_flags(parser, AniListSettings, "AniList, when a list is fetched")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     who, what, paths = pick(args, PersonSettings), pick(args, RecommendationSettings), pick(args, PathSettings)
     check_person(who)
     years = read_years(what.year)
@@ -174,11 +174,11 @@ def anime_of_title(wanted: str, catalogue: Sequence[Anime]) -> Anime:
     if len(found) == 1:
         log.info('"%s": %s', plain(wanted), _described(found[0]))
         return found[0]
-    log.info('"%s" may be', plain(wanted))
+    log.warning('"%s" may be', plain(wanted))
     for anime in found[:SHOWN_MATCHES]:
-        log.info("%s", _described(anime))
+        log.warning("%s", _described(anime))
     if len(found) > SHOWN_MATCHES:
-        log.info("and %d more", len(found) - SHOWN_MATCHES)
+        log.warning("and %d more", len(found) - SHOWN_MATCHES)
     raise UserError(f'"{wanted}" matches {len(found)} titles: give the id of the one that is meant to --anime')
 
 

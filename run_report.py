@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import platform
 import sys
 from datetime import datetime
@@ -42,7 +43,8 @@ def describe_run(
     }
 
 
-def summarise(history: History, paths: PathSettings) -> str:
+def summarise(history: History) -> str:
+    """How good the best epoch was, within 80 columns."""
     best = history.best_epoch
     popularity = history.facts["baselines"]["popularity"]
     return "\n".join(
@@ -53,11 +55,24 @@ def summarise(history: History, paths: PathSettings) -> str:
             f"               {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
             f"  this model   {'  '.join(f'{100 * history.val_accuracies[k][best - 1]:6.1f}' for k in TOP_K)}",
             f"  popularity   {'  '.join(f'{100 * popularity[str(k)]:6.1f}' for k in TOP_K)}",
-            "",
-            f"The model: {paths.models / 'best_model.pth'}",
-            f"The plots: {paths.plots / 'combined_metrics.png'}",
-            f"The log:   {paths.training_log}",
         )
+    )
+
+
+def where_everything_is(paths: PathSettings) -> str:
+    """What the run has left, as far as it is there, and what to run next. The folder has a line of its own."""
+    made = (
+        (paths.models / "best_model.pth", "the model, at its lowest validation loss"),
+        (paths.models / "item_mappings.pkl", "its items: AniList ids and their indices"),
+        (paths.plots / "combined_metrics.png", "the training at a glance; more plots beside it"),
+        (paths.plots / "ranking_comparison.png", "the model beside baselines"),
+        (paths.evaluation_file, "… in numbers"),
+        (paths.training_log, "the log, with each epoch in full"),
+    )
+    lines = [f"  {os.path.relpath(path, paths.output):<28}  {what}" for path, what in made if path.exists()]
+    who = "sandbox0001" if paths.sandbox else "NAME"
+    return "\n".join(
+        ("", f"All of it is in {paths.output}:", *lines, "", f"Next: python recommend.py{paths.flags} --user {who}")
     )
 
 
@@ -74,11 +89,12 @@ def log_start(data: Data, started: datetime) -> None:
 
 def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
     log.info(
-        "BERT4Rec with %s weights: hidden size %d, %d layers, %d heads, sequences of %d; on %s.",
+        "BERT4Rec: %s weights, hidden size %d, %d layers, %d heads, length %d.",
         f"{sum(p.numel() for p in model.parameters()):,}",
         settings.hidden_size,
         settings.num_layers,
         settings.num_heads,
         settings.max_seq_len,
-        torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU ({torch.get_num_threads()} threads)",
     )
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU, {torch.get_num_threads()} threads"
+    log.info("Training on %s.", name)

@@ -30,7 +30,7 @@ from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from config import NEWEST, Parser, PathSettings, ResumeSettings, TrainingSettings, add_flags, pick
-from console import EXIT_INTERRUPTED, finish_first, logging_to, progress, script
+from console import EXIT_INTERRUPTED, finish_first, logging_to, on_screen, parse, progress, script
 from errors import UserError
 from evaluate import evaluate_the_best
 from files import write_json
@@ -41,7 +41,7 @@ from memory_fitting import fit_memory
 from metrics import TOP_K, hits_by_row, ranks, squares_of_rows, standard_errors, top_k_hits
 from resume import Checkpoint, CheckpointFiles, checkpoint_to_resume, identity_of, restore, restore_outputs, snapshot
 from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
-from run_report import describe_run, log_model, log_start, summarise
+from run_report import describe_run, log_model, log_start, summarise, where_everything_is
 from sequences import Sequences
 from training_data import Data, load_data
 from visualize import plot_all, plot_data
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, TrainingSettings, "training")
     add_flags(parser, ResumeSettings, "going on")
     add_flags(parser, PathSettings, "files")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     settings, going_on, paths = pick(args, TrainingSettings), pick(args, ResumeSettings), pick(args, PathSettings)
 
     try:
@@ -155,12 +155,12 @@ def train(
                     files.save_latest(kept)
                     latest_at, latest_epoch = time.monotonic(), epoch
                 write_json(paths.metrics_file, history.as_dict())
-            log.info(history.line())
+            log.info(history.line(), extra=on_screen(history.short_line(), good=history.is_best()))
     except (KeyboardInterrupt, TrainingFailed) as reason:
         stopped = reason
 
     if stopped:
-        log.info("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
+        log.warning("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
         if kept and isinstance(stopped, KeyboardInterrupt):
             log.info("To go on: the same command with --resume.")
     if kept:
@@ -169,10 +169,12 @@ def train(
         save_the_end(model, kept, history, paths)
     if isinstance(stopped, TrainingFailed):
         raise stopped
-    if stopped:
-        return EXIT_INTERRUPTED
-    plot_data(paths)
-    return evaluate_the_best(paths) if settings.evaluate else 0
+    if not stopped:
+        plot_data(paths)
+    code = EXIT_INTERRUPTED if stopped else evaluate_the_best(paths) if settings.evaluate else 0
+    if kept:
+        print(where_everything_is(paths))
+    return code
 
 
 def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: PathSettings) -> None:
@@ -181,7 +183,7 @@ def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: Pat
     path, fingerprint = paths.models / "final_model.pth", kept["resume"]["identity"]["data"]
     save_model(path, model, epoch=kept["epoch"], val_loss=kept["val_loss"], data_fingerprint=fingerprint)
     plot_all(paths.metrics_file, paths.plots)
-    print(summarise(history, paths))
+    print(summarise(history))
 
 
 def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:

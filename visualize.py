@@ -22,7 +22,7 @@ import plot_style as style
 from anime_map import anime_map
 from comparison import comparison
 from config import Parser, PathSettings, add_flags, pick
-from console import script
+from console import logging_to, parse, script
 from curves import PLOTS
 from data_overview import data_overview, read_overview
 from database import Database
@@ -110,14 +110,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="draw these runs over each other instead; each is an output folder or a training_metrics.json",
     )
     add_flags(parser, PathSettings, "paths")
-    args = parser.parse_args(argv)
+    args = parse(parser, argv)
     paths = pick(args, PathSettings)
-    if args.compare:
-        print(plot_comparison(args.compare, paths.plots))
-        return 0
-    drawn = plot_all(args.metrics or paths.metrics_file, paths.plots)
-    for path in drawn if args.metrics else [*drawn, *plot_data(paths)]:
-        print(path)
+    with logging_to():
+        if args.compare:
+            print(plot_comparison(args.compare, paths.plots))
+            return 0
+        drawn = plot_all(args.metrics or paths.metrics_file, paths.plots)
+        for path in drawn if args.metrics else [*drawn, *plot_data(paths)]:
+            print(path)
     return 0
 
 

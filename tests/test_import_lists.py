@@ -85,7 +85,8 @@ def test_lists_scattered_over_a_file_are_put_together(run, path, capsys):
     assert captured.out.splitlines() == [
         "2 users with 5 anime stored, 0 of them in place of an earlier import; 1 rows left out,"
         " 1 replaced by a later row.",
-        f"Training set: 2 users with 33 watched anime, in {path}.",
+        "Training set: 2 users with 33 watched anime.",
+        f"The database: {path}",
         f"Next: python train_model.py --db {path}",
     ]
     assert captured.err.splitlines()[1:] == ["1 left out: anime that the catalogue does not have (the first: line 8)"]

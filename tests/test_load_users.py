@@ -101,13 +101,14 @@ def test_who_can_be_loaded_is_and_who_cannot_is_reported_with_the_line(run, path
     assert terms.startswith("AniList's terms")
     assert warnings == [
         'names.txt:3: "hidden" keeps the list private: left out',
-        'names.txt:4: "FEW" has 19 known, watched anime, fewer than --min-anime 20: left out',
+        'names.txt:4: "FEW" has 19 known, watched anime (--min-anime 20): left out',
         'names.txt:5: "Nobody" not found on AniList: left out',
     ]
     assert captured.out.splitlines() == [
         "5 users: 5 new, 0 updated, 0 skipped (fetched within the last 7 days).",
         "Left out: 1 private, 1 too short, 1 not found.",
-        f"Training set: 2 users with 45 watched anime, in {path}.",
+        "Training set: 2 users with 45 watched anime.",
+        f"The database: {path}",
         f"Next: python train_model.py --db {path}",
     ]
 
@@ -195,7 +196,7 @@ def test_names_no_longer_in_the_file_stay_and_are_counted(run, capsys):
     run("Ann\nBob\n")
     capsys.readouterr()
     assert run("bob\n") == (0, [])
-    assert "Training set: 2 users with 45 watched anime, 1 of them not among these names, in" in capsys.readouterr().out
+    assert "Training set: 2 users with 45 watched anime, 1 of them not among these names." in capsys.readouterr().out
 
 
 def test_bad_lines_are_reported_and_never_sent(run, capsys):
