@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import re
 import signal
 import sqlite3
@@ -161,7 +162,8 @@ def progress(description: str, total: int, unit: str, done: int = 0, leave: bool
         unit=unit,
         leave=leave,
         file=sys.stderr,
-        disable=not sys.stderr.isatty(),
+        # Of the processes that torchrun starts, the first alone shows it.
+        disable=not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0",
         dynamic_ncols=True,
         smoothing=0.1,
     )

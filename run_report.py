@@ -14,9 +14,10 @@ import torch
 
 from bert4rec import BERT4Rec, ModelConfig
 from config import PathSettings, TrainingSettings
+from distributed import world
 from history import History
-from metrics import TOP_K
-from training_data import Data
+from metrics import TOP_K, top_k_hits
+from training_data import Data, batches
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ def describe_run(
         "data_fingerprint": data.fingerprint(),
         "started": started.isoformat(timespec="seconds"),
         "command": sys.argv,
+        "processes": world(),
         "threads": torch.get_num_threads(),
         "versions": {
             "python": platform.python_version(),
@@ -40,6 +42,26 @@ def describe_run(
             "platform": platform.platform(),
         },
     }
+
+
+def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
+    return {
+        "users_train": len(data.training),
+        "users_val": len(data.validation),
+        "num_items": data.vocabulary.num_items,
+        "entries": len(data.training.items) + len(data.validation.items),
+        "baselines": {"popularity": popularity_accuracies(data, settings)},
+    }
+
+
+def popularity_accuracies(data: Data, settings: TrainingSettings) -> dict[str, float]:
+    """What guessing the most popular anime at every masked position would score in validation."""
+    targets = torch.cat([batch.targets for batch in batches(data.validation, data, settings, None)]) - 1
+    row = torch.from_numpy(data.popularity())
+    # Everyone gets the same scores, so the rank of each item is worked out once.
+    rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")
+    hits = top_k_hits(rank_of_item[targets]).tolist()
+    return {str(k): hit / len(targets) for k, hit in zip(TOP_K, hits, strict=True)}
 
 
 def summarise(history: History, paths: PathSettings) -> str:
@@ -73,6 +95,8 @@ def log_start(data: Data, started: datetime) -> None:
 
 
 def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
+    if world() > 1:
+        log.info("%d processes, each with its share of every batch.", world())
     log.info(
         "BERT4Rec with %s weights: hidden size %d, %d layers, %d heads, sequences of %d; on %s.",
         f"{sum(p.numel() for p in model.parameters()):,}",
