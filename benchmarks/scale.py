@@ -146,8 +146,9 @@ def measure(folder: Path, users: int, hidden_size: int, steps: int, threads: int
         train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)
         loader.dataset.users_of_batch = everything[WARM_UP_STEPS : WARM_UP_STEPS + steps]
         clock.lap()
+        busy = time.process_time()
         train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)
-        seconds = clock.lap()
+        seconds, busy = clock.lap(), time.process_time() - busy
     preparing = time.perf_counter()
     tokens = sum(int((loader.dataset[number].items != PAD).sum()) for number in range(len(loader)))
     preparing = time.perf_counter() - preparing
@@ -157,6 +158,7 @@ def measure(folder: Path, users: int, hidden_size: int, steps: int, threads: int
         "steps_in_epoch": len(everything),
         "ms_per_step": 1000 * seconds / len(loader),
         "us_per_token": 1e6 * seconds / tokens,
+        "cpu_us_per_token": 1e6 * busy / tokens,
         "batch_us_per_token": 1e6 * preparing / tokens,
         "own_mb": own_memory.peak,
         "peak_mb": peak_memory_mb(),
@@ -207,6 +209,7 @@ COLUMNS = {
     "steps": "{steps:,} of {steps_in_epoch:,}",
     "ms/step": "{ms_per_step:.0f}",
     "µs/token": "{us_per_token:.2f}",
+    "µs/token of processor time": "{cpu_us_per_token:.2f}",
     "… of which the batches": "{batch_us_per_token:.2f}",
     "peak MiB": "{peak_mb:,.0f}",
     "… without mapped files": "{own_mb:,.0f}",
