@@ -71,7 +71,8 @@ EXPLODED = 20
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         description="Train BERT4Rec on the lists in the database, and draw the curves.",
-        epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100",
+        epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100. "
+        "Several processes? torchrun --nproc-per-node 2 train_model.py …",
     )
     add_flags(parser, TrainingSettings, "training")
     add_flags(parser, ResumeSettings, "going on")
