@@ -11,7 +11,7 @@ entry and all that follow it, as when the next anime is to be named; one row ser
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -58,11 +58,58 @@ class Batch(NamedTuple):
     are trained on."""
     lists: Lists | None = None
     """The whole lists of the rows, what is hidden included, as far as the memory has counted them, and else empty."""
+    weight: float = 1.0
+    """What the mean loss over the slots counts for, in the mean over processes: see `share_of`."""
 
     def to(self, device: torch.device) -> Batch:
         lists = self.lists and Lists(*(part.to(device) for part in self.lists))
-        tensors = {name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)}
+        tensors: dict[str, Any] = {
+            name: part.to(device) for name, part in self._asdict().items() if isinstance(part, Tensor)
+        }
         return self._replace(**tensors, lists=lists)
+
+
+def share_of(batch: Batch, rank: int, world: int) -> Batch:
+    """The rows that process `rank` of `world` takes of a batch of masks or cuts with targets.
+
+    The mean over the processes of the mean loss of each times its `weight` is the mean loss over all slots of the
+    batch. A share without a slot gets a row that another has too, at weight 0: each process has to take each step.
+    """
+    rows, width = len(batch.items), batch.items.shape[1] if batch.cuts is None else len(batch.cuts)
+    first, last = rank * rows // world, (rank + 1) * rows // world
+    start, stop = torch.searchsorted(batch.slots, torch.tensor([first * width, last * width])).tolist()
+    weight = world * (stop - start) / len(batch.slots)
+    if start == stop:
+        start, stop = 0, 1
+        first = int(batch.slots[0]) // width
+        last = first + 1
+    part = slice(first, last)
+    lists = batch.lists
+    if lists is not None:
+        ends = F.pad(lists.starts[1:], (0, 1), value=len(lists.items))
+        lists = Lists(lists.items[lists.starts[first] : ends[last - 1]], lists.starts[part] - lists.starts[first])
+    return batch._replace(
+        items=batch.items[part],
+        slots=batch.slots[start:stop] - first * width,
+        targets=None if batch.targets is None else batch.targets[start:stop],
+        visible=None if batch.visible is None else batch.visible[part],
+        entries=None if batch.entries is None else batch.entries[part],
+        lists=lists,
+        weight=weight,
+    )
+
+
+class Shares(Dataset[Batch]):
+    """The shares of batches that one of several processes takes."""
+
+    def __init__(self, whole: MaskedBatches, rank: int, world: int) -> None:
+        self.whole, self.rank, self.world = whole, rank, world
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+    def __getitem__(self, number: int) -> Batch:
+        return share_of(self.whole[number], self.rank, self.world)
 
 
 class MaskedBatches(Dataset[Batch]):

@@ -154,7 +154,8 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(size)
         self.widen = nn.Linear(size, 4 * size)
         self.narrow = nn.Linear(4 * size, size)
-        self.distance = nn.Parameter(torch.zeros(config.num_heads, 2 * config.max_seq_len + 1))
+        distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
+        self.distance = nn.Parameter(distance, requires_grad=config.ordered)  # of no use without an order
         for linear in (self.query, self.key_value, self.attention_output, self.widen, self.narrow):
             nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
             nn.init.zeros_(linear.bias)

@@ -251,7 +251,8 @@ def progress(description: str, total: int, unit: str, done: int = 0, leave: bool
         unit=unit,
         leave=leave,
         file=sys.stderr,
-        disable=not sys.stderr.isatty() or _screen_level > logging.INFO,
+        # Of the processes that torchrun starts, the first alone shows it.
+        disable=not sys.stderr.isatty() or _screen_level > logging.INFO or os.environ.get("RANK", "0") != "0",
         delay=1.0,
         dynamic_ncols=True,
         smoothing=0.1,

@@ -15,9 +15,11 @@ import torch
 
 from bert4rec import BERT4Rec, ModelConfig
 from config import PathSettings, TrainingSettings
+from distributed import world
 from history import History
+from masked_baselines import baseline_accuracies
 from metrics import TOP_K
-from training_data import Data
+from training_data import Data, batches
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ def describe_run(
         "data_fingerprint": data.fingerprint(),
         "started": started.isoformat(timespec="seconds"),
         "command": sys.argv,
+        "processes": world(),
         "threads": torch.get_num_threads(),
         "versions": {
             "python": platform.python_version(),
@@ -40,6 +43,16 @@ def describe_run(
             "numpy": np.__version__,
             "platform": platform.platform(),
         },
+    }
+
+
+def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
+    return {
+        "users_train": len(data.training),
+        "users_val": len(data.validation),
+        "num_items": data.vocabulary.num_items,
+        "entries": len(data.training.items) + len(data.validation.items),
+        "baselines": baseline_accuracies(data, batches(data.validation, data, settings, None)),
     }
 
 
@@ -88,6 +101,8 @@ def log_start(data: Data, started: datetime) -> None:
 
 
 def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
+    if world() > 1:
+        log.info("%d processes, each with its share of every batch.", world())
     log.info(
         "BERT4Rec: %s weights, hidden size %d, %d layers, %d heads, length %d.",
         f"{sum(p.numel() for p in model.parameters()):,}",

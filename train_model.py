@@ -3,6 +3,7 @@
     python train_model.py
     python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
     python train_model.py --resume                                          # with the same flags as before
+    torchrun --nproc-per-node 2 train_model.py --batch-size 64              # see distributed.py
 
 Read `main` from top to bottom: load, build, then for each epoch train, evaluate, record and save.
 """
@@ -16,34 +17,45 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 # Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
 # another program uses a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from averaging import AveragedWeights
-from batches import Batch, MaskedBatches
+from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from config import NEWEST, Parser, PathSettings, ResumeSettings, TrainingSettings, add_flags, pick
-from console import EXIT_INTERRUPTED, finish_first, logging_to, on_screen, parse, progress, script
+from console import EXIT_ERROR, EXIT_INTERRUPTED, finish_first, logging_to, on_screen, parse, progress, script
+from distributed import (
+    ProcessLost,
+    from_main,
+    in_parallel,
+    is_loss,
+    is_main,
+    one_after_the_other,
+    rank,
+    several_processes,
+    world,
+)
 from errors import UserError
 from evaluate import evaluate_the_best
 from files import write_json
 from history import History, Result
-from masked_baselines import baseline_accuracies
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
-from metrics import TOP_K, hits_by_row, ranks, squares_of_rows, standard_errors, top_k_hits
+from metrics import hits_by_row, ranks, squares_of_rows, top_k_hits
+from optimization import linear_schedule, make_optimizer
 from resume import Checkpoint, CheckpointFiles, checkpoint_to_resume, identity_of, restore, restore_outputs, snapshot
 from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
-from run_report import describe_run, log_model, log_start, summarise, where_everything_is
-from sequences import Sequences
-from training_data import Data, load_data
+from run_report import describe_data, describe_run, log_model, log_start, summarise, where_everything_is
+from totals import Totals
+from training_data import Data, batches, load_data
 from visualize import plot_all, plot_data
 
 log = logging.getLogger(__name__)
@@ -53,15 +65,14 @@ LATEST_EVERY = 30.0
 """At most so often, in seconds, the latest checkpoint is written."""
 EXPLODED = 20
 """A loss of so many times what knowing nothing costs ends the run."""
-WARM_UP = 0.05
-"""The share of all steps in which the learning rate rises; after it, it falls in a straight line to zero."""
 
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(
         description="Train BERT4Rec on the lists in the database, and draw the curves.",
-        epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100",
+        epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100. "
+        "Several processes? torchrun --nproc-per-node 2 train_model.py …",
     )
     add_flags(parser, TrainingSettings, "training")
     add_flags(parser, ResumeSettings, "going on")
@@ -70,13 +81,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings, going_on, paths = pick(args, TrainingSettings), pick(args, ResumeSettings), pick(args, PathSettings)
 
     try:
-        data = load_data(paths, settings)
-        started = datetime.now()
-        with (
-            only_run_in(paths.output),
-            logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
-        ):
-            return train(data, settings, going_on, paths, started)
+        with several_processes(settings.use_gpu):
+            data = one_after_the_other(lambda: load_data(paths, settings))
+            started = datetime.now()
+            if not is_main():
+                return train(data, settings, going_on, paths, started)
+            with (
+                only_run_in(paths.output),
+                logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
+            ):
+                return train(data, settings, going_on, paths, started)
+    except (KeyboardInterrupt, ProcessLost, TrainingFailed):
+        if is_main():
+            raise
+        return EXIT_ERROR  # what there is to say, the main process says
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise OutOfMemory from error
     except RuntimeError as error:
@@ -100,34 +118,42 @@ def train(
     log_start(data, started)
     device, half_precision = choose_device(settings)
     model = build_model(data, settings).to(device)
+    parallel = in_parallel(model)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
     averaged = AveragedWeights(model)
     history = History(settings.epochs, describe_data(data, settings))
     identity = identity_of(data, settings, model.config)
+    if from_main(identity) != identity:
+        raise UserError("not all processes were given the same database and the same flags")
     kept: Checkpoint | None = None  # the state after the last whole epoch
-    remove_leftovers(paths)
-    if going_on.resume is not None:
-        kept = checkpoint_to_resume(going_on.resume, paths.checkpoints, identity)
-    if going_on.resume != NEWEST:
-        move_earlier_run_aside(paths, started)
     files = CheckpointFiles(paths.checkpoints, going_on.keep_checkpoints)
+    if is_main():
+        remove_leftovers(paths)
+        if going_on.resume is not None:
+            kept = checkpoint_to_resume(going_on.resume, paths.checkpoints, identity)
+        if going_on.resume != NEWEST:
+            move_earlier_run_aside(paths, started)
+        if kept:
+            restore_outputs(kept, model, files, paths)
+    kept = from_main(kept)
     if kept:
-        restore_outputs(kept, model, files, paths)
         restore(kept, model, averaged, optimizer, scaler, history, settings.lr)
-        write_json(paths.metrics_file, history.as_dict())
     steps_done = history.epochs_done * steps_per_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, linear_schedule(settings.epochs * steps_per_epoch), last_epoch=steps_done - 1
     )
 
-    write_json(paths.models / "training_config.json", describe_run(data, settings, paths, model.config, started))
-    save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
-    log_model(model, settings, device)
+    if is_main():
+        if kept:
+            write_json(paths.metrics_file, history.as_dict())
+        write_json(paths.models / "training_config.json", describe_run(data, settings, paths, model.config, started))
+        save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
+        log_model(model, settings, device)
 
     latest_at, latest_epoch = -math.inf, history.epochs_done
-    stopped: KeyboardInterrupt | TrainingFailed | None = None
+    stopped: KeyboardInterrupt | TrainingFailed | ProcessLost | None = None
     try:
         for epoch in range(history.epochs_done + 1, settings.epochs + 1):
             if settings.patience and history.epochs_without_gain >= settings.patience:
@@ -135,15 +161,19 @@ def train(
                 break
             clock = time.perf_counter()
             learning_rate = float(schedule.get_last_lr()[0])
-            torch.manual_seed((settings.seed << 20) + epoch)  # so that an epoch depends on no earlier one
-            trained = train_one_epoch(model, batches(data.training, data, settings, epoch), optimizer, schedule, scaler)
+            # So that an epoch depends on no earlier one, and each process drops out others.
+            torch.manual_seed((rank() << 52) + (settings.seed << 20) + epoch)
+            training = batches(data.training, data, settings, epoch, rank(), world())
+            trained = train_one_epoch(parallel, training, optimizer, schedule, scaler)
             averaged.update(model)
             with averaged.used_by(model):
-                validated = evaluate(model, batches(data.validation, data, settings, None))
+                validated = evaluate(model, batches(data.validation, data, settings, None, rank(), world()))
             check_sane(trained, validated, model.config.num_items, epoch, learning_rate)
 
             with finish_first():  # what is recorded, and the weights that it was measured with, or neither
                 history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+                if not is_main():
+                    continue
                 kept = snapshot(model, averaged, optimizer, scaler, history, identity, before=kept)
                 if history.best_epoch == epoch:
                     with averaged.used_by(model):
@@ -158,16 +188,25 @@ def train(
             log.info(history.line(), extra=on_screen(history.short_line(), good=history.is_best()))
     except (KeyboardInterrupt, TrainingFailed) as reason:
         stopped = reason
+    except RuntimeError as error:
+        if not is_loss(error):
+            raise
+        stopped = ProcessLost()
 
-    if stopped:
-        log.warning("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
-        if kept and isinstance(stopped, KeyboardInterrupt):
-            log.info("To go on: the same command with --resume.")
-    if kept:
-        if latest_epoch < history.epochs_done:
-            files.save_latest(kept)
-        save_the_end(model, kept, history, paths)
-    if isinstance(stopped, TrainingFailed):
+    if not is_main():
+        if stopped:
+            raise stopped
+        return 0
+    with finish_first():  # torchrun stops all processes as soon as one is lost
+        if stopped:
+            log.warning("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
+            if kept and not isinstance(stopped, TrainingFailed):
+                log.info("To go on: the same command with --resume.")
+        if kept:
+            if latest_epoch < history.epochs_done:
+                files.save_latest(kept)
+            save_the_end(model, kept, history, paths)
+    if isinstance(stopped, UserError):
         raise stopped
     if not stopped:
         plot_data(paths)
@@ -189,7 +228,7 @@ def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: Pat
 def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
     """Where to train, and whether in half precision."""
     if settings.use_gpu and torch.cuda.is_available():
-        return torch.device("cuda"), settings.use_fp16
+        return torch.device("cuda", torch.cuda.current_device()), settings.use_fp16
     if settings.use_gpu:
         log.info("No CUDA GPU was found: training on the CPU.")
     if settings.use_fp16:
@@ -225,63 +264,8 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
     return model
 
 
-def make_optimizer(model: BERT4Rec, learning_rate: float) -> torch.optim.Optimizer:
-    """AdamW that lets biases, norms and embeddings be: decay would pull rare anime towards nothing."""
-    decayed: list[torch.nn.Parameter] = []
-    others: list[torch.nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        spared = parameter.ndim != 2 or "embedding" in name or "distance" in name
-        (others if spared else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
-
-
-def linear_schedule(total_steps: int) -> Any:
-    """The factor on the learning rate at each step: up to 1 over the warm-up, then down to 0."""
-    warm_up = max(1, round(WARM_UP * total_steps))
-    return lambda step: min((step + 1) / warm_up, (total_steps - step) / max(1, total_steps - warm_up), 1.0)
-
-
-def batches(sequences: Sequences, data: Data, settings: TrainingSettings, epoch: int | None) -> DataLoader[Batch]:
-    """The batches of one training epoch or, without an epoch, of validation."""
-    dataset = MaskedBatches(
-        sequences,
-        mask=data.vocabulary.mask,
-        batch_size=settings.batch_size,
-        max_seq_len=settings.max_seq_len,
-        mask_prob=settings.mask_prob,
-        seed=settings.seed,
-        epoch=epoch,
-        cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
-        whole_lists=not data.ordered,
-        counted=data.counted if epoch is not None else None,
-    )
-    return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())
-
-
-class Totals:
-    """Sums over masked positions, kept on the device: reading one in the loop would make the GPU wait."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(2 + len(TOP_K), dtype=torch.float64, device=device)
-        self.squares = torch.zeros(3, len(TOP_K), dtype=torch.float64, device=device)
-        """Of users, for the standard errors; only where they are wanted."""
-
-    def add(self, loss: torch.Tensor, hits: torch.Tensor, count: int) -> None:
-        """loss: the mean over `count` positions; hits: how many of them are right, for each k of TOP_K."""
-        self.sums[0] += loss.detach() * count
-        self.sums[1] += count
-        self.sums[2:] += hits
-
-    def result(self) -> Result:
-        loss, count, *hits = self.sums.tolist()
-        shares = [hit / count for hit in hits]
-        errors = standard_errors(shares, count, self.squares.tolist())
-        return Result(loss / count, dict(zip(TOP_K, shares, strict=True)), dict(zip(TOP_K, errors, strict=True)))
-
-
 def train_one_epoch(
-    model: BERT4Rec,
+    model: nn.Module,
     loader: DataLoader[Batch],
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -289,7 +273,7 @@ def train_one_epoch(
 ) -> Result:
     """One step a batch: cross-entropy at the masked positions, and nowhere else."""
     model.train()
-    device = model.item_bias.device
+    device = next(model.parameters()).device
     totals = Totals(device)
     with progress("training", len(loader), "batch", leave=False) as bar:
         for batch in loader:
@@ -299,13 +283,14 @@ def train_one_epoch(
             hits = top_k_hits(ranks(logits.detach(), batch.targets - 1))  # the loss overwrites the logits
             loss = masked_cross_entropy(logits.float(), batch.targets - 1)
             optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss).backward()
+            scaler.scale(loss * batch.weight).backward()
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             scaler.step(optimizer)
             scaler.update()
             schedule.step()
-            totals.add(loss, hits, len(batch.targets))
+            if batch.weight:
+                totals.add(loss, hits, len(batch.targets))
             bar.update()
     return totals.result()
 
@@ -320,11 +305,12 @@ def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
         for batch in loader:
             batch = batch.to(device)
             logits = model(batch)
-            rank = ranks(logits, batch.targets - 1)
-            hits = top_k_hits(rank)
-            lists, length = batch.items.shape
-            totals.squares += squares_of_rows(hits_by_row(rank, batch.slots // length, lists))
-            totals.add(masked_cross_entropy(logits, batch.targets - 1), hits, len(batch.targets))
+            of_targets = ranks(logits, batch.targets - 1)
+            if batch.weight:
+                lists, length = batch.items.shape
+                totals.squares += squares_of_rows(hits_by_row(of_targets, batch.slots // length, lists))
+                loss = masked_cross_entropy(logits, batch.targets - 1)
+                totals.add(loss, top_k_hits(of_targets), len(batch.targets))
             bar.update()
     return totals.result()
 
@@ -341,16 +327,6 @@ def check_sane(trained: Result, validated: Result, num_items: int, epoch: int, l
             raise TrainingFailed(
                 f"the loss became {loss:.4g} in epoch {epoch} at learning rate {learning_rate:.1e}; a lower --lr helps"
             )
-
-
-def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
-    return {
-        "users_train": len(data.training),
-        "users_val": len(data.validation),
-        "num_items": data.vocabulary.num_items,
-        "entries": len(data.training.items) + len(data.validation.items),
-        "baselines": baseline_accuracies(data, batches(data.validation, data, settings, None)),
-    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a model learns from and is checked on: the database's lists as sequences, split by user."""
+"""What a model learns from and is checked on: the database's lists as sequences, split by user, and batches of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch.utils.data import DataLoader
 
+from batches import Batch, MaskedBatches, Shares
 from config import PathSettings, TrainingSettings
 from console import progress
 from database import Database
@@ -92,3 +95,23 @@ def _read(database: Database, state: list[int], settings: TrainingSettings) -> D
 
     lists = stored(database.path, state, [settings.val_ratio, settings.seed], vocabulary.num_items, parts)
     return Data(vocabulary, lists["training"], lists["validation"], alike)
+
+
+def batches(
+    sequences: Sequences, data: Data, settings: TrainingSettings, epoch: int | None, rank: int = 0, world: int = 1
+) -> DataLoader[Batch]:
+    """The batches of one training epoch or, without an epoch, of validation; of several processes, the own shares."""
+    whole = MaskedBatches(
+        sequences,
+        mask=data.vocabulary.mask,
+        batch_size=settings.batch_size,
+        max_seq_len=settings.max_seq_len,
+        mask_prob=settings.mask_prob,
+        seed=settings.seed,
+        epoch=epoch,
+        cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
+        whole_lists=not data.ordered,
+        counted=data.counted if epoch is not None else None,
+    )
+    dataset = whole if world == 1 else Shares(whole, rank, world)
+    return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())
