@@ -131,7 +131,7 @@ def logging_to(*files: Path) -> Iterator[None]:
     level = root.level
     root.setLevel(logging.INFO)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a malformed header is a traceback to it
     for each in handlers:
         root.addHandler(each)
     try:
