@@ -153,6 +153,10 @@ class LoopbackAniList:
         """What the next requests get, one each, in this order; None is the usual answer."""
         self._failures.extend(failures)
 
+    def behave(self) -> None:
+        """The failures that are left are forgotten."""
+        self._failures.clear()
+
     def take_in(self, headers: dict[str, str], raw: bytes) -> tuple[Request, Failure | None]:
         """Log a request and decide whether it fails, as scripted or for coming too soon."""
         asked = json.loads(raw)
