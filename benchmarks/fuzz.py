@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import io
 import os
 import random
@@ -37,6 +38,7 @@ from fuzz_answers import Server, spoilt
 import load_users
 import prepare_dataset
 from anilist_client import AniListClient
+from console import EXIT_INTERRUPTED
 
 SHARES = {"catalogue": 30, "lists": 30, "names": 10, "csv": 15, "xml": 10, "database": 5}
 LIMIT = 10
@@ -150,9 +152,7 @@ class Cases:
 
 
 def packed(draw: random.Random, content: bytes) -> bytes:
-    import gzip
-
-    return spoilt(draw, gzip.compress(content)) if draw.random() < 0.2 else content
+    return spoilt(draw, gzip.compress(content, mtime=0)) if draw.random() < 0.2 else content
 
 
 def damaged(draw: random.Random, content: bytes) -> bytes:
@@ -178,6 +178,8 @@ def run(main: Callable[[list[str]], int], flags: list[str]) -> tuple[str | None,
         return traceback.format_exc(limit=-4), code
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    if code == EXIT_INTERRUPTED:  # Ctrl-C, which the scripts take for their own
+        raise KeyboardInterrupt
     said = out.getvalue() + err.getvalue()
     if "Traceback" in said:
         return said[-2000:], code

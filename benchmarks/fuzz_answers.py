@@ -139,7 +139,8 @@ def answer(draw: random.Random) -> bytes:
     fields = [b"Content-Type: " + draw.choice([b"application/json", b"text/html", b"\xff", b""])]
     encoding = draw.random()
     if encoding < 0.1:
-        packed = draw.choice([gzip.compress(content), zlib.compress(content), gzip.compress(gzip.compress(content))])
+        once = gzip.compress(content, mtime=0)
+        packed = draw.choice([once, zlib.compress(content), gzip.compress(once, mtime=0)])
         name = draw.choice([b"gzip", b"deflate", b"gzip, gzip", b"br", b"zstd", b"x", b"gzip," * 9])
         content, fields = spoilt(draw, packed), [*fields, b"Content-Encoding: " + name]
     elif encoding < 0.105:
