@@ -1,7 +1,8 @@
 """The questions that are put to AniList, and the records that its answers become.
 
 An answer is taken as it may be wrong: a field of the wrong type or out of range is unknown, an item without a usable
-id is skipped, enum values that AniList has yet to invent stay text. Nothing here raises on any JSON.
+id is skipped, enum values that AniList has yet to invent stay text. Nothing here raises on any JSON. An answer of which
+nothing at all can be used is told from an empty one, so that it is asked for again and takes no good list's place.
 """
 
 from __future__ import annotations
@@ -57,6 +58,19 @@ def read_anime(page: dict[str, Any]) -> list[Anime]:
 def read_more(page: dict[str, Any]) -> bool:
     """Whether an answered `Page` has a next one. AniList's other numbers (total, lastPage) are made up."""
     return _dict(page.get("pageInfo")).get("hasNextPage") is True and page.get("media") != []
+
+
+def usable_page(page: dict[str, Any]) -> bool:
+    """Whether an answered `Page` is empty or has an anime that can be used."""
+    return _none_or_list(page.get("media")) and (not _dicts(page.get("media")) or bool(read_anime(page)))
+
+
+def usable_list(collection: dict[str, Any]) -> bool:
+    """Whether an answered `MediaListCollection` is empty or has an entry that can be used."""
+    groups = _dicts(collection.get("lists"))
+    well_formed = all(map(_none_or_list, [collection.get("lists"), *(group.get("entries") for group in groups)]))
+    some = any(_dicts(group.get("entries")) for group in groups)
+    return well_formed and (not some or bool(read_entries([collection])))
 
 
 def read_user(collection: dict[str, Any]) -> tuple[int, str | None] | None:
@@ -202,6 +216,10 @@ def _dict(value: Any) -> dict[str, Any]:
 def _dicts(value: Any) -> list[dict[str, Any]]:
     """The objects in a list, without nulls and whatever else is in it; nothing when it isn't a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _none_or_list(value: Any) -> bool:
+    return value is None or isinstance(value, list)
 
 
 def _edges(connection: Any) -> list[dict[str, Any]]:

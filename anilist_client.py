@@ -15,7 +15,17 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Self
 
-from anilist_answers import QUERIES, TOP_ANIME, USER_LIST, read_anime, read_entries, read_more, read_user
+from anilist_answers import (
+    QUERIES,
+    TOP_ANIME,
+    USER_LIST,
+    read_anime,
+    read_entries,
+    read_more,
+    read_user,
+    usable_list,
+    usable_page,
+)
 from anilist_connection import AniListError, BadAnswer, Connection, NotFound, ServerError, TimedOut
 from config import AniListSettings
 from console import plain
@@ -90,7 +100,7 @@ class AniListClient:
             variables: dict[str, Any] = {"page": cursor.page, "sort": keys}
             if cursor.popularity_below is not None:  # a null might be taken for a filter
                 variables["popularityBelow"] = cursor.popularity_below
-            page = self._connection.ask(TOP_ANIME, variables, "Page")
+            page = self._connection.ask(TOP_ANIME, variables, "Page", usable_page)
             anime = read_anime(page)
             new = [each for each in anime if each.anime_id not in known]
             wanted = new[: count - len(known)]
@@ -125,7 +135,7 @@ class AniListClient:
 
     def _list(self, name: str, **chunk: int) -> dict[str, Any]:
         try:
-            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection")
+            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection", usable_list)
         except NotFound as error:
             raise ListUnavailable(name, "private" if "private" in str(error).lower() else "unknown") from error
 

@@ -19,6 +19,7 @@ import urllib3
 from config import PROJECT_NAME, PROJECT_VERSION, AniListSettings
 from console import plain
 from errors import SettingError, UserError
+from http_session import Session, Trickle, root_of
 
 DEFAULT_URL = "https://graphql.anilist.co"
 USER_AGENT = f"{PROJECT_NAME}/{PROJECT_VERSION} (BERT4Rec toolkit; unofficial AniList client; python-requests)"
@@ -94,7 +95,8 @@ class AnswerTooLarge(AniListError):
 class Connection:
     """Asks AniList. All requests of one connection keep to one pace; it is meant for one thread.
 
-    `sleep` and `clock` (both in seconds) are its only sources of time. Raises SettingError for an impossible address.
+    `sleep` and `clock` (both in seconds) are its only sources of time, but for the time-outs of a single answer.
+    Raises SettingError for an impossible address.
     """
 
     def __init__(self, settings: AniListSettings, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
@@ -106,7 +108,7 @@ class Connection:
         self._last_request: float | None = None
         self._sleep = sleep
         self._clock = clock
-        self._session = _Session()
+        self._session = Session(TRICKLE)
         self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
         self._session.headers["Content-Type"] = "application/json"
         if settings.referer:
@@ -116,13 +118,22 @@ class Connection:
     def close(self) -> None:
         self._session.close()
 
-    def ask(self, query: str, variables: dict[str, Any], field: str) -> dict[str, Any]:
-        """The root field `field` of the answer, which is an object. Raises AniListError when nothing helped."""
+    def ask(
+        self,
+        query: str,
+        variables: dict[str, Any],
+        field: str,
+        usable: Callable[[dict[str, Any]], bool] = lambda _: True,
+    ) -> dict[str, Any]:
+        """The root field `field` of the answer, which is an object and `usable`, or else counts as a bad answer.
+
+        Raises AniListError when nothing helped.
+        """
         request = json.dumps({"query": query, "variables": variables}).encode()
         waits, pauses = iter(RETRY_WAITS), 0
         while True:
             try:
-                return self._post(request, field)
+                return self._post(request, field, usable)
             except RateLimited as error:
                 pauses += 1
                 if pauses > MAX_PAUSES:
@@ -135,7 +146,7 @@ class Connection:
             log.warning("%s; trying again in %g s", reason, wait)
             self._sleep(wait)
 
-    def _post(self, request: bytes, field: str) -> dict[str, Any]:
+    def _post(self, request: bytes, field: str, usable: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Ask once: connection, status, JSON, GraphQL errors, data, in this order."""
         self._pace()
         begun = self._clock()
@@ -159,7 +170,7 @@ class Connection:
             raise self._failure(status, headers, said, body)
         data = answer.get("data") if isinstance(answer, dict) else None
         found = data.get(field) if isinstance(data, dict) else None
-        if not isinstance(found, dict):
+        if not isinstance(found, dict) or not usable(found):
             raise BadAnswer(f"{self._host} sent no AniList data but {_visible(body) or 'nothing'}")
         return found
 
@@ -187,32 +198,33 @@ class Connection:
 
     def _exchange(self, request: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and the decompressed body of one answer."""
-        deadline = self._clock() + TRICKLE * self._timeout
         body = bytearray()
         try:
             response = self._session.post(
                 self._url, data=request, timeout=self._timeout, stream=True, allow_redirects=False
             )
         except requests.ReadTimeout as error:
-            raise TimedOut(f"{self._host} did not answer within {self._timeout:g} s") from error
+            raise self._timed_out(error, "did not answer within") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
             raise ConnectionFailed(
                 f"{self._host} could not be reached: {_cause(error)}; are network and address right?"
             ) from error
         with response:
             try:
-                # read1 returns what has arrived, however little, so the deadline is looked at in time.
                 while piece := response.raw.read1(PIECE, decode_content=True):
                     body += piece
                     if len(body) > MAX_BODY:
                         raise AnswerTooLarge(f"{self._host} sent more than {MAX_BODY // 2**20} MiB in one answer")
-                    if self._clock() > deadline:
-                        raise TimedOut(f"{self._host} sent no whole answer within {TRICKLE * self._timeout:g} s")
             except urllib3.exceptions.ReadTimeoutError as error:
-                raise TimedOut(f"{self._host} stopped in the middle for {self._timeout:g} s") from error
+                raise self._timed_out(error, "stopped in the middle for") from error
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 raise BadAnswer(f"the answer of {self._host} was cut: {_cause(error)}") from error
         return response.status_code, response.headers, bytes(body)
+
+    def _timed_out(self, error: Exception, what: str) -> TimedOut:
+        if isinstance(root_of(error), Trickle):
+            return TimedOut(f"{self._host} sent no whole answer within {TRICKLE * self._timeout:g} s")
+        return TimedOut(f"{self._host} {what} {self._timeout:g} s")
 
     def _pace(self) -> None:
         """Wait for this request's turn: they are spread evenly over the minute."""
@@ -224,17 +236,6 @@ class Connection:
             if wait > 0:
                 self._sleep(wait)
         self._last_request = self._clock()
-
-
-class _Session(requests.Session):
-    """Follows no redirect and sends no password from a .netrc file."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.auth = lambda request: request
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None  # even with allow_redirects=False, requests reads the whole body of a redirect, however long
 
 
 def _host_of(address: str, setting: str) -> str:
@@ -291,6 +292,5 @@ def _whole_number(header: str | None) -> int | None:
 
 def _cause(error: BaseException) -> str:
     """The operating system's own words, which requests and urllib3 wrap in theirs."""
-    while error.__context__ is not None:
-        error = error.__context__
+    error = root_of(error)
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -155,7 +155,7 @@ def _harmless(text: str) -> str:
     return "".join(c for c in text if unicodedata.category(c) not in ("Cs",) and c not in _DIRECTION)
 
 
-_DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class _PlainFormatter(logging.Formatter):
@@ -216,7 +216,7 @@ def logging_to(*files: Path) -> Iterator[None]:
     level = root.level
     root.setLevel(min(_screen_level, logging.INFO))
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a malformed header is a traceback to it
     for each in handlers:
         each.addFilter(_from_here)
         root.addHandler(each)

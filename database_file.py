@@ -176,6 +176,8 @@ def explained(path: Path) -> Iterator[None]:
         if reason is None:
             raise
         raise DatabaseError(f"database {path}: {reason} ({error})") from error
+    except UnicodeDecodeError as error:  # SQLite names a damaged table by what is left of its name
+        raise DatabaseError(f"database {path}: {_DAMAGED}") from error
 
 
 def _check_header(path: Path) -> None:

@@ -27,7 +27,7 @@ from loopback_graphql import World, errors
 
 from records import Anime, ListEntry, UserList
 
-__all__ = ["Clock", "CutBody", "Drip", "Hang", "LoopbackAniList", "Reply", "Request", "Reset", "errors"]
+__all__ = ["Clock", "CutBody", "Drip", "Hang", "LoopbackAniList", "Raw", "Reply", "Request", "Reset", "errors"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,16 @@ class Reset:
     """The connection is reset instead of answered."""
 
 
-Failure = Reply | CutBody | Hang | Drip | Reset
+@dataclass(frozen=True)
+class Raw:
+    """These bytes, whatever they are; then `more` each `interval` seconds, for ever, or the connection ends."""
+
+    data: bytes
+    more: bytes = b""
+    interval: float = 0.01
+
+
+Failure = Reply | CutBody | Hang | Drip | Reset | Raw
 
 
 class Clock:
@@ -144,6 +153,10 @@ class LoopbackAniList:
         """What the next requests get, one each, in this order; None is the usual answer."""
         self._failures.extend(failures)
 
+    def behave(self) -> None:
+        """The failures that are left are forgotten."""
+        self._failures.clear()
+
     def take_in(self, headers: dict[str, str], raw: bytes) -> tuple[Request, Failure | None]:
         """Log a request and decide whether it fails, as scripted or for coming too soon."""
         asked = json.loads(raw)
@@ -202,7 +215,9 @@ class _Handler(BaseHTTPRequestHandler):
             case CutBody():
                 self._cut(anilist.answer(request), failure.chunked)
             case Drip():
-                self._drip(failure.interval)
+                self._raw(Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", b" ", failure.interval))
+            case Raw():
+                self._raw(failure)
             case Hang():
                 anilist.closing.wait(failure.seconds)
                 self.close_connection = True
@@ -234,9 +249,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(half)
         self.close_connection = True
 
-    def _drip(self, interval: float) -> None:
-        self._head(200, {"Content-Length": "1000000000"})
+    def _raw(self, raw: Raw) -> None:
         self.close_connection = True
         with contextlib.suppress(OSError):
-            while not self.server.anilist.closing.wait(interval):
-                self.wfile.write(b" ")
+            self.wfile.write(raw.data)
+            while raw.more and not self.server.anilist.closing.wait(raw.interval):
+                self.wfile.write(raw.more)

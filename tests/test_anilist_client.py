@@ -278,6 +278,37 @@ def test_a_list_that_is_nobodys(serve):
         client.user_list("ann")
 
 
+ENTRY = {"id": 5, "mediaId": 6}
+USELESS = {
+    "ids that are strings": [{"entries": [{"id": "5", "mediaId": "6"}]}],
+    "ids beyond 64 bit": [{"entries": [{"id": 2**64, "mediaId": 6}]}],
+    "no ids": [{"entries": [{"status": "COMPLETED"}]}],
+    "entries that are no list": [{"entries": {"0": ENTRY}}],
+    "lists that are no list": {"entries": [ENTRY]},
+}
+
+
+@pytest.mark.parametrize("lists", USELESS.values(), ids=USELESS)
+def test_a_list_of_which_nothing_can_be_used_is_asked_for_again_and_not_taken_for_an_empty_one(serve, lists):
+    server, client = serve(users={"ann": entries(3)})
+    useless = {"data": {"MediaListCollection": {"user": {"id": 1, "name": "ann"}, "lists": lists}}}
+    server.fail_next(Reply(200, useless), Reply(200, useless))
+    assert client.user_list("ann").entries == tuple(entries(3))
+    assert len(server.requests) == 3
+    server.fail_next(*[Reply(200, useless)] * 12)
+    with pytest.raises(BadAnswer):
+        client.user_list("ann")
+
+
+@pytest.mark.parametrize("media", [[{"id": "1"}], [{"id": 2**70}, {"id": -1}], {"1": {"id": 1}}, "none", 0])
+def test_a_page_of_which_nothing_can_be_used_is_asked_for_again(serve, media):
+    server, client = serve(catalogue(3))
+    useless = {"data": {"Page": {"media": media, "pageInfo": {"hasNextPage": True}}}}
+    server.fail_next(Reply(200, useless))
+    assert ids(client.top_anime(10, POPULARITY)) == [1, 2, 3]
+    assert len(server.requests) == 2
+
+
 # --- the rest
 
 

@@ -74,6 +74,19 @@ def one_bad_page(path):
     path.write_bytes(data)
 
 
+def a_damaged_name(path):
+    """SQLite complains of a table by its name, which is no UTF-8."""
+    make(path)
+    data = path.read_bytes()
+    for text, damaged in (
+        (b"tablelist_entry", b"table\xa3ist_entry"),
+        (b"CREATE TABLE list_entry", b"CREATE T\xa3BLE "),
+    ):
+        assert data.count(text) == 1
+        data = data.replace(text, damaged.ljust(len(text)))
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize("create", [True, False])
 @pytest.mark.parametrize(
     ("spoil", "message"),
@@ -87,6 +100,7 @@ def one_bad_page(path):
         (cut_in_the_header, "damaged"),
         (overwritten, "damaged"),
         (one_bad_page, "damaged"),
+        (a_damaged_name, "damaged"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_one_clear_line_and_stays_as_it_is(tmp_path, spoil, message, create):

@@ -9,6 +9,7 @@ import sqlite3
 
 import numpy as np
 import pytest
+from test_terminal_escapes import HOSTILE, harmless
 
 import evaluate
 import evaluation
@@ -255,3 +256,18 @@ def test_a_config_that_is_missing_or_damaged_is_one_line(trained, tmp_path, caps
     assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "training_config.json" in err and "train_model.py" in err and err.count("\n") == 1
+
+
+def test_what_strangers_wrote_cannot_command_the_terminal(db, trained, tmp_path, capsys):
+    copied = copy_of(trained, tmp_path).parent
+    copy = tmp_path / "hostile.db"
+    copy.write_bytes(db.read_bytes())
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE anime SET title_romaji = ?, format = ?", (HOSTILE, HOSTILE))
+    connection.execute("UPDATE anime_genre SET genre = genre || ?", (HOSTILE,))
+    connection.execute("UPDATE user SET name = name || ?", (HOSTILE,))
+    connection.commit()
+    connection.close()
+    assert evaluate.main(["--output-dir", str(copied), "--db", str(copy)]) == 0
+    assert harmless("".join(capsys.readouterr()))
+    assert harmless((copied / "evaluation.json").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from loopback_anilist import LoopbackAniList
 from script_process import finish, start
+from test_terminal_escapes import HOSTILE, harmless
 
 import anilist_connection
 from bert4rec import BERT4Rec, ModelConfig
@@ -260,6 +262,28 @@ def test_a_file_that_would_run_something_is_refused_with_one_line(folder, tmp_pa
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and name in err and err.count("\n") == 1
     assert not victim.exists()
+
+
+def test_what_strangers_wrote_cannot_command_the_terminal(folder, tmp_path, capsys):
+    copy = tmp_path / "hostile.db"
+    copy.write_bytes((folder / "bert.db").read_bytes())
+    connection = sqlite3.connect(copy)
+    connection.execute(
+        "UPDATE anime SET title_romaji = title_romaji || ?, title_english = ?, format = ?, site_url = 'https://' || ?",
+        (HOSTILE,) * 4,
+    )
+    connection.execute("UPDATE anime_genre SET genre = genre || ?", (HOSTILE,))
+    connection.execute("UPDATE user SET name = name || ?", (HOSTILE,))
+    connection.commit()
+    connection.close()
+    for code, flags in {
+        0: [["--anime", "12", "--format", each] for each in ("table", "json", "csv")] + [["--user", "ann"]],
+        1: [["--title", "title"], ["--anime", "12", "--genre", "x"], ["--user", "empty"], ["--title", HOSTILE]],
+    }.items():
+        for each in flags:
+            assert main([*each, "--db", str(copy), "--output-dir", str(folder / "out")]) == code
+            said = "".join(capsys.readouterr())
+            assert "Evil" in said and harmless(said), repr(said)
 
 
 def test_as_a_process_into_a_pipe(folder):
