@@ -115,7 +115,7 @@ def test_a_redirected_stdout_holds_results_only(db, tmp_path):
 def recorded(epochs_planned: int, epochs: int, seconds: float = 0.8, loss: float = 4.5) -> History:
     history = History(epochs_planned, {"baselines": {"popularity": dict.fromkeys(("1", "5", "10", "20"), 0.021)}})
     for epoch in range(epochs):
-        result = Result(loss - epoch / 1e5, dict.fromkeys((1, 5, 10, 20), 1.0))
+        result = Result(loss - epoch / 1e5, dict.fromkeys((1, 5, 10, 20), 1.0), dict.fromkeys((1, 5, 10, 20), 0.1))
         history.record(result, result, 1e-3, seconds)
     return history
 
@@ -123,7 +123,7 @@ def recorded(epochs_planned: int, epochs: int, seconds: float = 0.8, loss: float
 def test_the_line_of_an_epoch():
     history = recorded(20, 3)
     assert history.short_line() == " 3/20 * loss 4.5000  val 4.5000  top-10 100.0 %  0.8 s, 13.6 s left"
-    worse = Result(5.0, dict.fromkeys((1, 5, 10, 20), 0.123))
+    worse = Result(5.0, dict.fromkeys((1, 5, 10, 20), 0.123), dict.fromkeys((1, 5, 10, 20), 0.1))
     history.record(worse, worse, 1e-3, 0.8)
     assert history.short_line() == " 4/20   loss 5.0000  val 5.0000  top-10 12.3 %  0.8 s, 12.8 s left"
 
