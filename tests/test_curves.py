@@ -96,7 +96,7 @@ def test_combined_metrics() -> None:
         np.testing.assert_allclose(
             line(accuracy, f"Top-{k}").get_ydata(), np.multiply(metrics["val_accuracies"][str(k)], 100)
         )
-    np.testing.assert_allclose(line(accuracy, "Popularity, Top-20").get_ydata(), [16.1, 16.1])
+    np.testing.assert_allclose(line(accuracy, "Popularity").get_ydata(), [9.4, 9.4])
     assert line(rate, "Learning rate").get_ydata().tolist() == [0.001, 0.0005, 0.00025]
     assert texts(rate) == ["0.00025"]
 
