@@ -28,13 +28,19 @@ def server():
 
 @pytest.fixture
 def ask(server, monkeypatch):
-    """Asks once, with a time-out of 0.2 s."""
+    """Asks once. An answer may take one time-out in all."""
     monkeypatch.setattr(anilist_connection, "TRICKLE", 1)
     monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
-    settings = AniListSettings(api_url=server.url, requests_per_minute=0, timeout=0.2)
-    connection = Connection(settings, time.sleep, time.monotonic)
-    yield lambda: connection.ask(TOP_ANIME, {"page": 1, "sort": ["ID"]}, "Page")
-    connection.close()
+
+    def ask(timeout=30.0):
+        settings = AniListSettings(api_url=server.url, requests_per_minute=0, timeout=timeout)
+        connection = Connection(settings, time.sleep, time.monotonic)
+        try:
+            return connection.ask(TOP_ANIME, {"page": 1, "sort": ["ID"]}, "Page")
+        finally:
+            connection.close()
+
+    return ask
 
 
 # Each piece comes in time, so that a time-out for pieces alone would never end.
@@ -54,8 +60,8 @@ TRICKLES = {
 @pytest.mark.parametrize("trickle", TRICKLES.values(), ids=TRICKLES)
 def test_whatever_trickles_has_an_end(server, ask, trickle):
     server.fail_next(trickle)
-    with pytest.raises(TimedOut, match=r"sent no whole answer within 0\.2 s"):
-        ask()
+    with pytest.raises(TimedOut, match=r"0\.2 s"):  # on a busy machine perhaps before its first byte
+        ask(timeout=0.2)
     assert ask()["media"][0]["id"] == 1
 
 

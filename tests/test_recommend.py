@@ -267,6 +267,8 @@ def test_a_file_that_would_run_something_is_refused_with_one_line(folder, tmp_pa
 def test_what_strangers_wrote_cannot_command_the_terminal(folder, tmp_path, capsys):
     copy = tmp_path / "hostile.db"
     copy.write_bytes((folder / "bert.db").read_bytes())
+    with Database.open(copy, create=False) as database:
+        database.save_user_list(UserList(50, "Eve", (entry(3), entry(4))), "Eve", 0, 1)
     connection = sqlite3.connect(copy)
     connection.execute(
         "UPDATE anime SET title_romaji = title_romaji || ?, title_english = ?, format = ?, site_url = 'https://' || ?",
@@ -277,13 +279,13 @@ def test_what_strangers_wrote_cannot_command_the_terminal(folder, tmp_path, caps
     connection.commit()
     connection.close()
     for code, flags in {
-        0: [["--anime", "12", "--format", each] for each in ("table", "json", "csv")] + [["--user", "ann"]],
+        0: [["--anime", "12", "--format", each] for each in ("table", "json", "csv")] + [["--user", "eve"]],
         1: [["--title", "title"], ["--anime", "12", "--genre", "x"], ["--user", "empty"], ["--title", HOSTILE]],
     }.items():
         for each in flags:
-            assert main([*each, "--db", str(copy), "--output-dir", str(folder / "out")]) == code
+            found = main([*each, "--db", str(copy), "--output-dir", str(folder / "out")])
             said = "".join(capsys.readouterr())
-            assert "Evil" in said and harmless(said), repr(said)
+            assert found == code and "Evil" in said and harmless(said), said
 
 
 def test_as_a_process_into_a_pipe(folder):
