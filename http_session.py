@@ -49,13 +49,15 @@ class _Adapter(HTTPAdapter):
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        pool.ConnectionCls = functools.partial(self._connection, type(pool).ConnectionCls)
+        # Nothing here may refer to the adapter: in a circle, sockets would be left open until Python finds it.
+        pool.ConnectionCls = functools.partial(_connection, type(pool).ConnectionCls, self._answer)
         return pool
 
-    def _connection(self, kind: type[urllib3.connection.HTTPConnection], *args: Any, **kwargs: Any) -> Any:
-        connection = kind(*args, **kwargs)
-        connection.response_class = self._answer  # type: ignore[assignment]
-        return connection
+
+def _connection(kind: type[urllib3.connection.HTTPConnection], answer: Any, *args: Any, **kwargs: Any) -> Any:
+    connection = kind(*args, **kwargs)
+    connection.response_class = answer
+    return connection
 
 
 class _Answer(http.client.HTTPResponse):
