@@ -11,12 +11,16 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from sequences import Sequences, joined
+
+ABANDONED = 86_400
+"""Seconds after which what is half made was left by a process that was killed."""
 
 VERSION = 1
 """Goes up when the same database has to give other sequences."""
@@ -58,11 +62,16 @@ def stored(
         _write(aside, make(), num_items)
         if state_of(database_file) != state:  # somebody is writing: right for this run, not for the next
             key = f"{key}-{secrets.token_hex(4)}"
-        aside.rename(folder / key)
+        try:
+            aside.rename(folder / key)
+        except OSError:  # another process was faster
+            if not (folder / key).is_dir():
+                raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     for other in folder.iterdir():
-        if other.name != key:
+        under_way = other.name.startswith(".") and time.time() - other.stat().st_mtime < ABANDONED
+        if other.name != key and not under_way:
             shutil.rmtree(other, ignore_errors=True)  # on Windows not while another process reads it
     return _load(folder / key)
 

@@ -148,3 +148,16 @@ def test_six_bytes_an_entry(tmp_path):
     size = sum(file.stat().st_size for file in (tmp_path / "a.sequences").rglob("all.[ib]*"))
     assert size == 6 * 1000
     assert stored(path, state_of(path), "test", 3000, lambda: 1 / 0)["all"].items.base is not None
+
+
+def test_two_processes_may_make_the_same(tmp_path):
+    path = tmp_path / "a.db"
+    path.write_bytes(b"x")
+    one = Sequences(np.array([1, 2], np.int32), np.array([0, 1], np.int32), np.array([0, 2]), np.array([7]))
+
+    def make():
+        stored(path, state_of(path), "test", 40, lambda: [{"all": one}])  # the other one, which is done first
+        yield {"all": one}
+
+    assert as_lists(stored(path, state_of(path), "test", 40, make)["all"]) == [[1, 2]]
+    assert len(list((tmp_path / "a.sequences").iterdir())) == 1
