@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	$(BIN)/python recommend.py --sandbox --user sandbox0001 --top-k 5
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile  # two at a time, each file whole: its tests share what is slow to make
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -24,6 +24,7 @@ from bert4rec import BERT4Rec
 from config import TrainingSettings
 from features import groups_in_common
 from model_scorer import ModelScorer
+from optimization import linear_schedule, make_optimizer
 from ranking import Lists as Histories
 from ranking import Scorer, rank, top_k
 from records import Anime, Studio, Tag
@@ -136,10 +137,10 @@ def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
 def train(model: BERT4Rec, data: Data, settings: TrainingSettings) -> Iterator[None]:
     """The loop of train_model.py; comes back after each epoch, with the averaged weights in the model."""
     averaged = AveragedWeights(model)
-    optimizer = train_model.make_optimizer(model, settings.lr)
+    optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     steps = settings.epochs * math.ceil(len(data.training) / settings.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, train_model.linear_schedule(steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps))
     for epoch in range(1, settings.epochs + 1):
         loader = train_model.batches(data.training, data, settings, epoch)
         train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)

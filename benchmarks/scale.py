@@ -37,6 +37,7 @@ from batches import MaskedBatches
 from config import TrainingSettings
 from console import script
 from files import write_json
+from optimization import make_optimizer
 from run_report import describe_data
 from sequence_store import stored
 from sequences import PAD, Sequences, Vocabulary
@@ -137,7 +138,7 @@ def measure(folder: Path, users: int, hidden_size: int, steps: int, threads: int
         result["batch_seconds"] = clock.lap()
         result["to_first_batch_seconds"] = sum(result.values())
 
-        optimizer = train_model.make_optimizer(model, settings.lr)
+        optimizer = make_optimizer(model, settings.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
         scaler = torch.amp.GradScaler("cpu", enabled=False)
         assert isinstance(loader.dataset, MaskedBatches)

@@ -41,6 +41,7 @@ from features import groups_in_common
 from files import write_json
 from masked_loss import masked_cross_entropy
 from metrics import ranks, top_k_hits
+from optimization import make_optimizer
 from records import Anime
 from sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
 
@@ -96,7 +97,7 @@ def measure(case: Case, steps: int, threads: int) -> dict[str, Any]:
     memory_seconds = time.perf_counter() - clock
     peaks["peak_gib_memory"] = round(peak_memory_mb() / 1024, 3)
 
-    optimizer = train_model.make_optimizer(model, settings.lr)
+    optimizer = make_optimizer(model, settings.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
     averaged = AveragedWeights(model)
