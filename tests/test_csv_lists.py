@@ -48,7 +48,7 @@ PLAIN = [("Ann", 1, 1, "COMPLETED", None, None, None), ("Bob", 5, 2, "COMPLETED"
         'user\tanime_id\n"Ann"\t1\nBob\t5\n',
         "animeId,userName\n1,Ann\n5,Bob\n",
         "Item ID,other,USER_ID\n1,x,Ann\n5,x,Bob\n",
-        gzip.compress(b"user,anilist_id\nAnn,1\nBob,5\n"),
+        gzip.compress(b"user,anilist_id\nAnn,1\nBob,5\n", mtime=0),
         "user,anime_id,mal_id\nAnn,1,20\nBob,5,20\n",
     ],
 )
@@ -170,7 +170,7 @@ def test_scores_and_statuses():
         ("user,title\nAnn,Bebop\n", "", "needs a column user .* but has user, title"),
         ("user,title\n", "user,score", "needs a column user"),
         ("user,anime_id\nAnn,1\n".encode("utf-16"), "", "not a text file in UTF-8"),
-        (gzip.compress(b"user,anime_id\nAnn,1\n" * 1000)[:-12], "", "damaged .gz"),
+        (gzip.compress(b"user,anime_id\nAnn,1\n" * 1000, mtime=0)[:-12], "", "damaged .gz"),
         (b"\x1f\x8bnothing", "", "damaged .gz"),
         ("user,anime_id\n" + "x" * (3 * 2**20), "", "has a line longer than"),
     ],
