@@ -175,10 +175,14 @@ class EncoderLayer(nn.Module):
         normed = self.attention_norm(hidden)
         key, value = self._heads(self.key_value(normed)).chunk(2, 1)
         hidden, normed = (hidden, normed) if queries is None else (queries, self.attention_norm(queries))
-        query = self._heads(self.query(normed)) * (self.config.hidden_size // self.config.num_heads) ** -0.5
-        scores = query @ key.transpose(2, 3)
+        query = self._heads(self.query(normed))
         # No dropout on the attention weights: its random numbers would cost more than the attention.
-        mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
+        if torch.is_grad_enabled():
+            scores = query * (self.config.hidden_size // self.config.num_heads) ** -0.5 @ key.transpose(2, 3)
+            mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
+        else:  # several times as fast, and without a gradient for the bias
+            bias = bias if bias is None else bias.to(query.dtype).expand(len(hidden), -1, -1, -1)
+            mixed = F.scaled_dot_product_attention(query, key, value, bias)
         dropout = self.config.dropout
         hidden = hidden + quick_dropout(self.attention_output(mixed.transpose(1, 2).flatten(2)), dropout, self.training)
         widened = F.relu(self.widen(self.feed_forward_norm(hidden)))
