@@ -57,17 +57,22 @@ def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
 
 
 def summarise(history: History) -> str:
-    """How good the best epoch was, within 80 columns."""
+    """How good the best epoch was, beside popularity and the best baseline, within 80 columns."""
     best = history.best_epoch
-    popularity = history.facts["baselines"]["popularity"]
+    baselines = history.facts["baselines"]
+    rows = {"this model": {str(k): history.val_accuracies[k][best - 1] for k in TOP_K}}
+    for name in ("popularity", max(baselines, key=lambda name: baselines[name]["10"])):
+        rows[name] = baselines[name]
     return "\n".join(
         (
             f"Best of {history.epochs_done} epochs: {best}, validation loss {history.val_losses[best - 1]:.4f}.",
             "",
             "Right at masked positions of validation users, in %:",
-            f"               {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
-            f"  this model   {'  '.join(f'{100 * history.val_accuracies[k][best - 1]:6.1f}' for k in TOP_K)}",
-            f"  popularity   {'  '.join(f'{100 * popularity[str(k)]:6.1f}' for k in TOP_K)}",
+            f"                 {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
+            *(
+                f"  {name:<13}{'  '.join(f'{100 * accuracies[str(k)]:6.1f}' for k in TOP_K)}"
+                for name, accuracies in rows.items()
+            ),
         )
     )
 

@@ -1,8 +1,9 @@
-"""What follows what: a decayed Markov chain over items, counted so that any list can be taken out again exactly.
+"""What follows what: a decayed Markov chain over items, counted so that what a list added can be taken out again.
 
 The nearest visible items before a slot each name a row of the transition table; a mixture of these rows, and of
 popularity, is a guess at the slot. For a list that the counts were made from, what the list itself added to the entry
-of the target is subtracted (`own`): otherwise the table would look better than it is.
+of the target is subtracted (`own`): otherwise the table would look better than it is. What it added elsewhere stays,
+which favours the other items of the list over the target, if anything.
 """
 
 from __future__ import annotations

@@ -129,6 +129,19 @@ def test_the_line_of_an_epoch():
     assert history.short_line() == " 4/20   loss 5.0000  val 5.0000  top-10 12.3 %  0.8 s, 12.8 s left"
 
 
+def test_the_summary_has_popularity_and_the_best_baseline():
+    history = recorded(20, 3)
+    weak, strong = ({str(k): value for k in (1, 5, 10, 20)} for value in (0.1, 0.9))
+    history.facts["baselines"] = {"popularity": weak, "item-kNN": weak, "EASE": strong}
+    assert [line.split() for line in summarise(history).splitlines()[-3:]] == [
+        ["this", "model", *["100.0"] * 4],
+        ["popularity", *["10.0"] * 4],
+        ["EASE", *["90.0"] * 4],
+    ]
+    history.facts["baselines"] = {"popularity": strong, "item-kNN": weak}
+    assert [line.split()[0] for line in summarise(history).splitlines()[-2:]] == ["this", "popularity"]
+
+
 @pytest.mark.parametrize("history", [recorded(2000, 1, 5900, 199.0), recorded(99_999, 2, 90.0, 12.3)])
 def test_what_training_says_fits_80_columns(history, tmp_path):
     assert len(history.short_line()) <= 80

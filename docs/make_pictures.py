@@ -1,0 +1,51 @@
+"""Draw the pictures of the documentation again, from the made-up AniList alone.
+
+    python docs/make_pictures.py
+
+takes two minutes. The pictures go to docs/pictures, small enough to be kept in the repository.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image  # comes with matplotlib
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+PICTURES = PROJECT_DIR / "docs" / "pictures"
+WIDTH, COLOURS = 1200, 96
+
+SIZES = "--epochs 30 --hidden-size 64 --max-seq-len 100"
+COMMANDS = (
+    "prepare_dataset.py --sandbox --count 600 --db {folder}/sandbox.db",
+    "load_users.py --sandbox --db {folder}/sandbox.db",
+    f"train_model.py --sandbox --db {{folder}}/sandbox.db --output-dir {{folder}}/with-memory {SIZES}",
+    "train_model.py --sandbox --db {folder}/sandbox.db --output-dir {folder}/without-memory"
+    f" --no-memory --no-evaluate {SIZES}",
+    "visualize.py --sandbox --output-dir {folder}/with-memory --compare {folder}/with-memory {folder}/without-memory",
+)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for command in COMMANDS:
+            script, *flags = shlex.split(command.format(folder=folder))
+            subprocess.run([sys.executable, PROJECT_DIR / script, *flags], check=True)
+        PICTURES.mkdir(exist_ok=True)
+        for path in sorted(Path(folder, "with-memory", "plots").glob("*.png")):
+            small(path).save(PICTURES / path.name, optimize=True)
+            print(PICTURES / path.name)
+
+
+def small(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        size = WIDTH, round(WIDTH * picture.height / picture.width)
+        return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLOURS)
+
+
+if __name__ == "__main__":
+    main()
