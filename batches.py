@@ -23,6 +23,12 @@ from sequences import PAD, Sequences, flat_ranges
 
 CUT_RATIO = 0.15
 """Of the columns of a batch of cuts, so many are cut at."""
+ALONE_CUT_RATIO = 0.5
+"""… where the network answers alone: without the memory, each cut costs less."""
+LARGEST_LOGITS = 2**26
+"""… but only as many as make so many logits."""
+FUSED_EVERY = 4
+"""Every so manieth training batch is answered by network and memory together, the others by the network alone."""
 
 LENGTH_NOISE = 0.05
 """Lists whose lengths differ by so much may come into one batch: little padding, yet new batches every epoch."""
@@ -58,6 +64,8 @@ class Batch(NamedTuple):
     are trained on."""
     lists: Lists | None = None
     """The whole lists of the rows, what is hidden included, as far as the memory has counted them, and else empty."""
+    alone: bool = False
+    """Whether the network is to answer alone, without the memory."""
     weight: float = 1.0
     """What the mean loss over the slots counts for, in the mean over processes: see `share_of`."""
 
@@ -119,8 +127,9 @@ class MaskedBatches(Dataset[Batch]):
     (half the time the newest, else a random one), and the masks are new in each epoch. In validation (`epoch=None`),
     the last `max_seq_len` entries are used in their stored order, with the same masks every time.
 
-    `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`. `counted`: which of the lists the memory
-    has counted (positions, ascending); all if not given.
+    `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`. All batches but the first of every
+    `fused_every` are for the network alone, and have what only a memory needs left out. `counted`: which of the lists
+    the memory has counted (positions, ascending); all if not given.
     """
 
     def __init__(
@@ -136,6 +145,7 @@ class MaskedBatches(Dataset[Batch]):
         cut_share: float = 0.0,
         whole_lists: bool = False,
         counted: np.ndarray | None = None,
+        fused_every: int = 1,
     ) -> None:
         self.sequences = sequences
         self.first_counted = sequences.offsets[:-1]
@@ -146,7 +156,7 @@ class MaskedBatches(Dataset[Batch]):
             self.first_counted[counted] = np.cumsum(lengths) - lengths
         self.mask, self.batch_size = mask, batch_size
         self.max_seq_len, self.mask_prob = max_seq_len, mask_prob
-        self.cut_share, self.whole_lists = cut_share, whole_lists
+        self.cut_share, self.whole_lists, self.fused_every = cut_share, whole_lists, fused_every
         self.training = epoch is not None
         self.seed = (seed, _VALIDATION if epoch is None else epoch)
         self.users_of_batch = self._plan(np.random.default_rng(self.seed))
@@ -158,11 +168,15 @@ class MaskedBatches(Dataset[Batch]):
         if not 0 <= number < len(self):
             raise IndexError(number)
         random = np.random.default_rng((*self.seed, number + 1))
+        alone = number % self.fused_every != 0
         lists = flat_lists(self.sequences, self.users_of_batch[number], random if self.training else None)
         entries = self._windows(lists, random)
         items = np.where(entries >= 0, self.sequences.items[entries], PAD)
         if items.shape[1] > 1 and random.random() < self.cut_share:
-            cuts, slots = choose_cuts(items != PAD, random)
+            ratio = CUT_RATIO
+            if alone:
+                ratio = min(ALONE_CUT_RATIO, max(CUT_RATIO, LARGEST_LOGITS / items.size / (self.mask - 1)))
+            cuts, slots = choose_cuts(items != PAD, ratio, random)
             targets = items[:, cuts].ravel()[slots]
             batch = Batch(_tensor(items), _tensor(slots), _tensor(targets), cuts=_tensor(cuts))
             hidden = np.zeros(0, np.int64)
@@ -172,6 +186,8 @@ class MaskedBatches(Dataset[Batch]):
             hidden = entries.ravel()[slots]
             items.ravel()[slots] = self.mask
             batch = Batch(_tensor(items), _tensor(slots), _tensor(targets))
+        if alone:
+            return batch._replace(alone=True)
         if self.whole_lists:
             batch = batch._replace(visible=_tensor(self._visible(lists, hidden)))
         if self.training:
@@ -242,13 +258,14 @@ def choose_masked(real: np.ndarray, mask_prob: float, random: np.random.Generato
     return rank < how_many[:, None]
 
 
-def choose_cuts(real: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Columns to cut at [S], and the slots, row * S + place, where a row has an entry there and something before it.
+def choose_cuts(real: np.ndarray, ratio: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The share `ratio` of the columns to cut at [S], and the slots, row * S + place, where a row has an entry there
+    and something before it.
 
     real: bool [B, L], L > 1, with the padding on the left.
     """
     length = real.shape[1]
-    wanted = max(1, round(CUT_RATIO * length))
+    wanted = max(1, round(ratio * length))
     cuts = np.sort(random.permutation(length - 1)[:wanted]) + 1
     if not real[:, cuts - 1].any():
         cuts = np.array([length - 1])

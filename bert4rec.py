@@ -21,6 +21,10 @@ from sequences import PAD
 
 UNSEEN = -1e9
 """Added to the attention score of what a position must not see."""
+MIXTURE = (0.3, 1.0)
+"""What the logits of a network that answers alone, and those of the memory, count for together before training."""
+MIXTURE_PACE = 10.0
+"""These two are learned so many times as fast as the other weights."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class ModelConfig:
     ordered: bool = True
     """Whether the model looks at distances: in lists without an order they mean nothing."""
     memory: MemoryConfig | None = None
+    answers_alone: bool = False
+    """Whether the network also learns to answer alone, as though there were no memory."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -59,6 +65,9 @@ class BERT4Rec(nn.Module):
         self.project = nn.Linear(size, size)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
+        if config.answers_alone:
+            self.alone_bias = nn.Parameter(torch.zeros(config.num_items))
+            self.mixture = nn.Parameter(torch.tensor(MIXTURE) / MIXTURE_PACE)
         nn.init.normal_(self.item_embedding.weight, std=size**-0.5)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # The network starts without an opinion, so that training starts from what the bias or the memory knows.
@@ -67,23 +76,32 @@ class BERT4Rec(nn.Module):
 
     @torch.no_grad()
     def start_from_popularity(self, popularity: Tensor) -> None:
-        """Begin with the guess that every masked item is a popular one; popularity: how often each is seen [N]."""
-        self.item_bias.copy_((popularity + 0.5).log().log_softmax(0))
+        """Without the memory, begin with the guess that every masked item is a popular one; popularity: how often each
+        is seen [N]."""
+        bias = self.alone_bias if self.config.answers_alone else self.item_bias
+        bias.copy_((popularity + 0.5).log().log_softmax(0))
 
     def forward(self, batch: Batch) -> Tensor:
         hidden = self.encode_masks(batch) if batch.cuts is None else self.encode_cuts(batch)
         hidden, weight = self.project(self.norm(hidden)), self.item_embedding.weight[1:-1].t()
         with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
-            if self.memory is None:
-                return torch.addmm(self.item_bias, hidden.float(), weight)
+            hidden = hidden.float()
+            if self.memory is None or batch.alone:
+                return torch.addmm(self.alone_bias if batch.alone else self.item_bias, hidden, weight)
             prior = self.memory(batch)
-            if batch.targets is not None:
-                return prior.addmm_(hidden.float(), weight).add_(self.item_bias)
             # All that the network could learn of items that no list has is that they never come.
             unlisted = self.memory.unlisted.columns
-            by_memory_alone = prior[:, unlisted]
-            logits = prior.addmm_(hidden.float(), weight).add_(self.item_bias)
-            logits[:, unlisted] = by_memory_alone
+            by_memory = prior[:, unlisted] if batch.targets is None else None
+            if not self.config.answers_alone:
+                logits = prior.addmm_(hidden, weight).add_(self.item_bias)
+            else:
+                of_network, of_memory = self.mixture * MIXTURE_PACE
+                logits = (prior * of_memory).addmm_(hidden * of_network, weight).add_(self.item_bias)
+                if by_memory is not None:  # which keeps its odds against all others
+                    logits[:, unlisted] = prior[:, unlisted] = -torch.inf
+                    by_memory += (logits.logsumexp(1) - prior.logsumexp(1))[:, None]
+            if by_memory is not None:
+                logits[:, unlisted] = by_memory
             return logits
 
     def encode_masks(self, batch: Batch) -> Tensor:

@@ -116,7 +116,9 @@ def add_up(sums: Tensor) -> Tensor:
     return sums
 
 
-def in_parallel(model: nn.Module) -> nn.Module:
+def in_parallel(model: nn.Module, some_unused: bool) -> nn.Module:
     """The model with gradients that are means over all processes. It begins everywhere as it is in process 0, the item
-    memory included."""
-    return DistributedDataParallel(model, forward_sync_buffers=False) if world() > 1 else model
+    memory included. some_unused: whether there are steps in which some weights have no part."""
+    if world() == 1:
+        return model
+    return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=some_unused)

@@ -118,7 +118,7 @@ def train(
     log_start(data, started)
     device, half_precision = choose_device(settings)
     model = build_model(data, settings).to(device)
-    parallel = in_parallel(model)
+    parallel = in_parallel(model, some_unused=model.config.answers_alone)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
@@ -257,9 +257,10 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
         dropout=settings.dropout,
         ordered=data.ordered,
         memory=memory.config if memory else None,
+        answers_alone=data.answers_alone(settings),
     )
     model = BERT4Rec(config, memory)
-    if memory is None:
+    if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))
     return model
 
@@ -280,7 +281,9 @@ def train_one_epoch(
             batch = batch.to(device)
             with torch.autocast(device.type, torch.float16, enabled=scaler.is_enabled()):
                 logits = model(batch)
-            hits = top_k_hits(ranks(logits.detach(), batch.targets - 1))  # the loss overwrites the logits
+            counts = batch.weight and not batch.alone
+            if counts:  # now, for the loss overwrites the logits
+                hits = top_k_hits(ranks(logits.detach(), batch.targets - 1))
             loss = masked_cross_entropy(logits.float(), batch.targets - 1)
             optimizer.zero_grad(set_to_none=True)
             scaler.scale(loss * batch.weight).backward()
@@ -289,7 +292,7 @@ def train_one_epoch(
             scaler.step(optimizer)
             scaler.update()
             schedule.step()
-            if batch.weight:
+            if counts:
                 totals.add(loss, hits, len(batch.targets))
             bar.update()
     return totals.result()

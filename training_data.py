@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from batches import Batch, MaskedBatches, Shares
+from batches import FUSED_EVERY, Batch, MaskedBatches, Shares
 from config import PathSettings, TrainingSettings
 from console import progress
 from database import Database
@@ -23,6 +23,9 @@ from sequences import Sequences, Vocabulary, build_in_parts, split_users
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
+
+ENOUGH_FOR_A_NETWORK = 500_000
+"""Of entries in order. With 100,000 it makes no difference, with a million it does (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Data:
         drawn = np.random.default_rng(0).permutation(len(self.training))
         enough = np.cumsum(self.training.lengths[drawn]) <= MOST_ENTRIES
         return np.sort(drawn[enough])
+
+    def answers_alone(self, settings: TrainingSettings) -> bool:
+        """Whether a network without the memory has enough to learn from to be of use beside it."""
+        return settings.memory and self.ordered and len(self.training.items) >= ENOUGH_FOR_A_NETWORK
 
     def popularity(self) -> np.ndarray:
         """On how many training lists each item is: float32 [N]."""
@@ -112,6 +119,7 @@ def batches(
         cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
         whole_lists=not data.ordered,
         counted=data.counted if epoch is not None else None,
+        fused_every=FUSED_EVERY if epoch is not None and data.answers_alone(settings) else 1,
     )
     dataset = whole if world == 1 else Shares(whole, rank, world)
     return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())

@@ -38,6 +38,7 @@ Catalogue = Mapping[str, Mapping[str, Any]]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--cut-share", type=float, default=TrainingSettings.cut_share)
     flags, split = parse(parser)
     torch.set_num_threads(flags.threads)
     settings = TrainingSettings(
@@ -51,6 +52,7 @@ def main() -> None:
         dropout=flags.dropout,
         mask_prob=flags.mask_prob,
         memory=not flags.no_memory,
+        cut_share=flags.cut_share,
         seed=flags.seed,
         use_gpu=False,
     )

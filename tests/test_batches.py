@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import batches
 from batches import MaskedBatches, ask_what_comes_next, choose_masked
 from sequences import PAD, Sequences
 
@@ -188,6 +189,28 @@ def test_cuts_ask_for_items_that_have_something_before_them():
 def test_the_share_of_cuts():
     dataset = batches_of(sequences_of(*some_lists(count=800, longest=9)), cut_share=0.7)
     assert np.mean([batch.cuts is not None for batch in dataset]) == pytest.approx(0.7, abs=0.1)
+
+
+def test_every_fourth_batch_is_for_network_and_memory_together():
+    lists = sequences_of(*some_lists(count=60))
+    plain, mixed = (
+        batches_of(lists, cut_share=0.5, whole_lists=True, fused_every=every, max_seq_len=8) for every in (1, 4)
+    )
+    assert [batch.alone for batch in mixed] == [number % 4 != 0 for number in range(15)]
+    assert not any(batch.alone for batch in plain)
+    for batch, same in zip(mixed, plain, strict=True):
+        needed = (batch.visible, batch.entries, batch.lists)
+        assert all(part is None for part in needed) if batch.alone else all(part is not None for part in needed)
+        assert torch.equal(batch.items, same.items)
+        assert batch.cuts is None or len(batch.cuts) == round((0.5 if batch.alone else 0.15) * batch.items.shape[1])
+    assert any(batch.alone and batch.cuts is not None for batch in mixed)
+
+
+def test_so_many_cuts_that_the_logits_fit(monkeypatch):
+    lists = sequences_of(*[range(1, 21)] * 8)
+    for most, cuts in ((10**9, 10), (MASK * 4 * 20 // 4, 5), (0, 3)):  # never fewer than in other batches: 15 %
+        monkeypatch.setattr(batches, "LARGEST_LOGITS", most)
+        assert len(batches_of(lists, cut_share=1.0, fused_every=4, max_seq_len=20)[1].cuts) == cuts
 
 
 def test_batches_are_of_equal_size():

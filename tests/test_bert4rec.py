@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from batches import Batch
+from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, ModelConfig, quick_dropout
 from masked_loss import masked_cross_entropy
+from memory_fitting import fit_memory
 from metrics import ranks, top_k_hits
-from sequences import PAD
+from sequences import PAD, Sequences
 
 ITEMS = 50
 MASK = ITEMS + 1
@@ -143,6 +145,38 @@ def test_it_starts_from_popularity():
     model.start_from_popularity(popularity)
     guess = model(masked_lists(5)).softmax(1)
     assert torch.allclose(guess, (popularity / popularity.sum()).expand(5, -1), rtol=0.01)
+
+
+def test_network_and_memory_together_and_the_network_alone():
+    torch.manual_seed(0)
+    places = np.tile(np.arange(6, dtype=np.int32), 8)
+    lists = Sequences(places + 1, places, np.arange(0, 49, 6), np.arange(8))
+    memory = fit_memory(lists, 7, max_seq_len=6, seed=1)  # nobody has item 7
+    model, residual = (
+        BERT4Rec(ModelConfig(7, 8, 2, 2, 6, dropout=0.0, memory=memory.config, answers_alone=each), memory)
+        for each in (True, False)
+    )
+    made = MaskedBatches(lists, mask=8, batch_size=4, max_seq_len=6, mask_prob=0.2, seed=1, epoch=1, cut_share=1.0)
+    batch = made[0]
+    # Before training the network has no opinion, so all that is said together is the memory's …
+    torch.testing.assert_close(model(batch), memory(batch))
+    # … and alone it says what is popular.
+    model.start_from_popularity(torch.tensor(lists.popularity(7)))
+    popular = (torch.tensor([8.0] * 6 + [0.0]) + 0.5).log().log_softmax(0)
+    torch.testing.assert_close(model(batch._replace(alone=True)), popular.expand(len(batch.slots), -1))
+    torch.testing.assert_close(model(batch), memory(batch))
+
+    with torch.no_grad():
+        model.project.weight.normal_()
+        model.mixture.copy_(torch.tensor([0.05, 0.07]))
+        model.item_bias.copy_(torch.arange(7.0))
+        residual.load_state_dict(model.state_dict(), strict=False)
+    network = model(batch._replace(alone=True)) - model.alone_bias
+    together = 0.5 * network + 0.7 * memory(batch) + model.item_bias
+    torch.testing.assert_close(model(batch), together)
+    torch.testing.assert_close(residual(batch), network + memory(batch) + model.item_bias)
+    masked_cross_entropy(model(batch), batch.targets - 1).backward()
+    assert (model.mixture.grad != 0).all() and model.alone_bias.grad is None
 
 
 def test_it_learns_what_follows_from_the_neighbours():

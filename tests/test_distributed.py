@@ -18,6 +18,7 @@ import torch
 import load_users
 import prepare_dataset
 import train_model
+import training_data
 from batches import Batch, Lists, MaskedBatches, share_of
 from bert4rec import BERT4Rec, ModelConfig
 from config import PROJECT_DIR
@@ -51,18 +52,22 @@ def flags(db: Path, output: Path, *more: str) -> list[str]:
     return ["--sandbox", "--db", str(db), "--output-dir", str(output), *SMALL, *more]
 
 
-def torchrun(processes: int, arguments: list[str]) -> subprocess.Popen[str]:
+ALONE_TOO = "import train_model, training_data as t; t.ENOUGH_FOR_A_NETWORK = 0; raise SystemExit(train_model.main())"
+"""Training in which some weights have no part in some steps, as with many lists."""
+
+
+def torchrun(processes: int, script: Path, arguments: list[str]) -> subprocess.Popen[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launch = f"-m torch.distributed.run --master-addr 127.0.0.1 --master-port {port} --nproc-per-node {processes}"
     return subprocess.Popen(
-        [sys.executable, *launch.split(), "train_model.py", *arguments],
+        [sys.executable, *launch.split(), script, *arguments],
         cwd=PROJECT_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT_DIR)},
     )
 
 
@@ -70,8 +75,12 @@ def metrics_of(output: Path) -> dict:
     return json.loads((output / "plots" / "training_metrics.json").read_text())
 
 
-def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(db: Path, tmp_path: Path) -> None:
-    run = torchrun(2, flags(db, tmp_path / "several", "--epochs", EPOCHS))
+def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
+    db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_data, "ENOUGH_FOR_A_NETWORK", 0)
+    (tmp_path / "alone_too.py").write_text(ALONE_TOO)
+    run = torchrun(2, tmp_path / "alone_too.py", flags(db, tmp_path / "several", "--epochs", EPOCHS))
     until = time.monotonic() + 60
     while not (tmp_path / "several" / "plots" / "training_metrics.json").exists():
         assert run.poll() is None and time.monotonic() < until, run.communicate()
@@ -83,7 +92,7 @@ def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(db: 
     assert err.count("2 processes, each with its share") == out.count("Best of") == 1, "process 0 alone speaks"
     assert 'train_model.py", line' not in err, "no traceback of ours"
     config = json.loads((tmp_path / "several" / "models" / "training_config.json").read_text())
-    assert config["processes"] == 2
+    assert config["processes"] == 2 and config["model"]["answers_alone"]
     done = metrics_of(tmp_path / "several")["summary"]["epochs_done"]
     assert 0 < done < int(EPOCHS)
 

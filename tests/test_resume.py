@@ -12,6 +12,7 @@ import torch
 from fault_injection import DAMAGES, make_database, training_flags, unlike
 
 import train_model
+import training_data
 from checkpoints import ModelFileError
 from config import PathSettings
 from history import History, Result
@@ -79,6 +80,20 @@ def test_the_rest_is_equal_to_the_last_digit(db, undisturbed, tmp_path, monkeypa
     assert unlike(tmp_path, undisturbed) == []
     ours, theirs = (load_checkpoint(each / "checkpoints/checkpoint_epoch_10.pth") for each in (tmp_path, undisturbed))
     assert torch.equal(ours["resume"]["weights"]["item_bias"], theirs["resume"]["weights"]["item_bias"])
+
+
+def test_the_same_where_the_network_learns_to_answer_alone_too(db, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_data, "ENOUGH_FOR_A_NETWORK", 0)
+    counted = []
+    real = train_model.top_k_hits
+    monkeypatch.setattr(train_model, "top_k_hits", lambda ranks: counted.append(torch.is_grad_enabled()) or real(ranks))
+    assert train(db, tmp_path / "whole") == 0
+    assert sum(counted) == EPOCHS, "of three batches an epoch, one is answered by network and memory together"
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 5)
+        assert train(db, tmp_path / "parts") == 130
+    assert train(db, tmp_path / "parts", "--resume") == 0
+    assert unlike(tmp_path / "parts", tmp_path / "whole") == []
 
 
 def test_a_run_that_is_done_stays_as_it_is(db, undisturbed, copied):

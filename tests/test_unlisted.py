@@ -28,11 +28,11 @@ def trained_on(ordered):
     return sequences_of([[1, 2], [2, 1], [3, 4], [4, 3], [1, 2, 3]] * 8, ordered)
 
 
-def model_of(ordered):
+def model_of(ordered, **more):
     sequences = trained_on(ordered)
     alike = sequences_of(GROUPS, ordered=False)
     memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=alike)
-    return BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=ordered, memory=memory.config), memory).eval()
+    return BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=ordered, memory=memory.config, **more), memory).eval()
 
 
 def recommend(model, items):
@@ -68,6 +68,19 @@ def test_what_the_network_learnt_of_them_does_not_count(ordered):
         model.item_bias.copy_(torch.arange(6.0))
     after = recommend(model, [1, 2])
     assert (after - before).tolist() == pytest.approx([0, 1, 2, 3, 0, 0], abs=1e-5)
+
+
+def test_beside_a_network_that_answers_alone_they_keep_their_odds():
+    model = model_of(True, answers_alone=True)
+    before = recommend(model, [1, 2])
+    with torch.no_grad():
+        model.item_bias.fill_(3.0)  # says nothing, being the same for all
+        model.mixture.copy_(torch.tensor([0.1, 0.05]))  # flattens what the memory says of the others
+    after = recommend(model, [1, 2])
+    assert after[4] - after[5] == pytest.approx(before[4] - before[5], abs=1e-5)
+    odds = [each[4] - torch.from_numpy(each[:4]).logsumexp(0).item() for each in (before, after)]
+    assert odds[1] == pytest.approx(odds[0], abs=1e-5)
+    assert abs(after - before)[4] > 0.5, "nothing has changed that they could have lost by"
 
 
 def test_in_training_they_are_items_like_the_others():
