@@ -156,10 +156,14 @@ class MaskedBatches(Dataset[Batch]):
             self.first_counted[counted] = np.cumsum(lengths) - lengths
         self.mask, self.batch_size = mask, batch_size
         self.max_seq_len, self.mask_prob = max_seq_len, mask_prob
-        self.cut_share, self.whole_lists, self.fused_every = cut_share, whole_lists, fused_every
+        self.whole_lists, self.fused_every = whole_lists, fused_every
         self.training = epoch is not None
         self.seed = (seed, _VALIDATION if epoch is None else epoch)
-        self.users_of_batch = self._plan(np.random.default_rng(self.seed))
+        random = np.random.default_rng(self.seed)
+        self.users_of_batch = self._plan(random)
+        # In each epoch as many as it takes to have had the share so far: by chance, epochs would differ in difficulty.
+        wanted = np.rint(cut_share * len(self) * np.array([(epoch or 0) - 1, epoch or 0]))
+        self.is_cut = random.permutation(len(self)) < wanted[1] - wanted[0]
 
     def __len__(self) -> int:
         return len(self.users_of_batch)
@@ -172,7 +176,7 @@ class MaskedBatches(Dataset[Batch]):
         lists = flat_lists(self.sequences, self.users_of_batch[number], random if self.training else None)
         entries = self._windows(lists, random)
         items = np.where(entries >= 0, self.sequences.items[entries], PAD)
-        if items.shape[1] > 1 and random.random() < self.cut_share:
+        if self.is_cut[number] and items.shape[1] > 1:
             ratio = CUT_RATIO
             if alone:
                 ratio = min(ALONE_CUT_RATIO, max(CUT_RATIO, LARGEST_LOGITS / items.size / (self.mask - 1)))

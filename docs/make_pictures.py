@@ -21,22 +21,21 @@ WIDTH, COLOURS = 1200, 96
 
 SIZES = "--epochs 30 --hidden-size 64 --max-seq-len 100"
 COMMANDS = (
-    "prepare_dataset.py --sandbox --count 600 --db {folder}/sandbox.db",
-    "load_users.py --sandbox --db {folder}/sandbox.db",
-    f"train_model.py --sandbox --db {{folder}}/sandbox.db --output-dir {{folder}}/with-memory {SIZES}",
-    "train_model.py --sandbox --db {folder}/sandbox.db --output-dir {folder}/without-memory"
-    f" --no-memory --no-evaluate {SIZES}",
-    "visualize.py --sandbox --output-dir {folder}/with-memory --compare {folder}/with-memory {folder}/without-memory",
+    "prepare_dataset.py --sandbox --count 600 --db sandbox.db",
+    "load_users.py --sandbox --db sandbox.db",
+    f"train_model.py --sandbox --db sandbox.db --output-dir memory {SIZES}",
+    f"train_model.py --sandbox --db sandbox.db --output-dir plain --no-memory --no-evaluate {SIZES}",
+    "visualize.py --sandbox --output-dir memory --compare memory plain",
 )
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
-            script, *flags = shlex.split(command.format(folder=folder))
-            subprocess.run([sys.executable, PROJECT_DIR / script, *flags], check=True)
+            script, *flags = shlex.split(command)
+            subprocess.run([sys.executable, PROJECT_DIR / script, *flags], cwd=folder, check=True)
         PICTURES.mkdir(exist_ok=True)
-        for path in sorted(Path(folder, "with-memory", "plots").glob("*.png")):
+        for path in sorted(Path(folder, "memory", "plots").glob("*.png")):
             small(path).save(PICTURES / path.name, optimize=True)
             print(PICTURES / path.name)
 

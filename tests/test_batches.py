@@ -186,9 +186,13 @@ def test_cuts_ask_for_items_that_have_something_before_them():
         assert (batch.items != MASK).all()
 
 
-def test_the_share_of_cuts():
-    dataset = batches_of(sequences_of(*some_lists(count=800, longest=9)), cut_share=0.7)
-    assert np.mean([batch.cuts is not None for batch in dataset]) == pytest.approx(0.7, abs=0.1)
+def test_the_share_of_cuts_is_the_same_in_every_epoch_as_far_as_whole_batches_allow():
+    lists = sequences_of(*[range(1, 9)] * 12)
+    cuts = [[batch.cuts is not None for batch in batches_of(lists, cut_share=0.7, epoch=e)] for e in range(1, 11)]
+    assert {sum(each) for each in cuts} <= {2, 3} and sum(map(sum, cuts)) == 21
+    assert {sum(each) for each in zip(*cuts, strict=True)} != {0, 10}, "not always the same batches"
+    alone = [batches_of(lists, cut_share=0.7, batch_size=12, epoch=e)[0].cuts is not None for e in range(1, 11)]
+    assert sum(alone) == 7
 
 
 def test_every_fourth_batch_is_for_network_and_memory_together():
