@@ -31,7 +31,8 @@ def comparison(runs: Sequence[Path]) -> Figure:
     caption = f"{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
         UNLIKE if unlike else "The numbers beside the curves belong to the best epochs."
     )
-    told = " · ".join(f"{name}: {plain(str(run), 60)}" for name, run in zip(names, runs, strict=True))
+    paths = ((name, plain(str(run), 60)) for name, run in zip(names, runs, strict=True))
+    told = " · ".join(f"{name}: {path}" if path != name else name for name, path in paths)
     figure, (loss, accuracy) = style.new_figure(
         7.7, "Runs compared", _shortened(told), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
     )
