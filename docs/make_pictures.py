@@ -17,7 +17,7 @@ from PIL import Image  # comes with matplotlib
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 PICTURES = PROJECT_DIR / "docs" / "pictures"
-WIDTH, COLOURS = 1200, 96
+WIDTH = 1200
 
 SIZES = "--epochs 30 --hidden-size 64 --max-seq-len 100"
 COMMANDS = (
@@ -43,7 +43,7 @@ def main() -> None:
 def small(path: Path) -> Image.Image:
     with Image.open(path) as picture:
         size = WIDTH, round(WIDTH * picture.height / picture.width)
-        return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(COLOURS)
+        return picture.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(256, Image.Quantize.FASTOCTREE)
 
 
 if __name__ == "__main__":
