@@ -1,22 +1,13 @@
-"""Every setting and path of the project. The scripts' flags are built from these dataclasses and from nothing else.
-
-A field declared with `setting(default, help, …)` becomes a flag of the same name (`batch_size` → `--batch-size`); a
-field without help text stays a setting that only code changes. Values are checked on construction, whoever makes it.
-"""
+"""Every setting and path of the project. The scripts' flags are built from these dataclasses and from nothing else."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import math
 import shlex
-import types
-import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from errors import SettingError
+from flags import Checked, setting
 
 PROJECT_DIR = Path(__file__).resolve().parent
 PROJECT_NAME = "anime-bert4rec"
@@ -28,58 +19,6 @@ CATALOGUE_SORTS = tuple(
     for key in ("POPULARITY", "SCORE", "TRENDING", "FAVOURITES", "START_DATE", "UPDATED_AT", "EPISODES", "ID")
     for direction in ("_DESC", "")
 )
-
-
-def setting(
-    default: Any,
-    help: str | None = None,
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    metavar: str | None = None,
-    flag: str | None = None,
-    alone: Any = None,
-) -> Any:
-    """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag.
-
-    alone: the value of a flag that is given without one.
-    """
-    limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
-    return field(default=default, metadata={"help": help, "metavar": metavar, "flag": flag, "alone": alone, **limits})
-
-
-def _flag(f: dataclasses.Field[Any]) -> str:
-    return f.metadata["flag"] or "--" + f.name.replace("_", "-")
-
-
-class Checked:
-    """Checks the limits of every field on construction."""
-
-    def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, f.name)
-            if value is not None:
-                _check(_flag(f), value, f.metadata)
-
-
-def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise SettingError(f"{flag} must be a finite number, not {value}")
-    rules = (
-        ("at_least", "at least", lambda limit: value >= limit),
-        ("at_most", "at most", lambda limit: value <= limit),
-        ("above", "above", lambda limit: value > limit),
-        ("below", "below", lambda limit: value < limit),
-    )
-    for rule, words, holds in rules:
-        limit = limits.get(rule)
-        if limit is not None and not holds(limit):
-            raise SettingError(f"{flag} must be {words} {limit}, not {value}")
-    if limits.get("choices") and value not in limits["choices"]:
-        raise SettingError(f"{flag} must be one of {', '.join(limits['choices'])}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,63 +262,3 @@ class RecommendationSettings(Checked):
         False, "also later seasons whose prequel was not watched, and several titles of a franchise"
     )
     include_adult: bool = setting(False, "also adult titles")
-
-
-Settings = typing.TypeVar("Settings", bound=Checked)
-
-
-class Parser(argparse.ArgumentParser):
-    """A wrong flag is the same one line as a value out of range, without the usage above it."""
-
-    def error(self, message: str) -> typing.NoReturn:
-        raise SettingError(f"{message.removeprefix('argument ')} (--help shows all flags)")
-
-
-def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
-    """A flag for every field of `settings` that has help text."""
-    group = parser.add_argument_group(title)
-    hints = typing.get_type_hints(settings)
-    for f in dataclasses.fields(settings):  # type: ignore[arg-type]
-        text = f.metadata["help"]
-        if text is None:
-            continue
-        kind = _plain_type(hints[f.name])
-        if kind is bool:
-            action = argparse.BooleanOptionalAction if f.default else "store_true"
-            group.add_argument(_flag(f), dest=f.name, action=action, default=f.default, help=text)
-            continue
-        if typing.get_origin(kind) is tuple:
-            _add_repeated(group, f, typing.get_args(kind)[0], text)
-            continue
-        if f.default not in (None, ""):
-            text += f" (default: {_shown(f.default)})"
-        alone = {} if f.metadata["alone"] is None else {"nargs": "?", "const": f.metadata["alone"]}
-        group.add_argument(
-            _flag(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"], **alone
-        )
-
-
-def _add_repeated(group: argparse._ArgumentGroup, f: dataclasses.Field[Any], kind: Any, text: str) -> None:
-    """Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it."""
-    many: dict[str, Any] = {"nargs": "+", "action": "extend"} if kind is int else {"action": "append"}
-    group.add_argument(_flag(f), dest=f.name, type=kind, default=[], help=text, metavar=f.metadata["metavar"], **many)
-
-
-def pick(args: argparse.Namespace, settings: type[Settings]) -> Settings:
-    """The dataclass `settings` filled from parsed arguments. Raises SettingError, naming the flag."""
-    names = [f.name for f in dataclasses.fields(settings) if f.metadata["help"] is not None]  # type: ignore[arg-type]
-    values = {name: getattr(args, name) for name in names}
-    return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
-
-
-def _plain_type(hint: Any) -> Any:
-    """`Path` for `Path | None`, and every other type unchanged."""
-    if isinstance(hint, types.UnionType):
-        return next(part for part in typing.get_args(hint) if part is not type(None))
-    return hint
-
-
-def _shown(default: Any) -> Any:
-    if isinstance(default, Path) and default.is_relative_to(PROJECT_DIR):
-        return default.relative_to(PROJECT_DIR)
-    return default

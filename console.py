@@ -20,8 +20,9 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
-from config import PROJECT_DIR, Parser, SpeechSettings, add_flags, pick
+from config import PROJECT_DIR, SpeechSettings
 from errors import SettingError, UserError
+from flags import Parser, add_flags, pick
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 

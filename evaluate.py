@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
-from config import Parser, PathSettings, add_flags, pick
+from config import PathSettings
 from console import EXIT_ERROR, EXIT_INTERRUPTED, logging_to, parse, script
 from errors import UserError
 from evaluation import evaluate_model, load_run
 from files import write_json
+from flags import Parser, add_flags, pick
 from plot_style import save
 from ranking_plot import ranking_comparison
 from ranking_report import as_json, tables

@@ -18,20 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anilist_client import open_source
-from config import (
-    ANILIST_TERMS,
-    AniListSettings,
-    DatabaseSettings,
-    ImportSettings,
-    Parser,
-    UserListSettings,
-    add_flags,
-    pick,
-)
+from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, UserListSettings
 from console import logging_to, parse, plain, progress, script
 from csv_lists import UNKNOWN_ANIME, CsvLists, LeftOut
 from database import Database, StoredUser
 from errors import UserError
+from flags import Parser, add_flags, pick
 from mal_export import read_named_export
 from records import AniListSource, ImportedEntry, ListUnavailable
 from user_names import UserName, read_user_names, user_hash

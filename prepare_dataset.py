@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anilist_client import open_source
-from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings, Parser, add_flags, pick
+from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings
 from console import logging_to, parse, progress, script
 from database import Database
 from errors import UserError
+from flags import Parser, add_flags, pick
 from records import AniListSource
 
 log = logging.getLogger(__name__)

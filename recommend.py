@@ -18,19 +18,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from config import (
-    AniListSettings,
-    Parser,
-    PathSettings,
-    PersonSettings,
-    RecommendationSettings,
-    UserListSettings,
-    add_flags,
-    pick,
-)
+from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings
 from console import logging_to, parse, plain, script
 from database import Database, StoredUser
 from errors import SettingError, UserError
+from flags import Parser, add_flags, pick
 from mal_export import read_export
 from person import Person, from_export
 from recommendation_output import Reason, Row, as_csv, as_json, as_table, title_of

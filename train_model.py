@@ -30,7 +30,7 @@ from averaging import AveragedWeights
 from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
-from config import NEWEST, Parser, PathSettings, ResumeSettings, TrainingSettings, add_flags, pick
+from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
 from console import EXIT_ERROR, EXIT_INTERRUPTED, finish_first, logging_to, on_screen, parse, progress, script
 from distributed import (
     ProcessLost,
@@ -46,6 +46,7 @@ from distributed import (
 from errors import UserError
 from evaluate import evaluate_the_best
 from files import write_json
+from flags import Parser, add_flags, pick
 from history import History, Result
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory

@@ -21,12 +21,13 @@ import numpy as np
 import plot_style as style
 from anime_map import anime_map
 from comparison import comparison
-from config import Parser, PathSettings, add_flags, pick
+from config import PathSettings
 from console import logging_to, parse, script
 from curves import PLOTS
 from data_overview import data_overview, read_overview
 from database import Database
 from errors import UserError
+from flags import Parser, add_flags, pick
 from run_metrics import read_metrics
 from sequences import Vocabulary
 

@@ -7,18 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from config import (
-    PROJECT_DIR,
-    CatalogueSettings,
-    Parser,
-    PathSettings,
-    PersonSettings,
-    TrainingSettings,
-    UserListSettings,
-    add_flags,
-    pick,
-)
+from config import PROJECT_DIR, CatalogueSettings, PathSettings, PersonSettings, TrainingSettings, UserListSettings
 from errors import SettingError
+from flags import Parser, add_flags, pick
 
 
 def parsed(settings, *argv):

@@ -14,7 +14,7 @@ SCRIPTS = tuple(
 )
 README = {name: (PROJECT_DIR / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-TW.md")}
 BENCHMARKS = tuple(
-    f"benchmarks/{name}.py" for name in ("compare", "fold_in", "cold_titles", "import_speed", "recommend_speed")
+    f"benchmarks/{name}.py" for name in ("compare", "ours", "fold_in", "cold_titles", "import_speed", "recommend_speed")
 )
 ENGLISH, CHINESE = README.values()
 
