@@ -90,9 +90,8 @@ def spread_apart(place: np.ndarray, room: np.ndarray, rounds: int = 25) -> np.nd
             near = np.flatnonzero((square < (room[part, None] + room) ** 2) & (square > 0))
             row, other = near // len(place), near % len(place)
             distance = np.sqrt(square.ravel()[near])
-            share = room[other] / (
-                room[start + row] + room[other]
-            )  # who needs little room gives way more to who needs more
+            # Who needs little room gives way more to who needs more.
+            share = room[other] / (room[start + row] + room[other])
             push = share * (room[start + row] + room[other] - distance) / distance
             for axis, apart in enumerate((across, up)):
                 move[part, axis] += np.bincount(row, push * apart.ravel()[near], len(square)).astype(np.float32)
