@@ -68,6 +68,8 @@ class Batch(NamedTuple):
     """Whether the network is to answer alone, without the memory."""
     weight: float = 1.0
     """What the mean loss over the slots counts for, in the mean over processes: see `share_of`."""
+    seed: int = 0
+    """Of the random numbers that the model needs: what is dropped out is a function of the batch, too."""
 
     def to(self, device: torch.device) -> Batch:
         lists = self.lists and Lists(*(part.to(device) for part in self.lists))
@@ -82,6 +84,7 @@ def share_of(batch: Batch, rank: int, world: int) -> Batch:
 
     The mean over the processes of the mean loss of each times its `weight` is the mean loss over all slots of the
     batch. A share without a slot gets a row that another has too, at weight 0: each process has to take each step.
+    Each has a seed of its own.
     """
     rows, width = len(batch.items), batch.items.shape[1] if batch.cuts is None else len(batch.cuts)
     first, last = rank * rows // world, (rank + 1) * rows // world
@@ -104,6 +107,7 @@ def share_of(batch: Batch, rank: int, world: int) -> Batch:
         entries=None if batch.entries is None else batch.entries[part],
         lists=lists,
         weight=weight,
+        seed=batch.seed + rank,
     )
 
 
@@ -171,7 +175,8 @@ class MaskedBatches(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         if not 0 <= number < len(self):
             raise IndexError(number)
-        random = np.random.default_rng((*self.seed, number + 1))
+        source = np.random.SeedSequence((*self.seed, number + 1))
+        random, seed = np.random.default_rng(source), int(source.generate_state(1)[0])
         alone = number % self.fused_every != 0
         lists = flat_lists(self.sequences, self.users_of_batch[number], random if self.training else None)
         entries = self._windows(lists, random)
@@ -182,14 +187,14 @@ class MaskedBatches(Dataset[Batch]):
                 ratio = min(ALONE_CUT_RATIO, max(CUT_RATIO, LARGEST_LOGITS / items.size / (self.mask - 1)))
             cuts, slots = choose_cuts(items != PAD, ratio, random)
             targets = items[:, cuts].ravel()[slots]
-            batch = Batch(_tensor(items), _tensor(slots), _tensor(targets), cuts=_tensor(cuts))
+            batch = Batch(_tensor(items), _tensor(slots), _tensor(targets), cuts=_tensor(cuts), seed=seed)
             hidden = np.zeros(0, np.int64)
         else:
             slots = np.flatnonzero(choose_masked(items != PAD, self.mask_prob, random))
             targets = items.ravel()[slots]
             hidden = entries.ravel()[slots]
             items.ravel()[slots] = self.mask
-            batch = Batch(_tensor(items), _tensor(slots), _tensor(targets))
+            batch = Batch(_tensor(items), _tensor(slots), _tensor(targets), seed=seed)
         if alone:
             return batch._replace(alone=True)
         if self.whole_lists:

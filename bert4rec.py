@@ -113,15 +113,16 @@ class BERT4Rec(nn.Module):
         columns = rows.new_zeros(lists, int(rank.max()) + 1)  # of the slots of each list, filled up with column 0
         columns[rows, rank] = batch.slots % length
 
-        hidden, unseen = self._embed(batch.items), _unseen_padding(batch.items)
+        dropout = self._dropout(batch)
+        hidden, unseen = dropout(self.item_embedding(batch.items)), _unseen_padding(batch.items)
         *layers, last = self._layers()
         for layer in layers:
-            hidden = layer(hidden, _sum(layer.distance_bias(length), unseen))
+            hidden = layer(hidden, dropout, _sum(layer.distance_bias(length), unseen))
         bias = last.distance_bias(length)
         if bias is not None:
             bias = bias.index_select(1, columns.flatten()).unflatten(1, columns.shape).transpose(0, 1)
         queries = hidden.flatten(0, 1).index_select(0, (columns + length * _column(lists, rows)).flatten())
-        hidden = last(hidden, _sum(bias, unseen), queries.view(lists, -1, hidden.shape[-1]))
+        hidden = last(hidden, dropout, _sum(bias, unseen), queries.view(lists, -1, hidden.shape[-1]))
         return hidden.flatten(0, 1).index_select(0, rows * columns.shape[1] + rank)
 
     def encode_cuts(self, batch: Batch) -> Tensor:
@@ -140,22 +141,23 @@ class BERT4Rec(nn.Module):
         seen = ((position < position[:, None]) & (column < length)) | itself
         unseen = ~seen * UNSEEN
 
-        hidden, padding = self._embed(items), _unseen_padding(items)
+        dropout = self._dropout(batch)
+        hidden, padding = dropout(self.item_embedding(items)), _unseen_padding(items)
         *layers, last = self._layers()
         for layer in layers:
             bias = layer.distance_bias(length + 1)
             bias = bias if bias is None else bias.index_select(1, position).index_select(2, position)
-            hidden = layer(hidden, _sum(_sum(bias, unseen), padding))
+            hidden = layer(hidden, dropout, _sum(_sum(bias, unseen), padding))
         bias = last.distance_bias(length + 1)
         bias = bias if bias is None else bias.index_select(1, batch.cuts).index_select(2, position)
-        hidden = last(hidden, _sum(_sum(bias, unseen[length:]), padding), hidden[:, length:])
+        hidden = last(hidden, dropout, _sum(_sum(bias, unseen[length:]), padding), hidden[:, length:])
         return hidden.flatten(0, 1).index_select(0, batch.slots)
 
     def _layers(self) -> list[EncoderLayer]:
         return cast(list[EncoderLayer], list(self.layers))
 
-    def _embed(self, items: Tensor) -> Tensor:
-        return quick_dropout(self.item_embedding(items), self.config.dropout, self.training)
+    def _dropout(self, batch: Batch) -> Dropout:
+        return Dropout(self.config.dropout if self.training else 0.0, batch.seed, batch.items.device)
 
 
 class EncoderLayer(nn.Module):
@@ -185,7 +187,7 @@ class EncoderLayer(nn.Module):
         zero = self.config.max_seq_len
         return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
 
-    def forward(self, hidden: Tensor, bias: Tensor | None, queries: Tensor | None = None) -> Tensor:
+    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None, queries: Tensor | None = None) -> Tensor:
         """hidden [B, L, size] → the same, or [B, Q, size] for `queries` alone, which are some of its positions.
 
         bias: added to the attention scores, broadcast to [B, heads, Q, L].
@@ -201,24 +203,30 @@ class EncoderLayer(nn.Module):
         else:  # several times as fast, and without a gradient for the bias
             bias = bias if bias is None else bias.to(query.dtype).expand(len(hidden), -1, -1, -1)
             mixed = F.scaled_dot_product_attention(query, key, value, bias)
-        dropout = self.config.dropout
-        hidden = hidden + quick_dropout(self.attention_output(mixed.transpose(1, 2).flatten(2)), dropout, self.training)
+        hidden = hidden + dropout(self.attention_output(mixed.transpose(1, 2).flatten(2)))
         widened = F.relu(self.widen(self.feed_forward_norm(hidden)))
-        return hidden + quick_dropout(self.narrow(widened), dropout, self.training)
+        return hidden + dropout(self.narrow(widened))
 
     def _heads(self, x: Tensor) -> Tensor:
         """[B, L, k * size] → [B, k * heads, L, size / heads]."""
         return x.unflatten(2, (-1, self.config.hidden_size // self.config.num_heads)).transpose(1, 2)
 
 
-def quick_dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """Dropout with p rounded to 1/256: a random byte an element is several times cheaper than a Bernoulli draw."""
-    dropped = round(p * 256)
-    if not training or not dropped:
-        return x
-    random = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    keep = random.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
-    return x * (keep * (256 / (256 - dropped)))
+class Dropout:
+    """Dropout of one forward pass, with p rounded to 1/256: a random byte an element is several times cheaper than a
+    Bernoulli draw. Its random numbers are its own, so that threads don't take them from each other."""
+
+    def __init__(self, p: float, seed: int, device: torch.device) -> None:
+        self.dropped = round(p * 256)
+        self.generator = torch.Generator(device).manual_seed(seed) if self.dropped else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.dropped:
+            return x
+        random = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device)
+        random.random_(-(2**63), None, generator=self.generator)
+        keep = random.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
+        return x * (keep * (256 / (256 - self.dropped)))
 
 
 def _unseen_padding(items: Tensor) -> Tensor | None:

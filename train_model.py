@@ -23,7 +23,7 @@ from datetime import datetime
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from averaging import AveragedWeights
@@ -47,6 +47,7 @@ from errors import UserError
 from evaluate import evaluate_the_best
 from files import write_json
 from flags import Parser, add_flags, pick
+from halves import in_halves
 from history import History, Result
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
@@ -162,8 +163,6 @@ def train(
                 break
             clock = time.perf_counter()
             learning_rate = float(schedule.get_last_lr()[0])
-            # So that an epoch depends on no earlier one, and each process drops out others.
-            torch.manual_seed((rank() << 52) + (settings.seed << 20) + epoch)
             training = batches(data.training, data, settings, epoch, rank(), world())
             trained = train_one_epoch(parallel, training, optimizer, schedule, scaler)
             averaged.update(model)
@@ -279,24 +278,30 @@ def train_one_epoch(
     totals = Totals(device)
     with progress("training", len(loader), "batch", leave=False) as bar:
         for batch in loader:
-            batch = batch.to(device)
-            with torch.autocast(device.type, torch.float16, enabled=scaler.is_enabled()):
-                logits = model(batch)
-            counts = batch.weight and not batch.alone
-            if counts:  # now, for the loss overwrites the logits
-                hits = top_k_hits(ranks(logits.detach(), batch.targets - 1))
-            loss = masked_cross_entropy(logits.float(), batch.targets - 1)
             optimizer.zero_grad(set_to_none=True)
-            scaler.scale(loss * batch.weight).backward()
+            for learnt in in_halves(batch.to(device), lambda part: learn(model, part, scaler)):
+                if learnt:
+                    totals.add(*learnt)
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             scaler.step(optimizer)
             scaler.update()
             schedule.step()
-            if counts:
-                totals.add(loss, hits, len(batch.targets))
             bar.update()
     return totals.result()
+
+
+def learn(model: nn.Module, batch: Batch, scaler: torch.amp.GradScaler) -> tuple[Tensor, Tensor, int] | None:
+    """Add the gradients of a batch, and give what is to be added to the totals of the epoch."""
+    assert batch.targets is not None
+    with torch.autocast(batch.items.device.type, torch.float16, enabled=scaler.is_enabled()):
+        logits = model(batch)
+    columns, hits = batch.targets - 1, None
+    if batch.weight and not batch.alone:
+        hits = top_k_hits(ranks(logits.detach(), columns))  # now, for the loss overwrites the logits
+    loss = masked_cross_entropy(logits.float(), columns)
+    scaler.scale(loss * batch.weight).backward()
+    return None if hits is None else (loss.detach(), hits, len(columns))
 
 
 @torch.inference_mode()

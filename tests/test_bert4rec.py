@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batch, MaskedBatches
-from bert4rec import BERT4Rec, ModelConfig, quick_dropout
+from bert4rec import BERT4Rec, Dropout, ModelConfig
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import ranks, top_k_hits
@@ -16,6 +16,7 @@ from sequences import PAD, Sequences
 
 ITEMS = 50
 MASK = ITEMS + 1
+NO_DROPOUT = Dropout(0.0, 0, torch.device("cpu"))
 
 
 def make_model(**changes):
@@ -57,7 +58,7 @@ def all_states(model, items):
     unseen = (items == PAD)[:, None, None] * -1e9
     for layer in model.layers:
         bias = layer.distance_bias(items.shape[1])
-        hidden = layer(hidden, unseen if bias is None else bias + unseen)
+        hidden = layer(hidden, NO_DROPOUT, unseen if bias is None else bias + unseen)
     return hidden
 
 
@@ -207,11 +208,19 @@ def test_the_loss_in_place_is_the_cross_entropy():
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_dropout_drops_the_share_and_keeps_the_mean(p):
-    torch.manual_seed(0)
-    dropped = quick_dropout(torch.ones(1000, 333), p, training=True)
+    dropped = Dropout(p, 1, torch.device("cpu"))(torch.ones(1000, 333))
     assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.005)
     assert dropped.mean().item() == pytest.approx(1, abs=0.01)
-    assert torch.equal(quick_dropout(torch.ones(5), p, training=False), torch.ones(5))
+    assert torch.equal(NO_DROPOUT(torch.ones(5)), torch.ones(5))
+
+
+def test_what_is_dropped_out_depends_on_the_seed_of_the_batch_alone():
+    model, batch = model_with_an_opinion(dropout=0.3), masked_lists(6)
+    model.train()
+    first = model(batch._replace(seed=1))
+    torch.rand(1)
+    assert torch.equal(model(batch._replace(seed=1)), first)
+    assert not torch.equal(model(batch._replace(seed=2)), first)
 
 
 def test_a_model_that_copies_its_input_scores_nothing():

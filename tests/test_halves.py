@@ -1,0 +1,91 @@
+"""A training batch in two threads: the same gradients as in one, whichever thread is first."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from batches import Batch
+from bert4rec import BERT4Rec, ModelConfig
+from halves import in_halves
+from train_model import learn
+
+ROWS, LENGTH, ITEMS = 7, 9, 40
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def a_batch(rows: int = ROWS) -> Batch:
+    torch.manual_seed(5)
+    items = torch.randint(1, ITEMS + 1, (rows, LENGTH))
+    slots = torch.randperm(rows * LENGTH)[: 2 * rows].sort().values
+    targets = items.view(-1)[slots].clone()
+    items.view(-1)[slots] = ITEMS + 1
+    return Batch(items, slots, targets, seed=3)
+
+
+def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor, list]:
+    torch.manual_seed(1)
+    model = BERT4Rec(ModelConfig(ITEMS, hidden_size=16, num_heads=2, max_seq_len=LENGTH, dropout=dropout))
+    torch.nn.init.normal_(model.project.weight)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+
+    def work(part: Batch):
+        return learn(model, part, scaler)
+
+    learnt = list(in_halves(batch, work)) if halved else [work(batch)]
+    return torch.cat([weight.grad.flatten() for weight in model.parameters()]), learnt
+
+
+def test_both_halves_together_have_the_gradients_and_the_losses_of_the_whole():
+    (whole, [(loss, hits, count)]), (halved, halves) = (gradients(a_batch(), 0.0, halved) for halved in (False, True))
+    assert len(halves) == 2
+    torch.testing.assert_close(halved, whole, rtol=1e-4, atol=1e-6)
+    assert sum(part[2] for part in halves) == count == 2 * ROWS
+    assert sum(part[0] * part[2] for part in halves) / count == pytest.approx(loss.item())
+    assert torch.equal(sum(part[1] for part in halves), hits)
+
+
+def test_the_same_batch_gives_the_same_gradients_to_the_last_digit():
+    first, _ = gradients(a_batch(), 0.3, True)
+    for _ in range(20):
+        again, _ = gradients(a_batch(), 0.3, True)
+        assert torch.equal(again, first)
+
+
+def test_the_halves_drop_out_different_units():
+    seeds = set(in_halves(a_batch(), lambda part: part.seed))
+    assert len(seeds) == 2
+
+
+def test_two_threads_work_at_once_with_half_of_the_threads_each():
+    together = threading.Barrier(2, timeout=60)
+
+    def work(part: Batch) -> tuple[int, int]:
+        together.wait()  # for ever, if the halves came one after the other
+        return len(part.items), torch.get_num_threads()
+
+    assert list(in_halves(a_batch(), work)) == [(3, 1), (4, 1)]
+    assert torch.get_num_threads() == 2
+
+
+def test_one_row_or_one_thread_is_not_halved():
+    assert list(in_halves(a_batch(1), lambda part: (len(part.items), part.weight))) == [(1, 1.0)]
+    torch.set_num_threads(1)
+    assert list(in_halves(a_batch(), lambda part: (len(part.items), part.weight))) == [(ROWS, 1.0)]
+
+
+def test_what_goes_wrong_in_a_half_is_raised():
+    def work(part: Batch):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        list(in_halves(a_batch(), work))
