@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 import numpy as np
@@ -12,7 +13,7 @@ from batches import Batch, MaskedBatches
 from ease import gram_matrix
 from item_memory import ItemMemory, MemoryConfig, locate
 from sequences import Sequences
-from transitions import Pairs, count_transitions
+from transitions import Pairs, Transitions, count_transitions
 from unlisted import UnlistedItems
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,11 @@ LARGEST_SAMPLE = 25_000_000
 """Slots times items: so many numbers each part has."""
 TOWARDS_ONE = 0.01
 """Keeps strengths finite where a part alone explains everything."""
+GAIN_ENOUGH = 1e-4
+"""In nats: strengths that would gain less by one more step are taken as they are."""
+MOST_STEPS = 20
+SLOTS_AT_ONCE = 64
+"""What so few slots need stays in the processor's cache."""
 
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
@@ -50,14 +56,15 @@ def fit_memory(
     """
     ordered = has_order(sequences)
     batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
-    trial = Tables(sequences, num_items, TRIAL_ITEMS, ordered, alike)
+    trial = Tables(sequences, num_items, TRIAL_ITEMS, ordered, alike, batch)
 
     strength = torch.ones(2)
 
+    @functools.cache
     def likelihood(recency: float, ridge: float, alike_weight: float) -> float:
-        memory = trial.memory(recency, ridge, alike_weight, batch)
+        memory = trial.memory(recency, ridge, alike_weight)
         memory.strength.copy_(strength)
-        value = fit_strength(memory, batch, steps=3)
+        value = fit_strength(memory, batch, trial.by_transitions)
         strength.copy_(memory.strength)  # a good start for the next setting
         return value
 
@@ -68,10 +75,10 @@ def fit_memory(
     if ordered:
         recency = max(RECENCIES, key=lambda recency: likelihood(recency, ridge, weight))
 
-    tables = trial if num_items <= TRIAL_ITEMS else Tables(sequences, num_items, MOST_ITEMS, ordered, alike)
-    memory = tables.memory(recency, ridge, weight, batch)
+    tables = trial if num_items <= TRIAL_ITEMS else Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
+    memory = tables.memory(recency, ridge, weight)
     memory.strength.copy_(strength)
-    fit_strength(memory, batch, steps=5)
+    fit_strength(memory, batch, tables.by_transitions)
     strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
     return memory
@@ -80,7 +87,16 @@ def fit_memory(
 class Tables:
     """What the tables are made from, counted once for all settings that are tried."""
 
-    def __init__(self, sequences: Sequences, num_items: int, most: int, ordered: bool, alike: Sequences | None) -> None:
+    def __init__(
+        self,
+        sequences: Sequences,
+        num_items: int,
+        most: int,
+        ordered: bool,
+        alike: Sequences | None,
+        batch: Batch,
+    ) -> None:
+        """batch: the mixture of the transitions is fitted on it, which no setting here changes."""
         size = min(most, num_items)
         self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
         self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:size])
@@ -91,9 +107,14 @@ class Tables:
         self.pairs = Pairs.of(sequences) if ordered else None
         self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
         self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
+        self.batch = batch
+        self.transitions: Transitions | None = None
+        """Once they are fitted."""
+        self.by_transitions: Tensor | None = None
+        """What they say of the batch."""
 
-    def memory(self, recency: float, ridge: float, alike_weight: float, batch: Batch) -> ItemMemory:
-        """A memory with these settings; the mixture of its transitions is fitted on `batch`."""
+    def memory(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
+        """A memory with these settings."""
         ordered, unlisted = self.counts is not None, self.unlisted.sizes
         memory = ItemMemory(MemoryConfig(len(self.popularity), len(self.kept), ordered, recency, unlisted))
         memory.unlisted = self.unlisted
@@ -101,12 +122,20 @@ class Tables:
         memory.kept.copy_(torch.from_numpy(self.kept))
         memory.column.copy_(torch.from_numpy(self.column))
         memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
-        if memory.transitions is not None and self.counts is not None and batch.targets is not None:
-            memory.transitions.fill(self.counts, self.popularity)
-            rows, own = memory.neighbours(batch, locate(batch))
-            assert own is not None
-            memory.transitions.fit(rows, own, memory.column[batch.targets], batch.targets)
+        if self.transitions is not None:
+            memory.transitions = self.transitions
+        elif memory.transitions is not None:
+            self._fit(memory)
         return memory
+
+    def _fit(self, memory: ItemMemory) -> None:
+        assert memory.transitions is not None and self.counts is not None and self.batch.targets is not None
+        memory.transitions.fill(self.counts, self.popularity)
+        slots, targets = locate(self.batch), self.batch.targets
+        rows, own = memory.neighbours(self.batch, slots)
+        assert own is not None
+        memory.transitions.fit(rows, own, memory.column[targets], targets)
+        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
 
 
 def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int) -> Batch:
@@ -124,46 +153,63 @@ def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, or
         whole_lists=not ordered,
     )
     batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
-    batch = batches[0]
+    batch = newer_half(batches[0])
     assert batch.targets is not None
-    # Of lists in order the newer half: that is where the next item will come.
-    columns = locate(batch).columns
-    newer = np.flatnonzero(columns >= batch.items.shape[1] // 2)
-    wanted = newer if ordered and len(newer) else np.arange(len(columns))
     most = min(SLOTS_A_LIST * lists, LARGEST_SAMPLE // num_items)
-    chosen = torch.from_numpy(np.sort(random.permutation(wanted)[:most]))
+    chosen = torch.from_numpy(np.sort(random.permutation(len(batch.slots))[:most]))
     return batch._replace(slots=batch.slots[chosen], targets=batch.targets[chosen])
 
 
-def fit_strength(memory: ItemMemory, batch: Batch, steps: int) -> float:
+def newer_half(batch: Batch) -> Batch:
+    """Of lists in order only the cuts in the newer half, if there are any: that is where the next item will come."""
+    if batch.cuts is None or batch.targets is None:
+        return batch
+    all_cuts, older = len(batch.cuts), int((batch.cuts < batch.items.shape[1] // 2).sum())
+    row, place = batch.slots // all_cuts, batch.slots % all_cuts
+    newer = place >= older
+    if not newer.any():
+        return batch
+    slots = row * (all_cuts - older) + place - older
+    return batch._replace(slots=slots[newer], targets=batch.targets[newer], cuts=batch.cuts[older:])
+
+
+def fit_strength(memory: ItemMemory, batch: Batch, by_transitions: Tensor | None) -> float:
     """Move the strengths to those under which `batch` is the likeliest; returns its mean log likelihood.
 
-    By so many steps of Newton's method: the problem is convex, and there are one or two strengths.
+    By Newton's method: the problem is convex, and there are one or two strengths. by_transitions: what the memory's
+    transitions say of the batch.
     """
-    slots, targets = locate(batch), batch.targets
+    targets = batch.targets
     assert targets is not None
-    parts = [memory.by_ease(batch, slots)]
-    if memory.transitions is not None:
-        parts.append(memory.by_transitions(batch, slots))
+    parts = [memory.by_ease(batch, locate(batch))]
+    if by_transitions is not None:
+        parts.append(by_transitions)
+    strength = memory.strength[: len(parts)]
     of_targets = torch.stack([part.gather(1, targets[:, None] - 1)[:, 0].mean() for part in parts])
-    strength = memory.strength[: len(parts)].clone()
-    for _ in range(steps):
-        probability, _ = _mixture(parts, strength)
-        weighted = [probability * part for part in parts]
-        means = torch.stack([each.sum(1) for each in weighted])
-        products = torch.stack([torch.stack([(w * part).sum() for part in parts]) for w in weighted])
-        gradient = of_targets - means.mean(1) - 2 * TOWARDS_ONE * (strength - 1)
-        curvature = (products - means @ means.T) / len(targets) + 2 * TOWARDS_ONE * torch.eye(len(parts))
-        strength += torch.linalg.solve(curvature, gradient).clamp(-0.5, 0.5)  # no step too far
-    memory.strength[: len(parts)] = strength
-    _, log_total = _mixture(parts, strength)
-    return (strength @ of_targets - log_total.mean()).item()
+    for _ in range(MOST_STEPS):
+        log_total, means, covariance = _moments(parts, strength)
+        gradient = of_targets - means - 2 * TOWARDS_ONE * (strength - 1)
+        step = torch.linalg.solve(covariance + 2 * TOWARDS_ONE * torch.eye(len(parts)), gradient)
+        if gradient @ step / 2 < GAIN_ENOUGH:
+            break
+        strength += step.clamp(-0.5, 0.5)  # no step too far
+    return (strength @ of_targets - log_total).item()
 
 
-def _mixture(parts: list[Tensor], strength: Tensor) -> tuple[Tensor, Tensor]:
-    """Softmax of the weighted sum of `parts` [M, N], and the logs [M] of what it was divided by."""
-    logits = parts[0] * strength[0]
-    for part, factor in zip(parts[1:], strength[1:], strict=True):
-        logits.add_(part * factor)
-    log_total = logits.logsumexp(1)
-    return logits.sub_(log_total[:, None]).exp_(), log_total
+def _moments(parts: list[Tensor], strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Means over the slots of the log of the sum that the softmax of the weighted sum of `parts` [M, N] divides by, and
+    of the means [P] and covariances [P, P] of the parts under it."""
+    count = len(parts[0])
+    log_total, means, covariance = torch.zeros(()), torch.zeros(len(parts)), torch.zeros(len(parts), len(parts))
+    for start in range(0, count, SLOTS_AT_ONCE):
+        some = torch.stack([part[start : start + SLOTS_AT_ONCE] for part in parts], 1)  # [slots, P, N]
+        logits = strength @ some
+        highest = logits.amax(1, keepdim=True)
+        probability = logits.sub_(highest).exp_()
+        total = probability.sum(1, keepdim=True)
+        probability.div_(total)
+        mean = some @ probability[:, :, None]  # [slots, P, 1]
+        log_total += (total.log() + highest).sum()
+        means += mean.sum(0)[:, 0]
+        covariance += ((some * probability[:, None]) @ some.transpose(1, 2) - mean @ mean.transpose(1, 2)).sum(0)
+    return log_total / count, means / count, covariance / count

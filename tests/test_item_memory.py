@@ -12,7 +12,7 @@ import torch
 from batches import Batch, MaskedBatches, flat_lists
 from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import Slots, locate, nearest_before
-from memory_fitting import TOWARDS_ONE, Tables, fit_memory, fit_strength, has_order, sample
+from memory_fitting import TOWARDS_ONE, Tables, fit_memory, fit_strength, has_order, newer_half, sample
 from sequences import Sequences
 from transitions import BACKWARD, DECAY, REACH, Pairs, count_transitions
 
@@ -90,7 +90,7 @@ def test_transitions_leave_out_what_the_list_itself_added(cut_share):
     """The mixture at the target equals one of rows that were counted again without the pair (neighbour, target)."""
     sequences = some_lists()
     batch = batches_of(sequences, cut_share=cut_share)[0]
-    memory = Tables(sequences, ITEMS, ITEMS, True, None).memory(0.9, 10.0, 0.0, batch)
+    memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
     slots = locate(batch)
     got = memory.by_transitions(batch, slots).exp()
     rows, own = memory.neighbours(batch, slots)
@@ -204,8 +204,8 @@ def test_the_fitted_memory_beats_popularity_on_lists_with_a_pattern(unordered):
 def test_a_table_of_the_most_popular_items_only():
     sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
     batch = batches_of(sequences, cut_share=1.0)[0]
-    memory = Tables(sequences, ITEMS, 4, True, None).memory(0.9, 1.0, 0.0, batch)
-    fit_strength(memory, batch, steps=20)
+    memory = Tables(sequences, ITEMS, 4, True, None, batch).memory(0.9, 1.0, 0.0)
+    fit_strength(memory, batch, memory.by_transitions(batch, locate(batch)))
     assert memory.kept.tolist() == [0, 1, 2, 3]
     prior = memory(batch)
     assert prior.shape == (len(batch.slots), ITEMS)
@@ -218,10 +218,23 @@ def test_a_sample_is_reproducible_and_small():
     assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) <= 300
 
 
+def test_of_cuts_the_newer_half_is_kept_and_their_slots_are_counted_anew():
+    items = torch.arange(1, 9).view(2, 4).repeat(1, 2)  # 8 columns
+    batch = Batch(items, torch.tensor([0, 1, 3, 5]), torch.tensor([2, 3, 4, 7]), cuts=torch.tensor([1, 4, 7]))
+    newer = newer_half(batch)
+    assert newer.cuts.tolist() == [4, 7]
+    # Slot 0 was row 0, cut 1, and 3 was row 1, cut 1; 1 is row 0, cut 4, and 5 is row 1, cut 7.
+    assert (newer.slots.tolist(), newer.targets.tolist()) == ([0, 3], [3, 7])
+    older = batch._replace(cuts=torch.tensor([1, 2, 3]))
+    assert newer_half(older) is older, "there is nothing else"
+    masks = Batch(items, torch.tensor([0]), torch.tensor([1]))
+    assert newer_half(masks) is masks
+
+
 def test_own_counts_need_the_training_lists_only_in_training():
     sequences = some_lists()
     batch = batches_of(sequences)[0]
-    memory = Tables(sequences, ITEMS, ITEMS, True, None).memory(0.9, 10.0, 0.0, batch)
+    memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
     memory.pairs = None
     seen_anew = Batch(batch.items, batch.slots)
     assert memory(seen_anew).isfinite().all()
@@ -239,7 +252,7 @@ def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
     sequences = some_lists(unordered=unordered)
     counted = np.arange(0, len(sequences), 2)
     some = sequences.select(counted)
-    memory = Tables(some, ITEMS, ITEMS, not unordered, None).memory(0.9, 10.0, 0.0, batches_of(some)[0])
+    memory = Tables(some, ITEMS, ITEMS, not unordered, None, batches_of(some)[0]).memory(0.9, 10.0, 0.0)
     flags = {"cut_share": 0.0 if unordered else 1.0, "whole_lists": unordered}
     made = batches_of(sequences, **flags, counted=counted)
     all_counted = batches_of(sequences, **flags)
@@ -268,14 +281,14 @@ def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
 def test_the_strengths_are_the_likeliest():
     sequences = some_lists(count=60)
     batch = sample(sequences, ITEMS, 20, 1, True, 50)
-    memory = Tables(sequences, ITEMS, ITEMS, True, None).memory(0.9, 10.0, 0.0, batch)
+    memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
 
     def penalised(strength):
         memory.strength.copy_(strength)
         likelihood = memory(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1).mean()
         return likelihood - TOWARDS_ONE * (strength - 1).square().sum(), likelihood
 
-    reported = fit_strength(memory, batch, steps=20)
+    reported = fit_strength(memory, batch, memory.by_transitions(batch, locate(batch)))
     best = memory.strength.clone()
     value, likelihood = penalised(best)
     assert reported == pytest.approx(likelihood.item(), abs=1e-4)
