@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import logging
 
@@ -56,7 +57,8 @@ def fit_memory(
     """
     ordered = has_order(sequences)
     batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
-    trial = Tables(sequences, num_items, TRIAL_ITEMS, ordered, alike, batch)
+    tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
+    trial = tables.of_most_popular(TRIAL_ITEMS)
 
     strength = torch.ones(2)
 
@@ -75,7 +77,6 @@ def fit_memory(
     if ordered:
         recency = max(RECENCIES, key=lambda recency: likelihood(recency, ridge, weight))
 
-    tables = trial if num_items <= TRIAL_ITEMS else Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
     memory = tables.memory(recency, ridge, weight)
     memory.strength.copy_(strength)
     fit_strength(memory, batch, tables.by_transitions)
@@ -97,21 +98,38 @@ class Tables:
         batch: Batch,
     ) -> None:
         """batch: the mixture of the transitions is fitted on it, which no setting here changes."""
-        size = min(most, num_items)
         self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
-        self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:size])
-        self.column = np.full(num_items + 2, size)
-        self.column[self.kept + 1] = np.arange(size)
+        self._keep(most)
+        size = len(self.kept)
         self.gram = gram_matrix(sequences, self.column, size)
         self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
         self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
         self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
         self.batch = batch
+
+    def _keep(self, most: int) -> None:
+        """… the `most` popular items, and forget what was fitted."""
+        self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:most])
+        self.column = np.full(len(self.popularity) + 2, len(self.kept))
+        self.column[self.kept + 1] = np.arange(len(self.kept))
         self.transitions: Transitions | None = None
         """Once they are fitted."""
         self.by_transitions: Tensor | None = None
         """What they say of the batch."""
+
+    def of_most_popular(self, most: int) -> Tables:
+        """The same of so many items, without counting again."""
+        if most >= len(self.kept):
+            return self
+        fewer = copy.copy(self)
+        fewer._keep(most)
+        at = self.column[fewer.kept + 1]
+        rows, columns = np.ix_(at, at)
+        fewer.gram = self.gram[rows, columns]
+        fewer.alike = None if self.alike is None else self.alike[rows, columns]
+        fewer.counts = None if self.counts is None else self.counts[rows, columns]
+        return fewer
 
     def memory(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
         """A memory with these settings."""

@@ -68,9 +68,11 @@ def count_transitions(sequences: Sequences, pairs: Pairs, column: np.ndarray, si
     for distance in range(1, min(REACH, len(at) - 1) + 1):
         early = np.flatnonzero(owner[:-distance] == owner[distance:])
         late = early + distance
-        for source, target in ((early, late), (late, early)):
+        forward = pairs.weight(early, late)
+        backward = np.where(pairs.first[early] == pairs.first[late], forward, BACKWARD * forward)
+        for source, target, weight in ((early, late, forward), (late, early, backward)):
             # One flat index, for which numpy has a faster way than for two.
-            np.add.at(table.reshape(-1), at[source] * (size + 1) + at[target], pairs.weight(source, target))
+            np.add.at(table.reshape(-1), at[source] * (size + 1) + at[target], weight)
     return table[:-1, :-1]
 
 

@@ -212,6 +212,17 @@ def test_a_table_of_the_most_popular_items_only():
     assert prior.isfinite().all()
 
 
+def test_tables_of_fewer_items_are_as_though_counted_for_these():
+    sequences, alike = some_lists(count=40), sequences_of([1, 2, 5], [3, 5])
+    batch = batches_of(sequences, cut_share=1.0)[0]
+    taken, counted = (Tables(sequences, ITEMS, most, True, alike, batch) for most in (ITEMS, 6))
+    taken = taken.of_most_popular(6)
+    one, other = (tables.memory(0.9, 10.0, 0.5).state_dict() for tables in (taken, counted))
+    assert len(taken.kept) == 6 < ITEMS
+    for name, value in one.items():
+        assert torch.allclose(value, other[name]), name
+
+
 def test_a_sample_is_reproducible_and_small():
     sequences = some_lists(count=400)
     one, again = (sample(sequences, ITEMS, 20, 1, True, 50) for _ in range(2))
