@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from batches import Batch, MaskedBatches
+from console import progress
 from ease import gram_matrix
 from item_memory import ItemMemory, MemoryConfig, locate
 from sequences import Sequences
@@ -57,29 +58,33 @@ def fit_memory(
     """
     ordered = has_order(sequences)
     batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
-    tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
-    trial = tables.of_most_popular(TRIAL_ITEMS)
-
     strength = torch.ones(2)
+    steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None) + (len(RECENCIES) - 1) * ordered
+    with progress("item memory", steps, "step", leave=False) as bar:
+        tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
+        trial = tables.of_most_popular(TRIAL_ITEMS)
+        bar.update()
 
-    @functools.cache
-    def likelihood(recency: float, ridge: float, alike_weight: float) -> float:
-        memory = trial.memory(recency, ridge, alike_weight)
+        @functools.cache
+        def likelihood(recency: float, ridge: float, alike_weight: float) -> float:
+            memory = trial.memory(recency, ridge, alike_weight)
+            memory.strength.copy_(strength)
+            value = fit_strength(memory, batch, trial.by_transitions)
+            strength.copy_(memory.strength)  # a good start for the next setting
+            bar.update()
+            return value
+
+        recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
+        ridge = max(RIDGES, key=lambda ridge: likelihood(recency, ridge, weight))
+        if alike is not None:
+            weight = max(ALIKE_WEIGHTS, key=lambda weight: likelihood(recency, ridge, weight))
+        if ordered:
+            recency = max(RECENCIES, key=lambda recency: likelihood(recency, ridge, weight))
+
+        memory = tables.memory(recency, ridge, weight)
         memory.strength.copy_(strength)
-        value = fit_strength(memory, batch, trial.by_transitions)
-        strength.copy_(memory.strength)  # a good start for the next setting
-        return value
-
-    recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
-    ridge = max(RIDGES, key=lambda ridge: likelihood(recency, ridge, weight))
-    if alike is not None:
-        weight = max(ALIKE_WEIGHTS, key=lambda weight: likelihood(recency, ridge, weight))
-    if ordered:
-        recency = max(RECENCIES, key=lambda recency: likelihood(recency, ridge, weight))
-
-    memory = tables.memory(recency, ridge, weight)
-    memory.strength.copy_(strength)
-    fit_strength(memory, batch, tables.by_transitions)
+        fit_strength(memory, batch, tables.by_transitions)
+        bar.update()
     strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
     return memory

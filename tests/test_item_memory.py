@@ -8,7 +8,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from tqdm import tqdm
 
+import memory_fitting
 from batches import Batch, MaskedBatches, flat_lists
 from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import Slots, locate, nearest_before
@@ -199,6 +201,15 @@ def test_the_fitted_memory_beats_popularity_on_lists_with_a_pattern(unordered):
     batch = batches_of(sequences, cut_share=0.0 if unordered else 1.0, whole_lists=unordered)[0]
     likelihood = memory(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1).mean().item()
     assert likelihood > np.log(1 / ITEMS) + 0.5
+
+
+@pytest.mark.parametrize("unordered", [False, True])
+@pytest.mark.parametrize("alike", [None, [[1, 2, 5], [3, 5]]])
+def test_the_bar_ends_at_its_end(unordered, alike, monkeypatch):
+    bars = []
+    monkeypatch.setattr(memory_fitting, "progress", lambda *args, **kwargs: bars.append(tqdm(total=args[1])) or bars[0])
+    fit_memory(some_lists(unordered=unordered), ITEMS, max_seq_len=20, seed=0, alike=alike and sequences_of(*alike))
+    assert bars[0].n == bars[0].total
 
 
 def test_a_table_of_the_most_popular_items_only():
