@@ -14,6 +14,7 @@ from torch import Tensor
 
 from baselines import Ease, ItemKNN, MarkovChain
 from batches import Batch
+from console import progress
 from item_memory import locate
 from metrics import TOP_K, ranks, top_k_hits
 from ranking import Scorer
@@ -39,10 +40,16 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
         baselines["Markov chain"] = MarkovChain()
     lists = data.training.select(data.counted)
     accuracies = {"popularity": popularity_accuracies(data, batches)}
-    for name, baseline in baselines.items():
-        scorer = baseline.fit(lists, data.vocabulary.num_items, MOST_ITEMS)
-        hits_of = _hits_before_slots if isinstance(baseline, MarkovChain) else _hits
-        accuracies[name] = _shares(torch.stack([hits_of(scorer, batch) for batch in batches]).sum(0), slots)
+    with progress("baselines", len(baselines) * (1 + len(batches)), "step", leave=False) as bar:
+        for name, baseline in baselines.items():
+            scorer = baseline.fit(lists, data.vocabulary.num_items, MOST_ITEMS)
+            bar.update()
+            hits_of = _hits_before_slots if isinstance(baseline, MarkovChain) else _hits
+            hits = torch.zeros(len(TOP_K), dtype=torch.long)
+            for batch in batches:
+                hits += hits_of(scorer, batch)
+                bar.update()
+            accuracies[name] = _shares(hits, slots)
     return accuracies
 
 
