@@ -18,15 +18,22 @@ from distributed import world
 
 T = TypeVar("T")
 
+MOST_WEIGHTS = 2_000
+"""For each position of a batch. With more, gradients of all weights for each half cost more than is gained, as they do
+with short lists of many items."""
 
-def in_halves(batch: Batch, work: Callable[[Batch], T]) -> Iterable[T]:
+
+def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> Iterable[T]:
     """What `work` gives for both halves of the batch or, where halving is of no use, for the whole.
+
+    weights: how many the model has.
 
     The loss of each half times its `weight` adds up to the loss of the batch. Gradients that both add to the same
     weights come out the same, whichever half is first: of two numbers, either sum is the same to the last digit.
     """
     threads = torch.get_num_threads()
-    if threads == 1 or batch.items.device.type != "cpu" or world() > 1 or len(batch.items) == 1:
+    few_rows = len(batch.items) == 1 or weights > MOST_WEIGHTS * batch.items.numel()
+    if few_rows or threads == 1 or batch.items.device.type != "cpu" or world() > 1:
         return [work(batch)]
     halves = [share_of(batch, half, 2) for half in range(2)]
     return _two_threads(threads // 2).map(work, [half._replace(weight=half.weight / 2) for half in halves])

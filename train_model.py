@@ -275,11 +275,11 @@ def train_one_epoch(
     """One step a batch: cross-entropy at the masked positions, and nowhere else."""
     model.train()
     device = next(model.parameters()).device
-    totals = Totals(device)
+    totals, weights = Totals(device), sum(weight.numel() for weight in model.parameters())
     with progress("training", len(loader), "batch", leave=False) as bar:
         for batch in loader:
             optimizer.zero_grad(set_to_none=True)
-            for learnt in in_halves(batch.to(device), lambda part: learn(model, part, scaler)):
+            for learnt in in_halves(batch.to(device), weights, lambda part: learn(model, part, scaler)):
                 if learnt:
                     totals.add(*learnt)
             scaler.unscale_(optimizer)

@@ -39,6 +39,7 @@ from config import TrainingSettings, UserListSettings
 from console import script
 from features import groups_in_common
 from files import write_json
+from halves import in_halves
 from masked_loss import masked_cross_entropy
 from metrics import ranks, top_k_hits
 from optimization import make_optimizer
@@ -110,6 +111,8 @@ def measure(case: Case, steps: int, threads: int) -> dict[str, Any]:
     clock = time.perf_counter()
     train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)
     seconds = time.perf_counter() - clock
+    parameters = sum(p.numel() for p in model.parameters())
+    at_once = len(list(in_halves(next(iter(loader)), parameters, id)))
 
     averaged.update(model)
     with averaged.used_by(model):  # an epoch ends so, and memory may have its peak then
@@ -118,18 +121,22 @@ def measure(case: Case, steps: int, threads: int) -> dict[str, Any]:
 
     batches = list(loader)  # the same ones again
     tokens = sum(int((batch.items != PAD).sum()) for batch in batches)
-    logits = sum(seconds_of_logits(model, batch) for batch in batches)
+    clock = time.perf_counter()
+    for batch in batches:
+        model.zero_grad(set_to_none=True)
+        list(in_halves(batch, parameters, lambda part: only_logits(model, part)))
+    logits = time.perf_counter() - clock
     return {
         "items": data.vocabulary.num_items,
         "users": len(data.training),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": parameters,
         "memory_seconds": round(memory_seconds, 2),
         "tokens_per_step": round(tokens / len(batches)),
         "slots_per_step": round(sum(len(batch.slots) for batch in batches) / len(batches)),
         "tokens_per_second": round(tokens / seconds),
         "ms_per_step": round(1000 * seconds / len(batches), 2),
         "logits_share": round(logits / seconds, 4),
-        "memory_share": round(sum(in_memory) / seconds, 4),
+        "memory_share": round(sum(in_memory) / at_once / seconds, 4),
         "optimizer_share": round(sum(in_optimizer) / seconds, 4),
         "us_per_token": round(1e6 * (seconds - logits) / tokens, 3),  # logits aside
         **peaks,
@@ -152,17 +159,14 @@ def few_batches(data: train_model.Data, settings: TrainingSettings, epoch: int |
     return loader
 
 
-def seconds_of_logits(model: BERT4Rec, batch: Batch) -> float:
+def only_logits(model: BERT4Rec, batch: Batch) -> None:
     """What the step needs from the last hidden states to the loss and back, the item memory aside."""
     assert batch.targets is not None
-    model.zero_grad(set_to_none=True)
     hidden = torch.randn(len(batch.slots), model.config.hidden_size, requires_grad=True)
     prior = torch.zeros(len(batch.slots), model.config.num_items)
-    clock = time.perf_counter()
     logits = prior.addmm_(hidden, model.item_embedding.weight[1:-1].t()).add_(model.item_bias)
     top_k_hits(ranks(logits.detach(), batch.targets - 1))
     masked_cross_entropy(logits, batch.targets - 1).backward()
-    return time.perf_counter() - clock
 
 
 def sandbox_data(items: int, users: int) -> train_model.Data:

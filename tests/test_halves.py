@@ -9,10 +9,11 @@ import torch
 
 from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
-from halves import in_halves
+from halves import MOST_WEIGHTS, in_halves
 from train_model import learn
 
 ROWS, LENGTH, ITEMS = 7, 9, 40
+FEW = 1  # weights
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor,
     def work(part: Batch):
         return learn(model, part, scaler)
 
-    learnt = list(in_halves(batch, work)) if halved else [work(batch)]
+    learnt = list(in_halves(batch, FEW, work)) if halved else [work(batch)]
     return torch.cat([weight.grad.flatten() for weight in model.parameters()]), learnt
 
 
@@ -62,7 +63,7 @@ def test_the_same_batch_gives_the_same_gradients_to_the_last_digit():
 
 
 def test_the_halves_drop_out_different_units():
-    seeds = set(in_halves(a_batch(), lambda part: part.seed))
+    seeds = set(in_halves(a_batch(), FEW, lambda part: part.seed))
     assert len(seeds) == 2
 
 
@@ -73,14 +74,19 @@ def test_two_threads_work_at_once_with_half_of_the_threads_each():
         together.wait()  # for ever, if the halves came one after the other
         return len(part.items), torch.get_num_threads()
 
-    assert list(in_halves(a_batch(), work)) == [(3, 1), (4, 1)]
+    assert list(in_halves(a_batch(), FEW, work)) == [(3, 1), (4, 1)]
     assert torch.get_num_threads() == 2
 
 
 def test_one_row_or_one_thread_is_not_halved():
-    assert list(in_halves(a_batch(1), lambda part: (len(part.items), part.weight))) == [(1, 1.0)]
+    assert list(in_halves(a_batch(1), FEW, lambda part: (len(part.items), part.weight))) == [(1, 1.0)]
     torch.set_num_threads(1)
-    assert list(in_halves(a_batch(), lambda part: (len(part.items), part.weight))) == [(ROWS, 1.0)]
+    assert list(in_halves(a_batch(), FEW, lambda part: (len(part.items), part.weight))) == [(ROWS, 1.0)]
+
+
+def test_more_weights_than_pay_for_themselves_are_not_halved():
+    most = MOST_WEIGHTS * ROWS * LENGTH
+    assert [len(list(in_halves(a_batch(), weights, id))) for weights in (most, most + 1)] == [2, 1]
 
 
 def test_what_goes_wrong_in_a_half_is_raised():
@@ -88,4 +94,4 @@ def test_what_goes_wrong_in_a_half_is_raised():
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        list(in_halves(a_batch(), work))
+        list(in_halves(a_batch(), FEW, work))
