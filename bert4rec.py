@@ -83,20 +83,20 @@ class BERT4Rec(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         hidden = self.encode_masks(batch) if batch.cuts is None else self.encode_cuts(batch)
-        hidden, weight = self.project(self.norm(hidden)), self.item_embedding.weight[1:-1].t()
+        hidden, embeddings = self.project(self.norm(hidden)), self.item_embedding.weight
         with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
             hidden = hidden.float()
             if self.memory is None or batch.alone:
-                return torch.addmm(self.alone_bias if batch.alone else self.item_bias, hidden, weight)
+                return tied_logits(self.alone_bias if batch.alone else self.item_bias, hidden, embeddings)
             prior = self.memory(batch)
             # All that the network could learn of items that no list has is that they never come.
             unlisted = self.memory.unlisted.columns
             by_memory = prior[:, unlisted] if batch.targets is None else None
             if not self.config.answers_alone:
-                logits = prior.addmm_(hidden, weight).add_(self.item_bias)
+                logits = tied_logits(prior, hidden, embeddings).add_(self.item_bias)
             else:
                 of_network, of_memory = self.mixture * MIXTURE_PACE
-                logits = (prior * of_memory).addmm_(hidden * of_network, weight).add_(self.item_bias)
+                logits = tied_logits(prior * of_memory, hidden * of_network, embeddings).add_(self.item_bias)
                 if by_memory is not None:  # which keeps its odds against all others
                     logits[:, unlisted] = prior[:, unlisted] = -torch.inf
                     by_memory += (logits.logsumexp(1) - prior.logsumexp(1))[:, None]
@@ -114,7 +114,7 @@ class BERT4Rec(nn.Module):
         columns[rows, rank] = batch.slots % length
 
         dropout = self._dropout(batch)
-        hidden, unseen = dropout(self.item_embedding(batch.items)), _unseen_padding(batch.items)
+        hidden, unseen = dropout(self._embed(batch.items)), _unseen_padding(batch.items)
         *layers, last = self._layers()
         for layer in layers:
             hidden = layer(hidden, dropout, _sum(layer.distance_bias(length), unseen))
@@ -142,7 +142,7 @@ class BERT4Rec(nn.Module):
         unseen = ~seen * UNSEEN
 
         dropout = self._dropout(batch)
-        hidden, padding = dropout(self.item_embedding(items)), _unseen_padding(items)
+        hidden, padding = dropout(self._embed(items)), _unseen_padding(items)
         *layers, last = self._layers()
         for layer in layers:
             bias = layer.distance_bias(length + 1)
@@ -155,6 +155,10 @@ class BERT4Rec(nn.Module):
 
     def _layers(self) -> list[EncoderLayer]:
         return cast(list[EncoderLayer], list(self.layers))
+
+    def _embed(self, items: Tensor) -> Tensor:
+        # The sparse gradient is added to the dense one of the logits; most items are in no row of a batch.
+        return F.embedding(items, self.item_embedding.weight, PAD, sparse=True)
 
     def _dropout(self, batch: Batch) -> Dropout:
         return Dropout(self.config.dropout if self.training else 0.0, batch.seed, batch.items.device)
@@ -227,6 +231,37 @@ class Dropout:
         random.random_(-(2**63), None, generator=self.generator)
         keep = random.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
         return x * (keep * (256 / (256 - self.dropped)))
+
+
+class _TiedLogits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, hidden: Tensor, embeddings: Tensor) -> Tensor:
+        ctx.of_each_item = start.ndim == 1
+        ctx.save_for_backward(hidden, embeddings)
+        if ctx.of_each_item:
+            return torch.addmm(start, hidden, embeddings[1:-1].t())
+        ctx.mark_dirty(start)
+        return start.addmm_(hidden, embeddings[1:-1].t())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        hidden, embeddings = ctx.saved_tensors
+        of_start = None
+        if ctx.needs_input_grad[0]:
+            of_start = gradient.sum(0) if ctx.of_each_item else gradient
+        of_embeddings = torch.empty_like(embeddings)
+        of_embeddings[[0, -1]] = 0
+        torch.mm(gradient.t(), hidden, out=of_embeddings[1:-1])
+        return of_start, gradient @ embeddings[1:-1], of_embeddings
+
+
+def tied_logits(start: Tensor, hidden: Tensor, embeddings: Tensor) -> Tensor:
+    """start + hidden @ Eᵀ, with E the `embeddings` [N + 2, size] of the items alone; written into `start`, if that is
+    [M, N] and not a bias [N].
+
+    The same in plain torch would write the gradient of E twice, as large as it is: the second time for the slice.
+    """
+    return cast(Tensor, _TiedLogits.apply(start, hidden, embeddings))
 
 
 def _unseen_padding(items: Tensor) -> Tensor | None:
