@@ -157,8 +157,9 @@ class BERT4Rec(nn.Module):
         return cast(list[EncoderLayer], list(self.layers))
 
     def _embed(self, items: Tensor) -> Tensor:
-        # The sparse gradient is added to the dense one of the logits; most items are in no row of a batch.
-        return F.embedding(items, self.item_embedding.weight, PAD, sparse=True)
+        # A sparse gradient, which is then added to the dense one of the logits: most items are in no row of a batch.
+        weight = self.item_embedding.weight
+        return F.embedding(items, weight, PAD, sparse=weight.device.type == "cpu")
 
     def _dropout(self, batch: Batch) -> Dropout:
         return Dropout(self.config.dropout if self.training else 0.0, batch.seed, batch.items.device)
