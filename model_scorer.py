@@ -10,9 +10,10 @@ from bert4rec import BERT4Rec
 from ranking import Lists as Histories
 from ranking import flatten
 from sequences import Sequences
+from two_threads import in_two_threads
 
-LISTS_AT_ONCE = 8
-"""So few stay in the processor's cache, which makes scoring nearly twice as fast."""
+LISTS_AT_ONCE = 24
+"""So few stay in the processor's cache, or nearly; with fewer, each operation is too small (benchmarks/LOG.md)."""
 
 
 class ModelScorer:
@@ -26,7 +27,6 @@ class ModelScorer:
         self.model = model
         self.training = training
 
-    @torch.inference_mode()
     def __call__(self, histories: Histories) -> np.ndarray:
         self.model.eval()
         config = self.model.config
@@ -34,7 +34,9 @@ class ModelScorer:
         ends = np.cumsum(lengths)
         scores = np.empty((len(lengths), config.num_items), np.float32)
         by_length = np.argsort(lengths, kind="stable")
-        for users in np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))):
+
+        @torch.inference_mode()
+        def score(users: np.ndarray) -> None:
             lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
             batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
             if self.training is not None:
@@ -42,4 +44,7 @@ class ModelScorer:
                 flat = torch.from_numpy(self.training.items[own.entries].astype(np.int64))
                 batch = batch._replace(lists=Lists(flat, torch.from_numpy(own.starts)))
             scores[users] = self.model(batch).numpy()
+
+        for _ in in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE)))):
+            pass
         return scores

@@ -47,7 +47,6 @@ from errors import UserError
 from evaluate import evaluate_the_best
 from files import write_json
 from flags import Parser, add_flags, pick
-from halves import in_halves
 from history import History, Result
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
@@ -58,6 +57,7 @@ from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_data, describe_run, log_model, log_start, summarise, where_everything_is
 from totals import Totals
 from training_data import Data, batches, load_data
+from two_threads import in_halves
 from visualize import plot_all, plot_data
 
 log = logging.getLogger(__name__)

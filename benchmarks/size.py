@@ -39,12 +39,12 @@ from config import TrainingSettings, UserListSettings
 from console import script
 from features import groups_in_common
 from files import write_json
-from halves import in_halves
 from masked_loss import masked_cross_entropy
 from metrics import ranks, top_k_hits
 from optimization import make_optimizer
 from records import Anime
 from sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
+from two_threads import in_halves
 
 WARM_UP_STEPS = 3
 VALIDATION_USERS = 500

@@ -9,8 +9,8 @@ import torch
 
 from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
-from halves import MOST_WEIGHTS, in_halves
 from train_model import learn
+from two_threads import MOST_WEIGHTS, in_halves
 
 ROWS, LENGTH, ITEMS = 7, 9, 40
 FEW = 1  # weights
