@@ -90,7 +90,8 @@ def test_cold_titles_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 200 < results["ours"]["asked"] <= 250
     among_cold = {name: result[cold_titles.AMONG_COLD] for name, result in results.items()}
     assert among_cold["ours"] > 0.8, "the genre tells them apart"
-    assert among_cold["ours without the catalogue"] < 0.5
+    blind = among_cold["ours without the catalogue"]
+    assert abs(blind - among_cold["random"]) < among_cold["ours"] - blind, "without it, it's chance"
     assert results["ours"][cold_titles.WHOLE_LIST] > 2 * results["random"][cold_titles.WHOLE_LIST]
     assert results["popularity"]["percentile"] == pytest.approx(100, abs=5), "no list has them: last, ties and all"
     table = capsys.readouterr().out.splitlines()
