@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader
 import anilist_sandbox
 from averaging import AveragedWeights
 from batches import Batch, MaskedBatches
-from bert4rec import BERT4Rec
+from bert4rec import BERT4Rec, tied_logits
 from config import TrainingSettings, UserListSettings
 from console import script
 from features import groups_in_common
@@ -164,7 +164,7 @@ def only_logits(model: BERT4Rec, batch: Batch) -> None:
     assert batch.targets is not None
     hidden = torch.randn(len(batch.slots), model.config.hidden_size, requires_grad=True)
     prior = torch.zeros(len(batch.slots), model.config.num_items)
-    logits = prior.addmm_(hidden, model.item_embedding.weight[1:-1].t()).add_(model.item_bias)
+    logits = tied_logits(prior, hidden, model.item_embedding.weight).add_(model.item_bias)
     top_k_hits(ranks(logits.detach(), batch.targets - 1))
     masked_cross_entropy(logits, batch.targets - 1).backward()
 
