@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from batches import Batch
 from item_memory import ItemMemory, MemoryConfig
 from sequences import PAD
+from tied_embedding import TiedEmbedding
 
 UNSEEN = -1e9
 """Added to the attention score of what a position must not see."""
@@ -82,21 +83,22 @@ class BERT4Rec(nn.Module):
         bias.copy_((popularity + 0.5).log().log_softmax(0))
 
     def forward(self, batch: Batch) -> Tensor:
-        hidden = self.encode_masks(batch) if batch.cuts is None else self.encode_cuts(batch)
-        hidden, embeddings = self.project(self.norm(hidden)), self.item_embedding.weight
+        embedding = TiedEmbedding(self.item_embedding.weight)
+        encode = self.encode_masks if batch.cuts is None else self.encode_cuts
+        hidden = self.project(self.norm(encode(batch, embedding)))
         with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
             hidden = hidden.float()
             if self.memory is None or batch.alone:
-                return tied_logits(self.alone_bias if batch.alone else self.item_bias, hidden, embeddings)
+                return embedding.logits(self.alone_bias if batch.alone else self.item_bias, hidden)
             prior = self.memory(batch)
             # All that the network could learn of items that no list has is that they never come.
             unlisted = self.memory.unlisted.columns
             by_memory = prior[:, unlisted] if batch.targets is None else None
             if not self.config.answers_alone:
-                logits = tied_logits(prior, hidden, embeddings).add_(self.item_bias)
+                logits = embedding.logits(prior, hidden).add_(self.item_bias)
             else:
                 of_network, of_memory = self.mixture * MIXTURE_PACE
-                logits = tied_logits(prior * of_memory, hidden * of_network, embeddings).add_(self.item_bias)
+                logits = embedding.logits(prior * of_memory, hidden * of_network).add_(self.item_bias)
                 if by_memory is not None:  # which keeps its odds against all others
                     logits[:, unlisted] = prior[:, unlisted] = -torch.inf
                     by_memory += (logits.logsumexp(1) - prior.logsumexp(1))[:, None]
@@ -104,7 +106,7 @@ class BERT4Rec(nn.Module):
                 logits[:, unlisted] = by_memory
             return logits
 
-    def encode_masks(self, batch: Batch) -> Tensor:
+    def encode_masks(self, batch: Batch, embedding: TiedEmbedding) -> Tensor:
         """Hidden states [M, hidden_size] at the slots; every position sees the whole list."""
         lists, length = batch.items.shape
         rows = batch.slots // length
@@ -114,7 +116,7 @@ class BERT4Rec(nn.Module):
         columns[rows, rank] = batch.slots % length
 
         dropout = self._dropout(batch)
-        hidden, unseen = dropout(self._embed(batch.items)), _unseen_padding(batch.items)
+        hidden, unseen = dropout(embedding.look_up(batch.items)), _unseen_padding(batch.items)
         *layers, last = self._layers()
         for layer in layers:
             hidden = layer(hidden, dropout, _sum(layer.distance_bias(length), unseen))
@@ -125,7 +127,7 @@ class BERT4Rec(nn.Module):
         hidden = last(hidden, dropout, _sum(bias, unseen), queries.view(lists, -1, hidden.shape[-1]))
         return hidden.flatten(0, 1).index_select(0, rows * columns.shape[1] + rank)
 
-    def encode_cuts(self, batch: Batch) -> Tensor:
+    def encode_cuts(self, batch: Batch, embedding: TiedEmbedding) -> Tensor:
         """Hidden states [M, hidden_size] of masks put in at the cuts, each of which sees only what is before it.
 
         So does every item, so that one row stands for many lists, each ending in the mask: the items of a row are
@@ -142,7 +144,7 @@ class BERT4Rec(nn.Module):
         unseen = ~seen * UNSEEN
 
         dropout = self._dropout(batch)
-        hidden, padding = dropout(self._embed(items)), _unseen_padding(items)
+        hidden, padding = dropout(embedding.look_up(items)), _unseen_padding(items)
         *layers, last = self._layers()
         for layer in layers:
             bias = layer.distance_bias(length + 1)
@@ -155,11 +157,6 @@ class BERT4Rec(nn.Module):
 
     def _layers(self) -> list[EncoderLayer]:
         return cast(list[EncoderLayer], list(self.layers))
-
-    def _embed(self, items: Tensor) -> Tensor:
-        # A sparse gradient, which is then added to the dense one of the logits: most items are in no row of a batch.
-        weight = self.item_embedding.weight
-        return F.embedding(items, weight, PAD, sparse=weight.device.type == "cpu")
 
     def _dropout(self, batch: Batch) -> Dropout:
         return Dropout(self.config.dropout if self.training else 0.0, batch.seed, batch.items.device)
@@ -232,37 +229,6 @@ class Dropout:
         random.random_(-(2**63), None, generator=self.generator)
         keep = random.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped
         return x * (keep * (256 / (256 - self.dropped)))
-
-
-class _TiedLogits(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, start: Tensor, hidden: Tensor, embeddings: Tensor) -> Tensor:
-        ctx.of_each_item = start.ndim == 1
-        ctx.save_for_backward(hidden, embeddings)
-        if ctx.of_each_item:
-            return torch.addmm(start, hidden, embeddings[1:-1].t())
-        ctx.mark_dirty(start)
-        return start.addmm_(hidden, embeddings[1:-1].t())
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        hidden, embeddings = ctx.saved_tensors
-        of_start = None
-        if ctx.needs_input_grad[0]:
-            of_start = gradient.sum(0) if ctx.of_each_item else gradient
-        of_embeddings = torch.empty_like(embeddings)
-        of_embeddings[[0, -1]] = 0
-        torch.mm(gradient.t(), hidden, out=of_embeddings[1:-1])
-        return of_start, gradient @ embeddings[1:-1], of_embeddings
-
-
-def tied_logits(start: Tensor, hidden: Tensor, embeddings: Tensor) -> Tensor:
-    """start + hidden @ Eᵀ, with E the `embeddings` [N + 2, size] of the items alone; written into `start`, if that is
-    [M, N] and not a bias [N].
-
-    The same in plain torch would write the gradient of E twice, as large as it is: the second time for the slice.
-    """
-    return cast(Tensor, _TiedLogits.apply(start, hidden, embeddings))
 
 
 def _unseen_padding(items: Tensor) -> Tensor | None:

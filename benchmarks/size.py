@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader
 import anilist_sandbox
 from averaging import AveragedWeights
 from batches import Batch, MaskedBatches
-from bert4rec import BERT4Rec, tied_logits
+from bert4rec import BERT4Rec
 from config import TrainingSettings, UserListSettings
 from console import script
 from features import groups_in_common
@@ -44,6 +44,7 @@ from metrics import ranks, top_k_hits
 from optimization import make_optimizer
 from records import Anime
 from sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
+from tied_embedding import TiedEmbedding
 from two_threads import in_halves
 
 WARM_UP_STEPS = 3
@@ -164,7 +165,7 @@ def only_logits(model: BERT4Rec, batch: Batch) -> None:
     assert batch.targets is not None
     hidden = torch.randn(len(batch.slots), model.config.hidden_size, requires_grad=True)
     prior = torch.zeros(len(batch.slots), model.config.num_items)
-    logits = tied_logits(prior, hidden, model.item_embedding.weight).add_(model.item_bias)
+    logits = TiedEmbedding(model.item_embedding.weight).logits(prior, hidden).add_(model.item_bias)
     top_k_hits(ranks(logits.detach(), batch.targets - 1))
     masked_cross_entropy(logits, batch.targets - 1).backward()
 

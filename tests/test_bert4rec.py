@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from batches import Batch, MaskedBatches
-from bert4rec import BERT4Rec, Dropout, ModelConfig, tied_logits
+from bert4rec import BERT4Rec, Dropout, ModelConfig
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import ranks, top_k_hits
@@ -204,35 +204,6 @@ def test_the_loss_in_place_is_the_cross_entropy():
     (2 * loss).backward()
     assert loss.item() == pytest.approx(F.cross_entropy(logits, targets).item())
     assert torch.allclose(leaf.grad, 2 * plain.grad)
-
-
-@pytest.mark.parametrize("shape", [(7,), (5, 7)])
-@pytest.mark.parametrize("start_is_learnt", [False, True])
-def test_the_logits_and_their_gradients_are_those_of_plain_torch(shape, start_is_learnt):
-    torch.manual_seed(3)
-    hidden, embeddings = torch.randn(5, 4, requires_grad=True), torch.randn(9, 4, requires_grad=True)
-    start, upstream = torch.randn(shape, requires_grad=start_is_learnt), torch.randn(5, 7)
-    learnt = [hidden, embeddings, *([start] if start_is_learnt else [])]
-    plain = start + hidden @ embeddings[1:-1].T
-    logits = tied_logits(start * 1, hidden, embeddings)
-    torch.testing.assert_close(logits, plain)
-    for ours, expected in zip(*(torch.autograd.grad(each, learnt, upstream) for each in (logits, plain)), strict=True):
-        torch.testing.assert_close(ours, expected)
-
-
-def test_the_item_embeddings_learn_from_the_lists_and_from_the_logits():
-    model, batch = model_with_an_opinion(), masked_lists(6)
-    model(batch).square().sum().backward()
-    ours = model.item_embedding.weight.grad
-    model._embed = lambda items: model.item_embedding(items).detach()
-    assert not ours.is_sparse
-    model.zero_grad()
-    model(batch).square().sum().backward()
-    by_logits = model.item_embedding.weight.grad
-    in_lists = batch.items.unique()
-    changed = (ours != by_logits).any(1).nonzero()[:, 0]
-    assert torch.equal(changed, in_lists), "padding is in no list here, and the mask learns from lists alone"
-    assert (ours[PAD] == 0).all()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
