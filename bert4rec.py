@@ -128,31 +128,22 @@ class BERT4Rec(nn.Module):
         return hidden.flatten(0, 1).index_select(0, rows * columns.shape[1] + rank)
 
     def encode_cuts(self, batch: Batch, embedding: TiedEmbedding) -> Tensor:
-        """Hidden states [M, hidden_size] of masks put in at the cuts, each of which sees only what is before it.
+        """Hidden states [M, hidden_size] of the items before the cuts, each of which sees itself and all before it.
 
-        So does every item, so that one row stands for many lists, each ending in the mask: the items of a row are
-        encoded once, and followed by one mask a cut that no other position sees.
+        So does every item in every layer, so that one row stands for many lists, each ending at a cut.
         """
         assert batch.cuts is not None
-        lists, length = batch.items.shape
-        masks = batch.items.new_full((lists, len(batch.cuts)), self.config.num_items + 1)
-        items = torch.cat([batch.items, masks], 1)
-        position = torch.cat([torch.arange(length, device=items.device), batch.cuts])
-        column = torch.arange(len(position), device=items.device)
-        itself = column[:, None] == column
-        seen = ((position < position[:, None]) & (column < length)) | itself
-        unseen = ~seen * UNSEEN
-
-        dropout = self._dropout(batch)
-        hidden, padding = dropout(embedding.look_up(items)), _unseen_padding(items)
+        dropout, length = self._dropout(batch), batch.items.shape[1]
+        hidden = dropout(embedding.look_up(batch.items))
+        column = torch.arange(length, device=batch.items.device)
+        unseen, padding = (column > column[:, None]) * UNSEEN, _unseen_padding(batch.items)
         *layers, last = self._layers()
         for layer in layers:
-            bias = layer.distance_bias(length + 1)
-            bias = bias if bias is None else bias.index_select(1, position).index_select(2, position)
-            hidden = layer(hidden, dropout, _sum(_sum(bias, unseen), padding))
-        bias = last.distance_bias(length + 1)
-        bias = bias if bias is None else bias.index_select(1, batch.cuts).index_select(2, position)
-        hidden = last(hidden, dropout, _sum(_sum(bias, unseen[length:]), padding), hidden[:, length:])
+            hidden = layer(hidden, dropout, _sum(_sum(layer.distance_bias(length), unseen), padding))
+        before = batch.cuts - 1
+        bias = last.distance_bias(length)
+        bias = _sum(bias if bias is None else bias.index_select(1, before), unseen.index_select(0, before))
+        hidden = last(hidden, dropout, _sum(bias, padding), hidden.index_select(1, before))
         return hidden.flatten(0, 1).index_select(0, batch.slots)
 
     def _layers(self) -> list[EncoderLayer]:
@@ -174,8 +165,8 @@ class EncoderLayer(nn.Module):
         self.key_value = nn.Linear(size, 2 * size)
         self.attention_output = nn.Linear(size, size)
         self.feed_forward_norm = nn.LayerNorm(size)
-        self.widen = nn.Linear(size, 4 * size)
-        self.narrow = nn.Linear(4 * size, size)
+        self.widen = nn.Linear(size, 4 * size)  # twice as wide, and the gates
+        self.narrow = nn.Linear(2 * size, size)
         distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
         self.distance = nn.Parameter(distance, requires_grad=config.ordered)  # of no use without an order
         for linear in (self.query, self.key_value, self.attention_output, self.widen, self.narrow):
@@ -206,8 +197,8 @@ class EncoderLayer(nn.Module):
             bias = bias if bias is None else bias.to(query.dtype).expand(len(hidden), -1, -1, -1)
             mixed = F.scaled_dot_product_attention(query, key, value, bias)
         hidden = hidden + dropout(self.attention_output(mixed.transpose(1, 2).flatten(2)))
-        widened = F.relu(self.widen(self.feed_forward_norm(hidden)))
-        return hidden + dropout(self.narrow(widened))
+        gates, widened = self.widen(self.feed_forward_norm(hidden)).chunk(2, -1)
+        return hidden + dropout(self.narrow(F.silu(gates) * widened))
 
     def _heads(self, x: Tensor) -> Tensor:
         """[B, L, k * size] → [B, k * heads, L, size / heads]."""
