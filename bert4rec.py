@@ -1,9 +1,9 @@
 """BERT4Rec: a Transformer encoder over a watch list that predicts the items behind the masks.
 
 Sun et al., "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer", 2019;
-with pre-norm layers, learned scalars for distances instead of position embeddings, and an item-to-item memory that the
-logits start from (item_memory.py). Only what is read is computed: logits, and the last layer's queries and
-feed-forward, at the masked positions alone.
+with pre-norm layers, a gated feed-forward, learned scalars for distances instead of position embeddings, and an
+item-to-item memory that the logits start from (item_memory.py). Only what is read is computed: logits, and the last
+layer's queries and feed-forward, at the masked positions alone.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class BERT4Rec(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Pre-norm self-attention and feed-forward, each added to what came in."""
+    """Pre-norm self-attention and gated feed-forward, each added to what came in."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -162,16 +162,19 @@ class EncoderLayer(nn.Module):
         self.config = config
         self.attention_norm = nn.LayerNorm(size)
         self.query = nn.Linear(size, size)
-        self.key_value = nn.Linear(size, 2 * size)
+        self.key = nn.Linear(size, size)
+        self.value = nn.Linear(size, size)
         self.attention_output = nn.Linear(size, size)
         self.feed_forward_norm = nn.LayerNorm(size)
-        self.widen = nn.Linear(size, 4 * size)  # twice as wide, and the gates
+        self.gate = nn.Linear(size, 2 * size)
+        self.widen = nn.Linear(size, 2 * size)
         self.narrow = nn.Linear(2 * size, size)
         distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
         self.distance = nn.Parameter(distance, requires_grad=config.ordered)  # of no use without an order
-        for linear in (self.query, self.key_value, self.attention_output, self.widen, self.narrow):
-            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
-            nn.init.zeros_(linear.bias)
+        for linear in self.children():
+            if isinstance(linear, nn.Linear):
+                nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+                nn.init.zeros_(linear.bias)
 
     def distance_bias(self, length: int) -> Tensor | None:
         """[heads, length, length]: a learned scalar for each distance from the query's column to the key's."""
@@ -186,7 +189,7 @@ class EncoderLayer(nn.Module):
         bias: added to the attention scores, broadcast to [B, heads, Q, L].
         """
         normed = self.attention_norm(hidden)
-        key, value = self._heads(self.key_value(normed)).chunk(2, 1)
+        key, value = self._heads(self.key(normed)), self._heads(self.value(normed))
         hidden, normed = (hidden, normed) if queries is None else (queries, self.attention_norm(queries))
         query = self._heads(self.query(normed))
         # No dropout on the attention weights: its random numbers would cost more than the attention.
@@ -197,11 +200,11 @@ class EncoderLayer(nn.Module):
             bias = bias if bias is None else bias.to(query.dtype).expand(len(hidden), -1, -1, -1)
             mixed = F.scaled_dot_product_attention(query, key, value, bias)
         hidden = hidden + dropout(self.attention_output(mixed.transpose(1, 2).flatten(2)))
-        gates, widened = self.widen(self.feed_forward_norm(hidden)).chunk(2, -1)
-        return hidden + dropout(self.narrow(F.silu(gates) * widened))
+        normed = self.feed_forward_norm(hidden)
+        return hidden + dropout(self.narrow(F.silu(self.gate(normed)) * self.widen(normed)))
 
     def _heads(self, x: Tensor) -> Tensor:
-        """[B, L, k * size] → [B, k * heads, L, size / heads]."""
+        """[B, L, size] → [B, heads, L, size / heads]."""
         return x.unflatten(2, (-1, self.config.hidden_size // self.config.num_heads)).transpose(1, 2)
 
 

@@ -20,6 +20,7 @@ class _InPlaceCrossEntropy(torch.autograd.Function):
         gradient.scatter_add_(1, targets[:, None], gradient.new_full((len(targets), 1), -1.0))
         ctx.save_for_backward(gradient)
         ctx.mark_dirty(logits)
+        ctx.set_materialize_grads(False)  # the logits are not used any more
         return logits, loss
 
     @staticmethod

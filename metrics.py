@@ -17,7 +17,8 @@ def ranks(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     gets nothing right; a score that isn't a number counts as a tie, and a target whose score isn't one comes last.
     """
     of_target = scores.gather(1, targets[:, None])
-    return scores.shape[1] - (scores < of_target).sum(1)
+    lower = torch.lt(scores, of_target, out=torch.empty_like(scores, dtype=torch.float32))  # bools add up slowly
+    return scores.shape[1] - lower.sum(1).long()
 
 
 def hits_by_row(ranks: torch.Tensor, rows: torch.Tensor, num_rows: int, top_k: tuple[int, ...] = TOP_K) -> torch.Tensor:
