@@ -163,9 +163,11 @@ def few_batches(data: train_model.Data, settings: TrainingSettings, epoch: int |
 def only_logits(model: BERT4Rec, batch: Batch) -> None:
     """What the step needs from the last hidden states to the loss and back, the item memory aside."""
     assert batch.targets is not None
+    embedding = TiedEmbedding(model.item_embedding.weight)
     hidden = torch.randn(len(batch.slots), model.config.hidden_size, requires_grad=True)
+    hidden = hidden + embedding.look_up(batch.items[0, -1:])  # so that the gradient is handed on, as in the model
     prior = torch.zeros(len(batch.slots), model.config.num_items)
-    logits = TiedEmbedding(model.item_embedding.weight).logits(prior, hidden).add_(model.item_bias)
+    logits = embedding.logits(prior, hidden).add_(model.item_bias)
     top_k_hits(ranks(logits.detach(), batch.targets - 1))
     masked_cross_entropy(logits, batch.targets - 1).backward()
 
