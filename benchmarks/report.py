@@ -31,7 +31,7 @@ COLUMNS: list[tuple[str, str, Callable[[float], str]]] = [
     ("ndcg@10", "NDCG@10", "{:.4f}".format),
     ("others_cores", "others' cores", "{:.2f}".format),
 ]
-LONGEST_NAME = 20  # of what stands beside a curve; the table has it whole
+LONGEST_NAME = 18  # of what stands beside a curve; the table has it whole
 # Okabe and Ito (2008), as in plot_style.
 OURS, PEERS = (VALIDATION, TRAINING, "#000000"), ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
@@ -92,7 +92,7 @@ def plot(results: Sequence[Result], path: Path, title: str, caption: str) -> Non
             color, level = MUTED, float(median(runs, "validation_ndcg") or 0)
             reference_line(ax, level, name)
             highest = max(highest, level)
-        labels.append(EndLabel(textwrap.shorten(name, LONGEST_NAME, placeholder=" …"), level, color))
+        labels.append(EndLabel(textwrap.shorten(name, LONGEST_NAME, placeholder=""), level, color))
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:,g}"))

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results: list[dict[str, Any]] = []
     for name in flags.case:
         print(f"---- {name}", file=sys.stderr, flush=True)
-        results.append({"name": name, **measure_apart(CASES[name], flags.steps, flags.threads)})
+        results.append({"name": name, **measure_apart(CASES[name], flags.steps, flags.seconds, flags.threads)})
         write_json(flags.output / "size.json", {**facts, "results": results})
     print(table(results))
     return 1 if any("error" in result for result in results) else 0
@@ -71,24 +71,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES), help="which sizes; default: all")
-    parser.add_argument("--steps", type=int, default=20, help="training steps to measure, after a few to warm up")
+    parser.add_argument("--steps", type=int, default=20, help="training steps of a round, after a few to warm up")
+    parser.add_argument("--seconds", type=float, default=30, help="rounds are repeated for so long")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=HERE / "results")
     return parser
 
 
-def measure_apart(case: Case, steps: int, threads: int) -> dict[str, Any]:
+def measure_apart(case: Case, steps: int, seconds: float, threads: int) -> dict[str, Any]:
     """`measure` in a new process, so that its peak memory is its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            return pool.submit(measure, case, steps, threads).result()
+            return pool.submit(measure, case, steps, seconds, threads).result()
         except (RuntimeError, MemoryError) as error:  # killed by the system, or an allocation that failed
             print(f"failed: {error}", file=sys.stderr)
             return {"error": str(error)}
 
 
-def measure(case: Case, steps: int, threads: int) -> dict[str, Any]:
-    """Build the model and train it for `steps` steps. Peaks, in GiB, are of all that was done until then."""
+def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, Any]:
+    """Build the model and train it in rounds of `steps` steps, for `at_least` so many seconds. After each round the
+    logits of its batches are measured alone, so that other programs slow both alike. Peaks, in GiB, are of all that was
+    done until then."""
     torch.set_num_threads(threads)
     settings = TrainingSettings(use_gpu=False)
     make, items, users = case
@@ -108,34 +111,37 @@ def measure(case: Case, steps: int, threads: int) -> dict[str, Any]:
     assert model.memory is not None
     in_memory = stopwatch(model.memory.register_forward_pre_hook, model.memory.register_forward_hook)
     in_optimizer = stopwatch(optimizer.register_step_pre_hook, optimizer.register_step_post_hook)
-    loader = few_batches(data, settings, 2, steps)
-    clock = time.perf_counter()
-    train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)
-    seconds = time.perf_counter() - clock
     parameters = sum(p.numel() for p in model.parameters())
-    at_once = len(list(in_halves(next(iter(loader)), parameters, id)))
+    seconds = logits = 0.0
+    count = tokens = slots = at_once = 0
+    while seconds + logits < at_least or not count:
+        loader = few_batches(data, settings, 2 + count // steps, steps)
+        clock = time.perf_counter()
+        train_model.train_one_epoch(model, loader, optimizer, schedule, scaler)
+        seconds += time.perf_counter() - clock
+        batches = list(loader)  # the same ones again
+        clock = time.perf_counter()
+        for batch in batches:
+            model.zero_grad(set_to_none=True)
+            at_once = len(list(in_halves(batch, parameters, lambda part: only_logits(model, part))))
+        logits += time.perf_counter() - clock
+        count += len(batches)
+        tokens += sum(int((batch.items != PAD).sum()) for batch in batches)
+        slots += sum(len(batch.slots) for batch in batches)
 
     averaged.update(model)
     with averaged.used_by(model):  # an epoch ends so, and memory may have its peak then
         train_model.evaluate(model, few_batches(data, settings, None, 1))
     peaks["peak_gib"] = round(peak_memory_mb() / 1024, 3)
-
-    batches = list(loader)  # the same ones again
-    tokens = sum(int((batch.items != PAD).sum()) for batch in batches)
-    clock = time.perf_counter()
-    for batch in batches:
-        model.zero_grad(set_to_none=True)
-        list(in_halves(batch, parameters, lambda part: only_logits(model, part)))
-    logits = time.perf_counter() - clock
     return {
         "items": data.vocabulary.num_items,
         "users": len(data.training),
         "parameters": parameters,
         "memory_seconds": round(memory_seconds, 2),
-        "tokens_per_step": round(tokens / len(batches)),
-        "slots_per_step": round(sum(len(batch.slots) for batch in batches) / len(batches)),
+        "tokens_per_step": round(tokens / count),
+        "slots_per_step": round(slots / count),
         "tokens_per_second": round(tokens / seconds),
-        "ms_per_step": round(1000 * seconds / len(batches), 2),
+        "ms_per_step": round(1000 * seconds / count, 2),
         "logits_share": round(logits / seconds, 4),
         "memory_share": round(sum(in_memory) / at_once / seconds, 4),
         "optimizer_share": round(sum(in_optimizer) / seconds, 4),

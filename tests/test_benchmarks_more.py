@@ -114,7 +114,7 @@ def test_size_from_end_to_end() -> None:
     import size
 
     cases = {"catalogue-3000": (size.sandbox_data, 200, 12), "items-3000": (size.made_up_data, 300, 80)}
-    results = [{"name": name, **size.measure_apart(case, 1, 1)} for name, case in cases.items()]
+    results = [{"name": name, **size.measure_apart(case, 1, 0.0, 1)} for name, case in cases.items()]
     sandbox, made_up = results
     assert (sandbox["items"], made_up["items"], made_up["users"]) == (200, 300, 80)
     assert made_up["tokens_per_step"] == 40 * 9, "80 lists make two batches of 40"
