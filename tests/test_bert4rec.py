@@ -13,6 +13,7 @@ from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import ranks, top_k_hits
 from sequences import PAD, Sequences
+from tied_embedding import TiedEmbedding
 
 ITEMS = 50
 MASK = ITEMS + 1
@@ -210,6 +211,21 @@ def test_the_loss_in_place_is_the_cross_entropy():
     (2 * loss).backward()
     assert loss.item() == pytest.approx(F.cross_entropy(logits, targets).item())
     assert torch.allclose(leaf.grad, 2 * plain.grad)
+
+
+def test_the_item_embeddings_learn_from_the_lists_and_from_the_logits(monkeypatch):
+    model, batch = model_with_an_opinion(), masked_lists(6)
+    model(batch).square().sum().backward()
+    ours = model.item_embedding.weight.grad
+    monkeypatch.setattr(TiedEmbedding, "look_up", lambda _, items: model.item_embedding(items).detach())
+    assert not ours.is_sparse
+    model.zero_grad()
+    model(batch).square().sum().backward()
+    by_logits = model.item_embedding.weight.grad
+    in_lists = batch.items.unique()
+    changed = (ours != by_logits).any(1).nonzero()[:, 0]
+    assert torch.equal(changed, in_lists), "padding is in no list here, and the mask learns from lists alone"
+    assert (ours[PAD] == 0).all()
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
