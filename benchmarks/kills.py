@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from fault_injection import training_flags, unlike
+from small_runs import training_flags, unlike
 
 USERS = 400
 

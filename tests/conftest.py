@@ -15,6 +15,14 @@ settings.register_profile("here", deadline=None)  # that a machine is busy is no
 settings.load_profile("here")
 
 
+@pytest.fixture(scope="session")
+def db(tmp_path_factory):
+    """60 people of the sandbox and 300 anime, which no test may change."""
+    from small_runs import make_database  # here, for most tests need neither it nor torch
+
+    return make_database(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(autouse=True)
 def as_many_threads_as_before():
     """Benchmarks set how many threads torch has, on which the last digits of a training run depend."""

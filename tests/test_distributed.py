@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_runs import make_database
 
-import load_users
-import prepare_dataset
 import train_model
 import training_data
 from batches import Batch, Lists, MaskedBatches, share_of
@@ -39,13 +38,7 @@ EPOCHS = "20"
 
 @pytest.fixture(scope="module")
 def db(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    names = folder / "names.txt"
-    names.write_text("\n".join(f"sandbox{k:04}" for k in range(1, 61)))
-    path = folder / "sandbox.db"
-    assert prepare_dataset.main(["--sandbox", "--db", str(path), "--count", "200"]) == 0
-    assert load_users.main(["--sandbox", "--db", str(path), "--file", str(names)]) == 0
-    return path
+    return make_database(tmp_path_factory.mktemp("data"), anime=200)
 
 
 def flags(db: Path, output: Path, *more: str) -> list[str]:

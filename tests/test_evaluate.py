@@ -13,8 +13,6 @@ from test_terminal_escapes import HOSTILE, harmless
 
 import evaluate
 import evaluation
-import load_users
-import prepare_dataset
 import train_model
 from checkpoints import load_model, save_model
 from config import PathSettings, TrainingSettings
@@ -25,17 +23,6 @@ from sequences import Sequences
 from training_data import load_data
 
 SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]
-
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    names = folder / "names.txt"
-    names.write_text("\n".join(f"sandbox{k:04}" for k in range(1, 61)))
-    path = folder / "sandbox.db"
-    assert prepare_dataset.main(["--sandbox", "--db", str(path), "--count", "300"]) == 0
-    assert load_users.main(["--sandbox", "--db", str(path), "--file", str(names)]) == 0
-    return path
 
 
 def train(db, output, *flags):

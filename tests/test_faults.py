@@ -12,7 +12,8 @@ import time
 import pytest
 import script_process
 import torch
-from fault_injection import can_mount, make_database, run_limited, run_on_disk, training_flags, unlike
+from fault_injection import can_mount, run_limited, run_on_disk
+from small_runs import training_flags, unlike
 
 import train_model
 from config import PathSettings, TrainingSettings
@@ -22,11 +23,6 @@ from training_data import load_data
 
 KILLS = 2
 EPOCHS = 30
-
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory):
-    return make_database(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module", autouse=True)

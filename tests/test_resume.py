@@ -9,7 +9,8 @@ from datetime import datetime
 
 import pytest
 import torch
-from fault_injection import DAMAGES, make_database, training_flags, unlike
+from fault_injection import DAMAGES
+from small_runs import training_flags, unlike
 
 import train_model
 import training_data
@@ -22,11 +23,6 @@ from run_folder import move_earlier_run_aside
 
 EPOCHS = 12
 SOMEBODY = "(SELECT min(user_id) FROM list_entry)"
-
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory):
-    return make_database(tmp_path_factory.mktemp("data"))
 
 
 def train(db, output, *flags):

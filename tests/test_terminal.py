@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from loopback_anilist import LoopbackAniList
+from small_runs import make_database
 
 import console
 import load_users
@@ -62,12 +63,8 @@ def terminal(monkeypatch):
 @pytest.fixture(scope="module")
 def db(tmp_path_factory):
     """A sandbox whose titles no Western console can show."""
-    folder = tmp_path_factory.mktemp("data")
-    (folder / "names.txt").write_text("\n".join(f"sandbox{k:04}" for k in range(1, 41)))
-    path = folder / "sandbox.db"
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        assert prepare_dataset.main(["--sandbox", "--db", str(path), "--count", "300"]) == 0
-        assert load_users.main(["--sandbox", "--db", str(path), "--file", str(folder / "names.txt")]) == 0
+        path = make_database(tmp_path_factory.mktemp("data"), people=40)
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE anime SET title_romaji = '進撃の巨人 é → ' || anime_id || ' \U0001f98a'")
     return path

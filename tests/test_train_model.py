@@ -12,9 +12,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from small_runs import training_flags
 
-import load_users
-import prepare_dataset
 import train_model
 from checkpoints import load_item_mappings, load_model
 from config import PROJECT_DIR, PathSettings, TrainingSettings
@@ -22,36 +21,9 @@ from database import Database
 from masked_baselines import popularity_accuracies
 from training_data import load_data
 
-SMALL = [
-    "--lr",
-    "0.01",
-    "--val-ratio",
-    "0.3",
-    "--hidden-size",
-    "16",
-    "--num-heads",
-    "2",
-    "--max-seq-len",
-    "30",
-    "--batch-size",
-    "16",
-    "--no-evaluate",
-]
-
-
-@pytest.fixture(scope="module")
-def db(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    names = folder / "names.txt"
-    names.write_text("\n".join(f"sandbox{k:04}" for k in range(1, 61)))
-    path = folder / "sandbox.db"
-    assert prepare_dataset.main(["--sandbox", "--db", str(path), "--count", "300"]) == 0
-    assert load_users.main(["--sandbox", "--db", str(path), "--file", str(names)]) == 0
-    return path
-
 
 def train(db, output, *flags):
-    return train_model.main(["--sandbox", "--db", str(db), "--output-dir", str(output), *SMALL, *flags])
+    return train_model.main(training_flags(db, output, *flags))
 
 
 def metrics_of(output):
@@ -167,9 +139,9 @@ def test_another_seed_gives_other_losses(db, trained, tmp_path):
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
-    command = [sys.executable, "train_model.py", "--sandbox", "--db", db, "--output-dir", tmp_path, *SMALL]
+    flags = training_flags(db, tmp_path, "--epochs", 100_000, "--patience", 0)
     with subprocess.Popen(
-        [*map(str, command), "--epochs", "100000", "--patience", "0"],
+        [sys.executable, "train_model.py", *flags],
         cwd=PROJECT_DIR,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
