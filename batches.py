@@ -217,6 +217,8 @@ class MaskedBatches(Dataset[Batch]):
             lengths *= 1 + LENGTH_NOISE * random.uniform(-1, 1, len(lengths))
         count = max(1, -(-len(lengths) // self.batch_size))
         batches = np.array_split(np.argsort(lengths, kind="stable"), count)
+        # Short and long lists by turns, so that halves and other shares of a batch take equally long.
+        batches = [np.concatenate([batch[::2], batch[1::2]]) for batch in batches]
         return [batches[k] for k in random.permutation(count)] if self.training else batches
 
     def _windows(self, lists: FlatLists, random: np.random.Generator) -> np.ndarray:
@@ -279,6 +281,17 @@ def choose_cuts(real: np.ndarray, ratio: float, random: np.random.Generator) -> 
     if not real[:, cuts - 1].any():
         cuts = np.array([length - 1])
     return cuts, np.flatnonzero(real[:, cuts] & real[:, cuts - 1])
+
+
+def columns_of_masks(batch: Batch) -> tuple[Tensor, Tensor]:
+    """The columns of the slots of each list, filled up with column 0 [B, Q], and where each slot is in these [M]."""
+    lists, length = batch.items.shape
+    rows = batch.slots // length
+    first = torch.searchsorted(rows, torch.arange(lists, device=rows.device))
+    rank = torch.arange(len(rows), device=rows.device) - first[rows]
+    columns = rows.new_zeros(lists, int(rank.max()) + 1)
+    columns[rows, rank] = batch.slots % length
+    return columns, rows * columns.shape[1] + rank
 
 
 def ask_what_comes_next(lists: Sequence[np.ndarray], mask: int, max_seq_len: int, ordered: bool) -> Batch:

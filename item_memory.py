@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from batches import Batch
-from ease import Ease
+from batches import Batch, columns_of_masks
+from ease import Ease, Own
 from sequences import PAD
 from transitions import Pairs, Transitions
 from unlisted import UnlistedItems, UnlistedSizes
@@ -139,21 +139,15 @@ class ItemMemory(nn.Module):
         in_table = F.pad(scores, (0, 1)).index_select(1, self.column[self.unlisted.columns + 1])
         return log_softplus((in_table + in_common) / SOFTNESS)
 
-    def _recent(self, batch: Batch, slots: Slots, own: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    def _recent(self, batch: Batch, slots: Slots, own: Own | None) -> tuple[Tensor, Tensor]:
         """EASE scores [B, S, size] and the flat index of each slot in [B, S]; near items count for more."""
-        lists, length = batch.items.shape
-        position = torch.arange(length, device=batch.items.device)
+        recency = self.config.recency
         if batch.cuts is not None:
-            gap = batch.cuts[:, None] - position
-            weights = torch.where(gap > 0, self.config.recency ** (gap - 1).clamp_min(0), 0.0)[None]
-            of_slot = batch.slots
-        else:
-            first = torch.searchsorted(slots.rows, torch.arange(lists, device=position.device))
-            rank = torch.arange(len(slots.rows), device=position.device) - first[slots.rows]
-            grid = slots.columns.new_zeros(lists, int(rank.max()) + 1)
-            grid[slots.rows, rank] = slots.columns
-            weights = self.config.recency ** ((grid[:, :, None] - position).abs() - 1).clamp_min(0)
-            of_slot = slots.rows * grid.shape[1] + rank
+            before = self.column[batch.items[:, : int(batch.cuts[-1])]]
+            return self.ease.before_cuts(before, batch.cuts, recency, own), batch.slots
+        columns, of_slot = columns_of_masks(batch)
+        gap = columns[:, :, None] - torch.arange(batch.items.shape[1], device=columns.device)
+        weights = recency ** (gap.abs() - 1).clamp_min(0)
         return self.ease(self.column[batch.items], weights, own), of_slot
 
 

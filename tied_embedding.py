@@ -57,8 +57,9 @@ class _Logits(torch.autograd.Function):
     def forward(ctx: Any, start: Tensor, hidden: Tensor, weight: Tensor, tied: TiedEmbedding) -> Tensor:
         ctx.tied, ctx.of_each_item = tied, start.ndim == 1
         ctx.save_for_backward(hidden, weight)
-        if ctx.of_each_item:
-            return torch.addmm(start, hidden, weight[1:-1].t())
+        if ctx.of_each_item:  # as one more column: cheaper than to copy it into each row first
+            one = hidden.new_ones(len(hidden), 1)
+            return torch.cat([hidden, one], 1) @ torch.cat([weight[1:-1], start[:, None]], 1).t()
         ctx.mark_dirty(start)
         return start.addmm_(hidden, weight[1:-1].t())
 

@@ -7,6 +7,8 @@ times as fast (benchmarks/LOG.md).
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +25,9 @@ T = TypeVar("T")
 MOST_WEIGHTS = 2_000
 """For each position of a batch. With more, gradients of all weights for each half cost more than is gained, as they do
 with short lists of many items."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""As malloc.h of glibc has them."""
 
 
 def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> Iterable[T]:
@@ -48,4 +53,14 @@ def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> Iterabl
 
 @functools.cache
 def _two_threads(for_each: int) -> ThreadPoolExecutor:
+    _keep_freed_memory()
     return ThreadPoolExecutor(2, "one of two", torch.set_num_threads, (for_each,))
+
+
+def _keep_freed_memory() -> None:
+    """By itself glibc gives what a step has freed back to Linux, and has it handed out and cleared anew, page by page,
+    in the next: a twentieth of a step. Where there is no glibc, nothing is changed."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**30)

@@ -17,7 +17,7 @@ from tied_embedding import TiedEmbedding
 
 ITEMS = 50
 MASK = ITEMS + 1
-NO_DROPOUT = Dropout(0.0, 0, torch.device("cpu"))
+NO_DROPOUT = Dropout(0.0, 0)
 
 
 def make_model(**changes):
@@ -230,9 +230,12 @@ def test_the_item_embeddings_learn_from_the_lists_and_from_the_logits(monkeypatc
 
 @pytest.mark.parametrize("p", [0.1, 0.5])
 def test_dropout_drops_the_share_and_keeps_the_mean(p):
-    dropped = Dropout(p, 1, torch.device("cpu"))(torch.ones(1000, 333))
-    assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.005)
-    assert dropped.mean().item() == pytest.approx(1, abs=0.01)
+    dropout = Dropout(p, 1)
+    first, second = dropout(torch.ones(1000, 333)), dropout(torch.ones(1000, 333))
+    for dropped in first, second:
+        assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.005)
+        assert dropped.mean().item() == pytest.approx(1, abs=0.01)
+    assert ((first == 0) & (second == 0)).float().mean().item() == pytest.approx(p * p, abs=0.005), "each has its own"
     assert torch.equal(NO_DROPOUT(torch.ones(5)), torch.ones(5))
 
 

@@ -156,12 +156,30 @@ def test_ease_scores_a_training_list_as_though_it_had_not_been_counted(weighted)
     for row, user in enumerate(users):
         items[row, :2] = torch.from_numpy(COLUMN[sequences.of_user(user)[:2]])
     weights = torch.tensor([[[0.9, 0.5, 1.0], [0.1, 1.0, 1.0]]]) if weighted else None
-    got = ease_of(sequences)(items, weights, own)
+    got = ease_of(sequences)(items, None if weights is None else weights.expand(2, -1, -1), own)
     for row, user in enumerate(users):
         expected = ease_of(without(sequences, user))(items[row : row + 1], weights)[0]
         unseen = torch.from_numpy(np.setdiff1d(np.arange(ITEMS), COLUMN[sequences.of_user(user)[:2]]))
         # The popularity part of the ridge keeps the list, which moves scores by little.
         assert torch.allclose(got[row][:, unseen], expected[:, unseen], atol=0.02)
+
+
+@pytest.mark.parametrize("cuts", [[6], [1], [2, 3, 6], [1, 2, 3, 4, 5, 6]])
+@pytest.mark.parametrize("training", [False, True])
+def test_sums_handed_on_from_cut_to_cut_are_those_of_every_item_before_a_cut(cuts, training):
+    sequences, recency, users = some_lists(), 0.7, np.arange(11)  # more than are scored at once
+    flat = flat_lists(sequences, users, None)
+    own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts)) if training else None
+    items = torch.full((len(users), 6), ITEMS)
+    for row, user in enumerate(users):
+        visible = COLUMN[sequences.of_user(user)[-6:]]
+        items[row, 6 - len(visible) :] = torch.from_numpy(visible)
+    weights = torch.zeros(len(users), len(cuts), 6)
+    for slot, cut in enumerate(cuts):
+        weights[:, slot, :cut] = torch.tensor([recency ** (cut - 1 - column) for column in range(cut)])
+    ease = ease_of(sequences)
+    got = ease.before_cuts(items[:, : cuts[-1]], torch.tensor(cuts), recency, own)
+    torch.testing.assert_close(got, ease(items, weights, own), rtol=1e-4, atol=1e-5)
 
 
 def test_without_the_ridge_of_popularity_leaving_out_is_exact(monkeypatch):
