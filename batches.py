@@ -5,7 +5,7 @@ process prepares it or whether the run was interrupted before.
 
 There are two kinds. Masks hide entries anywhere in a list, and what is before and after them is visible. Cuts hide an
 entry and all that follow it, as when the next anime is to be named; one row serves many cuts at once (see
-`BERT4Rec.encode_cuts`).
+`BERT4Rec.encode`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 
 from sequences import PAD, Sequences, flat_ranges
 
-CUT_RATIO = 0.15
+CUT_RATIO = 0.1
 """Of the columns of a batch of cuts, so many are cut at."""
 ALONE_CUT_RATIO = 0.5
 """… where the network answers alone: without the memory, each cut costs less."""

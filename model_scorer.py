@@ -12,8 +12,8 @@ from ranking import flatten
 from sequences import Sequences
 from two_threads import in_two_threads
 
-LISTS_AT_ONCE = 24
-"""So few stay in the processor's cache, or nearly; with fewer, each operation is too small (benchmarks/LOG.md)."""
+LISTS_AT_ONCE = 64
+"""With fewer, each operation is too small; with more, less would stay in the processor's cache (benchmarks/LOG.md)."""
 
 
 class ModelScorer:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from averaging import AveragedWeights
-from bert4rec import BERT4Rec, ModelConfig
+from bert4rec import BERT4Rec
 from checkpoints import ModelFileError, save_model, write_tensors
 from config import NEWEST, PathSettings, TrainingSettings
 from errors import UserError
@@ -104,12 +104,14 @@ def restore_outputs(checkpoint: Checkpoint, model: BERT4Rec, files: CheckpointFi
         files.save_latest(checkpoint)
 
 
-def identity_of(data: Data, settings: TrainingSettings, config: ModelConfig) -> dict[str, Any]:
+def identity_of(data: Data, settings: TrainingSettings, model: BERT4Rec) -> dict[str, Any]:
     """What must be the same, but for MAY_CHANGE, for the rest of a run to be the rest of the same run."""
     vocabulary = hashlib.sha256(data.vocabulary.anime_ids.tobytes()).hexdigest()[:16]
+    shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]
     return {
         **dataclasses.asdict(settings),
-        "vocabulary": f"{config.num_items} anime, {vocabulary}",
+        "vocabulary": f"{model.config.num_items} anime, {vocabulary}",
+        "network": hashlib.sha256(repr(shapes).encode()).hexdigest()[:16],  # other versions of the program have others
         "data": data.fingerprint(),
         "catalogue": data.catalogue_fingerprint(),
     }

@@ -126,7 +126,7 @@ def train(
     steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
     averaged = AveragedWeights(model)
     history = History(settings.epochs, describe_data(data, settings))
-    identity = identity_of(data, settings, model.config)
+    identity = identity_of(data, settings, model)
     if from_main(identity) != identity:
         raise UserError("not all processes were given the same database and the same flags")
     kept: Checkpoint | None = None  # the state after the last whole epoch

@@ -130,7 +130,7 @@ def untrained(scorer: Scorer) -> Scorer:
     """Our model as it was before training: the item memory alone."""
     assert isinstance(scorer, ModelScorer)
     model = copy.deepcopy(scorer.model)
-    for weights in (model.project.weight, model.project.bias, model.item_bias):
+    for weights in (model.project.weight, model.item_bias):
         weights.detach().zero_()
     return ModelScorer(model)
 

@@ -69,20 +69,47 @@ def plain_logits(model, hidden):
     return model.project(model.norm(hidden)) @ model.item_embedding.weight[1 : ITEMS + 1].T + model.item_bias
 
 
+@pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered):
-    model = model_with_an_opinion(ordered=ordered)
+def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered, layers):
+    model = model_with_an_opinion(ordered=ordered, num_layers=layers)
     items = torch.randint(1, ITEMS + 1, (4, 9))
     items[1, :5] = PAD
     items[2, 3] = items[2, 6] = items[0, 8] = items[1, 7] = items[3, 0] = MASK
     slots = (items == MASK).flatten().nonzero()[:, 0]
     plain = plain_logits(model, all_states(model, items).flatten(0, 1)[slots])
-    assert torch.allclose(model(Batch(items, slots)), plain, atol=1e-4)
+    ours = model(Batch(items, slots))
+    assert torch.allclose(ours, plain, atol=1e-4)
+    learnt = [weight for weight in model.parameters() if weight.requires_grad]
+    gradients = (torch.autograd.grad(logits.square().sum(), learnt) for logits in (ours, plain))
+    for own, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 
+def test_a_layer_is_what_its_formula_says():
+    layer, heads = model_with_an_opinion().layers[0], 2
+    hidden = torch.randn(1, 5, 32)
+    normed = (hidden - hidden.mean(-1, keepdim=True)) / (hidden.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    query, key, value = (normed @ part.weight.T for part in (layer.query, layer.key, layer.value))
+    mixed = []
+    for head in range(heads):
+        part = slice(16 * head, 16 * head + 16)
+        distances = torch.arange(5) - torch.arange(5)[:, None]  # from the query to the key
+        scores = query[..., part] @ key[..., part].transpose(1, 2) / 4 + layer.distance[head, 12 + distances]
+        mixed.append(scores.softmax(-1) @ value[..., part])
+    gate, wide = normed @ layer.gate.weight.T, normed @ layer.feed_forward.weight.T
+    fed = (gate * gate.sigmoid() * wide) @ layer.feed_forward_output.weight.T
+    expected = hidden + fed + torch.cat(mixed, -1) @ layer.attention_output.weight.T
+    bias = layer.distance_bias(5)
+    torch.testing.assert_close(layer(hidden, NO_DROPOUT, bias), expected)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(hidden, NO_DROPOUT, bias), expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_many_cuts_of_a_row_equal_the_lists_cut_one_by_one(ordered):
-    model = model_with_an_opinion(ordered=ordered)
+def test_many_cuts_of_a_row_equal_the_lists_cut_one_by_one(ordered, layers):
+    model = model_with_an_opinion(ordered=ordered, num_layers=layers)
     items = torch.randint(1, ITEMS + 1, (3, 8))
     items[1, :4] = PAD
     cuts = torch.tensor([2, 5, 6, 8])

@@ -231,3 +231,17 @@ def test_a_history_of_before_errors_were_recorded_goes_on():
     after.record(result, result, 0.001, 1.0)
     assert after.as_dict()["val_accuracy_errors"]["10"] == [None, 0.1]
     assert after.val_losses == [2.0, 2.0]
+
+
+def test_a_checkpoint_of_another_version_of_the_network_is_refused(db, copied, monkeypatch, capsys):
+    make = train_model.build_model
+
+    def wider(data, settings):
+        model = make(data, settings)
+        model.layers[0].gate = torch.nn.Linear(16, 16)  # with a bias
+        return model
+
+    monkeypatch.setattr(train_model, "build_model", wider)
+    assert train(db, copied, "--resume") == 1
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "is of another run: network" in error
