@@ -210,6 +210,24 @@ def test_several_may_make_it_at_once(tmp_path):
         assert database.anime_ids() == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_writer_is_waited_for_when_the_file_gets_its_log(tmp_path, monkeypatch):
+    path = tmp_path / "bert.db"
+    make(path)
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("PRAGMA journal_mode = DELETE")  # as it is between the making of the tables and that of the log
+    writer.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(database_file, "BUSY_SECONDS", 0.05)
+    with pytest.raises(DatabaseError, match="another program is using"):
+        Database.open(path, create=False)
+    monkeypatch.setattr(database_file, "BUSY_SECONDS", 10)
+    end = threading.Timer(0.2, writer.execute, ["ROLLBACK"])
+    end.start()
+    with Database.open(path, create=False) as database:
+        assert list(database._rows("PRAGMA journal_mode")) == [("wal",)]
+    end.join()
+    writer.close()
+
+
 def test_a_file_in_use_is_waited_for_and_then_one_clear_line(tmp_path, monkeypatch):
     path = tmp_path / "bert.db"
     make(path)
