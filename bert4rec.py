@@ -43,6 +43,8 @@ class ModelConfig:
     num_heads: int = 4
     max_seq_len: int = 200
     dropout: float = 0.1
+    feed_forward_width: int = 1
+    """In hidden sizes."""
     ordered: bool = True
     """Whether the model looks at distances: in lists without an order they mean nothing."""
     memory: MemoryConfig | None = None
@@ -74,7 +76,7 @@ class BERT4Rec(nn.Module):
         if config.answers_alone:
             self.alone_bias = nn.Parameter(torch.zeros(config.num_items))
             self.mixture = nn.Parameter(torch.tensor(MIXTURE) / MIXTURE_PACE)
-        nn.init.normal_(self.item_embedding.weight, std=size**-0.5)
+        nn.init.normal_(self.item_embedding.weight, std=0.02)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # The network starts without an opinion, so that training starts from what the bias or the memory knows.
         nn.init.zeros_(self.project.weight)
@@ -158,8 +160,10 @@ class EncoderLayer(nn.Module):
         size = config.hidden_size
         self.config = config
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.query, self.key, self.value, self.attention_output = (_square(size) for _ in range(4))
-        self.gate, self.feed_forward, self.feed_forward_output = (_square(size) for _ in range(3))
+        self.query, self.key, self.value, self.attention_output = (_matrix(size, size) for _ in range(4))
+        wide = config.feed_forward_width * size
+        self.gate, self.feed_forward = (_matrix(size, wide) for _ in range(2))
+        self.feed_forward_output = _matrix(wide, size)
         distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
         self.distance = nn.Parameter(distance, requires_grad=config.ordered)  # of no use without an order
 
@@ -243,9 +247,9 @@ def _dropout_factors(p: float, size: int, device: torch.device) -> Tensor:
     return torch.from_numpy(np.multiply(kept, 1 / (1 - p), dtype=np.float32)).to(device)
 
 
-def _square(size: int) -> nn.Linear:
-    linear = nn.Linear(size, size, bias=False)
-    nn.init.normal_(linear.weight, std=size**-0.5)
+def _matrix(inputs: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs, bias=False)
+    nn.init.normal_(linear.weight, std=inputs**-0.5)
     return linear
 
 

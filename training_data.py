@@ -25,7 +25,8 @@ MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
 
 ENOUGH_FOR_A_NETWORK = 500_000
-"""Of entries in order. With 100,000 it makes no difference, with a million it does (benchmarks/LOG.md)."""
+"""Of entries, for more than a small network beside the memory. With 100,000 it makes no difference, with a million it
+does (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,13 @@ class Data:
         enough = np.cumsum(self.training.lengths[drawn]) <= MOST_ENTRIES
         return np.sort(drawn[enough])
 
+    @property
+    def enough_for_a_network(self) -> bool:
+        return len(self.training.items) >= ENOUGH_FOR_A_NETWORK
+
     def answers_alone(self, settings: TrainingSettings) -> bool:
         """Whether a network without the memory has enough to learn from to be of use beside it."""
-        return settings.memory and self.ordered and len(self.training.items) >= ENOUGH_FOR_A_NETWORK
+        return settings.memory and self.ordered and self.enough_for_a_network
 
     def popularity(self) -> np.ndarray:
         """On how many training lists each item is: float32 [N]."""

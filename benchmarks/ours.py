@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import math
 import sys
 import time
@@ -39,6 +40,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--cut-share", type=float, default=TrainingSettings.cut_share)
+    parser.add_argument(
+        "--refit",
+        action="store_true",
+        help="before the test, train anew on the validation items too, as long as was best",
+    )
     flags, split = parse(parser)
     torch.set_num_threads(flags.threads)
     settings = TrainingSettings(
@@ -80,7 +86,18 @@ def main() -> None:
     clock = time.perf_counter()
     top_k(scorer, split.known, 10)
     top_10_seconds = time.perf_counter() - clock
-    run.report(rank(scorer, split.known, split.test_items), top_10_seconds, peak)
+    more = {}
+    if flags.refit:
+        clock = time.perf_counter()
+        data = Data(data.vocabulary, split.known, split.known)
+        model = train_model.build_model(data, settings)
+        weights = copy.deepcopy(model.state_dict())
+        for _ in itertools.islice(train(model, data, settings), int(run.best["epoch"])):
+            weights = copy.deepcopy(model.state_dict())  # now, for after it the model has its own ones, not averaged
+        model.load_state_dict(weights)
+        scorer = ModelScorer(model, split.known)
+        more = {"refit_seconds": round(time.perf_counter() - clock, 2)}
+    run.report(rank(scorer, split.known, split.test_items), top_10_seconds, peak, **more)
 
 
 def fit_fold_in(

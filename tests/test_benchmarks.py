@@ -183,18 +183,23 @@ def run(script: str, *flags: object) -> str:
 
 def test_compare_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     sizes = ("--hidden", 16, "--layers", 1, "--max-len", 8, "--epochs", 2, "--eval-every", 1)
-    out = run("compare.py", "--data", made_up_lists, "--peers", "--output", tmp_path / "results", *sizes)
+    variants = ("--ours=", "--ours=--refit")
+    out = run("compare.py", "--data", made_up_lists, "--peers", "--output", tmp_path / "results", *sizes, *variants)
 
     (path,) = (tmp_path / "results").glob("*.json")
     report = json.loads(path.read_text())
     assert (report["users"], report["items"], report["flags"]["hidden"]) == (400, 40, 16)
     results = {result["name"]: result for result in report["results"]}
-    assert list(results) == ["popularity", "item-kNN", "EASE", "Markov chain", "Markov + EASE", "ours"]
+    baselines = ["popularity", "item-kNN", "EASE", "Markov chain", "Markov + EASE"]
+    assert list(results) == [*baselines, "ours", "ours --refit"]
     assert results["Markov chain"]["ndcg@10"] > 0.99, "the next item of a series always follows"
     assert results["popularity"]["ndcg@10"] < 0.3
     assert [look["epoch"] for look in results["ours"]["curve"]] == [0, 1, 2], "0: untrained, with what the memory knows"
     assert results["ours"]["tokens_per_second"] > 0
     assert 20 < results["ours"]["peak_mb"] < 4000
+    refitted = results["ours --refit"]
+    assert refitted["validation_ndcg"] == results["ours"]["validation_ndcg"], "the choice is the same"
+    assert refitted["refit_seconds"] > 0 and "refit_seconds" not in results["ours"]
     assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == list(results)
     assert path.with_suffix(".png").stat().st_size > 10_000
 
