@@ -150,9 +150,9 @@ class BERT4Rec(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and gated feed-forward beside each other, behind one norm, both added to what came in.
 
-    Side by side (Wang and Komatsuzaki, "GPT-J-6B", 2021), with a feed-forward no wider than the rest, with no biases
-    and no weights in the norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time, and on
-    MovieLens-1M every epoch leads further, too (benchmarks/LOG.md).
+    Side by side (Wang and Komatsuzaki, "GPT-J-6B", 2021), with a narrow feed-forward, no biases and no weights in the
+    norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time, and on MovieLens-1M every epoch leads
+    further, too (benchmarks/LOG.md).
     """
 
     def __init__(self, config: ModelConfig) -> None:
