@@ -151,8 +151,8 @@ class EncoderLayer(nn.Module):
     """Self-attention and gated feed-forward beside each other, behind one norm, both added to what came in.
 
     Side by side (Wang and Komatsuzaki, "GPT-J-6B", 2021), with a narrow feed-forward, no biases and no weights in the
-    norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time, and on MovieLens-1M every epoch leads
-    further, too (benchmarks/LOG.md).
+    norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time. On MovieLens-1M each epoch leads
+    further, too, at hidden size 64; at 128 it does not (benchmarks/LOG.md).
     """
 
     def __init__(self, config: ModelConfig) -> None:
