@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from batches import Lists, ask_what_comes_next, flat_lists
+from batches import Lists, ask_what_comes_next
 from bert4rec import BERT4Rec
 from ranking import Lists as Histories
 from ranking import flatten
-from sequences import Sequences
 from two_threads import in_two_threads
 
 LISTS_AT_ONCE = 64
@@ -19,13 +18,13 @@ LISTS_AT_ONCE = 64
 class ModelScorer:
     """Histories of U users, each in order and none empty → the logits of what comes behind them, float32 [U, N].
 
-    Whose histories continue lists of `training`, in the same order, is scored as though these had not been counted in
-    the item memory, as in training.
+    counted_but: how many of the newest entries of each history are not in the lists that the item memory was made of.
+    All others are, and are left out of it again, as in training. None: no history has anything to do with these lists.
     """
 
-    def __init__(self, model: BERT4Rec, training: Sequences | None = None) -> None:
+    def __init__(self, model: BERT4Rec, counted_but: int | None = None) -> None:
         self.model = model
-        self.training = training
+        self.counted_but = counted_but
 
     def __call__(self, histories: Histories) -> np.ndarray:
         self.model.eval()
@@ -39,12 +38,15 @@ class ModelScorer:
         def score(users: np.ndarray) -> None:
             lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
             batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
-            if self.training is not None:
-                own = flat_lists(self.training, users, None)
-                flat = torch.from_numpy(self.training.items[own.entries].astype(np.int64))
-                batch = batch._replace(lists=Lists(flat, torch.from_numpy(own.starts)))
+            if self.counted_but is not None:
+                batch = batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
             scores[users] = self.model(batch).numpy()
 
         for _ in in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE)))):
             pass
         return scores
+
+
+def _concatenated(lists: list[np.ndarray]) -> Lists:
+    ends = np.cumsum([len(items) for items in lists])
+    return Lists(torch.from_numpy(np.concatenate(lists).astype(np.int64)), torch.from_numpy(np.append(0, ends[:-1])))
