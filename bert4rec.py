@@ -188,20 +188,23 @@ class EncoderLayer(nn.Module):
         What a state makes of itself is the same wherever it is. So with place [B, L], hidden is [U, size], and each
         position has one of its rows. bias: added to the attention scores, broadcast to [B, heads, Q, L].
         """
-        normed = self.norm(hidden)
-        key, value = self.key(normed), self.value(normed)
+        asked, normed, heads = hidden, self.norm(hidden), self.config.num_heads
+        asking = normed
         if queries is not None:
-            hidden, normed = queries, self.norm(queries)
-        query = self.query(normed)
-        hidden = hidden + dropout(self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed)))
-        heads = self.config.num_heads
+            asked, asking = queries, self.norm(queries)
+        asked = asked + dropout(self.feed_forward_output(F.silu(self.gate(asking)) * self.feed_forward(asking)))
+        query = self.query(asking)
+        if queries is not None:
+            mixed = _attend_through_weights(query, normed, self.key.weight, self.value.weight, heads, bias)
+            return asked + dropout(self.attention_output(mixed))
+        rows = query, self.key(normed), self.value(normed)
         if place is None:
-            query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+            query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)
         else:
-            hidden = _take(hidden, place)
+            asked = _take(asked, place)
             of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
-            query, key, value = (_take(x.view(len(x) * heads, -1), of_head) for x in (query, key, value))
-        return hidden + dropout(self.attention_output(_attend(query, key, value, bias)))
+            query, key, value = (_take(x.view(len(x) * heads, -1), of_head) for x in rows)
+        return asked + dropout(self.attention_output(_attend(query, key, value, bias)))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -214,6 +217,24 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> T
         bias = bias if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
         mixed = F.scaled_dot_product_attention(query, key, value, bias)
     return mixed.transpose(1, 2).flatten(2)
+
+
+def _attend_through_weights(
+    query: Tensor, hidden: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor | None
+) -> Tensor:
+    """As `_attend`, for queries [B, Q, size] and the weights that make keys and values of hidden states [B, L, size].
+
+    Neither is made: for a few queries there is less to compute if these go through the weights, on their way to the
+    states and back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them).
+    """
+    lists, asked, size = query.shape
+    key, value = (weight.unflatten(0, (heads, -1)) for weight in (key, value))
+    query = (query * (size // heads) ** -0.5).view(lists * asked, heads, -1).transpose(0, 1)
+    query = (query @ key).view(heads, lists, asked, size).transpose(0, 1).reshape(lists, heads * asked, size)
+    scores = (query @ hidden.transpose(1, 2)).view(lists, heads, asked, -1)
+    weights = (scores if bias is None else scores + bias).softmax(-1).flatten(1, 2)
+    mixed = (weights @ hidden).view(lists, heads, asked, size).transpose(0, 1).reshape(heads, lists * asked, size)
+    return (mixed @ value.transpose(1, 2)).transpose(0, 1).reshape(lists, asked, size)
 
 
 def _take(rows: Tensor, which: Tensor) -> Tensor:

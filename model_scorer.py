@@ -32,7 +32,7 @@ class ModelScorer:
         items, lengths = flatten(histories)
         ends = np.cumsum(lengths)
         scores = np.empty((len(lengths), config.num_items), np.float32)
-        by_length = np.argsort(lengths, kind="stable")
+        by_length = np.argsort(-lengths, kind="stable")  # what takes longest first: the two threads end together
 
         @torch.inference_mode()
         def score(users: np.ndarray) -> None:
