@@ -43,7 +43,7 @@ class ModelConfig:
     num_heads: int = 4
     max_seq_len: int = 200
     dropout: float = 0.1
-    feed_forward_width: int = 1
+    feed_forward_ratio: int = 1
     """In hidden sizes."""
     ordered: bool = True
     """Whether the model looks at distances: in lists without an order they mean nothing."""
@@ -76,7 +76,7 @@ class BERT4Rec(nn.Module):
         if config.answers_alone:
             self.alone_bias = nn.Parameter(torch.zeros(config.num_items))
             self.mixture = nn.Parameter(torch.tensor(MIXTURE) / MIXTURE_PACE)
-        nn.init.normal_(self.item_embedding.weight, std=0.02)
+        nn.init.normal_(self.item_embedding.weight, std=size**-0.5)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # The network starts without an opinion, so that training starts from what the bias or the memory knows.
         nn.init.zeros_(self.project.weight)
@@ -127,32 +127,32 @@ class BERT4Rec(nn.Module):
         lists, length = listed.shape
         padding = _unseen_padding(listed)
         dropout = Dropout(self.config.dropout if self.training else 0.0, batch.seed)
-        first, *layers = cast(list[EncoderLayer], list(self.layers))
-        last = layers.pop() if layers else None
+        *layers, last = cast(list[EncoderLayer], list(self.layers))
 
         items, place = _distinct(listed)
         hidden = dropout(embedding.look_up(items))
-        hidden = first(hidden, dropout, _sum(_sum(first.distance_bias(length), later), padding), place=place)
-        for layer in layers:
-            hidden = layer(hidden, dropout, _sum(_sum(layer.distance_bias(length), later), padding))
+        if not layers:
+            hidden = _take(hidden, place)
+        for number, layer in enumerate(layers):
+            bias = _sum(_sum(layer.distance_bias(length), later), padding)
+            hidden = layer(hidden, dropout, bias, place=None if number else place)
         where = (columns + length * torch.arange(lists, device=columns.device)[:, None]).flatten()
-        asked = hidden.flatten(0, 1).index_select(0, where).view(lists, -1, hidden.shape[-1])
-        if last is not None:
-            bias = _sum(last.distance_bias(length), later)
-            if bias is not None:
-                bias = bias.index_select(-2, columns.flatten())
-                if columns.ndim == 2:  # each list has its own
-                    bias = bias.unflatten(1, columns.shape).transpose(0, 1)
-            asked = last(hidden, dropout, _sum(bias, padding), queries=asked)
+        queries = hidden.flatten(0, 1).index_select(0, where).view(lists, -1, hidden.shape[-1])
+        bias = _sum(last.distance_bias(length), later)
+        if bias is not None:
+            bias = bias.index_select(-2, columns.flatten())
+            if columns.ndim == 2:  # each list has its own
+                bias = bias.unflatten(1, columns.shape).transpose(0, 1)
+        asked = last.answer(queries, hidden, dropout, _sum(bias, padding))
         return asked.flatten(0, 1).index_select(0, of_slot)
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention and gated feed-forward beside each other, behind one norm, both added to what came in.
+    """Self-attention and a gated feed-forward, each added to what came in.
 
-    Side by side (Wang and Komatsuzaki, "GPT-J-6B", 2021), with a narrow feed-forward, no biases and no weights in the
-    norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time. On MovieLens-1M each epoch leads
-    further, too, at hidden size 64; at 128 it does not (benchmarks/LOG.md).
+    Side by side, behind one norm (Wang and Komatsuzaki, "GPT-J-6B", 2021), so that what a state makes of itself is
+    computed once for all places it is at; in the last layer, for the few positions that answer, one behind the other.
+    No biases and no weights in the norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -161,7 +161,7 @@ class EncoderLayer(nn.Module):
         self.config = config
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
         self.query, self.key, self.value, self.attention_output = (_matrix(size, size) for _ in range(4))
-        wide = config.feed_forward_width * size
+        wide = config.feed_forward_ratio * size
         self.gate, self.feed_forward = (_matrix(size, wide) for _ in range(2))
         self.feed_forward_output = _matrix(wide, size)
         distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
@@ -174,37 +174,42 @@ class EncoderLayer(nn.Module):
         zero = self.config.max_seq_len
         return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
 
-    def forward(
-        self,
-        hidden: Tensor,
-        dropout: Dropout,
-        bias: Tensor | None,
-        *,
-        place: Tensor | None = None,
-        queries: Tensor | None = None,
-    ) -> Tensor:
-        """hidden [B, L, size] → the same, or [B, Q, size] for `queries` alone, which are some of its positions.
+    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None, *, place: Tensor | None = None) -> Tensor:
+        """hidden [B, L, size] → the same. With place [B, L], hidden is [U, size], one of its rows at each position.
 
-        What a state makes of itself is the same wherever it is. So with place [B, L], hidden is [U, size], and each
-        position has one of its rows. bias: added to the attention scores, broadcast to [B, heads, Q, L].
+        bias: added to the attention scores, broadcast to [B, heads, L, L].
         """
-        asked, normed, heads = hidden, self.norm(hidden), self.config.num_heads
-        asking = normed
-        if queries is not None:
-            asked, asking = queries, self.norm(queries)
-        asked = asked + dropout(self.feed_forward_output(F.silu(self.gate(asking)) * self.feed_forward(asking)))
-        query = self.query(asking)
-        if queries is not None:
-            mixed = _attend_through_weights(query, normed, self.key.weight, self.value.weight, heads, bias)
-            return asked + dropout(self.attention_output(mixed))
-        rows = query, self.key(normed), self.value(normed)
+        normed, heads = self.norm(hidden), self.config.num_heads
+        hidden = hidden + dropout(self._fed_forward(normed))
+        rows = self.query(normed), self.key(normed), self.value(normed)
         if place is None:
             query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)
         else:
-            asked = _take(asked, place)
+            hidden = _take(hidden, place)
             of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
             query, key, value = (_take(x.view(len(x) * heads, -1), of_head) for x in rows)
-        return asked + dropout(self.attention_output(_attend(query, key, value, bias)))
+        return hidden + dropout(self.attention_output(_attend(query, key, value, bias)))
+
+    def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
+        """As the last layer: queries [B, Q, size], which are some of the positions of hidden [B, L, size] → the same.
+
+        Neither keys nor values are made: for a few queries there is less to compute if these go through the weights of
+        both, on their way to the states and back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them).
+        """
+        (lists, asked, size), heads = queries.shape, self.config.num_heads
+        normed = self.norm(hidden)
+        key, value = (part.weight.unflatten(0, (heads, -1)) for part in (self.key, self.value))
+        query = (self.query(self.norm(queries)) * (size // heads) ** -0.5).view(lists * asked, heads, -1)
+        through = (query.transpose(0, 1) @ key).view(heads, lists, asked, size).transpose(0, 1)
+        scores = (through.reshape(lists, heads * asked, size) @ normed.transpose(1, 2)).view(lists, heads, asked, -1)
+        weights = (scores if bias is None else scores + bias).softmax(-1).flatten(1, 2)
+        mixed = (weights @ normed).view(lists, heads, asked, size).transpose(0, 1).reshape(heads, lists * asked, size)
+        mixed = (mixed @ value.transpose(1, 2)).transpose(0, 1).reshape(lists, asked, size)
+        queries = queries + dropout(self.attention_output(mixed))
+        return queries + dropout(self._fed_forward(self.norm(queries)))
+
+    def _fed_forward(self, normed: Tensor) -> Tensor:
+        return self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed))
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -217,24 +222,6 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> T
         bias = bias if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
         mixed = F.scaled_dot_product_attention(query, key, value, bias)
     return mixed.transpose(1, 2).flatten(2)
-
-
-def _attend_through_weights(
-    query: Tensor, hidden: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor | None
-) -> Tensor:
-    """As `_attend`, for queries [B, Q, size] and the weights that make keys and values of hidden states [B, L, size].
-
-    Neither is made: for a few queries there is less to compute if these go through the weights, on their way to the
-    states and back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them).
-    """
-    lists, asked, size = query.shape
-    key, value = (weight.unflatten(0, (heads, -1)) for weight in (key, value))
-    query = (query * (size // heads) ** -0.5).view(lists * asked, heads, -1).transpose(0, 1)
-    query = (query @ key).view(heads, lists, asked, size).transpose(0, 1).reshape(lists, heads * asked, size)
-    scores = (query @ hidden.transpose(1, 2)).view(lists, heads, asked, -1)
-    weights = (scores if bias is None else scores + bias).softmax(-1).flatten(1, 2)
-    mixed = (weights @ hidden).view(lists, heads, asked, size).transpose(0, 1).reshape(heads, lists * asked, size)
-    return (mixed @ value.transpose(1, 2)).transpose(0, 1).reshape(lists, asked, size)
 
 
 def _take(rows: Tensor, which: Tensor) -> Tensor:

@@ -53,16 +53,41 @@ def padded(batch, left):
     return Batch(F.pad(batch.items, (left, 0), value=PAD), batch.slots + left * (batch.slots // length + 1))
 
 
+def normed(hidden):
+    return (hidden - hidden.mean(-1, keepdim=True)) / (hidden.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+
+
+def attention(layer, hidden, unseen=0.0):
+    """Head by head, of every position; unseen: added to the scores [B, 1, L, L]."""
+    (length, size), heads = hidden.shape[1:], layer.config.num_heads
+    query, key, value = (normed(hidden) @ part.weight.T for part in (layer.query, layer.key, layer.value))
+    mixed = []
+    for head in range(heads):
+        part = slice(size // heads * head, size // heads * (head + 1))
+        scores = query[..., part] @ key[..., part].transpose(1, 2) / (size // heads) ** 0.5
+        if layer.config.ordered:
+            distances = torch.arange(length) - torch.arange(length)[:, None]  # from the query to the key
+            scores = scores + layer.distance[head, layer.config.max_seq_len + distances]
+        mixed.append((scores + unseen).softmax(-1) @ value[..., part])
+    return torch.cat(mixed, -1) @ layer.attention_output.weight.T
+
+
+def feed_forward(layer, hidden):
+    gate, wide = normed(hidden) @ layer.gate.weight.T, normed(hidden) @ layer.feed_forward.weight.T
+    return (gate * gate.sigmoid() * wide) @ layer.feed_forward_output.weight.T
+
+
 def all_states(model, items, causal=False):
-    """Hidden states at every position, by the plain computation in every layer."""
+    """Hidden states at every position, by the formulas: side by side in each layer but the last."""
     hidden = model.item_embedding(items)
-    unseen = (items == PAD)[:, None, None] * -1e9
+    unseen = (items == PAD)[:, None] * -1e9
     if causal:
         unseen = unseen + torch.full((items.shape[1], items.shape[1]), -1e9).triu(1)
-    for layer in model.layers:
-        bias = layer.distance_bias(items.shape[1])
-        hidden = layer(hidden, NO_DROPOUT, unseen if bias is None else bias + unseen)
-    return hidden
+    *layers, last = model.layers
+    for layer in layers:
+        hidden = hidden + attention(layer, hidden, unseen) + feed_forward(layer, hidden)
+    hidden = hidden + attention(last, hidden, unseen)
+    return hidden + feed_forward(last, hidden)
 
 
 def plain_logits(model, hidden):
@@ -86,24 +111,12 @@ def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered,
         torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 
-def test_a_layer_is_what_its_formula_says():
-    layer, heads = model_with_an_opinion().layers[0], 2
-    hidden = torch.randn(1, 5, 32)
-    normed = (hidden - hidden.mean(-1, keepdim=True)) / (hidden.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
-    query, key, value = (normed @ part.weight.T for part in (layer.query, layer.key, layer.value))
-    mixed = []
-    for head in range(heads):
-        part = slice(16 * head, 16 * head + 16)
-        distances = torch.arange(5) - torch.arange(5)[:, None]  # from the query to the key
-        scores = query[..., part] @ key[..., part].transpose(1, 2) / 4 + layer.distance[head, 12 + distances]
-        mixed.append(scores.softmax(-1) @ value[..., part])
-    gate, wide = normed @ layer.gate.weight.T, normed @ layer.feed_forward.weight.T
-    fed = (gate * gate.sigmoid() * wide) @ layer.feed_forward_output.weight.T
-    expected = hidden + fed + torch.cat(mixed, -1) @ layer.attention_output.weight.T
-    bias = layer.distance_bias(5)
-    torch.testing.assert_close(layer(hidden, NO_DROPOUT, bias), expected)
+def test_a_layer_is_what_its_formula_says_with_and_without_a_gradient():
+    layer, hidden = model_with_an_opinion().layers[0], torch.randn(1, 5, 32)
+    expected = hidden + attention(layer, hidden) + feed_forward(layer, hidden)
+    torch.testing.assert_close(layer(hidden, NO_DROPOUT, layer.distance_bias(5)), expected)
     with torch.no_grad():
-        torch.testing.assert_close(layer(hidden, NO_DROPOUT, bias), expected)
+        torch.testing.assert_close(layer(hidden, NO_DROPOUT, layer.distance_bias(5)), expected)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
