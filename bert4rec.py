@@ -196,15 +196,14 @@ class EncoderLayer(nn.Module):
         Neither keys nor values are made: for a few queries there is less to compute if these go through the weights of
         both, on their way to the states and back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them).
         """
-        (lists, asked, size), heads = queries.shape, self.config.num_heads
-        normed = self.norm(hidden)
+        heads, normed = self.config.num_heads, self.norm(hidden)
         key, value = (part.weight.unflatten(0, (heads, -1)) for part in (self.key, self.value))
-        query = (self.query(self.norm(queries)) * (size // heads) ** -0.5).view(lists * asked, heads, -1)
-        through = (query.transpose(0, 1) @ key).view(heads, lists, asked, size).transpose(0, 1)
-        scores = (through.reshape(lists, heads * asked, size) @ normed.transpose(1, 2)).view(lists, heads, asked, -1)
-        weights = (scores if bias is None else scores + bias).softmax(-1).flatten(1, 2)
-        mixed = (weights @ normed).view(lists, heads, asked, size).transpose(0, 1).reshape(heads, lists * asked, size)
-        mixed = (mixed @ value.transpose(1, 2)).transpose(0, 1).reshape(lists, asked, size)
+        query = self.query(self.norm(queries)).unflatten(2, (heads, -1)) * key.shape[1] ** -0.5
+        through = torch.einsum("bqhd,hds->bhqs", query, key)
+        scores = torch.einsum("bhqs,bls->bhql", through, normed)
+        weights = (scores if bias is None else scores + bias).softmax(-1)
+        mixed = torch.einsum("bhql,bls->bhqs", weights, normed)
+        mixed = torch.einsum("bhqs,hds->bqhd", mixed, value).flatten(2)
         queries = queries + dropout(self.attention_output(mixed))
         return queries + dropout(self._fed_forward(self.norm(queries)))
 
