@@ -76,7 +76,8 @@ class BERT4Rec(nn.Module):
         if config.answers_alone:
             self.alone_bias = nn.Parameter(torch.zeros(config.num_items))
             self.mixture = nn.Parameter(torch.tensor(MIXTURE) / MIXTURE_PACE)
-        nn.init.normal_(self.item_embedding.weight, std=size**-0.5)
+        # What a network learns beside the memory is little, and few lists tell it: a small start is left soon.
+        nn.init.normal_(self.item_embedding.weight, std=size**-0.5 if config.answers_alone else 0.02)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # The network starts without an opinion, so that training starts from what the bias or the memory knows.
         nn.init.zeros_(self.project.weight)
