@@ -85,7 +85,7 @@ class ItemMemory(nn.Module):
         prior = self.by_ease(batch, slots).mul_(self.strength[0])
         if self.transitions is not None:
             follows = self.by_transitions(batch, slots)
-            if batch.targets is None:  # it isn't known what an unlisted item follows
+            if self._ranks_unlisted(batch):  # it isn't known what one of them follows
                 follows[:, self.unlisted.columns] = follows.mean(1, keepdim=True)
             prior.addcmul_(follows, self.strength[1])
         return prior
@@ -124,13 +124,16 @@ class ItemMemory(nn.Module):
             visible = batch.items if batch.visible is None else batch.visible
             scores, of_slot = self.ease(self.column[visible], None, own), slots.rows
         scores = scores.view(-1, scores.shape[-1]).index_select(0, of_slot)
-        unlisted = self._unlisted(batch, slots, scores) if batch.targets is None else None
+        unlisted = self._unlisted(batch, slots, scores) if self._ranks_unlisted(batch) else None
         logs = log_softplus(scores / SOFTNESS)
         if len(self.kept) < self.config.num_items:
             lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
             everything = logs.new_full((len(logs), self.config.num_items), lowest)
             logs = everything.index_copy_(1, self.kept, logs)
         return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
+
+    def _ranks_unlisted(self, batch: Batch) -> bool:
+        return batch.targets is None and len(self.unlisted.columns) > 0
 
     def _unlisted(self, batch: Batch, slots: Slots, scores: Tensor) -> Tensor:
         """The logs of the unlisted items [M, C]: their scores in the table, if they are in it, and what they share."""

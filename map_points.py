@@ -45,7 +45,7 @@ def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
     kept = model.memory.kept.numpy()
     rows = _most_popular(seen[kept])
     ease = model.memory.ease
-    table = ease.table.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
+    table = ease.inverse.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
     np.fill_diagonal(table, 0)
     return MapPoints(vocabulary.anime_ids[kept[rows]], spectral((table + table.T) / 2), BY_MEMORY)
 

@@ -111,7 +111,7 @@ def random_model(vocabulary: Vocabulary, hidden_size: int) -> BERT4Rec:
     random = np.random.default_rng(1)
     table = random.random((size, size), np.float32)
     memory.transitions.fill(table, table.sum(0))
-    memory.ease.table[:-1] = torch.from_numpy(table - 0.5)
+    memory.ease.inverse = torch.from_numpy(table - 0.5).fill_diagonal_(1)
     config = ModelConfig(
         size,
         hidden_size,

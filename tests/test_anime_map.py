@@ -93,8 +93,7 @@ def test_the_map_is_made_from_the_memory_where_there_is_one(tmp_path: Path) -> N
     inverse = torch.eye(4)
     for i, j in ((0, 1), (1, 0), (2, 3), (3, 2)):
         inverse[i, j] = -0.5
-    memory.ease.table[:-1] = inverse
-    memory.ease.diagonal.copy_(inverse.diagonal())
+    memory.ease.inverse = inverse
     known = load_map_points(saved(tmp_path, memory), dict.fromkeys(range(10, 70, 10), 1))
     assert (known.anime_ids.tolist(), known.told) == ([10, 20, 40, 60], BY_MEMORY)
     similar = known.points @ known.points.T

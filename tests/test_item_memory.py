@@ -23,6 +23,12 @@ MASK = ITEMS + 1
 COLUMN = np.concatenate([[ITEMS], np.arange(ITEMS), [ITEMS]])
 
 
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """The last of which is narrower than the others."""
+    monkeypatch.setattr("ease.COLUMNS_AT_ONCE", 5)
+
+
 def sequences_of(*lists, blocks=None):
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
     if blocks is None:
