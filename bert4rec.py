@@ -27,10 +27,11 @@ UNSEEN = -1e9
 """Added to the attention score of what a position must not see."""
 SMALLEST_TABLE = 2**20
 """Of random factors for dropout."""
-MIXTURE = (0.3, 1.0)
-"""What the logits of a network that answers alone, and those of the memory, count for together before training."""
-MIXTURE_PACE = 10.0
-"""These two are learned so many times as fast as the other weights."""
+MIXTURE = (0.45, 0.67)
+"""What the logits of a network that answers alone, and those of the memory, count for together. Learned with the other
+weights the network would count for more: it gets to know the training lists by heart, which the memory leaves out."""
+EMBEDDING_SPREAD, LAYER_SPREAD = 0.02, 0.05
+"""Standard deviations that the weights start with. (See `BERT4Rec.__init__` for why.)"""
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,11 @@ class BERT4Rec(nn.Module):
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
         if config.answers_alone:
             self.alone_bias = nn.Parameter(torch.zeros(config.num_items))
-            self.mixture = nn.Parameter(torch.tensor(MIXTURE) / MIXTURE_PACE)
-        # What a network learns beside the memory is little, and few lists tell it: a small start is left soon.
-        nn.init.normal_(self.item_embedding.weight, std=size**-0.5 if config.answers_alone else 0.02)
+        nn.init.normal_(self.item_embedding.weight, std=EMBEDDING_SPREAD)
         nn.init.zeros_(self.item_embedding.weight[PAD])
-        # The network starts without an opinion, so that training starts from what the bias or the memory knows.
-        nn.init.zeros_(self.project.weight)
+        # What comes in goes out again, but for little: so from the first step on the embeddings that are looked up, and
+        # those that the logits are made with, learn from each other. It is not much of an opinion beside the memory.
+        nn.init.eye_(self.project.weight)
 
     @torch.no_grad()
     def start_from_popularity(self, popularity: Tensor) -> None:
@@ -103,7 +103,7 @@ class BERT4Rec(nn.Module):
             if not self.config.answers_alone:
                 logits = embedding.logits(prior, hidden).add_(self.item_bias)
             else:
-                of_network, of_memory = self.mixture * MIXTURE_PACE
+                of_network, of_memory = MIXTURE
                 logits = embedding.logits(prior * of_memory, hidden * of_network).add_(self.item_bias)
                 if by_memory is not None:  # which keeps its odds against all others
                     logits[:, unlisted] = prior[:, unlisted] = -torch.inf
@@ -131,7 +131,7 @@ class BERT4Rec(nn.Module):
         *layers, last = cast(list[EncoderLayer], list(self.layers))
 
         items, place = _distinct(listed)
-        hidden = dropout(embedding.look_up(items))
+        hidden = dropout(embedding.look_up(items) * self.config.hidden_size**0.5)
         if not layers:
             hidden = _take(hidden, place)
         for number, layer in enumerate(layers):
@@ -257,7 +257,7 @@ def _dropout_factors(p: float, size: int, device: torch.device) -> Tensor:
 
 def _matrix(inputs: int, outputs: int) -> nn.Linear:
     linear = nn.Linear(inputs, outputs, bias=False)
-    nn.init.normal_(linear.weight, std=inputs**-0.5)
+    nn.init.normal_(linear.weight, std=LAYER_SPREAD)
     return linear
 
 
