@@ -79,8 +79,10 @@ class BERT4Rec(nn.Module):
         nn.init.normal_(self.item_embedding.weight, std=EMBEDDING_SPREAD)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # What comes in goes out again, but for little: so from the first step on the embeddings that are looked up, and
-        # those that the logits are made with, learn from each other. It is not much of an opinion beside the memory.
-        nn.init.eye_(self.project.weight)
+        # those that the logits are made with, learn from each other. At a mask nothing comes in: where there are masks
+        # alone, the network starts without an opinion, so that training starts from what the memory knows.
+        start = nn.init.eye_ if config.ordered else nn.init.zeros_
+        start(self.project.weight)
 
     @torch.no_grad()
     def start_from_popularity(self, popularity: Tensor) -> None:

@@ -200,7 +200,11 @@ def test_it_starts_from_the_guess_that_what_comes_next_is_like_the_last_item():
     items = torch.randint(1, ITEMS + 1, (9, 8))
     guess = model(cut_at(items, 7)).softmax(1)
     assert (guess.argmax(1) + 1 == items[:, 6]).all()
-    assert guess.max() < 0.25  # it is not sure: next to the memory, which starts with what it knows, it is little
+    assert guess.max() < 0.25  # it is not sure: beside what the memory knows that is little
+
+
+def test_of_lists_without_an_order_it_starts_without_an_opinion():
+    assert (make_model(ordered=False)(masked_lists(5)) == 0).all()
 
 
 def without_an_opinion(model):
