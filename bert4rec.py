@@ -31,7 +31,8 @@ MIXTURE = (0.45, 0.67)
 """What the logits of a network that answers alone, and those of the memory, count for together. Learned with the other
 weights the network would count for more: it gets to know the training lists by heart, which the memory leaves out."""
 EMBEDDING_SPREAD, LAYER_SPREAD = 0.02, 0.05
-"""Standard deviations that the weights start with. (See `BERT4Rec.__init__` for why.)"""
+"""Standard deviations that the weights start with."""
+SOFTLY = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,11 @@ class BERT4Rec(nn.Module):
         nn.init.normal_(self.item_embedding.weight, std=EMBEDDING_SPREAD)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # What comes in goes out again, but for little: so from the first step on the embeddings that are looked up, and
-        # those that the logits are made with, learn from each other. At a mask nothing comes in: where there are masks
-        # alone, the network starts without an opinion, so that training starts from what the memory knows.
-        start = nn.init.eye_ if config.ordered else nn.init.zeros_
-        start(self.project.weight)
+        # those that the logits are made with, learn from each other. Beside a memory, which knows better, it is said
+        # softly: where the network has few steps to learn in, it would take most of them to unlearn it.
+        nn.init.eye_(self.project.weight)
+        if self.memory is not None and not config.answers_alone:
+            self.project.weight.data.mul_(SOFTLY)
 
     @torch.no_grad()
     def start_from_popularity(self, popularity: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 
 from batches import Batch, MaskedBatches
 from bert4rec import BERT4Rec, Dropout, ModelConfig
+from item_memory import MemoryConfig
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import ranks, top_k_hits
@@ -200,11 +201,16 @@ def test_it_starts_from_the_guess_that_what_comes_next_is_like_the_last_item():
     items = torch.randint(1, ITEMS + 1, (9, 8))
     guess = model(cut_at(items, 7)).softmax(1)
     assert (guess.argmax(1) + 1 == items[:, 6]).all()
-    assert guess.max() < 0.25  # it is not sure: beside what the memory knows that is little
+    assert guess.max() < 0.25  # it is not sure
 
 
-def test_of_lists_without_an_order_it_starts_without_an_opinion():
-    assert (make_model(ordered=False)(masked_lists(5)) == 0).all()
+def test_beside_the_memory_it_starts_with_hardly_an_opinion():
+    memory = MemoryConfig(ITEMS, ITEMS, ordered=False, recency=1.0)
+    beside, alone = (make_model(memory=memory, answers_alone=each) for each in (False, True))
+    batch = cut_at(torch.randint(1, ITEMS + 1, (9, 8)), 7)
+    opinions = [model(batch) - weight * model.memory(batch) for model, weight in ((beside, 1.0), (alone, 0.67))]
+    assert opinions[0].abs().max() < 0.1
+    torch.testing.assert_close(opinions[1], 4.5 * opinions[0], rtol=1e-3, atol=1e-5)
 
 
 def without_an_opinion(model):
