@@ -32,7 +32,8 @@ MIXTURE = (0.45, 0.67)
 weights the network would count for more: it gets to know the training lists by heart, which the memory leaves out."""
 EMBEDDING_SPREAD, LAYER_SPREAD = 0.02, 0.05
 """Standard deviations that the weights start with."""
-SOFTLY = 0.1
+FIRST_OPINION = 0.1
+"""What the network says before it has learned anything is multiplied by this, if it is said together with a memory."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ class BERT4Rec(nn.Module):
         nn.init.normal_(self.item_embedding.weight, std=EMBEDDING_SPREAD)
         nn.init.zeros_(self.item_embedding.weight[PAD])
         # What comes in goes out again, but for little: so from the first step on the embeddings that are looked up, and
-        # those that the logits are made with, learn from each other. Beside a memory, which knows better, it is said
-        # softly: where the network has few steps to learn in, it would take most of them to unlearn it.
+        # those that the logits are made with, learn from each other. A memory knows better, and with few lists there
+        # are few steps to unlearn it in.
         nn.init.eye_(self.project.weight)
         if self.memory is not None and not config.answers_alone:
-            self.project.weight.data.mul_(SOFTLY)
+            self.project.weight.data.mul_(FIRST_OPINION)
 
     @torch.no_grad()
     def start_from_popularity(self, popularity: Tensor) -> None:
