@@ -28,7 +28,7 @@ def make_model(**changes):
 
 
 def model_with_an_opinion(**changes):
-    """A model starts without one; here every parameter is random."""
+    """A model starts with hardly one; here every parameter is random."""
     model = make_model(**changes)
     with torch.no_grad():
         for parameter in model.parameters():
