@@ -25,6 +25,8 @@ from tied_embedding import TiedEmbedding
 
 UNSEEN = -1e9
 """Added to the attention score of what a position must not see."""
+QUERIES_AT_ONCE = 32
+"""So many attend together where each sees only what is before it: with fewer, less is computed in vain."""
 SMALLEST_TABLE = 2**20
 """Of random factors for dropout."""
 MIXTURE = (0.45, 0.67)
@@ -141,7 +143,7 @@ class BERT4Rec(nn.Module):
             hidden = _take(hidden, place)
         for number, layer in enumerate(layers):
             bias = _sum(_sum(layer.distance_bias(length), later), padding)
-            hidden = layer(hidden, dropout, bias, place=None if number else place)
+            hidden = layer(hidden, dropout, bias, causal=later is not None, place=None if number else place)
         where = (columns + length * torch.arange(lists, device=columns.device)[:, None]).flatten()
         queries = hidden.flatten(0, 1).index_select(0, where).view(lists, -1, hidden.shape[-1])
         bias = _sum(last.distance_bias(length), later)
@@ -180,10 +182,18 @@ class EncoderLayer(nn.Module):
         zero = self.config.max_seq_len
         return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
 
-    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None, *, place: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        hidden: Tensor,
+        dropout: Dropout,
+        bias: Tensor | None,
+        *,
+        causal: bool = False,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """hidden [B, L, size] → the same. With place [B, L], hidden is [U, size], one of its rows at each position.
 
-        bias: added to the attention scores, broadcast to [B, heads, L, L].
+        bias: added to the attention scores, broadcast to [B, heads, L, L]. causal: whether it hides what is later.
         """
         normed, heads = self.norm(hidden), self.config.num_heads
         hidden = hidden + dropout(self._fed_forward(normed))
@@ -194,7 +204,7 @@ class EncoderLayer(nn.Module):
             hidden = _take(hidden, place)
             of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
             query, key, value = (_take(x.view(len(x) * heads, -1), of_head) for x in rows)
-        return hidden + dropout(self.attention_output(_attend(query, key, value, bias)))
+        return hidden + dropout(self.attention_output(_attend(query, key, value, bias, causal)))
 
     def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
         """As the last layer: queries [B, Q, size], which are some of the positions of hidden [B, L, size] → the same.
@@ -217,15 +227,22 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed))
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
-    """query [B, heads, Q, size / heads], key and value [B, heads, L, …] → [B, Q, size]."""
+def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+    """query, key and value [B, heads, L, size / heads] → [B, L, size]."""
     # No dropout on the attention weights: its random numbers would cost more than the attention.
     if torch.is_grad_enabled():
         scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)
         mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
     else:  # several times as fast, and without a gradient for the bias
         bias = bias if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
-        mixed = F.scaled_dot_product_attention(query, key, value, bias)
+        length = query.shape[2]
+        at_once = QUERIES_AT_ONCE if causal else length
+        mixed = torch.empty_like(query)
+        for start in range(0, length, at_once):
+            some, seen = slice(start, start + at_once), slice(0, start + at_once)
+            mixed[:, :, some] = F.scaled_dot_product_attention(
+                query[:, :, some], key[:, :, seen], value[:, :, seen], None if bias is None else bias[..., some, seen]
+            )
     return mixed.transpose(1, 2).flatten(2)
 
 

@@ -25,7 +25,7 @@ Scorer = Callable[[Lists], np.ndarray]
 NEVER = np.iinfo(np.int64).max
 """The rank of a target that cannot be recommended: its score is not a number, or the user has seen it."""
 
-USERS_AT_ONCE = 500
+USERS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,18 @@ def test_distances_count_only_where_lists_have_an_order():
         assert same == (not ordered)
 
 
+@pytest.mark.parametrize("length", [7, 8])  # before the cut: two whole blocks, and one more item
+def test_without_gradients_it_says_the_same(length, monkeypatch):
+    monkeypatch.setattr("bert4rec.QUERIES_AT_ONCE", 3)
+    model = model_with_an_opinion()
+    items = torch.randint(1, ITEMS + 1, (4, length))
+    items[1, :2] = PAD
+    batch = cut_at(items, length - 1)
+    said = model(batch)
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch), said)
+
+
 def test_the_padding_is_never_learnt():
     model = model_with_an_opinion().train()
     batch = masked_lists(4)
