@@ -97,7 +97,8 @@ def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
     for name in ("train_losses", "val_losses"):
         assert several[name] == pytest.approx(one[name], rel=1e-4)
         assert several[name][:done] == pytest.approx(one[name][:done], rel=1e-5)
-    assert abs(one["val_losses"][-1] - one["val_losses"][0]) > 0.01, "nothing was learnt that could differ"
+    learnt = one["val_losses"][0] - one["val_losses"][-1]
+    assert learnt > 10 * 1e-4 * one["val_losses"][0], "nothing was learnt that could differ by more than it may"
     for k in ("1", "5", "10", "20"):  # a count more or less where the scores of two anime are all but the same
         assert several["val_accuracies"][k] == pytest.approx(one["val_accuracies"][k], abs=0.02)
 

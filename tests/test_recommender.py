@@ -27,9 +27,10 @@ def save(folder, model, ids=IDS):
 
 @pytest.fixture
 def popular():
-    """An untrained model knows only how popular each title is: 10 % for the first, then 20, 40, 20 and 10 %."""
+    """A model that knows only how popular each title is: 10 % for the first, then 20, 40, 20 and 10 %."""
     model = BERT4Rec(ModelConfig(5, 8, num_heads=2, max_seq_len=4)).eval()
     with torch.no_grad():
+        model.project.weight.zero_()
         model.item_bias.copy_(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).log())
     return Recommender(model, Vocabulary.of(IDS))
 
