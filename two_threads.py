@@ -54,12 +54,7 @@ def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> Iterabl
 @functools.cache
 def _two_threads(for_each: int) -> ThreadPoolExecutor:
     _keep_freed_memory()
-    return ThreadPoolExecutor(2, "one of two", _use_threads, (for_each,))
-
-
-def _use_threads(count: int) -> None:
-    torch.set_num_threads(count)
-    torch.get_num_threads()  # or what another thread sets before this one first computes something would count here too
+    return ThreadPoolExecutor(2, "one of two", torch.set_num_threads, (for_each,))
 
 
 def _keep_freed_memory() -> None:

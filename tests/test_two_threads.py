@@ -10,7 +10,7 @@ import torch
 from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
 from train_model import learn
-from two_threads import MOST_WEIGHTS, in_halves
+from two_threads import MOST_WEIGHTS, _two_threads, in_halves
 
 ROWS, LENGTH, ITEMS = 7, 9, 40
 FEW = 1  # weights
@@ -20,6 +20,7 @@ FEW = 1  # weights
 def two_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
+    _two_threads.cache_clear()  # a thread that has computed nothing yet would take over the number set since it started
     yield
     torch.set_num_threads(before)
 
