@@ -8,7 +8,6 @@ the table was fitted on can be had as though it had not been.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -121,42 +120,30 @@ class Ease(nn.Module):
         return self._scores(weights.expand(lists, -1, -1), own, items, sums)
 
     def _scores(self, weights: Tensor, own: Own | None, items: Tensor, sums: Callable[[Tensor], Tensor]) -> Tensor:
-        """[B, S, size], from the weighted sums [B, S, some] of rows of each block of the table."""
+        """[B, S, size], from the weighted sums [B, S, some] of rows of each block of the table.
+
+        With P the table, v the visible items and a = P v, the scores are −a / diag P. For a list x that the table was
+        fitted on, with q = P x, Sherman and Morrison's formula gives the table without it: P + q qᵀ / (1 − x·q).
+        """
         scores = self.table.new_empty(*weights.shape[:2], len(self.diagonal))
-        left_out = None if own is None else self._leave_out(own, items, weights)
+        if own is not None:
+            q, left = self._own_sums(own)
+            by_visible = (weights @ q.gather(1, items)[:, :, None]).div_(left[:, None])
         for columns, block in self._blocks():
-            if left_out is None:
-                torch.div(sums(block), -self.diagonal[columns], out=scores[..., columns])
-            else:
-                of_sums = sums(block).mul_(left_out.factor[:, None, columns])
-                scores[..., columns] = of_sums.addcmul_(left_out.visible, left_out.e[:, None, columns], value=-1)
+            a, negative = sums(block), -self.diagonal[columns]
+            if own is not None:
+                of_list = q[:, columns]
+                a.addcmul_(by_visible, of_list[:, None])
+                negative = torch.addcmul(negative, of_list, of_list / left, value=-1)[:, None]
+            torch.div(a, negative, out=scores[..., columns])
         return scores
 
-    def _leave_out(self, own: Own, items: Tensor, weights: Tensor) -> LeftOut:
-        """With P the table, x a list that it was fitted on, q = P x and h = x·q, the identity for leaving one row out
-        of a ridge regression gives the scores without it: s_j − (v·q − a_j q_j / P_jj) e_j, where v are the visible
-        items, a = P v, s = −a / diag P, and e_j = (q_j / P_jj) / (1 − h + q_j² / P_jj).
-        """
+    def _own_sums(self, own: Own) -> tuple[Tensor, Tensor]:
+        """q [B, size + 1], the last of which is 0, for items without a column, and 1 − x·q [B, 1]."""
         flat, starts = own
-        q = self.table.new_zeros(len(starts), len(self.diagonal) + 1)  # the last column is of items without one
+        q = self.table.new_zeros(len(starts), len(self.diagonal) + 1)
         for columns, block in self._blocks():
             q[:, columns] = F.embedding_bag(flat, block, starts, mode="sum")
-        visible = weights @ q.gather(1, items)[:, :, None]
         length = F.pad(starts[1:], (0, 1), value=len(flat)) - starts
         row = torch.arange(len(starts), device=q.device).repeat_interleave(length)
-        h = q.new_zeros(len(q)).index_add_(0, row, q[row, flat])
-        q = q[:, :-1]
-        ratio = q / self.diagonal
-        e = ratio / torch.addcmul(1 - h[:, None], q, ratio)
-        return LeftOut(torch.addcmul(-1 / self.diagonal, ratio, e), e, visible)
-
-
-class LeftOut(NamedTuple):
-    """What the scores without a list are made with, see Ease._leave_out."""
-
-    factor: Tensor
-    """[B, size], of a"""
-    e: Tensor
-    """[B, size]"""
-    visible: Tensor
-    """v·q [B, S, 1]"""
+        return q, 1 - q.new_zeros(len(q)).index_add_(0, row, q[row, flat])[:, None]
