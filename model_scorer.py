@@ -11,7 +11,7 @@ from ranking import Lists as Histories
 from ranking import flatten
 from two_threads import in_two_threads
 
-LISTS_AT_ONCE = 64
+LISTS_AT_ONCE = 128
 """With fewer, each operation is too small; with more, less would stay in the processor's cache (benchmarks/LOG.md)."""
 
 
@@ -42,8 +42,7 @@ class ModelScorer:
                 batch = batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
             scores[users] = self.model(batch).numpy()
 
-        for _ in in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE)))):
-            pass
+        in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
         return scores
 
 

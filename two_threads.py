@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 
 from batches import Batch, share_of
+from console import finish_first
 from distributed import world
 
 Part = TypeVar("Part")
@@ -30,10 +31,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """As malloc.h of glibc has them."""
 
 
-def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> Iterable[T]:
-    """As `map`. Not to be called by `work`."""
+def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> list[T]:
+    """What `work` gives for each part. Not to be called by `work`.
+
+    Ctrl-C waits for all: a step that went on while the weights are put back would fail, and leave behind what makes
+    the process abort when its thread ends.
+    """
     threads = torch.get_num_threads()
-    return map(work, parts) if threads == 1 else _two_threads(threads // 2).map(work, parts)
+    if threads == 1:
+        return [work(part) for part in parts]
+    with finish_first():
+        return list(_two_threads(threads // 2).map(work, parts))
 
 
 def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> Iterable[T]:

@@ -123,7 +123,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
         clock = time.perf_counter()
         for batch in batches:
             model.zero_grad(set_to_none=True)
-            at_once = len(list(in_halves(batch, parameters, lambda part: only_logits(model, part))))
+            at_once = len(in_halves(batch, parameters, lambda part: only_logits(model, part)))
         logits += time.perf_counter() - clock
         count += len(batches)
         tokens += sum(int((batch.items != PAD).sum()) for batch in batches)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch
 from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
 from train_model import learn
-from two_threads import MOST_WEIGHTS, _two_threads, in_halves
+from two_threads import MOST_WEIGHTS, _two_threads, in_halves, in_two_threads
 
 ROWS, LENGTH, ITEMS = 7, 9, 40
 FEW = 1  # weights
@@ -43,7 +45,7 @@ def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor,
     def work(part: Batch):
         return learn(model, part, scaler)
 
-    learnt = list(in_halves(batch, FEW, work)) if halved else [work(batch)]
+    learnt = in_halves(batch, FEW, work) if halved else [work(batch)]
     return torch.cat([weight.grad.flatten() for weight in model.parameters()]), learnt
 
 
@@ -75,19 +77,19 @@ def test_two_threads_work_at_once_with_half_of_the_threads_each():
         together.wait()  # for ever, if the halves came one after the other
         return len(part.items), torch.get_num_threads()
 
-    assert list(in_halves(a_batch(), FEW, work)) == [(3, 1), (4, 1)]
+    assert in_halves(a_batch(), FEW, work) == [(3, 1), (4, 1)]
     assert torch.get_num_threads() == 2
 
 
 def test_one_row_or_one_thread_is_not_halved():
-    assert list(in_halves(a_batch(1), FEW, lambda part: (len(part.items), part.weight))) == [(1, 1.0)]
+    assert in_halves(a_batch(1), FEW, lambda part: (len(part.items), part.weight)) == [(1, 1.0)]
     torch.set_num_threads(1)
-    assert list(in_halves(a_batch(), FEW, lambda part: (len(part.items), part.weight))) == [(ROWS, 1.0)]
+    assert in_halves(a_batch(), FEW, lambda part: (len(part.items), part.weight)) == [(ROWS, 1.0)]
 
 
 def test_more_weights_than_pay_for_themselves_are_not_halved():
     most = MOST_WEIGHTS * ROWS * LENGTH
-    assert [len(list(in_halves(a_batch(), weights, id))) for weights in (most, most + 1)] == [2, 1]
+    assert [len(in_halves(a_batch(), weights, id)) for weights in (most, most + 1)] == [2, 1]
 
 
 def test_what_goes_wrong_in_a_half_is_raised():
@@ -95,4 +97,18 @@ def test_what_goes_wrong_in_a_half_is_raised():
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        list(in_halves(a_batch(), FEW, work))
+        in_halves(a_batch(), FEW, work)
+
+
+def test_ctrl_c_waits_for_what_has_begun():
+    ended = []
+
+    def work(part: int) -> None:
+        if part == 0:
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(part)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_two_threads(work, range(3))
+    assert sorted(ended) == [0, 1, 2]
