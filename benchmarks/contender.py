@@ -147,6 +147,16 @@ class Run:
         )
 
 
+def seconds_of(work: Callable[[], Any], times: int = 5) -> float:
+    """The median of a few calls: a single one may be half as long again on a machine with other things to do."""
+    seconds = []
+    for _ in range(times):
+        clock = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - clock)
+    return statistics.median(seconds)
+
+
 def emit(ranks: Ranks, **facts: Any) -> None:
     """One line of JSON on stdout: the test metrics and whatever else there is to say."""
     for name, values in (("hr@10", ranks.hit_rate(10)), ("ndcg@10", ranks.ndcg(10))):
