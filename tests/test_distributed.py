@@ -31,7 +31,7 @@ SMALL = [
     "--max-seq-len=30",
     "--batch-size=7",
     "--dropout=0",
-    "--lr=0.003",
+    "--lr=0.01",
     "--patience=0",
 ]
 EPOCHS = "20"
@@ -97,8 +97,8 @@ def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
     for name in ("train_losses", "val_losses"):
         assert several[name] == pytest.approx(one[name], rel=1e-4)
         assert several[name][:done] == pytest.approx(one[name][:done], rel=1e-5)
-    learnt = one["val_losses"][0] - one["val_losses"][-1]
-    assert learnt > 10 * 1e-4 * one["val_losses"][0], "nothing was learnt that could differ by more than it may"
+    moved = abs(one["val_losses"][0] - one["val_losses"][-1])  # up: these few lists are soon known by heart
+    assert moved > 10 * 1e-4 * one["val_losses"][0], "nothing was learnt that could differ by more than it may"
     for k in ("1", "5", "10", "20"):  # a count more or less where the scores of two anime are all but the same
         assert several["val_accuracies"][k] == pytest.approx(one["val_accuracies"][k], abs=0.02)
 
@@ -133,11 +133,13 @@ def test_a_share_is_some_rows_with_their_slots_counted_anew() -> None:
 
 def test_a_share_of_cuts_counts_in_places_and_not_in_columns() -> None:
     cuts = Batch(torch.ones(4, 9, dtype=torch.long), torch.tensor([1, 5, 7]), torch.tensor([11, 15, 17]))
-    cuts = cuts._replace(cuts=torch.tensor([4, 8]))
+    hidden = torch.rand(4, 8) < 0.5
+    cuts = cuts._replace(cuts=torch.tensor([4, 8]), hidden=hidden)
     first, second = (share_of(cuts, rank, 2) for rank in range(2))
     assert (first.slots.tolist(), first.targets.tolist(), first.weight) == ([1], [11], pytest.approx(2 / 3))
     assert (second.slots.tolist(), second.targets.tolist(), second.weight) == ([1, 3], [15, 17], pytest.approx(4 / 3))
     assert second.cuts.tolist() == [4, 8]
+    assert torch.equal(torch.cat([first.hidden, second.hidden]), hidden) and len(first.hidden) == len(first.items)
 
 
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
