@@ -141,7 +141,7 @@ def finish_first() -> Iterator[None]:
         for each, handler in zip(signals, handlers, strict=True):
             signal.signal(each, handler)
     if came:
-        raise KeyboardInterrupt
+        signal.raise_signal(came[0])  # which is as it was before: inside another such block, it waits on
 
 
 def plain(text: str, limit: int = 500) -> str:
