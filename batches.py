@@ -30,7 +30,7 @@ LARGEST_LOGITS = 2**26
 FUSED_EVERY = 4
 """Every so manieth training batch is answered by network and memory together, the others by the network alone."""
 
-HIDDEN_FROM_CUTS = 0.15
+MASKED_BEFORE_CUTS = 0.15
 """So many of the items before a cut look like masks to a network that learns to answer alone: it learns fewer lists by
 heart. Masks do the same where there are no cuts."""
 
@@ -61,7 +61,7 @@ class Batch(NamedTuple):
     """int64 [M]: the item index, 1 … N, to be predicted at each slot."""
     cuts: Tensor | None = None
     """int64 [S], ascending: the columns that are cut at in all rows; `slots` then are row * S + place in `cuts`."""
-    hidden: Tensor | None = None
+    masked: Tensor | None = None
     """bool [B, last cut]: which items before cuts look like masks to the network; not so to the memory."""
     visible: Tensor | None = None
     """int64 [B, any]: all that is visible of the whole lists, for memories that don't look at the order."""
@@ -109,7 +109,7 @@ def share_of(batch: Batch, rank: int, world: int) -> Batch:
         items=batch.items[part],
         slots=batch.slots[start:stop] - first * width,
         targets=None if batch.targets is None else batch.targets[start:stop],
-        hidden=None if batch.hidden is None else batch.hidden[part],
+        masked=None if batch.masked is None else batch.masked[part],
         visible=None if batch.visible is None else batch.visible[part],
         entries=None if batch.entries is None else batch.entries[part],
         lists=lists,
@@ -140,7 +140,7 @@ class MaskedBatches(Dataset[Batch]):
 
     `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`. All batches but the first of every
     `fused_every` are for the network alone, and have what only a memory needs left out; where there are such batches,
-    all cuts have `Batch.hidden`. `counted`: which of the lists the memory has counted (positions, ascending); all if
+    all cuts have `Batch.masked`. `counted`: which of the lists the memory has counted (positions, ascending); all if
     not given.
     """
 
@@ -199,7 +199,7 @@ class MaskedBatches(Dataset[Batch]):
             if self.fused_every > 1:
                 generator = torch.Generator().manual_seed(seed + 1)  # not the one of dropout
                 random_numbers = torch.rand(len(items), int(cuts[-1]), generator=generator)
-                batch = batch._replace(hidden=random_numbers < HIDDEN_FROM_CUTS)
+                batch = batch._replace(masked=random_numbers < MASKED_BEFORE_CUTS)
             hidden = np.zeros(0, np.int64)
         else:
             slots = np.flatnonzero(choose_masked(items != PAD, self.mask_prob, random))

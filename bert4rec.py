@@ -130,8 +130,8 @@ class BERT4Rec(nn.Module):
             columns, of_slot = columns_of_masks(batch)
         else:
             listed = batch.items[:, : int(batch.cuts[-1])]
-            if batch.hidden is not None:
-                listed = torch.where(batch.hidden & (listed != PAD), self.config.num_items + 1, listed)
+            if batch.masked is not None:
+                listed = torch.where(batch.masked & (listed != PAD), self.config.num_items + 1, listed)
             columns, of_slot = batch.cuts - 1, batch.slots
             later = torch.full((listed.shape[1],) * 2, UNSEEN, device=listed.device).triu(1)
         lists, length = listed.shape

@@ -44,7 +44,7 @@ def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> list[T]:
         return list(_two_threads(threads // 2).map(work, parts))
 
 
-def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> Iterable[T]:
+def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> list[T]:
     """What `work` gives for both halves of the batch or, where halving is of no use, for the whole.
 
     weights: how many the model has.

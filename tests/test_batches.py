@@ -210,20 +210,20 @@ def test_every_fourth_batch_is_for_network_and_memory_together():
     assert any(batch.alone and batch.cuts is not None for batch in mixed)
 
 
-def test_some_items_are_hidden_from_a_network_that_learns_to_answer_alone():
+def test_some_items_are_masked_for_a_network_that_learns_to_answer_alone():
     lists = sequences_of(*some_lists(count=60))
     mixed = batches_of(lists, cut_share=0.5, fused_every=4, max_seq_len=8)
     cuts = [batch for batch in mixed if batch.cuts is not None]
     assert {batch.alone for batch in cuts} == {True, False}
-    assert all((batch.hidden is None) == (batch.cuts is None) for batch in mixed)
-    assert all(batch.hidden.shape == batch.items[:, : batch.cuts[-1]].shape for batch in cuts)
-    hidden = torch.cat([batch.hidden.flatten() for batch in cuts])
-    assert hidden.float().mean() == pytest.approx(batches.HIDDEN_FROM_CUTS, abs=0.05)
+    assert all((batch.masked is None) == (batch.cuts is None) for batch in mixed)
+    assert all(batch.masked.shape == batch.items[:, : batch.cuts[-1]].shape for batch in cuts)
+    masked = torch.cat([batch.masked.flatten() for batch in cuts])
+    assert masked.float().mean() == pytest.approx(batches.MASKED_BEFORE_CUTS, abs=0.05)
     again = batches_of(lists, cut_share=0.5, fused_every=4, max_seq_len=8)
     assert all(
-        torch.equal(one.hidden, other.hidden) for one, other in zip(mixed, again, strict=True) if one.cuts is not None
+        torch.equal(one.masked, other.masked) for one, other in zip(mixed, again, strict=True) if one.cuts is not None
     )
-    assert all(batch.hidden is None for batch in batches_of(lists, cut_share=1.0))
+    assert all(batch.masked is None for batch in batches_of(lists, cut_share=1.0))
 
 
 def test_so_many_cuts_that_the_logits_fit(monkeypatch):

@@ -235,14 +235,14 @@ def cut_at(items, column):
     return Batch(items, torch.arange(lists), items[:, column], cuts=torch.tensor([column]))
 
 
-def test_what_is_hidden_from_the_network_looks_like_a_mask_to_it():
+def test_what_is_masked_for_the_network_looks_like_a_mask_to_it():
     model = model_with_an_opinion()
     items = torch.randint(1, ITEMS + 1, (9, 8))
     items[:, 0] = PAD
-    hidden = torch.rand(9, 7) < 0.4
+    at = torch.rand(9, 7) < 0.4
     masked = items.clone()
-    masked[:, :7][hidden & (items[:, :7] != PAD)] = MASK
-    got = model(cut_at(items, 7)._replace(hidden=hidden))
+    masked[:, :7][at & (items[:, :7] != PAD)] = MASK
+    got = model(cut_at(items, 7)._replace(masked=at))
     torch.testing.assert_close(got, model(cut_at(masked, 7)))
     assert not torch.allclose(got, model(cut_at(items, 7)))
 

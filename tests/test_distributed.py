@@ -133,13 +133,13 @@ def test_a_share_is_some_rows_with_their_slots_counted_anew() -> None:
 
 def test_a_share_of_cuts_counts_in_places_and_not_in_columns() -> None:
     cuts = Batch(torch.ones(4, 9, dtype=torch.long), torch.tensor([1, 5, 7]), torch.tensor([11, 15, 17]))
-    hidden = torch.rand(4, 8) < 0.5
-    cuts = cuts._replace(cuts=torch.tensor([4, 8]), hidden=hidden)
+    masked = torch.rand(4, 8) < 0.5
+    cuts = cuts._replace(cuts=torch.tensor([4, 8]), masked=masked)
     first, second = (share_of(cuts, rank, 2) for rank in range(2))
     assert (first.slots.tolist(), first.targets.tolist(), first.weight) == ([1], [11], pytest.approx(2 / 3))
     assert (second.slots.tolist(), second.targets.tolist(), second.weight) == ([1, 3], [15, 17], pytest.approx(4 / 3))
     assert second.cuts.tolist() == [4, 8]
-    assert torch.equal(torch.cat([first.hidden, second.hidden]), hidden) and len(first.hidden) == len(first.items)
+    assert torch.equal(torch.cat([first.masked, second.masked]), masked) and len(first.masked) == len(first.items)
 
 
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
