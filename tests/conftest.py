@@ -1,4 +1,4 @@
-"""What all tests need: threads that wait without spinning, and Ctrl-C."""
+"""What all tests need: threads that wait without spinning, no GPU, and Ctrl-C."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # runs are the same to the last digit on a CPU alone; see test_gpu.py
 # A shell starts background jobs with Ctrl-C ignored, and so would be every script that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
