@@ -23,6 +23,10 @@ from sequences import PAD, Sequences, flat_ranges
 
 CUT_RATIO = 0.1
 """Of the columns of a batch of cuts, so many are cut at."""
+FEWEST_CUTS = 3
+"""… but not fewer than these, for a step would learn little of short lists, of which a tenth is one item; …"""
+FEW_LOGITS = 2**21
+"""… unless they make more logits than these."""
 ALONE_CUT_RATIO = 0.5
 """… where the network answers alone: without the memory, each cut costs less."""
 LARGEST_LOGITS = 2**26
@@ -138,10 +142,10 @@ class MaskedBatches(Dataset[Batch]):
     (half the time the newest, else a random one), and the masks are new in each epoch. In validation (`epoch=None`),
     the last `max_seq_len` entries are used in their stored order, with the same masks every time.
 
-    `cut_share` of the batches are cuts; `whole_lists` adds `Batch.visible`. All batches but the first of every
-    `fused_every` are for the network alone, and have what only a memory needs left out; where there are such batches,
-    all cuts have `Batch.masked`. `counted`: which of the lists the memory has counted (positions, ascending); all if
-    not given.
+    `cut_share` of the batches are cuts, at least `fewest_cuts` where lists are long enough; `whole_lists` adds
+    `Batch.visible`. All batches but the first of every `fused_every` are for the network alone, and have what only a
+    memory needs left out; where there are such batches, all cuts have `Batch.masked`. `counted`: which of the lists the
+    memory has counted (positions, ascending); all if not given.
     """
 
     def __init__(
@@ -158,6 +162,7 @@ class MaskedBatches(Dataset[Batch]):
         whole_lists: bool = False,
         counted: np.ndarray | None = None,
         fused_every: int = 1,
+        fewest_cuts: int | None = None,
     ) -> None:
         self.sequences = sequences
         self.first_counted = sequences.offsets[:-1]
@@ -169,6 +174,7 @@ class MaskedBatches(Dataset[Batch]):
         self.mask, self.batch_size = mask, batch_size
         self.max_seq_len, self.mask_prob = max_seq_len, mask_prob
         self.whole_lists, self.fused_every = whole_lists, fused_every
+        self.fewest_cuts = fewest_cuts or max(1, min(FEWEST_CUTS, FEW_LOGITS // (batch_size * (mask - 1))))
         self.training = epoch is not None
         self.seed = (seed, _VALIDATION if epoch is None else epoch)
         random = np.random.default_rng(self.seed)
@@ -193,6 +199,7 @@ class MaskedBatches(Dataset[Batch]):
             ratio = CUT_RATIO
             if alone:
                 ratio = min(ALONE_CUT_RATIO, max(CUT_RATIO, LARGEST_LOGITS / items.size / (self.mask - 1)))
+            ratio = max(ratio, self.fewest_cuts / items.shape[1])
             cuts, slots = choose_cuts(items != PAD, ratio, random)
             targets = items[:, cuts].ravel()[slots]
             batch = Batch(_tensor(items), _tensor(slots), _tensor(targets), cuts=_tensor(cuts), seed=seed)

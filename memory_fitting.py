@@ -157,7 +157,7 @@ class Tables:
         slots, targets = locate(self.batch), self.batch.targets
         rows, own = memory.neighbours(self.batch, slots)
         assert own is not None
-        memory.transitions.fit(rows, own, memory.column[targets], targets)
+        memory.transitions.fit(rows, own, memory.column[targets], targets, memory.kept)
         self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
 
 
@@ -174,6 +174,7 @@ def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, or
         epoch=0,
         cut_share=1.0 if ordered else 0.0,
         whole_lists=not ordered,
+        fewest_cuts=2 * SLOTS_A_LIST,  # half of them are kept
     )
     batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
     batch = newer_half(batches[0])

@@ -23,6 +23,8 @@ REACH = 20
 """Pairs further apart than this are not counted."""
 BACKWARD = 0.3
 """A pair counts for so much from the later item to the earlier one."""
+PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
+"""So much of the popularity may be added to each row: those of rare items have few counts of their own."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Transitions(nn.Module):
         self.register_buffer("row_sum", torch.zeros(size + 1))
         self.register_buffer("popularity", torch.zeros(num_items))
         self.register_buffer("weights", torch.cat([0.8 ** torch.arange(neighbours), torch.tensor([0.1])]))
+        self.prior = 0.0
+        """How much of the popularity is in each row; needed to train, and not saved."""
 
     table: Tensor
     row_sum: Tensor
@@ -98,24 +102,37 @@ class Transitions(nn.Module):
         self.row_sum[:-1] = torch.from_numpy(table.sum(1))
         self.popularity.copy_(torch.from_numpy(popularity))
 
-    def fit(self, neighbours: Tensor, own: Tensor, columns: Tensor, targets: Tensor, rounds: int = 50) -> None:
-        """Mixture weights by expectation maximisation over known targets (deleted interpolation, Jelinek 1980).
+    def fit(
+        self, neighbours: Tensor, own: Tensor, columns: Tensor, targets: Tensor, kept: Tensor, rounds: int = 50
+    ) -> None:
+        """Add the prior, and take the mixture weights, under which known targets are the likeliest.
 
-        neighbours, own: as in `forward`; columns: [M] of the targets in the table; targets: [M] item indices.
+        The weights by expectation maximisation (deleted interpolation, Jelinek 1980). neighbours, own, kept: as in
+        `forward`; columns: [M] of the targets in the table; targets: [M] item indices.
         """
-        in_table = columns < self.table.shape[1]
-        counts = self.table[neighbours, columns.clamp(max=self.table.shape[1] - 1)[:, None]] * in_table[:, None]
+        size = self.table.shape[1]
+        in_table, in_rows = columns < size, neighbours < size
+        counts = self.table[neighbours, columns.clamp(max=size - 1)[:, None]] * in_table[:, None]
         own, own_popularity = own[:, :-1], own[:, -1]
         left = self.row_sum[neighbours] - own
-        popularity = (self.popularity[targets - 1] - own_popularity).clamp_min(0.1)
-        by_popularity = popularity / (self.popularity.sum() - own_popularity)
-        guess = torch.cat([(counts - own).clamp_min(0) / left.clamp_min(1e-6), by_popularity[:, None]], 1)
-        usable = F.pad(left > 1e-6, (0, 1), value=True)
-        for _ in range(rounds):
-            mixture = F.normalize(self.weights * usable, p=1, dim=1)
-            share = F.normalize(mixture * guess, p=1, dim=1)
-            ratio = share.sum(0) / mixture.sum(0).clamp_min(1e-6)
-            self.weights.copy_(F.normalize((ratio * self.weights).clamp_min(1e-4), p=1, dim=0))  # nothing is impossible
+        total = self.popularity.sum()
+        by_popularity = ((self.popularity[targets - 1] - own_popularity).clamp_min(0.1) / (total - own_popularity))[
+            :, None
+        ]
+        share = self.popularity[kept] / total
+        likeliest = -torch.inf
+        for prior in PRIORS:
+            there = left + prior * share.sum() * in_rows
+            rows = ((counts - own).clamp_min(0) + prior * by_popularity * in_table[:, None]) / there.clamp_min(1e-6)
+            guess = torch.cat([rows, by_popularity], 1)
+            usable = F.pad(there > 1e-6, (0, 1), value=True)
+            weights = mixture_weights(guess, usable, self.weights, rounds)
+            likelihood = (F.normalize(weights * usable, p=1, dim=1) * guess).sum(1).log().mean().item()
+            if likelihood > likeliest:
+                likeliest, self.prior, best_weights = likelihood, prior, weights
+        self.weights.copy_(best_weights)
+        self.table[:-1] += self.prior * share
+        self.row_sum[:-1] += self.prior * share.sum()
 
     def forward(self, neighbours: Tensor, kept: Tensor, own: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """The log of the mixture, float [M, N].
@@ -137,5 +154,17 @@ class Transitions(nn.Module):
             guess.index_add_(1, kept, rows)
         if own is not None:
             at = torch.arange(len(guess), device=guess.device), own[1] - 1
-            guess[at] -= (scale * counted).sum(1) + mixture[:, -1] * own[0][:, -1] / total
+            of_popularity = own[0][:, -1:] / total
+            guess[at] -= (scale * (counted + self.prior * of_popularity)).sum(1) + mixture[:, -1] * of_popularity[:, 0]
         return guess.clamp_min_(1e-9).log_()
+
+
+def mixture_weights(guess: Tensor, usable: Tensor, weights: Tensor, rounds: int) -> Tensor:
+    """The weights [P] of the parts of a mixture, from `weights` on. guess [M, P]: what each part says of each target;
+    usable: bool [M, P]."""
+    for _ in range(rounds):
+        mixture = F.normalize(weights * usable, p=1, dim=1)
+        share = F.normalize(mixture * guess, p=1, dim=1)
+        ratio = share.sum(0) / mixture.sum(0).clamp_min(1e-6)
+        weights = F.normalize((ratio * weights).clamp_min(1e-4), p=1, dim=0)  # nothing is impossible
+    return weights

@@ -206,7 +206,9 @@ def test_every_fourth_batch_is_for_network_and_memory_together():
         needed = (batch.visible, batch.entries, batch.lists)
         assert all(part is None for part in needed) if batch.alone else all(part is not None for part in needed)
         assert torch.equal(batch.items, same.items)
-        assert batch.cuts is None or len(batch.cuts) == round((0.5 if batch.alone else 0.15) * batch.items.shape[1])
+        if batch.cuts is not None:
+            length = batch.items.shape[1]
+            assert len(batch.cuts) == min(length - 1, max(3, round((0.5 if batch.alone else 0.1) * length)))
     assert any(batch.alone and batch.cuts is not None for batch in mixed)
 
 
@@ -226,9 +228,22 @@ def test_some_items_are_masked_for_a_network_that_learns_to_answer_alone():
     assert all(batch.masked is None for batch in batches_of(lists, cut_share=1.0))
 
 
+def test_lists_are_cut_at_a_tenth_of_the_columns_and_short_ones_at_three():
+    for length, cuts in ((2, 1), (3, 2), (7, 3), (30, 3), (60, 6)):
+        batch = batches_of(sequences_of(*[range(1, length + 1)] * 8), cut_share=1.0, max_seq_len=100)[0]
+        assert len(batch.cuts) == len(set(batch.cuts.tolist())) == cuts
+
+
+def test_three_cuts_are_made_as_far_as_the_logits_are_few(monkeypatch):
+    lists = sequences_of(*[range(1, 8)] * 8)
+    for few, cuts in ((MASK * 4 * 3, 3), (MASK * 4 * 2, 2), (0, 1)):
+        monkeypatch.setattr(batches, "FEW_LOGITS", few)
+        assert len(batches_of(lists, cut_share=1.0)[0].cuts) == cuts
+
+
 def test_so_many_cuts_that_the_logits_fit(monkeypatch):
     lists = sequences_of(*[range(1, 21)] * 8)
-    for most, cuts in ((10**9, 10), (MASK * 4 * 20 // 4, 5), (0, 2)):  # never fewer than in other batches: 10 %
+    for most, cuts in ((10**9, 10), (MASK * 4 * 20 // 4, 5), (0, 3)):  # never fewer than in other batches
         monkeypatch.setattr(batches, "LARGEST_LOGITS", most)
         assert len(batches_of(lists, cut_share=1.0, fused_every=4, max_seq_len=20)[1].cuts) == cuts
 

@@ -16,7 +16,7 @@ from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import Slots, locate, nearest_before
 from memory_fitting import TOWARDS_ONE, Tables, fit_memory, fit_strength, has_order, newer_half, sample
 from sequences import Sequences
-from transitions import BACKWARD, DECAY, REACH, Pairs, count_transitions
+from transitions import BACKWARD, DECAY, REACH, Pairs, Transitions, count_transitions
 
 ITEMS = 12
 MASK = ITEMS + 1
@@ -93,9 +93,12 @@ def test_nearest_before():
     assert nearest_before(visible, slots, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
 
 
+@pytest.mark.parametrize("prior", [0.0, 5.0])
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
-def test_transitions_leave_out_what_the_list_itself_added(cut_share):
-    """The mixture at the target equals one of rows that were counted again without the pair (neighbour, target)."""
+def test_transitions_leave_out_what_the_list_itself_added(cut_share, prior, monkeypatch):
+    """The mixture at the target equals one of rows that were counted again without the pair (neighbour, target), and
+    with the prior of a popularity that was counted without the target."""
+    monkeypatch.setattr("transitions.PRIORS", (prior,))
     sequences = some_lists()
     batch = batches_of(sequences, cut_share=cut_share)[0]
     memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
@@ -106,17 +109,34 @@ def test_transitions_leave_out_what_the_list_itself_added(cut_share):
     weights = memory.transitions.weights.numpy()
     for m, target in enumerate(batch.targets.tolist()):
         live, mixture = weights[-1], 0.0
+        by_popularity = (popularity[target - 1] - 1) / popularity.sum()
         for k in range(len(weights) - 1):
             row = int(rows[m, k])
             if row == ITEMS:
                 assert own[m, k] == 0
                 continue
-            entry, total = table[row, target - 1] - own[m, k].item(), table[row].sum() - own[m, k].item()
+            entry, total = table[row, target - 1] - own[m, k].item(), table[row].sum() - own[m, k].item() + prior
             if total > 1e-6:
                 live += weights[k]
-                mixture += weights[k] * max(entry, 0) / total
-        by_popularity = (popularity[target - 1] + 0.1 - 1) / popularity.sum()
-        assert got[m, target - 1].item() == pytest.approx((mixture + weights[-1] * by_popularity) / live, rel=1e-3)
+                mixture += weights[k] * (max(entry, 0) + prior * by_popularity) / total
+        mixture += weights[-1] * (by_popularity + 0.1 / popularity.sum())
+        assert got[m, target - 1].item() == pytest.approx(mixture / live, rel=1e-3)
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_rows_get_as_much_of_the_popularity_as_is_likeliest(certain):
+    """Nothing where what followed is certain, and something where the one thing that followed a rare item is not."""
+    table = np.array([[0, 100, 0], [0, 0, 1], [0, 0, 0]], np.float32)
+    popularity = np.array([30, 30, 40], np.float32)
+    neighbours = torch.tensor([0] * 9 + [1] * 9)[:, None]
+    targets = torch.tensor([2] * 9 + ([3] * 9 if certain else [1, 2, 3] * 3))
+    transitions = Transitions(3, 3, 1)
+    transitions.fill(table, popularity)
+    transitions.fit(neighbours, torch.zeros(18, 2), targets - 1, targets, torch.arange(3))
+    assert (transitions.prior == 0) == certain
+    assert transitions.table[:-1].numpy() == pytest.approx(table + transitions.prior * popularity / 100)
+    assert transitions.row_sum.numpy() == pytest.approx(transitions.table.sum(1).numpy())
+    assert not transitions.table[-1].any(), "items without a row of their own are known by popularity alone"
 
 
 def test_what_a_list_added_is_what_is_missing_when_it_is_not_counted():
@@ -262,6 +282,12 @@ def test_a_sample_is_reproducible_and_small():
     sequences = some_lists(count=400)
     one, again = (sample(sequences, ITEMS, 20, 1, True, 50) for _ in range(2))
     assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) <= 300
+
+
+def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
+    """At one place alone the memory would be fitted to what follows the first item, say."""
+    short = sequences_of(*[range(1, 8)] * 50)
+    assert sample(short, ITEMS, 20, 1, True, 50).cuts.tolist() == [3, 4, 5, 6]
 
 
 def test_of_cuts_the_newer_half_is_kept_and_their_slots_are_counted_anew():
