@@ -116,11 +116,10 @@ class Transitions(nn.Module):
         own, own_popularity = own[:, :-1], own[:, -1]
         left = self.row_sum[neighbours] - own
         total = self.popularity.sum()
-        by_popularity = ((self.popularity[targets - 1] - own_popularity).clamp_min(0.1) / (total - own_popularity))[
-            :, None
-        ]
+        popularity = (self.popularity[targets - 1] - own_popularity).clamp_min(0.1) / (total - own_popularity)
+        by_popularity = popularity[:, None]
         share = self.popularity[kept] / total
-        likeliest = -torch.inf
+        likeliest, best_weights = -torch.inf, self.weights
         for prior in PRIORS:
             there = left + prior * share.sum() * in_rows
             rows = ((counts - own).clamp_min(0) + prior * by_popularity * in_table[:, None]) / there.clamp_min(1e-6)
@@ -154,8 +153,10 @@ class Transitions(nn.Module):
             guess.index_add_(1, kept, rows)
         if own is not None:
             at = torch.arange(len(guess), device=guess.device), own[1] - 1
-            of_popularity = own[0][:, -1:] / total
-            guess[at] -= (scale * (counted + self.prior * of_popularity)).sum(1) + mixture[:, -1] * of_popularity[:, 0]
+            of_popularity = own[0][:, -1] / total
+            in_table = torch.zeros_like(self.popularity).index_fill_(0, kept, 1)[own[1] - 1]
+            in_rows = counted + self.prior * (of_popularity * in_table)[:, None]
+            guess[at] -= (scale * in_rows).sum(1) + mixture[:, -1] * of_popularity
         return guess.clamp_min_(1e-9).log_()
 
 

@@ -93,32 +93,38 @@ def test_nearest_before():
     assert nearest_before(visible, slots, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
 
 
+@pytest.mark.parametrize("most", [ITEMS, 6])
 @pytest.mark.parametrize("prior", [0.0, 5.0])
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
-def test_transitions_leave_out_what_the_list_itself_added(cut_share, prior, monkeypatch):
+def test_transitions_leave_out_what_the_list_itself_added(cut_share, prior, most, monkeypatch):
     """The mixture at the target equals one of rows that were counted again without the pair (neighbour, target), and
     with the prior of a popularity that was counted without the target."""
     monkeypatch.setattr("transitions.PRIORS", (prior,))
     sequences = some_lists()
     batch = batches_of(sequences, cut_share=cut_share)[0]
-    memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
+    memory = Tables(sequences, ITEMS, most, True, None, batch).memory(0.9, 10.0, 0.0)
     slots = locate(batch)
     got = memory.by_transitions(batch, slots).exp()
     rows, own = memory.neighbours(batch, slots)
-    table, popularity = table_of(sequences), memory.transitions.popularity.numpy()
-    weights = memory.transitions.weights.numpy()
+    column, kept = memory.column.numpy(), memory.kept.numpy()
+    table = count_transitions(sequences, Pairs.of(sequences), column, most)
+    popularity, weights = memory.transitions.popularity.numpy(), memory.transitions.weights.numpy()
+    share = popularity / popularity.sum()
+    assert most == ITEMS or {True, False} == {bool(column[target] < most) for target in batch.targets}
     for m, target in enumerate(batch.targets.tolist()):
         live, mixture = weights[-1], 0.0
         by_popularity = (popularity[target - 1] - 1) / popularity.sum()
         for k in range(len(weights) - 1):
             row = int(rows[m, k])
-            if row == ITEMS:
+            if row == most:
                 assert own[m, k] == 0
                 continue
-            entry, total = table[row, target - 1] - own[m, k].item(), table[row].sum() - own[m, k].item() + prior
+            total = table[row].sum() - own[m, k].item() + prior * share[kept].sum()
             if total > 1e-6:
                 live += weights[k]
-                mixture += weights[k] * (max(entry, 0) + prior * by_popularity) / total
+                if column[target] < most:
+                    entry = table[row, column[target]] - own[m, k].item()
+                    mixture += weights[k] * (max(entry, 0) + prior * by_popularity) / total
         mixture += weights[-1] * (by_popularity + 0.1 / popularity.sum())
         assert got[m, target - 1].item() == pytest.approx(mixture / live, rel=1e-3)
 
