@@ -23,6 +23,9 @@ REACH = 20
 """Pairs further apart than this are not counted."""
 BACKWARD = 0.3
 """A pair counts for so much from the later item to the earlier one."""
+SMOOTHING = 0.5
+"""Added to the number of lists that each item is on, so that nothing is impossible (Krichevsky and Trofimov, "The
+performance of universal encoding", 1981)."""
 PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
 """So much of the popularity may be added to each row: those of rare items have few counts of their own."""
 
@@ -115,10 +118,9 @@ class Transitions(nn.Module):
         counts = self.table[neighbours, columns.clamp(max=size - 1)[:, None]] * in_table[:, None]
         own, own_popularity = own[:, :-1], own[:, -1]
         left = self.row_sum[neighbours] - own
-        total = self.popularity.sum()
-        popularity = (self.popularity[targets - 1] - own_popularity).clamp_min(0.1) / (total - own_popularity)
-        by_popularity = popularity[:, None]
-        share = self.popularity[kept] / total
+        shares, total = self._shares()
+        by_popularity = (shares[targets - 1] - own_popularity / total)[:, None]
+        share = shares[kept]
         likeliest, best_weights = -torch.inf, self.weights
         for prior in PRIORS:
             there = left + prior * share.sum() * in_rows
@@ -145,11 +147,11 @@ class Transitions(nn.Module):
         mixture = F.normalize(self.weights * F.pad(left > 1e-6, (0, 1), value=True), p=1, dim=1)
         scale = mixture[:, :-1] / left.clamp_min(1e-6)
         rows = F.embedding_bag(neighbours, self.table, per_sample_weights=scale, mode="sum")
-        total = self.popularity.sum()
-        if len(kept) == len(self.popularity):
-            guess = rows.addr_(mixture[:, -1], (self.popularity + 0.1) / total)
+        shares, total = self._shares()
+        if len(kept) == len(shares):
+            guess = rows.addr_(mixture[:, -1], shares)
         else:
-            guess = torch.outer(mixture[:, -1], (self.popularity + 0.1) / total)
+            guess = torch.outer(mixture[:, -1], shares)
             guess.index_add_(1, kept, rows)
         if own is not None:
             at = torch.arange(len(guess), device=guess.device), own[1] - 1
@@ -158,6 +160,12 @@ class Transitions(nn.Module):
             in_rows = counted + self.prior * (of_popularity * in_table)[:, None]
             guess[at] -= (scale * in_rows).sum(1) + mixture[:, -1] * of_popularity
         return guess.clamp_min_(1e-9).log_()
+
+    def _shares(self) -> tuple[Tensor, Tensor]:
+        """The smoothed shares of the items in all that is listed [N], and what a list adds 1 / total to."""
+        smoothed = self.popularity + SMOOTHING
+        total = smoothed.sum()
+        return smoothed / total, total
 
 
 def mixture_weights(guess: Tensor, usable: Tensor, weights: Tensor, rounds: int) -> Tensor:

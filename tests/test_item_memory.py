@@ -16,7 +16,7 @@ from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import Slots, locate, nearest_before
 from memory_fitting import TOWARDS_ONE, Tables, fit_memory, fit_strength, has_order, newer_half, sample
 from sequences import Sequences
-from transitions import BACKWARD, DECAY, REACH, Pairs, Transitions, count_transitions
+from transitions import BACKWARD, DECAY, REACH, SMOOTHING, Pairs, Transitions, count_transitions
 
 ITEMS = 12
 MASK = ITEMS + 1
@@ -109,11 +109,11 @@ def test_transitions_leave_out_what_the_list_itself_added(cut_share, prior, most
     column, kept = memory.column.numpy(), memory.kept.numpy()
     table = count_transitions(sequences, Pairs.of(sequences), column, most)
     popularity, weights = memory.transitions.popularity.numpy(), memory.transitions.weights.numpy()
-    share = popularity / popularity.sum()
+    share = (popularity + SMOOTHING) / (popularity + SMOOTHING).sum()
     assert most == ITEMS or {True, False} == {bool(column[target] < most) for target in batch.targets}
     for m, target in enumerate(batch.targets.tolist()):
         live, mixture = weights[-1], 0.0
-        by_popularity = (popularity[target - 1] - 1) / popularity.sum()
+        by_popularity = share[target - 1] - 1 / (popularity + SMOOTHING).sum()
         for k in range(len(weights) - 1):
             row = int(rows[m, k])
             if row == most:
@@ -125,7 +125,7 @@ def test_transitions_leave_out_what_the_list_itself_added(cut_share, prior, most
                 if column[target] < most:
                     entry = table[row, column[target]] - own[m, k].item()
                     mixture += weights[k] * (max(entry, 0) + prior * by_popularity) / total
-        mixture += weights[-1] * (by_popularity + 0.1 / popularity.sum())
+        mixture += weights[-1] * by_popularity
         assert got[m, target - 1].item() == pytest.approx(mixture / live, rel=1e-3)
 
 
@@ -134,15 +134,28 @@ def test_rows_get_as_much_of_the_popularity_as_is_likeliest(certain):
     """Nothing where what followed is certain, and something where the one thing that followed a rare item is not."""
     table = np.array([[0, 100, 0], [0, 0, 1], [0, 0, 0]], np.float32)
     popularity = np.array([30, 30, 40], np.float32)
+    share = (popularity + SMOOTHING) / (popularity + SMOOTHING).sum()
     neighbours = torch.tensor([0] * 9 + [1] * 9)[:, None]
     targets = torch.tensor([2] * 9 + ([3] * 9 if certain else [1, 2, 3] * 3))
     transitions = Transitions(3, 3, 1)
     transitions.fill(table, popularity)
     transitions.fit(neighbours, torch.zeros(18, 2), targets - 1, targets, torch.arange(3))
     assert (transitions.prior == 0) == certain
-    assert transitions.table[:-1].numpy() == pytest.approx(table + transitions.prior * popularity / 100)
+    assert transitions.table[:-1].numpy() == pytest.approx(table + transitions.prior * share)
     assert transitions.row_sum.numpy() == pytest.approx(transitions.table.sum(1).numpy())
     assert not transitions.table[-1].any(), "items without a row of their own are known by popularity alone"
+
+
+def test_what_only_one_list_has_is_not_impossible_without_it(monkeypatch):
+    """The log of nothing, at a few such targets, would outweigh all that the transitions know of others."""
+    monkeypatch.setattr("transitions.PRIORS", (30.0,))
+    sequences = sequences_of(*[[1, 2, 3, 4]] * 9, [1, 2, 5, 4])
+    memory = Tables(sequences, ITEMS, ITEMS, True, None, batches_of(sequences)[0]).memory(0.9, 10.0, 0.0)
+    last_list = torch.arange(36, 40)[None]
+    batch = Batch(torch.tensor([[1, 2, MASK, 4]]), torch.tensor([2]), torch.tensor([5]), entries=last_list)
+    chance = memory.by_transitions(batch, locate(batch))[0].exp()
+    assert chance[4].item() == pytest.approx(chance[7].item()), "as of an item that nobody has"
+    assert chance[4] > 0.001
 
 
 def test_what_a_list_added_is_what_is_missing_when_it_is_not_counted():
