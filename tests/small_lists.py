@@ -1,0 +1,45 @@
+"""Lists of a dozen items, and batches of them, for what the memory is made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from batches import MaskedBatches
+from sequences import Sequences
+
+ITEMS = 12
+MASK = ITEMS + 1
+COLUMN = np.concatenate([[ITEMS], np.arange(ITEMS), [ITEMS]])
+
+
+def sequences_of(*lists, blocks=None):
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
+    if blocks is None:
+        blocks = [range(len(one)) for one in lists]
+    flat = [np.concatenate([np.asarray(one, np.int32) for one in each]) for each in (lists, blocks)]
+    return Sequences(flat[0], flat[1], offsets, np.arange(len(lists)))
+
+
+def some_lists(count=30, seed=0, unordered=False):
+    random = np.random.default_rng(seed)
+    lists = [random.choice(ITEMS, random.integers(3, 9), replace=False) + 1 for _ in range(count)]
+    return sequences_of(*lists, blocks=[np.zeros(len(one), int) for one in lists] if unordered else None)
+
+
+def without(sequences, user):
+    return sequences.select(np.delete(np.arange(len(sequences)), user))
+
+
+def batches_of(sequences, *, cut_share=0.0, whole_lists=False, counted=None):
+    return MaskedBatches(
+        sequences,
+        mask=MASK,
+        batch_size=7,
+        max_seq_len=20,
+        mask_prob=0.4,
+        seed=3,
+        epoch=1,
+        cut_share=cut_share,
+        whole_lists=whole_lists,
+        counted=counted,
+    )
