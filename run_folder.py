@@ -58,9 +58,10 @@ else:
 
 def move_earlier_run_aside(paths: OutputSettings, now: datetime) -> Path | None:
     """What an earlier run has made goes to `old/` and the time: no model is lost. Returns where, if anywhere."""
-    earlier = [
-        folder for folder in (paths.models, paths.plots, paths.checkpoints) if folder.is_dir() and any(folder.iterdir())
-    ]
+    folders = (paths.models, paths.plots, paths.checkpoints)
+    earlier = [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
+    if paths.evaluation_file.exists():
+        earlier.append(paths.evaluation_file)
     if not earlier:
         return None
     old = paths.output / "old"
@@ -69,8 +70,8 @@ def move_earlier_run_aside(paths: OutputSettings, now: datetime) -> Path | None:
     while place.exists():  # started twice in a second, or the clock was set back
         place, number = old / f"{name}_{number}", number + 1
     place.mkdir(parents=True)
-    for folder in earlier:
-        folder.replace(place / folder.name)
+    for made in earlier:
+        made.replace(place / made.name)
     log.info("What the run before made is in %s now.", place)
     return place
 

@@ -213,6 +213,15 @@ def test_two_runs_moved_aside_in_one_second_do_not_meet(tmp_path):
         assert (tmp_path / "old" / name / "models/best_model.pth").read_text() == name
 
 
+def test_how_the_run_before_ranked_goes_with_it(tmp_path):
+    """Else a run that is interrupted would have it beside a model that it is not about."""
+    paths = PathSettings(output_dir=tmp_path)
+    paths.evaluation_file.write_text("of the run before")
+    old = move_earlier_run_aside(paths, datetime(2026, 1, 2, 3, 4, 5))
+    assert not paths.evaluation_file.exists()
+    assert (old / "evaluation.json").read_text() == "of the run before"
+
+
 @pytest.mark.parametrize(("keep", "left"), [(0, [10, 20, 100]), (2, [20, 100])])
 def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
     files = CheckpointFiles(tmp_path, keep)
