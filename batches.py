@@ -53,6 +53,13 @@ class Lists(NamedTuple):
     starts: Tensor
     """int64 [B]: where each list starts."""
 
+    def padded(self) -> tuple[Tensor, Tensor]:
+        """The items in a row for each list, padded at the end [B, longest], and the lengths [B]."""
+        lengths = F.pad(self.starts[1:], (0, 1), value=len(self.items)) - self.starts
+        at = torch.arange(int(lengths.max()), device=self.items.device)
+        items = F.pad(self.items, (0, 1), value=PAD)
+        return items[torch.where(at < lengths[:, None], self.starts[:, None] + at, len(self.items))], lengths
+
 
 class Batch(NamedTuple):
     """Some users' lists, aligned at the end (padding on the left), with some of their items to be predicted."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from batches import Batch, columns_of_masks
 from ease import Ease, Own
 from sequences import PAD
-from transitions import Pairs, Transitions
+from transitions import Added, Pairs, Transitions
 from unlisted import UnlistedItems, UnlistedSizes
 
 NEIGHBOURS = 8
@@ -39,6 +39,8 @@ class MemoryConfig:
     recency: float
     """An item counts for so much less in EASE with each item between it and the slot."""
     unlisted: UnlistedSizes = UnlistedSizes()
+    prior: float = 0.0
+    """How much of the popularity the transitions add to each row."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
@@ -63,7 +65,7 @@ class ItemMemory(nn.Module):
         super().__init__()
         self.config = config
         size = config.table_size
-        self.transitions = Transitions(size, config.num_items, NEIGHBOURS) if config.ordered else None
+        self.transitions = Transitions(size, config.num_items, NEIGHBOURS, config.prior) if config.ordered else None
         self.ease = Ease(size)
         self.unlisted = UnlistedItems(config.unlisted)
         self.register_buffer("strength", torch.ones(2))
@@ -93,25 +95,30 @@ class ItemMemory(nn.Module):
     @torch.no_grad()
     def by_transitions(self, batch: Batch, slots: Slots) -> Tensor:
         assert self.transitions is not None
-        rows, own = self.neighbours(batch, slots)
-        return self.transitions(rows, self.kept, None if own is None else (own, batch.targets))
+        rows, added = self.neighbours(batch, slots)
+        return self.transitions(rows, self.kept, added)
 
-    def neighbours(self, batch: Batch, slots: Slots) -> tuple[Tensor, Tensor | None]:
-        """The rows of the nearest visible items before each slot [M, K], and, for training lists, what the slot's list
-        itself added at the target to these rows and, last, to its popularity [M, K + 1]."""
+    def neighbours(self, batch: Batch, slots: Slots) -> tuple[Tensor, Added | None]:
+        """The rows of the nearest visible items before each slot [M, K] and, for training lists, what they added."""
         visible = (batch.items != PAD) & (batch.items <= self.config.num_items)
         at = nearest_before(visible, slots, NEIGHBOURS)
         rows = self.column[F.pad(batch.items, (0, 1))[slots.rows[:, None], at]]
         if batch.entries is None:
             return rows, None
-        assert self.pairs is not None and batch.targets is not None
-        source = F.pad(batch.entries, (0, 1))[slots.rows[:, None], at].clamp(min=0)
-        target = batch.entries[slots.rows, slots.columns]
-        both = (index.cpu().numpy() for index in (source, target.clamp(min=0)[:, None].expand_as(source)))
-        own = torch.from_numpy(self.pairs.weight(*both)).to(rows.device)
-        counted = (target >= 0)[:, None]
-        known = (rows < self.config.table_size) & (self.column[batch.targets] < self.config.table_size)[:, None]
-        return rows, torch.cat([own * (known & counted), counted], 1)
+        assert self.pairs is not None and batch.lists is not None
+        entries = F.pad(batch.entries, (0, 1), value=-1)[slots.rows[:, None], at]
+        counted = entries >= 0
+        source = entries.clamp(min=0).cpu().numpy()
+        weights, items = (
+            torch.from_numpy(part[source]).to(rows.device) for part in (self.pairs.weights, self.pairs.items)
+        )
+        weights *= counted[:, :, None]
+        if len(self.kept) < self.config.num_items:
+            weights *= self.column[items] < len(self.kept)
+        listed, lengths = batch.lists.padded()
+        return rows, Added(
+            weights, (items - 1).clamp(min=0).long(), (listed - 1).clamp(min=0)[slots.rows], lengths[slots.rows]
+        )
 
     @torch.no_grad()
     def by_ease(self, batch: Batch, slots: Slots) -> Tensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import logging
+import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from batches import Batch, MaskedBatches
 from console import progress
 from ease import gram_matrix
 from item_memory import ItemMemory, MemoryConfig, locate
-from sequences import Sequences
+from sequences import PAD, Sequences
 from transitions import Pairs, Transitions, count_transitions
 from unlisted import UnlistedItems
 
@@ -25,17 +27,19 @@ MOST_ITEMS = 8_000
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 TRIAL_LISTS = 1_000
-SLOTS_A_LIST = 6
+TRIAL_SLOTS = 6_000
 LARGEST_SAMPLE = 25_000_000
 """Slots times items: so many numbers each part has."""
 TOWARDS_ONE = 0.01
-"""Keeps strengths finite where a part alone explains everything."""
+"""Keeps the scale finite where the memory alone explains everything."""
 GAIN_ENOUGH = 1e-4
-"""In nats: strengths that would gain less by one more step are taken as they are."""
+"""In nats: a scale that would gain less by one more step is taken as it is."""
 MOST_STEPS = 20
 SLOTS_AT_ONCE = 64
 """What so few slots need stays in the processor's cache."""
 
+SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
+"""… in its sum with the transitions. Never none, for only EASE knows anything of what nobody has listed."""
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
@@ -51,14 +55,15 @@ def has_order(sequences: Sequences) -> bool:
 def fit_memory(
     sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
 ) -> ItemMemory:
-    """The memory of the training lists, with the settings under which a sample of them is the likeliest.
+    """The memory of the training lists, with the settings that suit a sample of them best.
 
-    Each list of the sample is scored as though it had not been counted, which is as good as other people's lists.
-    alike: what items have in common, see features.py; the smaller a group, the more it counts.
+    Without an order these are the ones under which the sample is the likeliest. With one, they are those that rank it
+    best, with the best share of EASE: by likelihood that would be too large, the more so the fewer the lists
+    (benchmarks/LOG.md). Each list of the sample is scored as though it had not been counted, which is as good as other
+    people's lists. alike: what items have in common, see features.py; the smaller a group, the more it counts.
     """
     ordered = has_order(sequences)
     batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
-    strength = torch.ones(2)
     steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None) + (len(RECENCIES) - 1) * ordered
     with progress("item memory", steps, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
@@ -66,24 +71,27 @@ def fit_memory(
         bar.update()
 
         @functools.cache
-        def likelihood(recency: float, ridge: float, alike_weight: float) -> float:
+        def quality(recency: float, ridge: float, alike_weight: float) -> float:
             memory = trial.memory(recency, ridge, alike_weight)
-            memory.strength.copy_(strength)
-            value = fit_strength(memory, batch, trial.by_transitions)
-            strength.copy_(memory.strength)  # a good start for the next setting
             bar.update()
-            return value
+            by_ease = memory.by_ease(batch, locate(batch))
+            if trial.by_transitions is None:
+                return likeliest_scale(by_ease, batch)[0]
+            return best_share(by_ease, trial.by_transitions, batch)[0]
 
         recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
-        ridge = max(RIDGES, key=lambda ridge: likelihood(recency, ridge, weight))
+        ridge = max(RIDGES, key=lambda ridge: quality(recency, ridge, weight))
         if alike is not None:
-            weight = max(ALIKE_WEIGHTS, key=lambda weight: likelihood(recency, ridge, weight))
+            weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(recency, ridge, weight))
         if ordered:
-            recency = max(RECENCIES, key=lambda recency: likelihood(recency, ridge, weight))
+            recency = max(RECENCIES, key=lambda recency: quality(recency, ridge, weight))
 
         memory = tables.memory(recency, ridge, weight)
-        memory.strength.copy_(strength)
-        fit_strength(memory, batch, tables.by_transitions)
+        prior, share = memory.by_ease(batch, locate(batch)), 1.0
+        if tables.by_transitions is not None:
+            share = best_share(prior, tables.by_transitions, batch)[1]
+            prior = torch.lerp(tables.by_transitions, prior, share)
+        memory.strength.copy_(torch.tensor([share, 1 - share]) * likeliest_scale(prior, batch)[1])
         bar.update()
     strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
@@ -109,7 +117,7 @@ class Tables:
         self.gram = gram_matrix(sequences, self.column, size)
         self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
-        self.counts = count_transitions(sequences, self.pairs, self.column, size) if self.pairs else None
+        self.counts = count_transitions(self.pairs, self.column, size) if self.pairs else None
         self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
         self.batch = batch
 
@@ -145,24 +153,26 @@ class Tables:
         memory.kept.copy_(torch.from_numpy(self.kept))
         memory.column.copy_(torch.from_numpy(self.column))
         memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
-        if self.transitions is not None:
+        if self.counts is not None:
+            if self.transitions is None:
+                self._fit(memory)
+            assert self.transitions is not None
             memory.transitions = self.transitions
-        elif memory.transitions is not None:
-            self._fit(memory)
+            memory.config = replace(memory.config, prior=self.transitions.prior)
         return memory
 
     def _fit(self, memory: ItemMemory) -> None:
         assert memory.transitions is not None and self.counts is not None and self.batch.targets is not None
         memory.transitions.fill(self.counts, self.popularity)
         slots, targets = locate(self.batch), self.batch.targets
-        rows, own = memory.neighbours(self.batch, slots)
-        assert own is not None
-        memory.transitions.fit(rows, own, memory.column[targets], targets, memory.kept)
+        rows, added = memory.neighbours(self.batch, slots)
+        assert added is not None
+        memory.transitions.fit(rows, added, memory.column[targets], targets)
         self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
 
 
 def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int) -> Batch:
-    """So many of the training lists in one batch, with SLOTS_A_LIST slots in the mean, or fewer."""
+    """So many of the training lists, or all, in one batch, with TRIAL_SLOTS slots or fewer."""
     random = np.random.default_rng(seed)
     batches = MaskedBatches(
         sequences,
@@ -174,12 +184,12 @@ def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, or
         epoch=0,
         cut_share=1.0 if ordered else 0.0,
         whole_lists=not ordered,
-        fewest_cuts=2 * SLOTS_A_LIST,  # half of them are kept
+        fewest_cuts=2 * math.ceil(TRIAL_SLOTS / min(lists, len(sequences))),  # half of them are kept
     )
     batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
     batch = newer_half(batches[0])
     assert batch.targets is not None
-    most = min(SLOTS_A_LIST * lists, LARGEST_SAMPLE // num_items)
+    most = min(TRIAL_SLOTS, LARGEST_SAMPLE // num_items)
     chosen = torch.from_numpy(np.sort(random.permutation(len(batch.slots))[:most]))
     return batch._replace(slots=batch.slots[chosen], targets=batch.targets[chosen])
 
@@ -197,43 +207,55 @@ def newer_half(batch: Batch) -> Batch:
     return batch._replace(slots=slots[newer], targets=batch.targets[newer], cuts=batch.cuts[older:])
 
 
-def fit_strength(memory: ItemMemory, batch: Batch, by_transitions: Tensor | None) -> float:
-    """Move the strengths to those under which `batch` is the likeliest; returns its mean log likelihood.
+def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[float, float]:
+    """The NDCG of the targets of `batch` among what isn't before them, and the share of EASE with which it is highest.
 
-    By Newton's method: the problem is convex, and there are one or two strengths. by_transitions: what the memory's
-    transitions say of the batch.
+    by_ease, by_transitions: what these say of the batch [M, N].
     """
-    targets = batch.targets
-    assert targets is not None
-    parts = [memory.by_ease(batch, locate(batch))]
-    if by_transitions is not None:
-        parts.append(by_transitions)
-    strength = memory.strength[: len(parts)]
-    of_targets = torch.stack([part.gather(1, targets[:, None] - 1)[:, 0].mean() for part in parts])
+    assert batch.targets is not None
+    slots, columns = locate(batch), torch.arange(batch.items.shape[1])
+    gains = torch.zeros(len(SHARES_OF_EASE))
+    for start in range(0, len(by_ease), SLOTS_AT_ONCE):
+        some = slice(start, start + SLOTS_AT_ONCE)
+        ease, follows, target = by_ease[some], by_transitions[some], batch.targets[some, None]
+        before = batch.items[slots.rows[some]]
+        is_item = (columns < slots.columns[some, None]) & (before != PAD) & (before <= ease.shape[1])
+        others = ease.scatter(1, torch.where(is_item, before, target) - 1, -torch.inf)
+        for number, share in enumerate(SHARES_OF_EASE):
+            wanted = torch.lerp(follows.gather(1, target - 1), ease.gather(1, target - 1), share)
+            rank = 1 + torch.lerp(follows, others, share).ge_(wanted).sum(1)  # in place: far faster than to booleans
+            gains[number] += (1 / torch.log2(1 + rank)).sum()
+    best = int(gains.argmax())
+    return gains[best].item() / len(by_ease), SHARES_OF_EASE[best]
+
+
+def likeliest_scale(prior: Tensor, batch: Batch) -> tuple[float, float]:
+    """The mean log likelihood of the targets of `batch` by the softmax of `prior` [M, N] times the scale with which it
+    is highest, and this scale. By Newton's method: the problem is convex."""
+    assert batch.targets is not None
+    scale, of_targets = 1.0, prior.gather(1, batch.targets[:, None] - 1).mean().item()
     for _ in range(MOST_STEPS):
-        log_total, means, covariance = _moments(parts, strength)
-        gradient = of_targets - means - 2 * TOWARDS_ONE * (strength - 1)
-        step = torch.linalg.solve(covariance + 2 * TOWARDS_ONE * torch.eye(len(parts)), gradient)
-        if gradient @ step / 2 < GAIN_ENOUGH:
+        log_total, mean, variance = _moments(prior, scale)
+        gradient = of_targets - mean - 2 * TOWARDS_ONE * (scale - 1)
+        step = gradient / (variance + 2 * TOWARDS_ONE)
+        if gradient * step / 2 < GAIN_ENOUGH:
             break
-        strength += step.clamp(-0.5, 0.5)  # no step too far
-    return (strength @ of_targets - log_total).item()
+        scale += min(max(step, -0.5), 0.5)  # no step too far
+    return scale * of_targets - log_total, scale
 
 
-def _moments(parts: list[Tensor], strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Means over the slots of the log of the sum that the softmax of the weighted sum of `parts` [M, N] divides by, and
-    of the means [P] and covariances [P, P] of the parts under it."""
-    count = len(parts[0])
-    log_total, means, covariance = torch.zeros(()), torch.zeros(len(parts)), torch.zeros(len(parts), len(parts))
-    for start in range(0, count, SLOTS_AT_ONCE):
-        some = torch.stack([part[start : start + SLOTS_AT_ONCE] for part in parts], 1)  # [slots, P, N]
-        logits = strength @ some
+def _moments(prior: Tensor, scale: float) -> tuple[float, float, float]:
+    """Means over the rows of `prior` of the log of the sum that the softmax of the row times `scale` divides by, and of
+    the mean and the variance of the row under it."""
+    log_total = mean = variance = 0.0
+    for some in prior.split(SLOTS_AT_ONCE):
+        logits = some * scale
         highest = logits.amax(1, keepdim=True)
         probability = logits.sub_(highest).exp_()
         total = probability.sum(1, keepdim=True)
-        probability.div_(total)
-        mean = some @ probability[:, :, None]  # [slots, P, 1]
-        log_total += (total.log() + highest).sum()
-        means += mean.sum(0)[:, 0]
-        covariance += ((some * probability[:, None]) @ some.transpose(1, 2) - mean @ mean.transpose(1, 2)).sum(0)
-    return log_total / count, means / count, covariance / count
+        probability.div_(total).mul_(some)
+        mean_of_row = probability.sum(1)
+        log_total += (total.log() + highest).sum().item()
+        mean += mean_of_row.sum().item()
+        variance += (probability.mul_(some).sum(1) - mean_of_row.square()).sum().item()
+    return log_total / len(prior), mean / len(prior), variance / len(prior)

@@ -14,7 +14,7 @@ import memory_fitting
 from batches import Batch, flat_lists
 from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import Slots, locate, nearest_before
-from memory_fitting import TOWARDS_ONE, Tables, fit_memory, fit_strength, has_order, newer_half, sample
+from memory_fitting import TOWARDS_ONE, Tables, best_share, fit_memory, has_order, likeliest_scale, newer_half, sample
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,6 @@ def test_a_table_of_the_most_popular_items_only():
     sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
     batch = batches_of(sequences, cut_share=1.0)[0]
     memory = Tables(sequences, ITEMS, 4, True, None, batch).memory(0.9, 1.0, 0.0)
-    fit_strength(memory, batch, memory.by_transitions(batch, locate(batch)))
     assert memory.kept.tolist() == [0, 1, 2, 3]
     prior = memory(batch)
     assert prior.shape == (len(batch.slots), ITEMS)
@@ -158,10 +157,11 @@ def test_tables_of_fewer_items_are_as_though_counted_for_these():
         assert torch.allclose(value, other[name]), name
 
 
-def test_a_sample_is_reproducible_and_small():
+def test_a_sample_is_reproducible_and_small(monkeypatch):
+    monkeypatch.setattr(memory_fitting, "TRIAL_SLOTS", 90)
     sequences = some_lists(count=400)
     one, again = (sample(sequences, ITEMS, 20, 1, True, 50) for _ in range(2))
-    assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) <= 300
+    assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) == 90
 
 
 def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
@@ -196,6 +196,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "ordered": True,
         "recency": 0.9,
         "unlisted": {"items": 0, "groups": 0, "members": 0, "memberships": 0},
+        "prior": memory.transitions.prior,
     }
 
 
@@ -230,19 +231,28 @@ def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
     assert seen == {True, False}
 
 
-def test_the_strengths_are_the_likeliest():
-    sequences = some_lists(count=60)
-    batch = sample(sequences, ITEMS, 20, 1, True, 50)
-    memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
+def test_the_scale_is_the_likeliest():
+    random = torch.Generator().manual_seed(0)
+    prior, targets = torch.randn(200, ITEMS, generator=random), torch.arange(200) % ITEMS + 1
+    prior[torch.arange(200), targets - 1] += 0.7
 
-    def penalised(strength):
-        memory.strength.copy_(strength)
-        likelihood = memory(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1).mean()
-        return likelihood - TOWARDS_ONE * (strength - 1).square().sum(), likelihood
+    def penalised(scale):
+        likelihood = (prior * scale).log_softmax(1).gather(1, targets[:, None] - 1).mean().item()
+        return likelihood - TOWARDS_ONE * (scale - 1) ** 2, likelihood
 
-    reported = fit_strength(memory, batch, memory.by_transitions(batch, locate(batch)))
-    best = memory.strength.clone()
-    value, likelihood = penalised(best)
-    assert reported == pytest.approx(likelihood.item(), abs=1e-4)
-    for step in torch.tensor([[0.1, 0], [-0.1, 0], [0, 0.1], [0, -0.1]]):
-        assert penalised(best + step)[0] < value
+    likelihood, best = likeliest_scale(prior, Batch(targets[:, None], torch.arange(200), targets))
+    assert abs(best - 1) > 0.1
+    assert penalised(best)[0] > max(penalised(best + 0.05)[0], penalised(best - 0.05)[0])
+    assert likelihood == pytest.approx(penalised(best)[1], abs=1e-5)
+
+
+def test_the_share_is_that_which_ranks_best_what_is_not_listed_yet():
+    """Item 3 is wanted behind items 1 and 2, which both parts put first; each part alone puts another one before it."""
+    batch = Batch(torch.tensor([[1, 2, 3]]), torch.tensor([0]), torch.tensor([3]), cuts=torch.tensor([2]))
+    ease = torch.tensor([[9.0, 9.0, 2.0, 2.5, 0.0]])
+    transitions = torch.tensor([[9.0, 9.0, 3.0, 0.0, 4.0]])
+    quality, share = best_share(ease, transitions, batch)
+    # 2 s + 3 (1 - s) exceeds 2.5 s for s < 6/7, and 4 (1 - s) for s > 1/3.
+    assert (quality, share) == (1.0, 0.4)
+    worst = best_share(torch.full((1, 5), 1.0), torch.full((1, 5), 1.0), batch)
+    assert worst[0] == pytest.approx(1 / np.log2(1 + 3)), "of ties the worst rank, among items 3, 4 and 5"

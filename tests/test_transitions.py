@@ -9,14 +9,14 @@ import pytest
 import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists, without
 
-from batches import Batch
+from batches import Batch, Lists
 from item_memory import locate
 from memory_fitting import Tables
-from transitions import BACKWARD, DECAY, REACH, SMOOTHING, Pairs, Transitions, count_transitions
+from transitions import BACKWARD, DECAY, PRIORS, REACH, SMOOTHING, Added, Pairs, Transitions, count_transitions
 
 
 def table_of(sequences):
-    return count_transitions(sequences, Pairs.of(sequences), COLUMN, ITEMS)
+    return count_transitions(Pairs.of(sequences), COLUMN, ITEMS)
 
 
 def test_transitions_by_hand():
@@ -43,37 +43,30 @@ def test_a_block_counts_for_the_mean_over_its_orders():
 @pytest.mark.parametrize("most", [ITEMS, 6])
 @pytest.mark.parametrize("prior", [0.0, 5.0])
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
-def test_transitions_leave_out_what_the_list_itself_added(cut_share, prior, most, monkeypatch):
-    """The mixture at the target equals one of rows that were counted again without the pair (neighbour, target), and
-    with the prior of a popularity that was counted without the target."""
+def test_a_training_list_is_scored_as_though_it_had_not_been_counted(cut_share, prior, most, monkeypatch):
+    """At every item, by transitions that were counted again without the list; lists are longer than the reach."""
     monkeypatch.setattr("transitions.PRIORS", (prior,))
-    sequences = some_lists()
-    batch = batches_of(sequences, cut_share=cut_share)[0]
+    monkeypatch.setattr("transitions.REACH", 3)
+    monkeypatch.setattr("transitions.SMOOTHING", 0.1)
+    random = np.random.default_rng(1)
+    lists = [random.choice(ITEMS, random.integers(3, 9), replace=False) + 1 for _ in range(30)]
+    blocks = [np.arange(len(one)) // 2 * 2 for one in lists]
+    sequences = sequences_of(*lists, blocks=blocks)
+    batches = batches_of(sequences, cut_share=cut_share)
+    batch = batches[0]
     memory = Tables(sequences, ITEMS, most, True, None, batch).memory(0.9, 10.0, 0.0)
-    slots = locate(batch)
-    got = memory.by_transitions(batch, slots).exp()
-    rows, own = memory.neighbours(batch, slots)
-    column, kept = memory.column.numpy(), memory.kept.numpy()
-    table = count_transitions(sequences, Pairs.of(sequences), column, most)
-    popularity, weights = memory.transitions.popularity.numpy(), memory.transitions.weights.numpy()
-    share = (popularity + SMOOTHING) / (popularity + SMOOTHING).sum()
+    slots, column = locate(batch), memory.column.numpy()
+    got = memory.by_transitions(batch, slots)
+    rows, _ = memory.neighbours(batch, slots)
     assert most == ITEMS or {True, False} == {bool(column[target] < most) for target in batch.targets}
-    for m, target in enumerate(batch.targets.tolist()):
-        live, mixture = weights[-1], 0.0
-        by_popularity = share[target - 1] - 1 / (popularity + SMOOTHING).sum()
-        for k in range(len(weights) - 1):
-            row = int(rows[m, k])
-            if row == most:
-                assert own[m, k] == 0
-                continue
-            total = table[row].sum() - own[m, k].item() + prior * share[kept].sum()
-            if total > 1e-6:
-                live += weights[k]
-                if column[target] < most:
-                    entry = table[row, column[target]] - own[m, k].item()
-                    mixture += weights[k] * (max(entry, 0) + prior * by_popularity) / total
-        mixture += weights[-1] * by_popularity
-        assert got[m, target - 1].item() == pytest.approx(mixture / live, rel=1e-3)
+    for row, user in enumerate(batches.users_of_batch[0]):
+        others, here = without(sequences, user), slots.rows == row
+        anew = Transitions(most, ITEMS, rows.shape[1], prior)
+        anew.fill(count_transitions(Pairs.of(others), column, most), others.popularity(ITEMS))
+        anew.weights.copy_(memory.transitions.weights)
+        torch.testing.assert_close(got[here], anew(rows[here], memory.kept), rtol=1e-4, atol=1e-4)
+        counted = memory.transitions(rows[here], memory.kept)
+        assert not torch.allclose(got[here], counted, atol=0.01)
 
 
 @pytest.mark.parametrize("certain", [True, False])
@@ -84,13 +77,19 @@ def test_rows_get_as_much_of_the_popularity_as_is_likeliest(certain):
     share = (popularity + SMOOTHING) / (popularity + SMOOTHING).sum()
     neighbours = torch.tensor([0] * 9 + [1] * 9)[:, None]
     targets = torch.tensor([2] * 9 + ([3] * 9 if certain else [1, 2, 3] * 3))
+    no_items = torch.zeros(18, 1).long()
+    nothing = Added(torch.zeros(18, 1, 1), no_items[:, :, None], no_items, no_items[:, 0])
     transitions = Transitions(3, 3, 1)
     transitions.fill(table, popularity)
-    transitions.fit(neighbours, torch.zeros(18, 2), targets - 1, targets, torch.arange(3))
+    transitions.fit(neighbours, nothing, targets - 1, targets)
     assert (transitions.prior == 0) == certain
-    assert transitions.table[:-1].numpy() == pytest.approx(table + transitions.prior * share)
-    assert transitions.row_sum.numpy() == pytest.approx(transitions.table.sum(1).numpy())
-    assert not transitions.table[-1].any(), "items without a row of their own are known by popularity alone"
+    transitions.weights.copy_(torch.tensor([1.0, 0.0]))
+    rows = (table[:2] + transitions.prior * share) / (table[:2].sum(1, keepdims=True) + transitions.prior)
+    chances = transitions(torch.tensor([[0], [1], [3]]), torch.arange(3)).exp().numpy()
+    assert chances[:2] == pytest.approx(rows, abs=1e-6)
+    transitions.weights.copy_(torch.tensor([0.5, 0.5]))
+    alone = transitions(torch.tensor([[3]]), torch.arange(3)).exp().numpy()
+    assert alone[0] == pytest.approx(share), "items without a row of their own are known by popularity alone"
 
 
 def test_what_only_one_list_has_is_not_impossible_without_it(monkeypatch):
@@ -100,6 +99,7 @@ def test_what_only_one_list_has_is_not_impossible_without_it(monkeypatch):
     memory = Tables(sequences, ITEMS, ITEMS, True, None, batches_of(sequences)[0]).memory(0.9, 10.0, 0.0)
     last_list = torch.arange(36, 40)[None]
     batch = Batch(torch.tensor([[1, 2, MASK, 4]]), torch.tensor([2]), torch.tensor([5]), entries=last_list)
+    batch = batch._replace(lists=Lists(torch.tensor([1, 2, 5, 4]), torch.tensor([0])))
     chance = memory.by_transitions(batch, locate(batch))[0].exp()
     assert chance[4].item() == pytest.approx(chance[7].item()), "as of an item that nobody has"
     assert chance[4] > 0.001
@@ -107,9 +107,33 @@ def test_what_only_one_list_has_is_not_impossible_without_it(monkeypatch):
 
 def test_what_a_list_added_is_what_is_missing_when_it_is_not_counted():
     sequences = some_lists()
-    pairs = Pairs.of(sequences)
-    entries = np.arange(sequences.offsets[4], sequences.offsets[5])
-    source, target = (each.ravel() for each in np.meshgrid(entries, entries))
-    added = np.zeros((ITEMS, ITEMS))
-    np.add.at(added, (sequences.items[source] - 1, sequences.items[target] - 1), pairs.weight(source, target))
-    assert table_of(sequences) - table_of(without(sequences, 4)) == pytest.approx(added, abs=1e-5)
+    pairs, entries = Pairs.of(sequences), slice(*sequences.offsets[4:6])
+    added = np.zeros((ITEMS + 1, ITEMS + 1))
+    np.add.at(added, (sequences.items[entries, None], pairs.items[entries]), pairs.weights[entries])
+    assert table_of(sequences) - table_of(without(sequences, 4)) == pytest.approx(added[1:, 1:], abs=1e-5)
+
+
+def test_prior_and_mixture_are_those_that_make_training_lists_the_likeliest(monkeypatch):
+    """… as `forward` scores them: as though they had not been counted."""
+    sequences = some_lists(count=10)
+    batch = batches_of(sequences)[0]
+    batch = batch._replace(slots=batch.slots[batch.targets < 9], targets=batch.targets[batch.targets < 9])
+
+    def fitted():
+        memory = Tables(sequences, ITEMS, 8, True, None, batch).memory(0.9, 10.0, 0.0)
+        return memory, likelihood(memory)
+
+    def likelihood(memory):
+        logs = memory.by_transitions(batch, locate(batch))
+        return logs.gather(1, batch.targets[:, None] - 1).mean().item()
+
+    memory, best = fitted()
+    weights = memory.transitions.weights.clone()
+    for k, step in itertools.product(range(len(weights)), (1.2, 0.8)):
+        memory.transitions.weights.copy_(weights).mul_(torch.ones(len(weights)).index_fill_(0, torch.tensor([k]), step))
+        assert likelihood(memory) < best + 1e-3
+    by_prior = {}
+    for prior in PRIORS:
+        monkeypatch.setattr("transitions.PRIORS", (prior,))
+        by_prior[prior] = fitted()[1]
+    assert by_prior[memory.transitions.prior] == best == max(by_prior.values())
