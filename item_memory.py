@@ -112,7 +112,7 @@ class ItemMemory(nn.Module):
         weights, items = (
             torch.from_numpy(part[source]).to(rows.device) for part in (self.pairs.weights, self.pairs.items)
         )
-        weights *= counted[:, :, None]
+        weights = weights * counted[:, :, None].float()
         if len(self.kept) < self.config.num_items:
             weights *= self.column[items] < len(self.kept)
         listed, lengths = batch.lists.padded()

@@ -40,8 +40,9 @@ class Pairs:
     """
 
     weights: np.ndarray
-    """float32 [T, 2 REACH + 1]: what each entry adds to the row of its item, at the items of the REACH entries before
-    it, of itself (nothing), and of the REACH entries after it."""
+    """float16 [T, 2 REACH + 1]: what each entry adds to the row of its item, at the items of the REACH entries before
+    it, of itself (nothing), and of the REACH entries after it. Rounded before it is added, so that it can be taken out
+    again."""
     items: np.ndarray
     """[T, 2 REACH + 1]: these items; of other lists too, where nothing is added."""
 
@@ -56,7 +57,7 @@ class Pairs:
         total = (m - (1 - DECAY**m) / (1 - DECAY)) / (1 - DECAY)  # sum over d of (m - d) DECAY^(d - 1)
         within = np.where(m > 1, total / np.maximum(m * (m - 1), 1), 0.0)[number]  # the mean weight of an ordered pair
         first, last = first[number], (first + size - 1)[number]
-        weights = np.zeros((len(first), 2 * REACH + 1), np.float32)
+        weights = np.zeros((len(first), 2 * REACH + 1), np.float16)
         for distance in range(1, min(REACH, len(first) - 1) + 1):
             early = np.flatnonzero(list_start[:-distance] == list_start[distance:])
             late = early + distance
@@ -74,7 +75,7 @@ def count_transitions(pairs: Pairs, column: np.ndarray, size: int) -> np.ndarray
     table = np.zeros((size + 1, size + 1), np.float32)
     at = column[pairs.items[:, REACH]].astype(np.int64) * (size + 1)
     for distance in range(2 * REACH + 1):
-        weight = pairs.weights[:, distance]
+        weight = pairs.weights[:, distance].astype(np.float32)
         there = np.flatnonzero(weight)
         # One flat index, for which numpy has a faster way than for two.
         np.add.at(table.reshape(-1), at[there] + column[pairs.items[there, distance]], weight[there])
