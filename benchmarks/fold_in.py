@@ -1,11 +1,11 @@
 """How well lists that were never trained on are completed, by the number of users that there are to train on.
 
     python benchmarks/fold_in.py --data anime_lists.csv.gz --user-prefix m --items 3000
-    python benchmarks/fold_in.py --data ml-100k --users 50 200 --seeds 1 2 3
+    python benchmarks/fold_in.py --data ml-100k --users 60 200 --seeds 1 2 3 --next-item
 
-Of each of 250 held-out users, 20 % of the list is hidden and all items that aren't on the rest are ranked. What is
-tuned is tuned on 100 other users in the same way, whom training sees no more than these. The next N users are for
-training, so that the smaller sets are part of the larger ones.
+Of each held-out user, 20 % of the list, or its last item, is hidden and all items that aren't on the rest are ranked.
+What is tuned is tuned on 100 other users in the same way, whom training sees no more than these. The next N users are
+for training, so that the smaller sets are part of the larger ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import numpy as np
 import ours
 import report
 
-from baselines import Baseline, Ease, ItemKNN, Popularity, choose
+from baselines import NAMES, Baseline, Chosen, Ease, ItemKNN, Popularity, choose, choose_named
 from console import script
 from errors import UserError
 from files import write_json
@@ -41,7 +41,7 @@ from sequences import Sequences
 HELD_OUT, TUNING, HIDDEN = 250, 100, 0.2
 METRICS = ("ndcg@10", "ndcg@100", "recall@20")
 
-# The order of these lists is not used, so there is no weighting to choose.
+# Where the order of the lists is not used, there is no weighting to choose.
 GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (20, 50, 100, 200, 500) for shrink in (0, 10, 50)],
@@ -75,17 +75,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": report.machine(),
     }
     results: list[dict[str, Any]] = []
-    path = flags.output / f"fold-in-{Path(flags.data).name.split('.')[0]}.json"
+    task = "next-item" if flags.next_item else "fold-in"
+    path = flags.output / f"{task}-{Path(flags.data).name.split('.')[0]}.json"
     for seed in flags.seeds:
-        held_out, tuning, pool = split(data.sequences, np.random.default_rng(seed))
+        held_out, tuning, pool = split(data.sequences, np.random.default_rng(seed), flags.held_out, flags.next_item)
         for users in sorted({min(users, len(pool)) for users in flags.users}):
             training = data.sequences.select(pool[:users])
-            for name in (*GRIDS, "ours"):
+            for name in (*(NAMES if flags.next_item else GRIDS), "ours"):
                 clock = time.perf_counter()
                 if name == "ours":
                     settings, scorer = "", fit_ours(training, data, tuning, catalogue, seed, flags)
                 else:
-                    chosen = choose(GRIDS[name], training, data.num_items, tuning.known, tuning.hidden)
+                    chosen = best_of(name, training, data.num_items, tuning, flags.next_item)
                     settings, scorer = repr(chosen.baseline), chosen.scorer
                 result = {"name": name, "users": users, "seed": seed, "settings": settings}
                 result |= {"seconds": round(time.perf_counter() - clock, 2), **metrics(scorer, held_out)}
@@ -101,6 +102,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", default="ml-100k", help="ml-100k, ml-1m, or a file, as for compare.py")
     parser.add_argument("--data-dir", type=Path, default=interactions.DATA_DIR)
     parser.add_argument("--users", nargs="+", type=int, default=[34, 50, 200, 1000, 2500], help="to train on")
+    parser.add_argument("--held-out", type=int, default=HELD_OUT, metavar="USERS", help="to be asked about")
+    parser.add_argument("--next-item", action="store_true", help="hide the last item of each list, not 20 %% of it")
     parser.add_argument("--items", type=int, help="only so many, those on the most lists")
     parser.add_argument("--user-prefix", default="", help="only users whose names start so")
     parser.add_argument("--catalogue", type=Path, help="JSON lines (or gz) with id, genres, tags, …: for ours")
@@ -111,26 +114,35 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def split(sequences: Sequences, random: np.random.Generator) -> tuple[FoldIn, FoldIn, np.ndarray]:
+def split(
+    sequences: Sequences, random: np.random.Generator, asked: int, next_item: bool
+) -> tuple[FoldIn, FoldIn, np.ndarray]:
     """Held-out users, users to tune on, and the rest (positions in `sequences`), in random order."""
     users = random.permutation(len(sequences))
-    if len(users) <= HELD_OUT + TUNING:
-        raise UserError(f"{len(users)} users are too few: {HELD_OUT} are held out and {TUNING} tuned on")
-    held_out, tuning, pool = np.split(users, [HELD_OUT, HELD_OUT + TUNING])
-    return hide(sequences, held_out, random), hide(sequences, tuning, random), pool
+    if len(users) <= asked + TUNING:
+        raise UserError(f"{len(users)} users are too few: {asked} are held out and {TUNING} tuned on")
+    held_out, tuning, pool = np.split(users, [asked, asked + TUNING])
+    hidden = None if next_item else random
+    return hide(sequences, held_out, hidden), hide(sequences, tuning, hidden), pool
 
 
-def hide(sequences: Sequences, users: np.ndarray, random: np.random.Generator) -> FoldIn:
-    """Hide a random fifth of each list, at least one item; the rest stays in its order."""
+def hide(sequences: Sequences, users: np.ndarray, random: np.random.Generator | None) -> FoldIn:
+    """Hide a random fifth of each list, at least one item, or else the last item; the rest stays in its order."""
     known, hidden = [], []
     for user in users:
         items = sequences.of_user(user)
         items = items[np.sort(np.unique(items, return_index=True)[1])]  # once each
         chosen = np.zeros(len(items), bool)
-        chosen[random.permutation(len(items))[: max(1, round(HIDDEN * len(items)))]] = True
+        chosen[[-1] if random is None else random.permutation(len(items))[: max(1, round(HIDDEN * len(items)))]] = True
         known.append(items[~chosen])
         hidden.append(items[chosen])
     return FoldIn(known, hidden)
+
+
+def best_of(name: str, training: Sequences, num_items: int, tuning: FoldIn, next_item: bool) -> Chosen:
+    if next_item:
+        return choose_named(name, training, num_items, tuning.known, tuning.hidden)
+    return choose(GRIDS[name], training, num_items, tuning.known, tuning.hidden)
 
 
 def fit_ours(

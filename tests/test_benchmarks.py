@@ -216,7 +216,17 @@ def test_fold_in_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     assert len(out.splitlines()) == 2 + 8
 
 
-def test_a_fifth_of_each_list_is_hidden() -> None:
+def test_next_items_of_held_out_lists_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
+    """The items of a series follow each other, so that the Markov chain knows them all."""
+    flags = ("--next-item", "--held-out", 50, "--users", 60, "--epochs", 1, "--output", tmp_path / "results")
+    run("fold_in.py", "--data", made_up_lists, *flags)
+    report = json.loads((tmp_path / "results" / "next-item-series.json").read_text())
+    ndcg = {result["name"]: result["ndcg@10"] for result in report["results"]}
+    assert list(ndcg) == ["popularity", "item-kNN", "EASE", "Markov chain", "Markov + EASE", "ours"]
+    assert ndcg["popularity"] < 0.3 and ndcg["Markov chain"] > 0.99 and ndcg["ours"] > 0.9
+
+
+def test_a_fifth_of_each_list_or_the_last_item_is_hidden() -> None:
     import fold_in
 
     items = np.concatenate([np.arange(1, 11), [3, 2, 3, 1]])
@@ -225,6 +235,8 @@ def test_a_fifth_of_each_list_is_hidden() -> None:
     assert [len(hidden) for hidden in halves.hidden] == [2, 1]
     assert sorted([*halves.known[0], *halves.hidden[0]]) == list(range(1, 11))
     assert sorted([*halves.known[1], *halves.hidden[1]]) == [1, 2, 3], "an item that comes twice is known or hidden"
+    last = fold_in.hide(sequences, np.array([0]), None)
+    assert (last.known[0].tolist(), last.hidden[0].tolist()) == (list(range(1, 10)), [10])
 
 
 def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
