@@ -6,6 +6,7 @@ import copy
 import functools
 import logging
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from ease import gram_matrix
 from item_memory import ItemMemory, MemoryConfig, locate
 from sequences import PAD, Sequences
 from transitions import Pairs, Transitions, count_transitions
+from two_threads import in_two_threads
 from unlisted import UnlistedItems
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ def fit_memory(
     with progress("item memory", steps, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
         trial = tables.of_most_popular(TRIAL_ITEMS)
+        trial.fit_transitions()
         bar.update()
 
         @functools.cache
@@ -80,11 +83,11 @@ def fit_memory(
             return best_share(by_ease, trial.by_transitions, batch)[0]
 
         recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
-        ridge = max(RIDGES, key=lambda ridge: quality(recency, ridge, weight))
+        ridge = best_of(RIDGES, lambda ridge: quality(recency, ridge, weight))
         if alike is not None:
-            weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(recency, ridge, weight))
+            weight = best_of(ALIKE_WEIGHTS, lambda weight: quality(recency, ridge, weight))
         if ordered:
-            recency = max(RECENCIES, key=lambda recency: quality(recency, ridge, weight))
+            recency = best_of(RECENCIES, lambda recency: quality(recency, ridge, weight))
 
         memory = tables.memory(recency, ridge, weight)
         prior, share = memory.by_ease(batch, locate(batch)), 1.0
@@ -96,6 +99,12 @@ def fit_memory(
     strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
     return memory
+
+
+def best_of(values: Sequence[float], quality: Callable[[float], float]) -> float:
+    """The value with the highest quality; the first one, if there are several."""
+    qualities = in_two_threads(quality, values)
+    return values[qualities.index(max(qualities))]
 
 
 class Tables:
@@ -145,30 +154,35 @@ class Tables:
         return fewer
 
     def memory(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
-        """A memory with these settings."""
+        """A memory with these settings. Not to be made for the first time in two threads at once."""
+        self.fit_transitions()
+        memory = self._without_values(recency)
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
+        if self.transitions is not None:
+            memory.transitions = self.transitions
+            memory.config = replace(memory.config, prior=self.transitions.prior)
+        return memory
+
+    def fit_transitions(self) -> None:
+        if self.counts is None or self.transitions is not None:
+            return
+        memory, targets = self._without_values(1.0), self.batch.targets
+        assert memory.transitions is not None and targets is not None
+        memory.transitions.fill(self.counts, self.popularity)
+        slots = locate(self.batch)
+        rows, added = memory.neighbours(self.batch, slots)
+        assert added is not None
+        memory.transitions.fit(rows, added, memory.column[targets], targets)
+        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
+
+    def _without_values(self, recency: float) -> ItemMemory:
         ordered, unlisted = self.counts is not None, self.unlisted.sizes
         memory = ItemMemory(MemoryConfig(len(self.popularity), len(self.kept), ordered, recency, unlisted))
         memory.unlisted = self.unlisted
         memory.pairs = self.pairs
         memory.kept.copy_(torch.from_numpy(self.kept))
         memory.column.copy_(torch.from_numpy(self.column))
-        memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
-        if self.counts is not None:
-            if self.transitions is None:
-                self._fit(memory)
-            assert self.transitions is not None
-            memory.transitions = self.transitions
-            memory.config = replace(memory.config, prior=self.transitions.prior)
         return memory
-
-    def _fit(self, memory: ItemMemory) -> None:
-        assert memory.transitions is not None and self.counts is not None and self.batch.targets is not None
-        memory.transitions.fill(self.counts, self.popularity)
-        slots, targets = locate(self.batch), self.batch.targets
-        rows, added = memory.neighbours(self.batch, slots)
-        assert added is not None
-        memory.transitions.fit(rows, added, memory.column[targets], targets)
-        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
 
 
 def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int) -> Batch:

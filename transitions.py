@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sequences import Sequences
+from two_threads import in_two_threads
 
 DECAY = 0.8
 """What a pair of entries counts for falls by this with each entry between them."""
@@ -127,15 +128,17 @@ class Transitions(nn.Module):
         smoothed = self.popularity + SMOOTHING
         by_popularity = (smoothed[targets - 1] - (added.lengths > 0).float()) / (smoothed.sum() - added.lengths)
         usable = F.pad(left > NOTHING, (0, 1), value=True)
-        likeliest, best_weights = -torch.inf, self.weights
-        for prior in PRIORS:
+
+        def tried(prior: float) -> tuple[float, Tensor]:
             rows = counts.clamp_min(0) + prior * by_popularity[:, None]
             guess = torch.cat([rows / (left.clamp_min(NOTHING) + prior), by_popularity[:, None]], 1)
             weights = mixture_weights(guess, usable, self.weights, rounds)
-            likelihood = (F.normalize(weights * usable, p=1, dim=1) * guess).sum(1).log().mean().item()
-            if likelihood > likeliest:
-                likeliest, self.prior, best_weights = likelihood, prior, weights
-        self.weights.copy_(best_weights)
+            return (F.normalize(weights * usable, p=1, dim=1) * guess).sum(1).log().mean().item(), weights
+
+        likelihoods, weights = zip(*in_two_threads(tried, PRIORS), strict=True)
+        best = likelihoods.index(max(likelihoods))
+        self.prior = PRIORS[best]
+        self.weights.copy_(weights[best])
 
     def forward(self, neighbours: Tensor, kept: Tensor, added: Added | None = None) -> Tensor:
         """The log of the mixture, float [M, N].
