@@ -68,7 +68,7 @@ class ItemMemory(nn.Module):
         self.transitions = Transitions(size, config.num_items, NEIGHBOURS, config.prior) if config.ordered else None
         self.ease = Ease(size)
         self.unlisted = UnlistedItems(config.unlisted)
-        self.register_buffer("strength", torch.ones(2))
+        self.register_buffer("strength", torch.ones(2, 2))
         self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
         self.register_buffer("column", torch.full((config.num_items + 2,), size))
         self.pairs: Pairs | None = None
@@ -77,19 +77,21 @@ class ItemMemory(nn.Module):
     kept: Tensor
     """[size] columns (item index - 1) of the logits that the tables know."""
     strength: Tensor
-    """[2] what the logs of EASE and of the transitions are multiplied by."""
+    """[2, 2] what the logs of EASE and of the transitions are multiplied by: first for masks, of which what is behind
+    them tells EASE more, then for cuts."""
     column: Tensor
     """[N + 2] the row and column of each item index in the tables; `table_size` for none."""
 
     @torch.no_grad()
     def forward(self, batch: Batch) -> Tensor:
         slots = locate(batch)
-        prior = self.by_ease(batch, slots).mul_(self.strength[0])
+        of_ease, of_transitions = self.strength[0 if batch.cuts is None else 1]
+        prior = self.by_ease(batch, slots).mul_(of_ease)
         if self.transitions is not None:
             follows = self.by_transitions(batch, slots)
             if self._ranks_unlisted(batch):  # it isn't known what one of them follows
                 follows[:, self.unlisted.columns] = follows.mean(1, keepdim=True)
-            prior.addcmul_(follows, self.strength[1])
+            prior.addcmul_(follows, of_transitions)
         return prior
 
     @torch.no_grad()

@@ -30,6 +30,7 @@ TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 TRIAL_LISTS = 1_000
 TRIAL_SLOTS = 6_000
+MASK_RATIO = 0.2
 LARGEST_SAMPLE = 25_000_000
 """Slots times items: so many numbers each part has."""
 TOWARDS_ONE = 0.01
@@ -59,13 +60,20 @@ def fit_memory(
 ) -> ItemMemory:
     """The memory of the training lists, with the settings that suit a sample of them best.
 
-    Without an order these are the ones under which the sample is the likeliest. With one, they are those that rank it
-    best, with the best share of EASE: by likelihood that would be too large, the more so the fewer the lists
-    (benchmarks/LOG.md). Each list of the sample is scored as though it had not been counted, which is as good as other
-    people's lists. alike: what items have in common, see features.py; the smaller a group, the more it counts.
+    Without an order these are the ones under which masks in the sample are the likeliest. With one, they are those
+    that rank what comes next best, together with the share of EASE that does: by likelihood that would be too large,
+    the more so the fewer the lists (benchmarks/LOG.md). Each list of a sample is scored as though it had not been
+    counted, which is as good as other people's lists. alike: what items have in common, see features.py; the smaller a
+    group, the more it counts.
     """
     ordered = has_order(sequences)
-    batch = sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS)
+    most, lists = min(TRIAL_SLOTS, LARGEST_SAMPLE // num_items), TRIAL_LISTS
+    if ordered:  # each mask is scored by EASE anew
+        lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
+    batches = [sample(sequences, num_items, max_seq_len, seed, ordered, lists)]
+    if ordered:
+        batches.append(sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS, cuts=True))
+    batch = batches[-1]
     steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None) + (len(RECENCIES) - 1) * ordered
     with progress("item memory", steps, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
@@ -90,13 +98,10 @@ def fit_memory(
             recency = best_of(RECENCIES, lambda recency: quality(recency, ridge, weight))
 
         memory = tables.memory(recency, ridge, weight)
-        prior, share = memory.by_ease(batch, locate(batch)), 1.0
-        if tables.by_transitions is not None:
-            share = best_share(prior, tables.by_transitions, batch)[1]
-            prior = torch.lerp(tables.by_transitions, prior, share)
-        memory.strength.copy_(torch.tensor([share, 1 - share]) * likeliest_scale(prior, batch)[1])
+        for kind, asked in enumerate(batches):
+            memory.strength[kind] = best_strength(memory, asked)
         bar.update()
-    strengths = ", ".join(f"{strength:.2f}" for strength in memory.strength.tolist())
+    strengths = " and ".join(f"{ease:.2f}, {follows:.2f}" for ease, follows in memory.strength.tolist()[: len(batches)])
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
     return memory
 
@@ -185,18 +190,20 @@ class Tables:
         return memory
 
 
-def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int) -> Batch:
-    """So many of the training lists, or all, in one batch, with TRIAL_SLOTS slots or fewer."""
+def sample(
+    sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int, cuts: bool = False
+) -> Batch:
+    """So many of the training lists, or all, in one batch of masks or cuts, with TRIAL_SLOTS slots or fewer."""
     random = np.random.default_rng(seed)
     batches = MaskedBatches(
         sequences,
         mask=num_items + 1,
         batch_size=lists,
         max_seq_len=max_seq_len,
-        mask_prob=0.2,
+        mask_prob=MASK_RATIO,
         seed=seed,
         epoch=0,
-        cut_share=1.0 if ordered else 0.0,
+        cut_share=float(cuts),
         whole_lists=not ordered,
         fewest_cuts=2 * math.ceil(TRIAL_SLOTS / min(lists, len(sequences))),  # half of them are kept
     )
@@ -221,8 +228,20 @@ def newer_half(batch: Batch) -> Batch:
     return batch._replace(slots=slots[newer], targets=batch.targets[newer], cuts=batch.cuts[older:])
 
 
+def best_strength(memory: ItemMemory, batch: Batch) -> Tensor:
+    """What the logs of EASE and of the transitions are to be multiplied by in such a batch [2]: in the shares that rank
+    its targets best, as much as makes them the likeliest."""
+    slots = locate(batch)
+    prior, share = memory.by_ease(batch, slots), 1.0
+    if memory.transitions is not None:
+        follows = memory.by_transitions(batch, slots)
+        share = best_share(prior, follows, batch)[1]
+        prior = torch.lerp(follows, prior, share)
+    return torch.tensor([share, 1 - share]) * likeliest_scale(prior, batch)[1]
+
+
 def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[float, float]:
-    """The NDCG of the targets of `batch` among what isn't before them, and the share of EASE with which it is highest.
+    """The NDCG of the targets of `batch` among what isn't visible, and the share of EASE with which it is highest.
 
     by_ease, by_transitions: what these say of the batch [M, N].
     """
@@ -232,9 +251,11 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
     for start in range(0, len(by_ease), SLOTS_AT_ONCE):
         some = slice(start, start + SLOTS_AT_ONCE)
         ease, follows, target = by_ease[some], by_transitions[some], batch.targets[some, None]
-        before = batch.items[slots.rows[some]]
-        is_item = (columns < slots.columns[some, None]) & (before != PAD) & (before <= ease.shape[1])
-        others = ease.scatter(1, torch.where(is_item, before, target) - 1, -torch.inf)
+        seen = batch.items[slots.rows[some]]
+        is_item = (seen != PAD) & (seen <= ease.shape[1])
+        if batch.cuts is not None:
+            is_item &= columns < slots.columns[some, None]
+        others = ease.scatter(1, torch.where(is_item, seen, target) - 1, -torch.inf)
         for number, share in enumerate(SHARES_OF_EASE):
             wanted = torch.lerp(follows.gather(1, target - 1), ease.gather(1, target - 1), share)
             rank = 1 + torch.lerp(follows, others, share).ge_(wanted).sum(1)  # in place: far faster than to booleans

@@ -160,14 +160,14 @@ def test_tables_of_fewer_items_are_as_though_counted_for_these():
 def test_a_sample_is_reproducible_and_small(monkeypatch):
     monkeypatch.setattr(memory_fitting, "TRIAL_SLOTS", 90)
     sequences = some_lists(count=400)
-    one, again = (sample(sequences, ITEMS, 20, 1, True, 50) for _ in range(2))
+    one, again = (sample(sequences, ITEMS, 20, 1, True, 50, cuts=True) for _ in range(2))
     assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) == 90
 
 
 def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
     """At one place alone the memory would be fitted to what follows the first item, say."""
     short = sequences_of(*[range(1, 8)] * 50)
-    assert sample(short, ITEMS, 20, 1, True, 50).cuts.tolist() == [3, 4, 5, 6]
+    assert sample(short, ITEMS, 20, 1, True, 50, cuts=True).cuts.tolist() == [3, 4, 5, 6]
 
 
 def test_of_cuts_the_newer_half_is_kept_and_their_slots_are_counted_anew():
@@ -181,6 +181,19 @@ def test_of_cuts_the_newer_half_is_kept_and_their_slots_are_counted_anew():
     assert newer_half(older) is older, "there is nothing else"
     masks = Batch(items, torch.tensor([0]), torch.tensor([1]))
     assert newer_half(masks) is masks
+
+
+def test_masks_and_cuts_have_strengths_of_their_own():
+    sequences = some_lists()
+    memory = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
+    assert not torch.allclose(*memory.strength)
+    for kind, share in enumerate((0.0, 1.0)):
+        batch = batches_of(sequences, cut_share=share)[0]
+        slots, (of_ease, of_transitions) = locate(batch), memory.strength[kind]
+        expected = memory.by_ease(batch, slots) * of_ease + memory.by_transitions(batch, slots) * of_transitions
+        torch.testing.assert_close(memory(batch), expected)
+    unordered = fit_memory(some_lists(unordered=True), ITEMS, max_seq_len=20, seed=0)
+    assert unordered.strength[0, 0] > 0 == unordered.strength[0, 1], "there are no transitions"
 
 
 def test_own_counts_need_the_training_lists_only_in_training():
