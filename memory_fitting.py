@@ -6,7 +6,7 @@ import copy
 import functools
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +19,6 @@ from ease import gram_matrix
 from item_memory import ItemMemory, MemoryConfig, locate
 from sequences import PAD, Sequences
 from transitions import Pairs, Transitions, count_transitions
-from two_threads import in_two_threads
 from unlisted import UnlistedItems
 
 log = logging.getLogger(__name__)
@@ -38,8 +37,8 @@ TOWARDS_ONE = 0.01
 GAIN_ENOUGH = 1e-4
 """In nats: a scale that would gain less by one more step is taken as it is."""
 MOST_STEPS = 20
-SLOTS_AT_ONCE = 64
-"""What so few slots need stays in the processor's cache."""
+NUMBERS_AT_ONCE = 2**21
+"""So many stay near the processor, and are enough for more than one thread."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
 """… in its sum with the transitions. Never none, for only EASE knows anything of what nobody has listed."""
@@ -78,7 +77,6 @@ def fit_memory(
     with progress("item memory", steps, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
         trial = tables.of_most_popular(TRIAL_ITEMS)
-        trial.fit_transitions()
         bar.update()
 
         @functools.cache
@@ -91,11 +89,11 @@ def fit_memory(
             return best_share(by_ease, trial.by_transitions, batch)[0]
 
         recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
-        ridge = best_of(RIDGES, lambda ridge: quality(recency, ridge, weight))
+        ridge = max(RIDGES, key=lambda ridge: quality(recency, ridge, weight))
         if alike is not None:
-            weight = best_of(ALIKE_WEIGHTS, lambda weight: quality(recency, ridge, weight))
+            weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(recency, ridge, weight))
         if ordered:
-            recency = best_of(RECENCIES, lambda recency: quality(recency, ridge, weight))
+            recency = max(RECENCIES, key=lambda recency: quality(recency, ridge, weight))
 
         memory = tables.memory(recency, ridge, weight)
         for kind, asked in enumerate(batches):
@@ -104,12 +102,6 @@ def fit_memory(
     strengths = " and ".join(f"{ease:.2f}, {follows:.2f}" for ease, follows in memory.strength.tolist()[: len(batches)])
     log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
     return memory
-
-
-def best_of(values: Sequence[float], quality: Callable[[float], float]) -> float:
-    """The value with the highest quality; the first one, if there are several."""
-    qualities = in_two_threads(quality, values)
-    return values[qualities.index(max(qualities))]
 
 
 class Tables:
@@ -159,8 +151,8 @@ class Tables:
         return fewer
 
     def memory(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
-        """A memory with these settings. Not to be made for the first time in two threads at once."""
-        self.fit_transitions()
+        """A memory with these settings."""
+        self._fit_transitions()
         memory = self._without_values(recency)
         memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
         if self.transitions is not None:
@@ -168,7 +160,7 @@ class Tables:
             memory.config = replace(memory.config, prior=self.transitions.prior)
         return memory
 
-    def fit_transitions(self) -> None:
+    def _fit_transitions(self) -> None:
         if self.counts is None or self.transitions is not None:
             return
         memory, targets = self._without_values(1.0), self.batch.targets
@@ -236,7 +228,7 @@ def best_strength(memory: ItemMemory, batch: Batch) -> Tensor:
     if memory.transitions is not None:
         follows = memory.by_transitions(batch, slots)
         share = best_share(prior, follows, batch)[1]
-        prior = torch.lerp(follows, prior, share)
+        prior.lerp_(follows, 1 - share)
     return torch.tensor([share, 1 - share]) * likeliest_scale(prior, batch)[1]
 
 
@@ -248,8 +240,7 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
     assert batch.targets is not None
     slots, columns = locate(batch), torch.arange(batch.items.shape[1])
     gains = torch.zeros(len(SHARES_OF_EASE))
-    for start in range(0, len(by_ease), SLOTS_AT_ONCE):
-        some = slice(start, start + SLOTS_AT_ONCE)
+    for some in parts_of(by_ease):
         ease, follows, target = by_ease[some], by_transitions[some], batch.targets[some, None]
         seen = batch.items[slots.rows[some]]
         is_item = (seen != PAD) & (seen <= ease.shape[1])
@@ -283,7 +274,8 @@ def _moments(prior: Tensor, scale: float) -> tuple[float, float, float]:
     """Means over the rows of `prior` of the log of the sum that the softmax of the row times `scale` divides by, and of
     the mean and the variance of the row under it."""
     log_total = mean = variance = 0.0
-    for some in prior.split(SLOTS_AT_ONCE):
+    for rows in parts_of(prior):
+        some = prior[rows]
         logits = some * scale
         highest = logits.amax(1, keepdim=True)
         probability = logits.sub_(highest).exp_()
@@ -294,3 +286,9 @@ def _moments(prior: Tensor, scale: float) -> tuple[float, float, float]:
         mean += mean_of_row.sum().item()
         variance += (probability.mul_(some).sum(1) - mean_of_row.square()).sum().item()
     return log_total / len(prior), mean / len(prior), variance / len(prior)
+
+
+def parts_of(opinion: Tensor) -> Iterator[slice]:
+    """The rows of an opinion [M, N], some at a time."""
+    at_once = max(1, NUMBERS_AT_ONCE // opinion.shape[1])
+    return (slice(start, start + at_once) for start in range(0, len(opinion), at_once))
