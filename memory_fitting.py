@@ -173,6 +173,7 @@ class Tables:
         self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
 
     def _without_values(self, recency: float) -> ItemMemory:
+        """… that knows which items are in its tables, and nothing of what goes with or follows them."""
         ordered, unlisted = self.counts is not None, self.unlisted.sizes
         memory = ItemMemory(MemoryConfig(len(self.popularity), len(self.kept), ordered, recency, unlisted))
         memory.unlisted = self.unlisted
