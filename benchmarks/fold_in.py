@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if name == "ours":
                     settings, scorer = "", fit_ours(training, data, tuning, catalogue, seed, flags)
                 else:
-                    chosen = best_of(name, training, data.num_items, tuning, flags.next_item)
+                    chosen = choose_baseline(name, training, data.num_items, tuning, flags.next_item)
                     settings, scorer = repr(chosen.baseline), chosen.scorer
                 result = {"name": name, "users": users, "seed": seed, "settings": settings}
                 result |= {"seconds": round(time.perf_counter() - clock, 2), **metrics(scorer, held_out)}
@@ -133,13 +133,16 @@ def hide(sequences: Sequences, users: np.ndarray, random: np.random.Generator | 
         items = sequences.of_user(user)
         items = items[np.sort(np.unique(items, return_index=True)[1])]  # once each
         chosen = np.zeros(len(items), bool)
-        chosen[[-1] if random is None else random.permutation(len(items))[: max(1, round(HIDDEN * len(items)))]] = True
+        if random is None:
+            chosen[-1] = True
+        else:
+            chosen[random.permutation(len(items))[: max(1, round(HIDDEN * len(items)))]] = True
         known.append(items[~chosen])
         hidden.append(items[chosen])
     return FoldIn(known, hidden)
 
 
-def best_of(name: str, training: Sequences, num_items: int, tuning: FoldIn, next_item: bool) -> Chosen:
+def choose_baseline(name: str, training: Sequences, num_items: int, tuning: FoldIn, next_item: bool) -> Chosen:
     if next_item:
         return choose_named(name, training, num_items, tuning.known, tuning.hidden)
     return choose(GRIDS[name], training, num_items, tuning.known, tuning.hidden)
