@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import IO
@@ -61,7 +62,8 @@ def read(path: Path) -> Interactions:
     """Read a CSV whose header names a user, an item and a time, or one user a line with the items in order; gz too.
 
     The order is that of time, and that of the rows where times are equal: those have no order among themselves
-    (`Sequences.blocks`). The time is a number or a date; without one, all of a list is one block.
+    (`Sequences.blocks`). The time is a number or a date; without one, all of a list is one block. What comes again on
+    the same list counts where it comes first: seen items are not ranked, so a repeated one cannot be asked for.
     """
     with _open(path) as file:
         first = file.readline()
@@ -77,6 +79,8 @@ def read(path: Path) -> Interactions:
 
     order = np.lexsort((time, user))  # stable: equal times stay in the order of the rows
     user, item, time = user[order], item[order], time[order]
+    first = np.sort(np.unique(user * (len(item_names) + 1) + item, return_index=True)[1])
+    user, item, time = user[first], item[first], time[first]
     offsets = np.searchsorted(user, np.arange(len(user_names) + 1))
     new_block = np.ones(len(user), bool)
     new_block[1:] = (user[1:] != user[:-1]) | (time[1:] != time[:-1])
@@ -95,10 +99,18 @@ def _csv_rows(header: list[str], rows: Iterator[list[str]], path: Path) -> Itera
         raise UserError(f"{path}: the header has no {'user_id' if user is None else 'item_id'}")
     for number, row in enumerate(rows, 2):
         try:
-            moment = row[time].replace("-", "") if time is not None else ""  # 2014-04-09 → 20140409
-            yield row[user].strip(), row[item].strip(), float(moment or 0)
+            yield row[user].strip(), row[item].strip(), 0.0 if time is None else _moment(row[time].strip())
         except (IndexError, ValueError) as error:
             raise UserError(f"{path}:{number}: not a row of {','.join(header)}") from error
+
+
+def _moment(text: str) -> float:
+    """A number as it is, a date in seconds, and 0, before all others, where nothing is given."""
+    try:
+        return float(text or 0)
+    except ValueError:
+        date = datetime.fromisoformat(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
 
 
 def _line_rows(lines: Iterator[str]) -> Iterator[tuple[str, str, float]]:

@@ -47,10 +47,13 @@ def test_dates_and_missing_dates_are_times(tmp_path: Path) -> None:
     import interactions
 
     path = tmp_path / "lists.csv"
-    path.write_text("user,anime_id,date\na,1,2014-04-09\na,2,2013-12-31\nb,2,\nb,1,\n")
+    path.write_text(
+        "user,anime_id,date\na,1,2014-04-09\na,2,2013-12-31\nb,2,\nb,1,\n"
+        "c,1,2014-04-09T10:00:00+08:00\nc,2,2014-04-09 01:59:59\nc,3,2014-04-09 02:00\nc,4,-5\n"
+    )
     sequences = interactions.read(path).sequences
-    assert lists(sequences) == [[2, 1], [2, 1]]
-    assert sequences.blocks.tolist() == [0, 1, 0, 0]
+    assert lists(sequences) == [[2, 1], [2, 1], [4, 2, 1, 3]]
+    assert sequences.blocks.tolist() == [0, 1, 0, 0, 0, 1, 2, 2]
 
 
 def test_a_user_a_line_is_in_order(tmp_path: Path) -> None:
@@ -61,6 +64,16 @@ def test_a_user_a_line_is_in_order(tmp_path: Path) -> None:
     data = interactions.read(path)
     assert lists(data.sequences) == [[3, 1, 2], [2, 3]]
     assert data.sequences.blocks.tolist() == [0, 1, 2, 0, 1]
+
+
+def test_what_comes_again_on_a_list_counts_where_it_comes_first(tmp_path: Path) -> None:
+    import interactions
+
+    path = tmp_path / "lists.csv"
+    path.write_text("user_id,item_id,timestamp\na,1,9\na,2,5\nb,2,1\na,1,3\na,2,7\nb,1,2\nb,2,3\na,3,6\n")
+    assert lists(interactions.read(path).sequences) == [[1, 2, 3], [2, 1]]
+    path.write_text("3 1 3 2 1\n2 2\n")
+    assert lists(interactions.read(path).sequences) == [[3, 1, 2], [2]]
 
 
 def test_mistakes_in_a_file_are_named(tmp_path: Path) -> None:
