@@ -27,8 +27,10 @@ FEWEST_CUTS = 3
 """… but not fewer than these, for a step would learn little of short lists, of which a tenth is one item; …"""
 FEW_LOGITS = 2**21
 """… unless they make more logits than these."""
-ALONE_CUT_RATIO = 0.5
+ALONE_CUT_RATIO = 0.25
 """… where the network answers alone: without the memory, each cut costs less."""
+WIDE_ALONE_CUT_RATIO = 0.5
+"""… where there is enough for a wide network, which learns more from them."""
 LARGEST_LOGITS = 2**26
 """… but only as many as make so many logits."""
 FUSED_EVERY = 4
@@ -169,6 +171,7 @@ class MaskedBatches(Dataset[Batch]):
         whole_lists: bool = False,
         counted: np.ndarray | None = None,
         fused_every: int = 1,
+        alone_cut_ratio: float = ALONE_CUT_RATIO,
         fewest_cuts: int | None = None,
     ) -> None:
         self.sequences = sequences
@@ -180,7 +183,7 @@ class MaskedBatches(Dataset[Batch]):
             self.first_counted[counted] = np.cumsum(lengths) - lengths
         self.mask, self.batch_size = mask, batch_size
         self.max_seq_len, self.mask_prob = max_seq_len, mask_prob
-        self.whole_lists, self.fused_every = whole_lists, fused_every
+        self.whole_lists, self.fused_every, self.alone_cut_ratio = whole_lists, fused_every, alone_cut_ratio
         self.fewest_cuts = fewest_cuts or max(1, min(FEWEST_CUTS, FEW_LOGITS // (batch_size * (mask - 1))))
         self.training = epoch is not None
         self.seed = (seed, _VALIDATION if epoch is None else epoch)
@@ -205,7 +208,7 @@ class MaskedBatches(Dataset[Batch]):
         if self.is_cut[number] and items.shape[1] > 1:
             ratio = CUT_RATIO
             if alone:
-                ratio = min(ALONE_CUT_RATIO, max(CUT_RATIO, LARGEST_LOGITS / items.size / (self.mask - 1)))
+                ratio = min(self.alone_cut_ratio, max(CUT_RATIO, LARGEST_LOGITS / items.size / (self.mask - 1)))
             ratio = max(ratio, self.fewest_cuts / items.shape[1])
             cuts, slots = choose_cuts(items != PAD, ratio, random)
             targets = items[:, cuts].ravel()[slots]

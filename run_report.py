@@ -117,6 +117,6 @@ def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device)
         settings.max_seq_len,
     )
     if model.config.answers_alone:
-        log.info("With so many entries in order, the network also learns to answer without the item memory.")
+        log.info("With so many lists in order, the network also learns to answer without the item memory.")
     name = torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU, {torch.get_num_threads()} threads"
     log.info("Training on %s.", name)

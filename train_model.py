@@ -255,7 +255,7 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
         num_heads=settings.num_heads,
         max_seq_len=settings.max_seq_len,
         dropout=settings.dropout,
-        feed_forward_ratio=2 if data.enough_for_a_network else 1,
+        feed_forward_ratio=2 if data.enough_for_a_wide_network else 1,
         ordered=data.ordered,
         memory=memory.config if memory else None,
         answers_alone=data.answers_alone(settings),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from batches import FUSED_EVERY, Batch, MaskedBatches, Shares
+from batches import ALONE_CUT_RATIO, FUSED_EVERY, WIDE_ALONE_CUT_RATIO, Batch, MaskedBatches, Shares
 from config import PathSettings, TrainingSettings
 from console import progress
 from database import Database
@@ -24,9 +24,11 @@ from sequences import Sequences, Vocabulary, build_in_parts, split_users
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
 
-ENOUGH_FOR_A_NETWORK = 500_000
-"""Of entries, for more than a small network beside the memory. With 100,000 it makes no difference, with a million it
-does (benchmarks/LOG.md)."""
+ENTRIES_FOR_A_WIDE_NETWORK = 500_000
+"""With 100,000 it makes no difference, with a million it does (benchmarks/LOG.md)."""
+LISTS_TO_ANSWER_ALONE = 600
+"""With fewer, a network alone has learned too little when it is time to stop; with more, as long as they are in order,
+what it finds in them is worth more than what it can add to the memory (benchmarks/LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ class Data:
         return np.sort(drawn[enough])
 
     @property
-    def enough_for_a_network(self) -> bool:
-        return len(self.training.items) >= ENOUGH_FOR_A_NETWORK
+    def enough_for_a_wide_network(self) -> bool:
+        return len(self.training.items) >= ENTRIES_FOR_A_WIDE_NETWORK
 
     def answers_alone(self, settings: TrainingSettings) -> bool:
         """Whether a network without the memory has enough to learn from to be of use beside it."""
-        return settings.memory and self.ordered and self.enough_for_a_network
+        return settings.memory and self.ordered and len(self.training) >= LISTS_TO_ANSWER_ALONE
 
     def popularity(self) -> np.ndarray:
         """On how many training lists each item is: float32 [N]."""
@@ -125,6 +127,7 @@ def batches(
         whole_lists=not data.ordered,
         counted=data.counted if epoch is not None else None,
         fused_every=FUSED_EVERY if epoch is not None and data.answers_alone(settings) else 1,
+        alone_cut_ratio=WIDE_ALONE_CUT_RATIO if data.enough_for_a_wide_network else ALONE_CUT_RATIO,
     )
     dataset = whole if world == 1 else Shares(whole, rank, world)
     return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())

@@ -7,8 +7,11 @@ import pytest
 import torch
 
 import batches
+import training_data
 from batches import MaskedBatches, ask_what_comes_next, choose_masked
-from sequences import PAD, Sequences
+from config import TrainingSettings
+from sequences import PAD, Sequences, Vocabulary
+from training_data import Data
 
 MASK = 1001
 
@@ -198,7 +201,8 @@ def test_the_share_of_cuts_is_the_same_in_every_epoch_as_far_as_whole_batches_al
 def test_every_fourth_batch_is_for_network_and_memory_together():
     lists = sequences_of(*some_lists(count=60))
     plain, mixed = (
-        batches_of(lists, cut_share=0.5, whole_lists=True, fused_every=every, max_seq_len=8) for every in (1, 4)
+        batches_of(lists, cut_share=0.5, whole_lists=True, fused_every=every, alone_cut_ratio=0.5, max_seq_len=8)
+        for every in (1, 4)
     )
     assert [batch.alone for batch in mixed] == [number % 4 != 0 for number in range(15)]
     assert not any(batch.alone for batch in plain)
@@ -243,9 +247,20 @@ def test_three_cuts_are_made_as_far_as_the_logits_are_few(monkeypatch):
 
 def test_so_many_cuts_that_the_logits_fit(monkeypatch):
     lists = sequences_of(*[range(1, 21)] * 8)
+    more = {"cut_share": 1.0, "fused_every": 4, "max_seq_len": 20}
     for most, cuts in ((10**9, 10), (MASK * 4 * 20 // 4, 5), (0, 3)):  # never fewer than in other batches
         monkeypatch.setattr(batches, "LARGEST_LOGITS", most)
-        assert len(batches_of(lists, cut_share=1.0, fused_every=4, max_seq_len=20)[1].cuts) == cuts
+        assert len(batches_of(lists, **more, alone_cut_ratio=0.5)[1].cuts) == cuts
+
+
+def test_a_wide_network_alone_is_asked_at_more_cuts(monkeypatch):
+    lists = sequences_of(*[range(1, 21)] * 8)
+    for enough, cuts in ((161, 5), (160, 10)):
+        monkeypatch.setattr(training_data, "ENTRIES_FOR_A_WIDE_NETWORK", enough)
+        monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 8)
+        data = Data(Vocabulary(np.arange(1, MASK)), lists, lists)
+        made = training_data.batches(lists, data, TrainingSettings(batch_size=4, cut_share=1.0), epoch=1).dataset
+        assert len(made[1].cuts) == cuts
 
 
 def test_batches_are_of_equal_size():

@@ -79,7 +79,7 @@ def test_the_rest_is_equal_to_the_last_digit(db, undisturbed, tmp_path, monkeypa
 
 
 def test_the_same_where_the_network_learns_to_answer_alone_too(db, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_data, "ENOUGH_FOR_A_NETWORK", 0)
+    monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 0)
     counted = []
     real = train_model.in_halves
 

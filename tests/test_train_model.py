@@ -12,14 +12,17 @@ import time
 import numpy as np
 import pytest
 import torch
+from small_lists import ITEMS, some_lists
 from small_runs import training_flags
 
 import train_model
+import training_data
 from checkpoints import load_item_mappings, load_model
 from config import PROJECT_DIR, PathSettings, TrainingSettings
 from database import Database
 from masked_baselines import popularity_accuracies
-from training_data import load_data
+from sequences import Vocabulary
+from training_data import Data, load_data
 
 
 def train(db, output, *flags):
@@ -57,6 +60,19 @@ def test_everything_promised_is_written(trained):
         "training.log",
     ]
     assert len(list((trained / "logs").iterdir())) == 1
+
+
+def test_with_many_lists_in_order_the_network_answers_alone_too(monkeypatch):
+    monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 30)
+    vocabulary, settings = Vocabulary(np.arange(1, ITEMS + 1)), TrainingSettings()
+    for count, unordered, expected in ((30, False, True), (29, False, False), (30, True, False)):
+        lists = some_lists(count, unordered=unordered)
+        model = train_model.build_model(Data(vocabulary, lists, lists), settings)
+        assert model.config.answers_alone == expected, (count, unordered)
+    lists = some_lists(30)
+    assert not train_model.build_model(
+        Data(vocabulary, lists, lists), TrainingSettings(memory=False)
+    ).config.answers_alone
 
 
 def test_the_metrics_file(trained):
