@@ -11,7 +11,7 @@ from ranking import Lists as Histories
 from ranking import flatten
 from two_threads import in_two_threads
 
-LISTS_AT_ONCE = 128
+LISTS_AT_ONCE = 256
 """With fewer, each operation is too small; with more, less would stay in the processor's cache (benchmarks/LOG.md)."""
 
 
