@@ -105,16 +105,18 @@ class BERT4Rec(nn.Module):
                 return embedding.logits(self.alone_bias if batch.alone else self.item_bias, hidden)
             prior = self.memory(batch)
             # All that the network could learn of items that no list has is that they never come.
-            unlisted = self.memory.unlisted.columns
-            by_memory = prior[:, unlisted] if batch.targets is None else None
+            unlisted = self.memory.unlisted.columns if self.memory.ranks_unlisted(batch) else None
+            by_memory = None if unlisted is None else prior[:, unlisted]
             if not self.config.answers_alone:
                 logits = embedding.logits(prior, hidden).add_(self.item_bias)
             else:
-                of_network, of_memory = MIXTURE
-                logits = embedding.logits(prior * of_memory, hidden * of_network).add_(self.item_bias)
                 if by_memory is not None:  # which keeps its odds against all others
-                    logits[:, unlisted] = prior[:, unlisted] = -torch.inf
-                    by_memory += (logits.logsumexp(1) - prior.logsumexp(1))[:, None]
+                    prior[:, unlisted] = -torch.inf
+                    by_memory -= prior.logsumexp(1)[:, None]
+                of_network, of_memory = MIXTURE
+                logits = embedding.logits(prior.mul_(of_memory), hidden * of_network).add_(self.item_bias)
+                if by_memory is not None:
+                    by_memory += logits.logsumexp(1)[:, None]
             if by_memory is not None:
                 logits[:, unlisted] = by_memory
             return logits
@@ -126,16 +128,19 @@ class BERT4Rec(nn.Module):
         before it. So does every item in every layer, so that one row stands for many lists, each ending at a cut.
         """
         if batch.cuts is None:
-            listed, later = batch.items, None
+            listed, later, padding = batch.items, None, _unseen_padding(batch.items)
             columns, of_slot = columns_of_masks(batch)
         else:
-            listed = batch.items[:, : int(batch.cuts[-1])]
+            listed, padding = batch.items[:, : int(batch.cuts[-1])], None
+            skipped = (listed == PAD).sum(1, keepdim=True)
             if batch.masked is not None:
                 listed = torch.where(batch.masked & (listed != PAD), self.config.num_items + 1, listed)
-            columns, of_slot = batch.cuts - 1, batch.slots
-            later = torch.full((listed.shape[1],) * 2, UNSEEN, device=listed.device).triu(1)
+            column = torch.arange(listed.shape[1], device=listed.device)
+            # Padding at the end is later than all that answers, so that it needs no mask of its own for each list.
+            listed = listed.gather(1, (column + skipped) % len(column))
+            columns, of_slot = (batch.cuts - 1 - skipped).clamp_min(0), batch.slots
+            later = torch.full((1, len(column), len(column)), UNSEEN, device=listed.device).triu(1)
         lists, length = listed.shape
-        padding = _unseen_padding(listed)
         dropout = Dropout(self.config.dropout if self.training else 0.0, batch.seed)
         *layers, last = cast(list[EncoderLayer], list(self.layers))
 
@@ -150,9 +155,7 @@ class BERT4Rec(nn.Module):
         queries = hidden.flatten(0, 1).index_select(0, where).view(lists, -1, hidden.shape[-1])
         bias = _sum(last.distance_bias(length), later)
         if bias is not None:
-            bias = bias.index_select(-2, columns.flatten())
-            if columns.ndim == 2:  # each list has its own
-                bias = bias.unflatten(1, columns.shape).transpose(0, 1)
+            bias = bias.index_select(1, columns.flatten()).unflatten(1, columns.shape).transpose(0, 1)
         asked = last.answer(queries, hidden, dropout, _sum(bias, padding))
         return asked.flatten(0, 1).index_select(0, of_slot)
 

@@ -89,7 +89,7 @@ class ItemMemory(nn.Module):
         prior = self.by_ease(batch, slots).mul_(of_ease)
         if self.transitions is not None:
             follows = self.by_transitions(batch, slots)
-            if self._ranks_unlisted(batch):  # it isn't known what one of them follows
+            if self.ranks_unlisted(batch):  # it isn't known what one of them follows
                 follows[:, self.unlisted.columns] = follows.mean(1, keepdim=True)
             prior.addcmul_(follows, of_transitions)
         return prior
@@ -133,15 +133,15 @@ class ItemMemory(nn.Module):
             visible = batch.items if batch.visible is None else batch.visible
             scores, of_slot = self.ease(self.column[visible], None, own), slots.rows
         scores = scores.view(-1, scores.shape[-1]).index_select(0, of_slot)
-        unlisted = self._unlisted(batch, slots, scores) if self._ranks_unlisted(batch) else None
-        logs = log_softplus(scores / SOFTNESS)
+        unlisted = self._unlisted(batch, slots, scores) if self.ranks_unlisted(batch) else None
+        logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
             lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
             everything = logs.new_full((len(logs), self.config.num_items), lowest)
             logs = everything.index_copy_(1, self.kept, logs)
         return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
 
-    def _ranks_unlisted(self, batch: Batch) -> bool:
+    def ranks_unlisted(self, batch: Batch) -> bool:
         return batch.targets is None and len(self.unlisted.columns) > 0
 
     def _unlisted(self, batch: Batch, slots: Slots, scores: Tensor) -> Tensor:
@@ -164,8 +164,8 @@ class ItemMemory(nn.Module):
 
 
 def log_softplus(x: Tensor) -> Tensor:
-    """log log(1 + exp x), in place: close to log x for large x, and to x itself for very negative ones."""
-    return x.clamp_(-20, 80).exp_().log1p_().log_()
+    """log log(1 + exp x): close to log x for large x, and to x itself for very negative ones. `x` is used up."""
+    return F.softplus(x.clamp_min_(-20)).log_()
 
 
 def locate(batch: Batch) -> Slots:
