@@ -141,6 +141,7 @@ def test_popularity_is_worked_out_right(db):
     assert by_hand > 0
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than a small machine has cores
 @pytest.mark.parametrize("flags", [[], ["--num-workers", "2"]])
 def test_the_same_seed_gives_the_same_losses_to_the_last_digit(db, trained, tmp_path, flags):
     assert train(db, tmp_path, "--epochs", "11", *flags) == 0
