@@ -2,7 +2,7 @@
 
     python docs/make_pictures.py
 
-takes two minutes. The pictures go to docs/pictures, small enough to be kept in the repository.
+takes half a minute. The pictures go to docs/pictures, small enough to be kept in the repository.
 """
 
 from __future__ import annotations
@@ -19,13 +19,10 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 PICTURES = PROJECT_DIR / "docs" / "pictures"
 WIDTH = 1200
 
-SIZES = "--epochs 30 --hidden-size 64 --max-seq-len 100"
 COMMANDS = (
     "prepare_dataset.py --sandbox --count 600 --db sandbox.db",
     "load_users.py --sandbox --db sandbox.db",
-    f"train_model.py --sandbox --db sandbox.db --output-dir memory {SIZES}",
-    f"train_model.py --sandbox --db sandbox.db --output-dir plain --no-memory --no-evaluate {SIZES}",
-    "visualize.py --sandbox --output-dir memory --compare memory plain",
+    "train_model.py --sandbox --db sandbox.db --output-dir output --epochs 30 --hidden-size 64 --max-seq-len 100",
 )
 
 
@@ -35,7 +32,7 @@ def main() -> None:
             script, *flags = shlex.split(command)
             subprocess.run([sys.executable, PROJECT_DIR / script, *flags], cwd=folder, check=True)
         PICTURES.mkdir(exist_ok=True)
-        for path in sorted(Path(folder, "memory", "plots").glob("*.png")):
+        for path in sorted(Path(folder, "output", "plots").glob("*.png")):
             small(path).save(PICTURES / path.name, optimize=True)
             print(PICTURES / path.name)
 
