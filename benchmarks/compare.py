@@ -81,9 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 write_json(flags.output / f"{stem}.json", {**facts, "results": results})
 
     title = f"{facts['data']}: {facts['users']:,} users, {facts['items']:,} items"
-    caption = (
-        f"{facts['machine']}, {flags.threads} threads; the epoch is chosen on validation, the test is in the table"
-    )
+    threads = "one thread" if flags.threads == 1 else f"{flags.threads} threads"
+    caption = f"{facts['machine']}, {threads}; the epoch is chosen on validation, the test is in the table"
     report.plot(results, flags.output / f"{stem}.png", title, caption)
     print(report.table(results))
     return 1 if any("error" in result for result in results) else 0
