@@ -142,6 +142,7 @@ class ItemMemory(nn.Module):
         return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
 
     def ranks_unlisted(self, batch: Batch) -> bool:
+        """Whether the items that nobody has listed are scored by what the catalogue says of them."""
         return batch.targets is None and len(self.unlisted.columns) > 0
 
     def _unlisted(self, batch: Batch, slots: Slots, scores: Tensor) -> Tensor:
