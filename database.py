@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from database_file import DatabaseError, connect, explained, transaction
+from database_file import DatabaseError, connect, connect_to_read, explained, transaction
 from database_import import Imported, put_aside, write_lists
 from records import Anime, CatalogueCursor, CataloguePage, ImportedEntry, ListEntry, Relation, Studio, Tag, UserList
 from user_names import name_key
@@ -78,6 +78,13 @@ class Database:
         if not create and not path.exists():
             raise DatabaseError(_no_anime(path))
         return cls(path, connect(path, create=create))
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> Database:
+        """Open a file that is not to be changed, which may be where nothing can be. Raises DatabaseError as `open`."""
+        if not path.exists():
+            raise DatabaseError(_no_anime(path))
+        return cls(path, connect_to_read(path))
 
     def __enter__(self) -> Database:
         return self

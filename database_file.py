@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,26 +134,72 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
     Raises DatabaseError when the file is not ours, newer than this code or damaged, and leaves it as it is.
     """
-    try:
+    with _reachable(), explained(path):
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
         _check_header(path)
+        connection = _open(path, "rwc" if create else "rw")
+        with _closed_on_error(connection):
+            _set_up(connection, path)
+            _use_write_ahead_log(connection)
+        return connection
+
+
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """The same to a file that is there, for reading alone: it may be where nobody can write, or somebody else's.
+
+    There SQLite cannot make the two files that it keeps beside a database in use. Without a journal it needs none; a
+    journal that somebody left behind, and an older schema, are worked into a copy in memory.
+    """
+    with _reachable(), explained(path):
+        version = _check_header(path)
+        journal, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+        with_journal = journal.exists() and journal.stat().st_size > 0
+        if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+            connection = _open(path, "rw")
+        elif version == len(MIGRATIONS) and (index.exists() or not with_journal):
+            connection = _open(path, "ro" if with_journal else "ro&immutable=1")
+        else:
+            connection = _copy_in_memory(path, journal if with_journal else None)
+        with _closed_on_error(connection):
+            _set_up(connection, path)
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    log.debug("database: %s (SQLite %s)", path, sqlite3.sqlite_version)
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+
+
+def _copy_in_memory(path: Path, journal: Path | None) -> sqlite3.Connection:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        shutil.copyfile(path, copy)
+        if journal:
+            shutil.copyfile(journal, copy.with_name("copy.db-wal"))
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        with contextlib.closing(_open(copy, "rw")) as source, _closed_on_error(connection):
+            source.backup(connection)
+    return connection
+
+
+@contextlib.contextmanager
+def _reachable() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DatabaseError(f"the database cannot be used: {describe_os_error(error)}") from None
-    with explained(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_SECONDS,
-        )
-        try:
-            _set_up(connection, path)
-        except BaseException:
-            connection.close()
-            raise
-    log.debug("database: %s (SQLite %s)", path, sqlite3.sqlite_version)
-    return connection
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 @contextlib.contextmanager
@@ -181,20 +230,25 @@ def explained(path: Path) -> Iterator[None]:
         raise DatabaseError(f"database {path}: {_DAMAGED}") from error
 
 
-def _check_header(path: Path) -> None:
-    """Looks at the first bytes without SQLite, which would write beside the file or take up an unfinished journal."""
+def _check_header(path: Path) -> int:
+    """Looks at the first bytes without SQLite, which would write beside the file or take up an unfinished journal.
+
+    Returns the version of the schema, 0 where there is none yet.
+    """
     if not path.exists():
-        return
+        return 0
     if not path.is_file():
         raise DatabaseError(f"{path} is not a file: the database has to be one")
     with path.open("rb") as file:
         header = file.read(100)
     if not header:
-        return  # made, and killed before the first transaction
+        return 0  # made, and killed before the first transaction
     application_id = int.from_bytes(header[68:72], "big")
     if not header.startswith(b"SQLite format 3\0") or application_id != APPLICATION_ID:
         raise DatabaseError(f"{path} is not a database of this program: choose another file with --db, or move it away")
-    _check_version(int.from_bytes(header[60:64], "big"), path)
+    version = int.from_bytes(header[60:64], "big")
+    _check_version(version, path)
+    return version
 
 
 def _check_version(version: int, path: Path) -> None:
@@ -212,7 +266,6 @@ def _set_up(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")  # in WAL mode, less would lose commits in a power loss
     _migrate(connection, path)
-    _use_write_ahead_log(connection)
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

@@ -141,7 +141,7 @@ def load_run(paths: PathSettings) -> Run:
         raise UserError(
             f"{paths.models / 'best_model.pth'} is of another catalogue: train again (python train_model.py)"
         )
-    with Database.open(paths.database_file, create=False) as opened:
+    with Database.open_to_read(paths.database_file) as opened:
         everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
         undated = count_undated(opened.iter_watched(), everybody)
         anime = opened.anime(data.vocabulary.anime_ids.tolist())

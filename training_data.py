@@ -83,7 +83,7 @@ def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
 
 def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
-    with Database.open(paths.database_file, create=False) as database:
+    with Database.open_to_read(paths.database_file) as database:
         state = state_of(paths.database_file)  # before the snapshot, so that no change in between is missed
         with database.snapshot():
             return _read(database, state, settings)

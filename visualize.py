@@ -56,7 +56,7 @@ def plot_data(paths: PathSettings) -> list[Path]:
     """
     drawn: list[Path] = []
     try:
-        with Database.open(paths.db or _database_of_run(paths), create=False) as database, database.snapshot():
+        with Database.open_to_read(paths.db or _database_of_run(paths)) as database, database.snapshot():
             database.require_training_data()
             anime = database.anime(database.anime_ids())
             vocabulary = Vocabulary.of(each.anime_id for each in anime)

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from config import PROJECT_DIR
 
 
@@ -29,6 +31,9 @@ def can_mount() -> bool:
     return (
         subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode == 0
     )
+
+
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="no file systems of our own can be mounted here")
 
 
 def run_on_disk(folder: Path, options: str, script: str, *flags: object, before: str = "true") -> tuple[int, str]:

@@ -12,7 +12,7 @@ import time
 import pytest
 import script_process
 import torch
-from fault_injection import can_mount, run_limited, run_on_disk
+from fault_injection import needs_mounts, run_limited, run_on_disk
 from small_runs import training_flags, unlike
 
 import train_model
@@ -39,9 +39,6 @@ def undisturbed(db, tmp_path_factory):
     process = script_process.start("train_model.py", *training_flags(db, output, "--epochs", EPOCHS))
     assert script_process.finish(process)[0] == 0
     return output
-
-
-needs_mounts = pytest.mark.skipif(not can_mount(), reason="no file systems of our own can be mounted here")
 
 
 def one_error(err):
