@@ -19,7 +19,7 @@ query TopAnime($page: Int!, $sort: [MediaSort], $popularityBelow: Int) {
   Page(page: $page, perPage: 50) {
     pageInfo { hasNextPage }
     media(type: ANIME, sort: $sort, popularity_lesser: $popularityBelow) {
-      id idMal title { romaji english native }
+      id idMal title { romaji english native } synonyms
       format status(version: 2) source(version: 3) episodes duration season seasonYear startDate { year month day }
       countryOfOrigin averageScore meanScore popularity favourites isAdult coverImage { large } siteUrl
       genres tags { name rank category isAdult isGeneralSpoiler isMediaSpoiler }
@@ -98,7 +98,6 @@ def _anime(item: dict[str, Any]) -> Anime | None:
     if anime_id is None:
         return None
     title = _dict(item.get("title"))
-    genres = item.get("genres")
     studios = [_studio(edge) for edge in _edges(item.get("studios"))]
     studios.sort(key=lambda studio: not (studio and studio.is_main))
     return Anime(
@@ -123,7 +122,8 @@ def _anime(item: dict[str, Any]) -> Anime | None:
         is_adult=item.get("isAdult") is True,
         cover_url=_text(_dict(item.get("coverImage")).get("large")),
         site_url=_text(item.get("siteUrl")),
-        genres=tuple(_unique(map(_text, genres if isinstance(genres, list) else []), lambda genre: genre)),
+        synonyms=_texts(item.get("synonyms")),
+        genres=_texts(item.get("genres")),
         tags=tuple(_unique(map(_tag, _dicts(item.get("tags"))), lambda tag: tag.name)),
         studios=tuple(_unique(studios, lambda studio: studio.studio_id)),
         relations=tuple(_unique(map(_relation, _edges(item.get("relations"))), lambda relation: relation)),
@@ -207,6 +207,10 @@ def _number(value: Any, low: int = 0, high: int = LARGEST) -> int | None:
 
 def _text(value: Any) -> str | None:
     return _UNSTORABLE.sub("", value) or None if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_unique(map(_text, value if isinstance(value, list) else []), lambda text: text))
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from user_names import name_key
 
 IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
 
-_ANIME_LISTS = {"genres", "tags", "studios", "relations"}
+_ANIME_LISTS = {"synonyms", "genres", "tags", "studios", "relations"}
 _ANIME_COLUMNS = [field.name for field in dataclasses.fields(Anime) if field.name not in _ANIME_LISTS]
 _ENTRY_COLUMNS = [field.name for field in dataclasses.fields(ListEntry)]
 
@@ -193,6 +193,7 @@ class Database:
                 of_anime[anime_id].append(values)
             return of_anime
 
+        synonyms = children("synonym", "anime_synonym")
         genres = children("genre", "anime_genre")
         tags = children("name, rank, category, is_adult, is_spoiler", "anime_tag")
         studios = children("studio_id, name, is_main", "anime_studio")
@@ -204,6 +205,7 @@ class Database:
             anime_id = scalars["anime_id"]
             found[anime_id] = Anime(
                 **scalars,
+                synonyms=tuple(synonym for (synonym,) in synonyms[anime_id]),
                 genres=tuple(genre for (genre,) in genres[anime_id]),
                 tags=tuple(
                     Tag(name, rank, category, bool(is_adult), bool(is_spoiler))
@@ -335,6 +337,7 @@ def _save_anime(connection: sqlite3.Connection, anime: Anime, fetch_id: int) -> 
     known = connection.execute("SELECT 1 FROM anime WHERE anime_id = ?", (anime_id,)).fetchone()
     connection.execute(_SAVE_ANIME, [*(getattr(anime, column) for column in _ANIME_COLUMNS), fetch_id])
     children = {
+        "anime_synonym": [(anime_id, synonym) for synonym in anime.synonyms],
         "anime_genre": [(anime_id, genre) for genre in anime.genres],
         "anime_tag": [(anime_id, *dataclasses.astuple(tag)) for tag in anime.tags],
         "anime_studio": [(anime_id, *dataclasses.astuple(studio)) for studio in anime.studios],

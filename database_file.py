@@ -110,6 +110,13 @@ MIGRATIONS = (
         PRIMARY KEY (user_id, anime_id)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE anime_synonym (
+        anime_id INTEGER NOT NULL REFERENCES anime ON DELETE CASCADE,
+        synonym TEXT NOT NULL,
+        PRIMARY KEY (anime_id, synonym)
+    );
+    """,
 )
 """Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
 

@@ -61,6 +61,8 @@ class Anime:
     is_adult: bool = False
     cover_url: str | None = None
     site_url: str | None = None
+    synonyms: tuple[str, ...] = ()
+    """Other names: abbreviations, translations, titles in Chinese, …"""
     genres: tuple[str, ...] = ()
     tags: tuple[Tag, ...] = ()
     studios: tuple[Studio, ...] = ()

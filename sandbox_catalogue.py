@@ -212,6 +212,7 @@ def as_record(row: Row) -> Anime:
         favourites=row.favourites,
         is_adult=row.theme == ADULT,
         site_url=f"https://sandbox.invalid/anime/{row.anime_id}",
+        synonyms=(native.replace("の", "之"),),
         genres=genres,
         tags=tags,
         studios=(studio,),

@@ -157,6 +157,7 @@ def media_of(anime: Anime) -> dict[str, Any]:
         "id": anime.anime_id,
         "idMal": anime.mal_id,
         "title": {"romaji": anime.title_romaji, "english": anime.title_english, "native": anime.title_native},
+        "synonyms": [*anime.synonyms, None],
         "type": "ANIME",
         "format": anime.format,
         "status": anime.status,

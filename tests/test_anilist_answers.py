@@ -36,6 +36,7 @@ FULL = Anime(
     is_adult=True,
     cover_url="https://example.org/1.jpg",
     site_url="https://example.org/anime/1",
+    synonyms=("AoT", "进击的巨人"),
     genres=("Action", "Drama"),
     tags=(Tag("Gore", 90, "Theme", is_adult=True, is_spoiler=True), Tag("Military")),
     studios=(Studio(7, "WIT", is_main=True), Studio(8, "Pony")),
@@ -112,6 +113,7 @@ def test_values_that_anilist_has_yet_to_invent_stay_text():
 def test_lists_lose_nulls_repeats_and_nonsense():
     found = anime(
         genres=["Action", None, 3, "Action", "Drama"],
+        synonyms=["AoT", None, ["SnK"], "AoT", "", "SnK"],
         tags=[None, {"name": "Gore", "rank": 101}, {"name": "Gore", "rank": 50}, {"rank": 5}, "Gore"],
         studios={
             "edges": [{"node": {"id": 8, "name": "B"}}, {"isMain": True, "node": {"id": 8, "name": "B"}}, {"node": 1}]
@@ -127,6 +129,7 @@ def test_lists_lose_nulls_repeats_and_nonsense():
         },
     )
     assert found.genres == ("Action", "Drama")
+    assert found.synonyms == ("AoT", "SnK")
     assert found.tags == (Tag("Gore"),)
     assert found.studios == (Studio(8, "B", is_main=True),)
     assert found.relations == (Relation(3, "SEQUEL"),)

@@ -34,6 +34,7 @@ FULL_ANIME = Anime(
     is_adult=True,
     cover_url="https://example.org/7.png",
     site_url="https://example.org/anime/7",
+    synonyms=("Seven!", "娜娜"),
     genres=("Romance", "Drama"),
     tags=(Tag("Band", 95, "Theme", False, True), Tag("Adult", None, None, True, False)),
     studios=(Studio(11, "Zebra", True), Studio(2, "Ant", False)),

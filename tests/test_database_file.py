@@ -164,8 +164,25 @@ def test_an_older_schema_is_brought_up_to_date_with_its_rows(tmp_path, monkeypat
     for _ in range(2):
         with Database.open(path, create=False) as database:
             assert list(database._rows("SELECT * FROM extra")) == [(1, 5)]
-            assert list(database._rows("PRAGMA user_version")) == [(3,)]
+            assert list(database._rows("PRAGMA user_version")) == [(len(database_file.MIGRATIONS),)]
             assert len(database.anime_ids()) == 200
+
+
+def test_a_database_from_before_synonyms_goes_on_working_and_takes_them(tmp_path, monkeypatch):
+    path = tmp_path / "bert.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(database_file, "MIGRATIONS", database_file.MIGRATIONS[:1])
+        Database.open(path, create=True).close()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO catalogue_fetch VALUES (1, 'ID', 1, 1, NULL, 5)")
+    connection.execute("INSERT INTO anime (anime_id, title_romaji, is_adult, fetch_id) VALUES (7, 'Nana', 0, 1)")
+    connection.commit()
+    connection.close()
+    with Database.open(path, create=False) as database:
+        assert database.anime([7]) == [Anime(7, title_romaji="Nana")]
+        fetch = database.resume_or_start_catalogue_fetch("ID", 1)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage((Anime(7, synonyms=("娜娜", "NANA")),), None))
+        assert database.anime([7]) == [Anime(7, synonyms=("娜娜", "NANA"))]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
@@ -177,7 +194,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):
             Database.open(path, create=False)
     with Database.open(path, create=False) as database:
-        assert list(database._rows("PRAGMA user_version")) == [(1,)]
+        assert list(database._rows("PRAGMA user_version")) == [(len(database_file.MIGRATIONS),)]
         assert list(database._rows("SELECT name FROM sqlite_master WHERE name = 'extra'")) == []
 
 
