@@ -240,7 +240,11 @@ OUTPUT_FORMATS = ("table", "json", "csv")
 class PersonSettings(Checked):
     """Whom to recommend for."""
 
-    user: str = setting("", "an AniList name: the list in the database, or fetched when it isn't there", metavar="NAME")
+    user: str = setting(
+        "",
+        "an AniList name: the list in the database, or fetched when it isn't there or is older than 7 days",
+        metavar="NAME",
+    )
     anime: tuple[int, ...] = setting((), "AniList ids of anime that the person likes, the newest last", metavar="ID")
     title: tuple[str, ...] = setting(
         (), "the same by title: romaji, English or native; may be repeated", metavar="TEXT"
@@ -248,6 +252,7 @@ class PersonSettings(Checked):
     mal_xml: Path | None = setting(None, "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE")
     similar_to: int | None = setting(None, "titles that go with this one; an AniList id", metavar="ID")
     refresh: bool = setting(False, "fetch the list of --user anew")
+    store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
 
 
 @dataclass(frozen=True, kw_only=True)

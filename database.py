@@ -54,6 +54,10 @@ class CatalogueFetch:
     seen: frozenset[int]
 
 
+KEEP_SECONDS = 7 * 86_400
+"""A list, and the news that there is none, is not asked for again for so long."""
+
+
 @dataclass(frozen=True)
 class StoredUser:
     """`watched` counts known, watched anime; `left_out` is unknown, private, short or, in the training set, None."""
@@ -63,6 +67,10 @@ class StoredUser:
     fetched_at: int
     left_out: str | None
     watched: int
+
+    def is_kept(self, now: float) -> bool:
+        """Whether it is new enough. A time in the future, from a clock that was wrong, does not count."""
+        return 0 <= now - self.fetched_at < KEEP_SECONDS
 
 
 class Database:

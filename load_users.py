@@ -28,9 +28,6 @@ from mal_export import read_named_export
 from records import AniListSource, ImportedEntry, ListUnavailable
 from user_names import UserName, read_user_names, user_hash
 
-KEEP_SECONDS = 7 * 86_400
-"""A list, and the news that there is none, is not asked for again for so long."""
-
 log = logging.getLogger(__name__)
 
 
@@ -132,11 +129,6 @@ def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[li
     return read_user_names(wanted.file)
 
 
-def is_kept(user: StoredUser | None, now: float) -> bool:
-    """Whether what is stored is new enough. A time in the future, from a clock that was wrong, does not count."""
-    return user is not None and 0 <= now - user.fetched_at < KEEP_SECONDS
-
-
 def load_users(
     source: AniListSource, database: Database, names: Sequence[UserName], wanted: UserListSettings
 ) -> Loaded:
@@ -146,7 +138,8 @@ def load_users(
     kept: list[UserName] = []
     asked: list[UserName] = []
     for name in names:
-        (kept if is_kept(stored.get(name.key), now) and not wanted.refresh else asked).append(name)
+        known = stored.get(name.key)
+        (kept if known and known.is_kept(now) and not wanted.refresh else asked).append(name)
     # The oldest first, so that --refresh gets through the whole file even if it is interrupted again and again.
     asked.sort(key=lambda name: stored[name.key].fetched_at if name.key in stored else 0)
     loaded = Loaded(kept=len(kept))

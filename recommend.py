@@ -20,14 +20,14 @@ from collections.abc import Mapping, Sequence
 
 from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings
 from console import logging_to, parse, plain, script
-from database import Database, StoredUser
+from database import Database
 from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
 from mal_export import read_export
 from person import Person, from_export
 from recommendation_output import Reason, Row, as_csv, as_json, as_table, title_of
 from recommender import Recommender
-from records import Anime, ListUnavailable
+from records import Anime, ListEntry, ListUnavailable
 from shortlist import Wishes, check_genres, read_years, shortlist
 from title_search import find_titles
 from user_names import name_key
@@ -65,7 +65,8 @@ def rows_for(
     paths: PathSettings,
     anilist: AniListSettings,
 ) -> list[Row]:
-    with Database.open(paths.database_file, create=False) as database:
+    path = paths.database_file
+    with Database.open(path, create=False) if who.store else Database.open_to_read(path) as database:
         database.require_catalogue()
         catalogue = database.anime(database.anime_ids())
         wishes = Wishes(check_genres(what.genre, catalogue), years, what.with_sequels, what.include_adult)
@@ -87,8 +88,9 @@ def check_person(who: PersonSettings) -> None:
         raise SettingError("for whom? Give one of --user, --anime, --title, --mal-xml and --similar-to")
     if len(given) > 1:
         raise SettingError(f"{', '.join(given)}: give one of them (--anime and --title go together)")
-    if who.refresh and not who.user:
-        raise SettingError("--refresh goes with --user")
+    for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
+        if is_given and not who.user:
+            raise SettingError(f"{flag} goes with --user")
 
 
 def person_of(
@@ -101,10 +103,9 @@ def person_of(
 ) -> Person:
     """Raises UserError when the person cannot be found, or has watched nothing that the model knows."""
     if who.user:
-        stored = stored_user(who, anilist, paths, database)
-        entries = database.entries(stored.user_id)
+        name, entries = list_of_user(who, anilist, paths, database)
         person = Person.of_list(entries, recommender.vocabulary)
-        whose, count = f'the list of "{stored.name}"', len(entries)
+        whose, count = f'the list of "{name}"', len(entries)
     elif who.mal_xml is not None:
         anime_of_mal = {anime.mal_id: anime.anime_id for anime in catalogue if anime.mal_id is not None}
         exported = read_export(who.mal_xml)
@@ -140,22 +141,37 @@ def known_only(person: Person, recommender: Recommender) -> Person:
     return Person(history, person.liked, person.seen)
 
 
-def stored_user(who: PersonSettings, anilist: AniListSettings, paths: PathSettings, database: Database) -> StoredUser:
-    """Fetched and stored first where needed. Raises UserError for a list that cannot be read."""
-    key = name_key(who.user)
-    stored = database.users(key).get(key)
-    if stored and stored.left_out in (None, "short") and not who.refresh:
-        return stored
-    from anilist_client import open_source  # what it imports takes time, and is seldom needed
+def list_of_user(
+    who: PersonSettings, anilist: AniListSettings, paths: PathSettings, database: Database
+) -> tuple[str, Sequence[ListEntry]]:
+    """The name and the list: the stored one, or fetched where that is missing or old, and stored with --store alone.
 
-    source, now = open_source(anilist, sandbox=paths.sandbox), int(time.time())
+    Raises UserError for a list that cannot be read.
+    """
+    key, now = name_key(who.user), int(time.time())
+    stored = database.users(key).get(key)
+    if stored and stored.left_out not in (None, "short"):
+        stored = None
+    if stored and stored.is_kept(now) and not who.refresh:
+        return stored.name, database.entries(stored.user_id)
+    from anilist_client import open_source  # what they import takes time, and is seldom needed
+    from anilist_connection import AniListError
+
     try:
-        user_list = source.user_list(who.user)
+        fetched = open_source(anilist, sandbox=paths.sandbox).user_list(who.user)
     except ListUnavailable as error:
-        database.save_unavailable_user(who.user, error.reason, now)
+        if who.store:
+            database.save_unavailable_user(who.user, error.reason, now)
         reason = {"unknown": "is not found on AniList", "private": "keeps the list private"}
         raise UserError(f'"{who.user}" {reason.get(error.reason, error.reason)}') from None
-    return database.save_user_list(user_list, who.user, now, UserListSettings().min_anime)
+    except AniListError as error:
+        if not stored or who.refresh or who.store:
+            raise
+        log.warning("%s; the stored list is taken, which is older than 7 days", error)
+        return stored.name, database.entries(stored.user_id)
+    if who.store:
+        database.save_user_list(fetched, who.user, now, UserListSettings().min_anime)
+    return fetched.name, fetched.entries
 
 
 def anime_of_title(wanted: str, catalogue: Sequence[Anime]) -> Anime:
