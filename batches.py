@@ -280,12 +280,14 @@ class FlatLists(NamedTuple):
 
 
 def flat_lists(sequences: Sequences, users: np.ndarray, random: np.random.Generator | None) -> FlatLists:
-    """The lists of `users`, in their stored order or, given `random`, with each block shuffled."""
+    """The lists of `users`, in their stored order or, given `random`, with each block shuffled, to an order that does
+    not depend on the stored one."""
     lengths = sequences.offsets[users + 1] - sequences.offsets[users]
     starts = np.cumsum(lengths) - lengths
     entries = flat_ranges(sequences.offsets[users], lengths)
     if random is not None:
         block = np.repeat(starts, lengths) + sequences.blocks[entries]
+        entries = entries[np.lexsort((sequences.items[entries], block))]
         entries = entries[np.argsort(block + random.random(len(entries)))]
     return FlatLists(entries, starts, lengths)
 

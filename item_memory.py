@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -109,17 +110,38 @@ class ItemMemory(nn.Module):
             return rows, None
         assert self.pairs is not None and batch.lists is not None
         entries = F.pad(batch.entries, (0, 1), value=-1)[slots.rows[:, None], at]
-        counted = entries >= 0
-        source = entries.clamp(min=0).cpu().numpy()
-        weights, items = (
-            torch.from_numpy(part[source]).to(rows.device) for part in (self.pairs.weights, self.pairs.items)
-        )
-        weights = weights * counted[:, :, None].float()
-        if len(self.kept) < self.config.num_items:
-            weights *= self.column[items] < len(self.kept)
-        listed, lengths = batch.lists.padded()
-        return rows, Added(
-            weights, (items - 1).clamp(min=0).long(), (listed - 1).clamp(min=0)[slots.rows], lengths[slots.rows]
+        return rows, self._added(batch, slots, entries, F.pad(batch.items, (0, 1))[slots.rows[:, None], at])
+
+    def _added(self, batch: Batch, slots: Slots, entries: Tensor, neighbours: Tensor) -> Added:
+        """entries, neighbours [M, K]: which of the counted entries the neighbours are, and their items."""
+        pairs, lists = self.pairs, batch.lists
+        assert pairs is not None and lists is not None and batch.entries is not None
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(rows.device)
+
+        rows = slots.rows
+        block = pairs.blocks[entries.clamp(min=0).cpu().numpy()]
+        first_block = pairs.first_blocks[pairs.blocks[batch.entries.amax(1).clamp(min=0).cpu().numpy()]]
+        listed, lengths = lists.padded()
+        # The lists may come with their blocks shuffled, but each block is at its place.
+        place = pairs.starts[first_block][:, None] + np.arange(listed.shape[1])
+        blocks_listed = tensor(pairs.blocks[place.clip(max=len(pairs.blocks) - 1)] - first_block[:, None])
+        within = torch.arange(listed.shape[1], device=rows.device) < lengths[:, None]
+        kept = (self.column[listed] < len(self.kept)) & within
+        weights = tensor(pairs.weights[block]).float() * (entries >= 0)[:, :, None]
+        reach = weights.shape[2] // 2
+        blocks = tensor(block)[:, :, None] + torch.arange(-reach, reach + 1, device=rows.device)
+        blocks -= tensor(first_block)[rows, None, None]
+        return Added(
+            weights,
+            blocks.clamp_(0, listed.shape[1] - 1),
+            (neighbours - 1).clamp(min=0),
+            slots.rows,
+            (listed - 1).clamp(min=0),
+            lengths,
+            blocks_listed.clamp_(0, listed.shape[1] - 1),
+            kept.float(),
         )
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ subtracted: otherwise the table would look better than it is, or, were it subtra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sequences import Sequences
+from sequences import Sequences, flat_ranges
 from two_threads import in_two_threads
 
 DECAY = 0.8
@@ -29,6 +30,8 @@ SMOOTHING = 0.5
 performance of universal encoding", 1981)."""
 NOTHING, LEAST = 1e-3, 1e-9
 """Less than NOTHING in a row is what rounding left of it, and no chance is less than LEAST."""
+PAIRS_AT_ONCE = 2**22
+"""So many are counted together."""
 PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
 """So much of the popularity may be added to each row: those of rare items have few counts of their own."""
 
@@ -37,59 +40,135 @@ PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
 class Pairs:
     """What each pair of entries of the lists adds to the table.
 
-    Entries of a block have no order, so a pair counts for the mean over all orders of its blocks.
+    Entries of a block have no order, so a pair counts for the mean over all orders of its blocks: it depends on the two
+    blocks alone. Most entries are a block of their own.
     """
 
     weights: np.ndarray
-    """float16 [T, 2 REACH + 1]: what each entry adds to the row of its item, at the items of the REACH entries before
-    it, of itself (nothing), and of the REACH entries after it. Rounded before it is added, so that it can be taken out
-    again."""
+    """float16 [K, 2 REACH + 1]: what each entry of a block adds to the row of its item, at each item of the REACH
+    blocks before its own, of its own (but for itself), and of the REACH blocks after it. Rounded before it is added, so
+    that it can be taken out again."""
+    blocks: np.ndarray
+    """[T]: the block of each entry, numbered through all lists."""
+    starts: np.ndarray
+    """[K + 1]: at which entry each block starts; the last one is T."""
+    first_blocks: np.ndarray
+    """[K]: the first block of the list that each block is in."""
     items: np.ndarray
-    """[T, 2 REACH + 1]: these items; of other lists too, where nothing is added."""
+    """[T]: of each entry."""
 
     @classmethod
     def of(cls, sequences: Sequences) -> Pairs:
         list_start = np.repeat(sequences.offsets[:-1], sequences.lengths)
-        first, number, size = np.unique(
-            list_start + sequences.blocks, return_inverse=True, return_counts=True
-        )  # a block is numbered by the place of its first entry
-        m = size.astype(np.float64)
-        to_edge = ((1 - DECAY**m) / (m * (1 - DECAY)))[number]  # the mean decay from an entry to the edge of its block
-        total = (m - (1 - DECAY**m) / (1 - DECAY)) / (1 - DECAY)  # sum over d of (m - d) DECAY^(d - 1)
-        within = np.where(m > 1, total / np.maximum(m * (m - 1), 1), 0.0)[number]  # the mean weight of an ordered pair
-        first, last = first[number], (first + size - 1)[number]
-        weights = np.zeros((len(first), 2 * REACH + 1), np.float16)
-        for distance in range(1, min(REACH, len(first) - 1) + 1):
-            early = np.flatnonzero(list_start[:-distance] == list_start[distance:])
+        is_start = np.diff(list_start + sequences.blocks, prepend=-1) != 0
+        starts, blocks = np.flatnonzero(is_start), np.cumsum(is_start) - 1
+        size = np.diff(starts, append=len(blocks))
+        first_blocks = blocks[list_start[starts]]
+        weights = np.zeros((len(starts), 2 * REACH + 1), np.float16)
+        weights[:, REACH] = _mean_weight_inside(size) * (1 + BACKWARD)
+        for distance in range(1, min(REACH, len(starts) - 1) + 1):
+            early = np.flatnonzero(first_blocks[:-distance] == first_blocks[distance:])
             late = early + distance
-            gap = np.maximum(first[late] - last[early] - 1, 0)
-            apart, together = DECAY**gap * to_edge[early] * to_edge[late], within[early] * (1 + BACKWARD)
-            in_a_block = first[early] == first[late]
-            weights[early, REACH + distance] = np.where(in_a_block, together, apart)
-            weights[late, REACH - distance] = np.where(in_a_block, together, apart * BACKWARD)
-        around = np.lib.stride_tricks.sliding_window_view(np.pad(sequences.items, REACH), 2 * REACH + 1)
-        return cls(weights, around)
+            mean = _mean_weight(starts[late] - starts[early + 1], size[early], size[late])
+            weights[early, REACH + distance] = mean
+            weights[late, REACH - distance] = mean * BACKWARD
+        return cls(weights, blocks, np.append(starts, len(blocks)), first_blocks, sequences.items)
+
+
+def _mean_weight(between: np.ndarray, early: np.ndarray, late: np.ndarray) -> np.ndarray:
+    """What a pair counts for, by the mean over all orders of its two blocks.
+
+    between: how many entries there are from one block to the other; early, late: how many each block has.
+    """
+    mean = np.where(between < REACH, DECAY**between, 0.0)
+    several = np.flatnonzero((mean > 0) & (early + late > 2))
+    between, early, late = between[several], early[several], late[several]
+    total = np.zeros(len(several))
+    for inside in range(REACH):  # so many entries of the two blocks are between the pair
+        ways = np.minimum(np.minimum(inside + 1, early + late - 1 - inside), np.minimum(early, late)).clip(min=0)
+        total += np.where(between + inside < REACH, ways * DECAY ** (between + inside), 0.0)
+    mean[several] = total / (early * late)
+    return mean
+
+
+def _mean_weight_inside(size: np.ndarray) -> np.ndarray:
+    """… and of an ordered pair inside one block."""
+    total = sum((np.maximum(size - distance, 0) * DECAY ** (distance - 1) for distance in range(1, REACH + 1)), 0.0)
+    return total / np.maximum(size * (size - 1.0), 1)
 
 
 def count_transitions(pairs: Pairs, column: np.ndarray, size: int) -> np.ndarray:
     """The table, float32 [size, size]. column: where each item index has its row and column; `size` for none."""
     table = np.zeros((size + 1, size + 1), np.float32)
-    at = column[pairs.items[:, REACH]].astype(np.int64) * (size + 1)
+    columns = column[pairs.items].astype(np.int64)
+    sizes = np.diff(pairs.starts)
     for distance in range(2 * REACH + 1):
-        weight = pairs.weights[:, distance].astype(np.float32)
-        there = np.flatnonzero(weight)
-        # One flat index, for which numpy has a faster way than for two.
-        np.add.at(table.reshape(-1), at[there] + column[pairs.items[there, distance]], weight[there])
+        weight = pairs.weights[pairs.blocks, distance].astype(np.float32)
+        entries = np.flatnonzero(weight)
+        other = pairs.blocks[entries] + distance - REACH
+        for some in _parts(sizes[other]):
+            entry, count = entries[some], sizes[other[some]]
+            there = flat_ranges(pairs.starts[other[some]], count)
+            entry = np.repeat(entry, count)
+            at, added = columns[entry] * (size + 1) + columns[there], weight[entry]
+            if distance == REACH:
+                added = np.where(there == entry, 0, added)
+            np.add.at(table.reshape(-1), at, added)  # one flat index, for which numpy has a faster way than for two
     return table[:-1, :-1]
 
 
-class Added(NamedTuple):
-    """What the list of each of M slots has added to the counts itself."""
+def _parts(counts: np.ndarray) -> Iterator[slice]:
+    """Parts of an array, of which each has PAIRS_AT_ONCE in all or is a single one. counts: how many each has."""
+    ends, start = np.cumsum(counts), 0
+    while start < len(counts):
+        before = ends[start] - counts[start]
+        stop = max(start + 1, int(np.searchsorted(ends, before + PAIRS_AT_ONCE, side="right")))
+        yield slice(start, stop)
+        start = stop
 
-    weights: Tensor  # [M, K, W] to the rows of the neighbours, …
-    columns: Tensor  # [M, K, W] … in these columns of the logits
-    listed: Tensor  # [M, longest list] the columns of all its items, …
-    lengths: Tensor  # [M] … which are so many; what is listed behind them doesn't count
+
+class Added(NamedTuple):
+    """What the lists of M slots have added to the counts themselves: to the row of each neighbour of a slot the same at
+    every item of a block, but nothing at the neighbour itself."""
+
+    weights: Tensor  # [M, K, 2 REACH + 1] at each item …
+    blocks: Tensor  # [M, K, 2 REACH + 1] … of these blocks of the list, which are numbered from 0
+    neighbours: Tensor  # [M, K] the column of each neighbour in the logits
+    rows: Tensor  # [M] which of the B lists it is
+    listed: Tensor  # [B, longest list] the columns of all items of each list, …
+    lengths: Tensor  # [B] … which are so many; what is listed behind them doesn't count; …
+    blocks_listed: Tensor  # [B, longest list] … their blocks, …
+    kept: Tensor  # [B, longest list] … and whether they are in the table: 1 or 0, and 0 behind the end
+
+    def sums(self) -> Tensor:
+        """What was added to the row of each neighbour in all [M, K]."""
+        sizes = torch.zeros_like(self.kept).scatter_add_(1, self.blocks_listed, self.kept)
+        return (self.weights * sizes[self.rows[:, None, None], self.blocks]).sum(2) - self.to_itself()
+
+    def at(self, columns: Tensor) -> Tensor:
+        """… and at the item of each slot in these columns of the logits [M]: [M, K]."""
+        slot, place = (self.listed[self.rows] == columns[:, None]).nonzero().unbind(1)
+        list_of_slot = self.rows[slot]
+        block = self.blocks_listed[list_of_slot, place][:, None, None]
+        weight = (self.weights[slot] * (self.blocks[slot] == block)).sum(2)
+        added = torch.zeros_like(self.weights[:, :, 0])
+        added.index_add_(0, slot, weight * self.kept[list_of_slot, place][:, None])
+        return added - self.to_itself() * (self.neighbours == columns[:, None])
+
+    def to_itself(self) -> Tensor:
+        """What each neighbour would have added at itself, like at any item of its block [M, K]."""
+        return self.weights[:, :, self.weights.shape[2] // 2]
+
+    def each(self, scale: Tensor, everywhere: Tensor) -> Tensor:
+        """The sum over neighbours, times `scale` [M, K], and `everywhere` [M] in addition, at each of what is listed:
+        [M, longest list], and 0 behind the end."""
+        weights = (self.weights * scale[:, :, None]).flatten(1)
+        of_block = weights.new_zeros(len(self.rows), self.listed.shape[1]).scatter_add_(
+            1, self.blocks.flatten(1), weights
+        )
+        on_list = torch.arange(self.listed.shape[1], device=weights.device) < self.lengths[:, None]
+        each = of_block.gather(1, self.blocks_listed[self.rows]).mul_(self.kept[self.rows])
+        return each.addcmul_(on_list[self.rows].float(), everywhere[:, None])
 
 
 class Transitions(nn.Module):
@@ -122,11 +201,11 @@ class Transitions(nn.Module):
         `forward`; columns: [M] of the targets in the table; targets: [M] item indices.
         """
         size = self.table.shape[1]
-        own = (added.weights * (added.columns == (targets - 1)[:, None, None])).sum(2)
-        counts = self.table[neighbours, columns.clamp(max=size - 1)[:, None]] * (columns < size)[:, None] - own
-        left = self.row_sum[neighbours] - added.weights.sum(2)
+        counts = self.table[neighbours, columns.clamp(max=size - 1)[:, None]] * (columns < size)[:, None]
+        counts -= added.at(targets - 1)
+        left, lengths = self.row_sum[neighbours] - added.sums(), added.lengths[added.rows]
         smoothed = self.popularity + SMOOTHING
-        by_popularity = (smoothed[targets - 1] - (added.lengths > 0).float()) / (smoothed.sum() - added.lengths)
+        by_popularity = (smoothed[targets - 1] - (lengths > 0).float()) / (smoothed.sum() - lengths)
         usable = F.pad(left > NOTHING, (0, 1), value=True)
 
         def tried(prior: float) -> tuple[float, Tensor]:
@@ -149,7 +228,7 @@ class Transitions(nn.Module):
         left, smoothed = self.row_sum[neighbours], self.popularity + SMOOTHING
         listed = smoothed.sum()
         if added is not None:
-            left, listed = left - added.weights.sum(2), listed - added.lengths
+            left, listed = left - added.sums(), listed - added.lengths[added.rows]
         mixture = F.normalize(self.weights * F.pad(left > NOTHING, (0, 1), value=True), p=1, dim=1)
         scale = mixture[:, :-1] / (left.clamp_min(NOTHING) + self.prior)
         rows = F.embedding_bag(neighbours, self.table, per_sample_weights=scale, mode="sum")
@@ -160,9 +239,8 @@ class Transitions(nn.Module):
             guess = torch.outer(of_popularity, smoothed)
             guess.index_add_(1, kept, rows)
         if added is not None:
-            guess.scatter_add_(1, added.columns.flatten(1), (added.weights * -scale[:, :, None]).flatten(1))
-            on_list = torch.arange(added.listed.shape[1], device=guess.device) < added.lengths[:, None]
-            guess.scatter_add_(1, added.listed, on_list * -of_popularity[:, None])
+            guess.scatter_add_(1, added.listed[added.rows], added.each(-scale, -of_popularity))
+            guess.scatter_add_(1, added.neighbours, added.to_itself() * scale)
         return guess.clamp_min_(LEAST).log_()
 
 

@@ -26,6 +26,15 @@ def some_lists(count=30, seed=0, unordered=False):
     return sequences_of(*lists, blocks=[np.zeros(len(one), int) for one in lists] if unordered else None)
 
 
+def with_bulk_days(count=30, seed=0):
+    """Lists of all items: one, a bulk day of seven, one, and another of three, and the same stored in another order."""
+    random = np.random.default_rng(seed)
+    lists = [random.permutation(ITEMS) + 1 for _ in range(count)]
+    mixed = [np.concatenate([one[:1], one[7:0:-1], one[8:9], one[[10, 11, 9]]]) for one in lists]
+    blocks = [[0, *[1] * 7, 8, 9, 9, 9]] * count
+    return sequences_of(*lists, blocks=blocks), sequences_of(*mixed, blocks=blocks)
+
+
 def without(sequences, user):
     return sequences.select(np.delete(np.arange(len(sequences)), user))
 

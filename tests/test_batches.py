@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_lists import with_bulk_days
 
 import batches
 import training_data
@@ -132,6 +133,20 @@ def test_blocks_are_shuffled_in_training_only_and_nothing_leaves_its_block():
         assert shuffled[:2] == [1, 2] and shuffled[6:] == [7, 8]
         middles.add(tuple(shuffled[2:6]))
     assert len(middles) == 24
+
+
+@pytest.mark.parametrize("cut_share", [0.0, 1.0])
+def test_training_does_not_depend_on_the_order_in_which_bulk_days_are_stored(cut_share):
+    ours, other = (
+        batches_of(lists, max_seq_len=9, mask_prob=0.4, cut_share=cut_share, whole_lists=True, fused_every=2)
+        for lists in with_bulk_days()
+    )
+    for one, same in zip(ours, other, strict=True):
+        for name in ("items", "slots", "targets", "cuts", "masked"):
+            assert (getattr(one, name) is None) == (getattr(same, name) is None)
+            assert getattr(one, name) is None or torch.equal(getattr(one, name), getattr(same, name)), name
+        if one.lists is not None:
+            assert torch.equal(one.lists.items, same.lists.items) and torch.equal(one.visible, same.visible)
 
 
 def test_each_user_is_in_each_epoch_once():

@@ -7,10 +7,43 @@ import re
 
 import pytest
 
-from config import PROJECT_DIR
+import averaging
+import batches
+import bert4rec
+import ease
+import item_memory
+import memory_fitting
+import optimization
+import sequences
+import training_data
+import transitions
+import unlisted
+from config import PROJECT_DIR, TrainingSettings
 
 HOW_IT_WORKS = (PROJECT_DIR / "docs/how-it-works.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`(\w+\.py): ([\w.]+)`", HOW_IT_WORKS)))
+NUMBERS = (
+    f"max(1, round({TrainingSettings.mask_prob} *n*))",
+    f"{TrainingSettings.cut_share:.0%} are cuts".replace("%", " %"),
+    f"round({batches.CUT_RATIO} *L*)",
+    f"*E* starts with a standard deviation of {bert4rec.EMBEDDING_SPREAD:.2f}".replace("0.", ".")
+    + f", the matrices of the layers with {bert4rec.LAYER_SPREAD}".replace("0.", "."),
+    "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
+    f"rises over the first {optimization.WARM_UP:.0%} of the".replace("%", " %"),
+    f"log softplus(ease / {item_memory.SOFTNESS})",
+    f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
+    "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",
+    f"adds\n{transitions.DECAY}^(g − 1) to C[earlier, later] and {transitions.BACKWARD} times",
+    f"πⱼ  =  (popⱼ + {transitions.SMOOTHING}) / Σ (pop + {transitions.SMOOTHING})",
+    f"{memory_fitting.TRIAL_ITEMS:,} most popular",
+    f"From {training_data.LISTS_TO_ANSWER_ALONE} lists in order on",
+    "together  =  {} · net + {} · prior + bias".format(*bert4rec.MIXTURE),
+    f"instead of {batches.CUT_RATIO} (`batches.py: ALONE_CUT_RATIO`)",
+    f"{batches.MASKED_BEFORE_CUTS:.0%} look like masks".replace("%", " %"),
+    f"{unlisted.WEIGHT} · Σ share of the group",
+    f"D = min({averaging.DECAY}, (e − 1) / (e + 2))",
+)
+"""As the code has them."""
 DOCUMENTS = ("docs/how-it-works.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
@@ -38,6 +71,24 @@ def test_many_lines_are_named() -> None:
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_what_is_named_exists(file: str, name: str) -> None:
     assert name in names_in(file)
+
+
+@pytest.mark.parametrize("text", NUMBERS)
+def test_numbers_are_those_of_the_code(text: str) -> None:
+    assert " ".join(text.split()) in " ".join(HOW_IT_WORKS.split())
+
+
+def test_numbers_in_words_are_those_of_the_code() -> None:
+    assert (sequences.BULK_DAY, "Ten or more entries of one day" in HOW_IT_WORKS) == (10, True)
+    assert (ease.POPULARITY_RIDGE, "The quarter is more ridge" in HOW_IT_WORKS) == (0.25, True)
+    assert (item_memory.NEIGHBOURS, "eight visible items nearest before" in HOW_IT_WORKS) == (8, True)
+    assert (transitions.REACH, "*g* apart and at most 10" in HOW_IT_WORKS) == (10, True)
+    assert (batches.FEWEST_CUTS, "at least three" in HOW_IT_WORKS) == (3, True)
+    assert (batches.FUSED_EVERY, "of four batches three are answered" in HOW_IT_WORKS) == (4, True)
+    assert (batches.ALONE_CUT_RATIO, "Alone, a quarter of the columns" in HOW_IT_WORKS) == (0.25, True)
+    assert (batches.WIDE_ALONE_CUT_RATIO, "and half from half a million" in HOW_IT_WORKS) == (0.5, True)
+    assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
+    assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`memory_fitting.py" in HOW_IT_WORKS) == (10, True)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

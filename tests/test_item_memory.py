@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, without
+from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, with_bulk_days, without
 from tqdm import tqdm
 
 import memory_fitting
@@ -134,6 +134,21 @@ def test_the_bar_ends_at_its_end(unordered, alike, monkeypatch):
     monkeypatch.setattr(memory_fitting, "progress", lambda *args, **kwargs: bars.append(tqdm(total=args[1])) or bars[0])
     fit_memory(some_lists(unordered=unordered), ITEMS, max_seq_len=20, seed=0, alike=alike and sequences_of(*alike))
     assert bars[0].n == bars[0].total
+
+
+def test_in_what_order_bulk_days_are_stored_changes_nothing():
+    """Neither the settings, nor the tables, nor what is said of a list."""
+    fitted = [fit_memory(lists, ITEMS, max_seq_len=6, seed=0) for lists in with_bulk_days(9)]
+    one, other = (memory.state_dict() for memory in fitted)
+    assert fitted[0].config == fitted[1].config and fitted[0].config.ordered
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-4, atol=1e-5, msg=name)
+    for share in (0.0, 1.0):
+        said = [
+            memory(batches_of(lists, cut_share=share)[0])
+            for memory, lists in zip(fitted, with_bulk_days(9), strict=True)
+        ]
+        torch.testing.assert_close(*said, rtol=1e-4, atol=1e-4)
 
 
 def test_a_table_of_the_most_popular_items_only():
