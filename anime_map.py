@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.font_manager import FontProperties
 
 import plot_style as style
 from console import plain
 from map_layout import lay_out, place_labels, spread_apart
+from plot_settings import with_own_settings
 from records import Anime
 
 LABELS = 60
@@ -26,6 +27,7 @@ COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 
+@with_own_settings
 def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray, told: str) -> Figure:
     """The map of `anime`, each a row of `points` [N, D] and a number of `popularity` [N].
 
@@ -53,18 +55,22 @@ def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray
     size = 5 + 45 * popularity / max(float(popularity.max(initial=0)), 1)
     drawn = sorted({*genres} - {OTHER})
     looks = {OTHER: ("#bbbbbb", "o"), **dict(zip(drawn, zip(COLORS, SHAPES, strict=True), strict=False))}
+    dots = {}
     for genre, (color, shape) in looks.items():
         of_genre = np.array([each == genre for each in genres], bool)
         if of_genre.any():
-            ax.scatter(
+            dots[genre] = ax.scatter(
                 place[of_genre, 0], place[of_genre, 1], s=size[of_genre], c=color, marker=shape, alpha=0.8,
-                linewidths=0, label=genre, zorder=1 if genre == OTHER else 2,
+                linewidths=0, zorder=1 if genre == OTHER else 2,
             )  # fmt: skip
     # The clusters overlap, so no label could stand beside one: here a legend is clearer.
     legend = ax.legend(
+        list(dots.values()), [""] * len(dots),
         loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False, handletextpad=0.1, columnspacing=1.2,
         prop={"family": style.FONT, "size": style.SMALL_SIZE}, labelcolor=style.INK, borderaxespad=0.0,
     )  # fmt: skip
+    for text, genre in zip(legend.get_texts(), dots, strict=True):
+        text.set_text(genre)  # here, for a label that begins with "_" would be left out
     for handle in filter(None, legend.legend_handles):
         handle.set(sizes=[36], alpha=1)
     _write_names(figure, anime[:LABELS], place[:LABELS])
@@ -88,7 +94,7 @@ def _write_names(figure: Figure, anime: Sequence[Anime], place: np.ndarray) -> N
         if box:
             text = ax.annotate(
                 name, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), xycoords="figure pixels", ha="center",
-                va="center", color=style.INK, fontproperties=font, zorder=5, parse_math=False,
+                va="center", color=style.INK, fontproperties=font, zorder=5,
             )  # fmt: skip
             text.set_bbox({"facecolor": "white", "alpha": 0.72, "edgecolor": "none", "pad": 0.4})
             ax.plot([x], [y], marker="o", markersize=2.5, color=style.INK, zorder=4, label="named")
@@ -96,27 +102,19 @@ def _write_names(figure: Figure, anime: Sequence[Anime], place: np.ndarray) -> N
 
 def main_genres(anime: Sequence[Anime]) -> list[str]:
     """For each the rarest of its genres among the eight that most titles have; OTHER if it has none of them."""
-    counts = Counter(plain(genre, 20) for each in anime for genre in each.genres)
+    names = [[style.drawable(genre, 20) for genre in each.genres] for each in anime]
+    counts = Counter(itertools.chain.from_iterable(names))
     common = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: len(COLORS)])
-    rarest = (
-        min(
-            (genre for genre in map(plain, each.genres) if genre in common), key=lambda g: (common[g], g), default=OTHER
-        )
-        for each in anime
-    )
-    return list(rarest)
+    return [
+        min((genre for genre in of_one if genre in common), key=lambda genre: (common[genre], genre), default=OTHER)
+        for of_one in names
+    ]
 
 
 def label_of(anime: Anime) -> str:
     """The English title, else the romaji, else the native one: the first that the font has all characters of."""
     for title in (anime.title_english, anime.title_romaji, anime.title_native):
         text = plain(title or "", 200)
-        if text and can_be_drawn(text):
+        if text and style.can_be_drawn(text):
             return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1].rstrip(" :,.-") + "…"
     return f"anime {anime.anime_id}"
-
-
-def can_be_drawn(text: str) -> bool:
-    known = get_font(findfont(FontProperties(family=style.FONT))).get_charmap()
-    # Combining marks have a place in the font, but not always where they belong.
-    return all(ord(c) in known and not unicodedata.combining(c) for c in text)

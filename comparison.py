@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import plot_style as style
-from console import plain
 from curves import TOP_K_NOTE, last, nats, percent
 from errors import UserError
+from plot_settings import with_own_settings
 from plot_style import EndLabel
 from run_metrics import Metrics, read_metrics
 
@@ -21,6 +21,7 @@ LONGEST_NAME = 12
 UNLIKE = "Not comparable as they are: the runs have other numbers of anime or of validation users."
 
 
+@with_own_settings
 def comparison(runs: Sequence[Path]) -> Figure:
     """runs: output folders, plots folders or metrics files, at most eight. Raises UserError."""
     if len(runs) > len(COLORS):
@@ -31,7 +32,7 @@ def comparison(runs: Sequence[Path]) -> Figure:
     caption = f"{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
         UNLIKE if unlike else "The numbers beside the curves belong to the best epochs."
     )
-    paths = ((name, plain(str(run), 60)) for name, run in zip(names, runs, strict=True))
+    paths = ((name, style.drawable(str(run), 60)) for name, run in zip(names, runs, strict=True))
     told = " · ".join(f"{name}: {path}" if path != name else name for name, path in paths)
     figure, (loss, accuracy) = style.new_figure(
         7.7, "Runs compared", _shortened(told), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
@@ -68,10 +69,10 @@ def metrics_of(run: Path) -> Path:
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
-    """The first thing in each path that differs between all of them, from the end; numbers where nothing does."""
+    """The first thing in each path, from the end, that differs between all as drawn; numbers where nothing does."""
     parts = [[part for part in run.resolve().parts if part not in ("plots", "training_metrics.json")] for run in runs]
     for back in range(1, max(map(len, parts)) + 1):
-        names = [plain(each[-back], 200) if back <= len(each) else "" for each in parts]
+        names = [style.drawable(each[-back], 200) if back <= len(each) else "" for each in parts]
         short = [name if len(name) <= LONGEST_NAME else "…" + name[1 - LONGEST_NAME :] for name in names]
         if len(set(short)) == len(short) and all(short):
             return short

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import plot_style as style
+from plot_settings import with_own_settings
 from plot_style import TRAINING, VALIDATION, EndLabel
 from run_metrics import TOP_K, Metrics
 
@@ -22,12 +23,14 @@ TOP_K_NOTE = "Top-k: the hidden anime is among the first k suggestions."
 BAND_NOTE = "Band: one standard error over validation users to either side."
 
 
+@with_own_settings
 def loss_curve(metrics: Metrics) -> Figure:
     figure, (ax,) = style.new_figure(5.0, "Loss at masked positions", metrics.facts, NOTE)
     _draw_loss(ax, metrics)
     return figure
 
 
+@with_own_settings
 def accuracy_curve(metrics: Metrics) -> Figure:
     """One panel for each k, all on the same scale."""
     figure, axes = style.new_figure(
@@ -44,6 +47,7 @@ def accuracy_curve(metrics: Metrics) -> Figure:
     return figure
 
 
+@with_own_settings
 def combined_metrics(metrics: Metrics) -> Figure:
     """Loss, validation accuracy and learning rate over the same epochs."""
     rates = metrics.learning_rates
@@ -70,6 +74,7 @@ def combined_metrics(metrics: Metrics) -> Figure:
     return figure
 
 
+@with_own_settings
 def learning_curve(metrics: Metrics) -> Figure:
     """Loss and Top-10 accuracy, smoothed: where is it going?"""
     reach = style.trend_reach(metrics.epochs)
@@ -101,7 +106,7 @@ def _caption(metrics: Metrics, *, of_top_10: bool = False) -> str:
     if metrics.popularity:
         references.append(f"Dotted{where}: everyone gets the most popular anime.")
     if metrics.baseline:
-        references.append(f"Dash-dotted{where}: {metrics.baseline}, the best baseline.")
+        references.append(f"Dash-dotted{where}: {style.drawable(metrics.baseline, 30)}, the best baseline.")
     return "\n".join(lines[:1] + [" ".join(references)] * bool(references) + lines[1:])
 
 

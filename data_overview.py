@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 import plot_style as style
+from plot_settings import with_own_settings
 from sequences import BULK_DAY, UNDATED, Vocabulary, WatchedRow, columns_of, when_watched, whole_lists
 
 COMMON = 0.5
@@ -57,6 +58,7 @@ def read_overview(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Overvie
     return Overview(np.concatenate([[], *lengths]).astype(np.int64), popularity[1:], own, bulk, undated, by_year)
 
 
+@with_own_settings
 def data_overview(overview: Overview) -> Figure:
     users, entries = len(overview.lengths), int(overview.lengths.sum())
     facts = f"{users:,} lists · {len(overview.popularity):,} anime · {entries:,} entries"

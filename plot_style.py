@@ -1,11 +1,16 @@
 """One calm look for every picture: colours, axes, curves and trends, labels beside them, the best epoch's mark.
 
-Pictures are plain `matplotlib.figure.Figure` objects whose look is set on themselves, without pyplot or rcParams: they
-can be drawn in any thread, with or without a display, and leave the caller's matplotlib alone.
+Pictures are plain `matplotlib.figure.Figure` objects, without pyplot: they can be drawn in any thread, with or without
+a display, and leave the caller's matplotlib alone.
 """
 
 from __future__ import annotations
 
+from plot_settings import with_own_settings  # before matplotlib, which it imports in its own way
+
+# isort: split
+import functools
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +20,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from console import plain
 from files import write_aside
 
 WIDTH, DPI = 8.0, 200  # inches and dots an inch: 1,600 pixels wide, and the smallest text is 12 pixels high at 800
@@ -41,6 +48,22 @@ class EndLabel:
     text: str
     y: float
     color: str
+
+
+def drawable(text: str, limit: int = 500) -> str:
+    """What a stranger wrote, on one line, with a box for each character that the font lacks."""
+    text = plain(unicodedata.normalize("NFC", text), limit)
+    return "".join(c if can_be_drawn(c) else "□" for c in text)
+
+
+def can_be_drawn(text: str) -> bool:
+    # Combining marks have a place in the font, but not always where they belong.
+    return all(ord(c) in _characters() and not unicodedata.combining(c) for c in text)
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    return frozenset(get_font(findfont(FontProperties(family=FONT))).get_charmap())
 
 
 def new_figure(
@@ -303,6 +326,7 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return [min(max(value, 0.0), highest) + i * gap for i, value in enumerate(level)]
 
 
+@with_own_settings
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG. Whoever looks meanwhile sees the old picture or the new one, never half of one."""
     with write_aside(path) as file:

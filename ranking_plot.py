@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 import plot_style as style
 from evaluation import FOLD_IN, MODEL, NEXT_ITEM, Answers, TaskResult
+from plot_settings import with_own_settings
 
 NAMES = {
     NEXT_ITEM: "Next item: the last dated entry, from all before it",
@@ -22,6 +23,7 @@ NAME_WIDTH, NUMBER_WIDTH = 1.3, 2.05
 """Inches beside the axes: for the names on the left, and for the numbers on the right."""
 
 
+@with_own_settings
 def ranking_comparison(answers: Answers, facts: str) -> Figure:
     """A panel for each task, a row for each contender. `facts` is the line below the title."""
     rows = len(answers.tasks)

@@ -10,12 +10,13 @@ import pytest
 import torch
 from made_up_runs import shown_texts
 
-from anime_map import anime_map, can_be_drawn, label_of, main_genres
+from anime_map import anime_map, label_of, main_genres
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from errors import UserError
 from item_memory import ItemMemory, MemoryConfig
 from map_points import BY_EMBEDDING, BY_MEMORY, load_map_points
+from plot_style import can_be_drawn
 from records import Anime
 from sequences import Vocabulary
 
@@ -62,6 +63,16 @@ def test_titles_that_the_font_lacks_are_in_romaji() -> None:
 def test_a_title_with_dollars_is_no_formula() -> None:
     anime = [Anime(k, title_romaji=r"$\frac{$") for k in (1, 2)]
     anime_map(anime, np.eye(2), np.ones(2), "Made up.").draw_without_rendering()
+
+
+def test_genres_are_what_they_are_called() -> None:
+    hostile = ("$\\undefined{x$", "_hidden", "two\nlines\x1b[2J", "日本 e\u0301", "a genre of a length beyond measure")
+    anime = [Anime(k, title_romaji="x", genres=(genre,)) for k, genre in enumerate(hostile)]
+    legend = anime_map(anime, np.eye(5), np.ones(5), "Made up.").axes[0].get_legend()
+    assert legend is not None
+    shown = ["$\\undefined{x$", "_hidden", "a genre of a length…", "two lines", "□□ é"]
+    assert [text.get_text() for text in legend.get_texts()] == shown
+    assert not any(text.get_parse_math() for text in legend.get_texts())
 
 
 def test_main_genres_are_the_rarest_of_the_common_ones() -> None:

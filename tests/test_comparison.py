@@ -54,6 +54,8 @@ def test_names() -> None:
     assert names_of([Path("/a/out"), Path("/b/out")]) == ["a", "b"]
     assert names_of([Path("/a"), Path("/a")]) == ["run 1", "run 2"]
     assert names_of([Path("/a/output-of-monday"), Path("/b")]) == ["…t-of-monday", "b"]
+    assert names_of([Path("/a/模型"), Path("/b/輸出")]) == ["a", "b"]  # both would be two boxes
+    assert names_of([Path("/模型"), Path("/輸出")]) == ["run 1", "run 2"]
 
 
 def test_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
