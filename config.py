@@ -78,6 +78,10 @@ class OutputSettings(SandboxSettings):
         return self.output / "models"
 
     @property
+    def people_file(self) -> Path:
+        return self.models / "people.npz"
+
+    @property
     def plots(self) -> Path:
         return self.output / "plots"
 
@@ -212,6 +216,13 @@ class TrainingSettings(Checked):
             raise SettingError(
                 f"--hidden-size must be a multiple of --num-heads: {self.hidden_size} is not one of {self.num_heads}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(Checked):
+    """Who is asked."""
+
+    newcomers: bool = setting(False, "ask also those who have come into the database after the training")
 
 
 NEWEST = Path()

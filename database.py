@@ -40,9 +40,9 @@ _SAVE_ANIME = (
 _SAVE_ENTRY = _insert("list_entry", [*_ENTRY_COLUMNS, "user_id"]) + " ON CONFLICT DO NOTHING"
 
 # An entry without a status counts as watched when something of it was seen.
-_WATCHED = """list_entry AS entry JOIN anime USING (anime_id)
-    WHERE (entry.status <> 'PLANNING'
-           OR entry.status IS NULL AND (entry.progress > 0 OR entry.completed IS NOT NULL))"""
+_IS_WATCHED = """(entry.status <> 'PLANNING'
+    OR entry.status IS NULL AND (entry.progress > 0 OR entry.completed IS NOT NULL))"""
+_WATCHED = f"list_entry AS entry JOIN anime USING (anime_id) WHERE {_IS_WATCHED}"
 
 
 @dataclass(frozen=True)
@@ -320,14 +320,24 @@ class Database:
         rows = self._rows("SELECT user_id, name_key FROM user WHERE left_out IS NULL ORDER BY user_id")
         return [(user_id, key) for user_id, key in rows]
 
-    def iter_watched(self) -> Iterator[tuple[Any, ...]]:
-        """What the users of the training set have watched of the catalogue, ordered by user_id, then anime_id.
+    def identities(self) -> list[tuple[int, str]]:
+        """`(user_id, what tells a person from all others)` of everybody in the training set, ordered by user_id.
 
-        `(user_id, anime_id, entry_id, completed, started, updated, created)`, as in records.ListEntry.
+        On AniList that is the number there, which a new name does not change; in an import, the key.
         """
+        rows = self._rows("SELECT user_id, anilist_id, name_key FROM user WHERE left_out IS NULL ORDER BY user_id")
+        return [(user_id, key if anilist_id is None else f"anilist:{anilist_id}") for user_id, anilist_id, key in rows]
+
+    def iter_watched(self, of_catalogue: bool = True) -> Iterator[tuple[Any, ...]]:
+        """What the users of the training set have watched, ordered by user_id, then anime_id.
+
+        `(user_id, anime_id, entry_id, completed, started, updated, created)`, as in records.ListEntry. Anime that the
+        catalogue does not have are left out if `of_catalogue`.
+        """
+        watched = _WATCHED if of_catalogue else f"list_entry AS entry WHERE {_IS_WATCHED}"
         return self._rows(
             f"""SELECT entry.user_id, anime_id, entry_id, completed, started, updated, created
-                FROM {_WATCHED} AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL)
+                FROM {watched} AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL)
                 ORDER BY entry.user_id, anime_id"""  # noqa: S608
         )
 

@@ -14,15 +14,16 @@ from collections.abc import Sequence
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
-from config import PathSettings
+from config import EvaluationSettings, PathSettings
 from console import EXIT_ERROR, EXIT_INTERRUPTED, logging_to, parse, script
 from errors import UserError
-from evaluation import evaluate_model, load_run
+from evaluation import evaluate_model
 from files import write_json
 from flags import Parser, add_flags, pick
 from plot_style import save
 from ranking_plot import ranking_comparison
 from ranking_report import as_json, tables
+from trained_run import load_run
 
 log = logging.getLogger(__name__)
 
@@ -30,25 +31,27 @@ log = logging.getLogger(__name__)
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description="Say how well the trained model ranks, on users whom training never saw.")
+    add_flags(parser, EvaluationSettings, "whom")
     add_flags(parser, PathSettings, "files")
     args = parse(parser, argv)
     with logging_to():
-        evaluate_run(pick(args, PathSettings))
+        evaluate_run(pick(args, PathSettings), pick(args, EvaluationSettings).newcomers)
     return 0
 
 
-def evaluate_run(paths: PathSettings) -> None:
+def evaluate_run(paths: PathSettings, newcomers: bool = False) -> None:
     """Evaluate best_model.pth in the output folder: tables on stdout, evaluation.json, ranking_comparison.png.
 
-    The database is that of the training unless `paths.db` names one. Raises UserError, one line.
+    The database is that of the training unless `paths.db` names one. It may have changed: those who were held out are
+    asked, and, if so wished, newcomers. Raises UserError, one line.
     """
-    run = load_run(paths)
+    run = load_run(paths, newcomers)
     answers = evaluate_model(run)
     write_json(paths.evaluation_file, as_json(run, answers))
     facts = f"{len(run.data.training):,} training users · {run.data.vocabulary.num_items:,} anime"
     plot = paths.plots / "ranking_comparison.png"
     save(ranking_comparison(answers, facts), plot)
-    print(f"{tables(answers)}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
+    print(f"{tables(answers, run.asked)}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
 
 
 def evaluate_the_best(paths: PathSettings) -> int:

@@ -7,28 +7,20 @@ evaluation = evaluate_model(run)
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from baselines import Baseline, Ease, ItemKNN, MarkovChain, Popularity, Weighting, choose_for_each, popularity_of
-from bert4rec import BERT4Rec
-from checkpoints import load_model
-from config import PathSettings, TrainingSettings
 from console import progress
-from database import Database
-from errors import SettingError, UserError
-from features import franchises
+from errors import UserError
 from held_out import Task, fold_in, next_item, shuffled, without_sequels
 from model_scorer import ModelScorer
 from ranking import USERS_AT_ONCE, Ranks, Scorer, best_of, mean_and_error, ranks_of
-from sequences import Sequences, count_undated
-from training_data import Data, load_data
+from sequences import Sequences
+from trained_run import Run
 
 log = logging.getLogger(__name__)
 
@@ -49,20 +41,6 @@ GRIDS: dict[str, list[Baseline]] = {
     "Markov chain": [MarkovChain(weighting=Weighting(recency)) for recency in (0.6, 0.8, 0.9)],
 }
 """A part of the grids of baselines.py, so that it takes seconds."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training run: its data in its split, and its best model."""
-
-    data: Data
-    model: BERT4Rec
-    model_facts: dict[str, Any]
-    seed: int
-    undated: tuple[np.ndarray, np.ndarray]
-    """How many entries of each training list, its first ones, have no date, int64 [U]; and of each validation list."""
-    franchise: np.ndarray
-    """int64 [N + 1]: the franchise of each item index."""
 
 
 @dataclass(frozen=True)
@@ -106,63 +84,6 @@ class Answers:
     """By task and baseline: its settings."""
     skipped: dict[str, str]
     """By task: why it was not asked."""
-
-
-def load_run(paths: PathSettings) -> Run:
-    """The run in the output folder. Raises UserError where it is missing, or the database isn't the one it was on.
-
-    The database is the one of the run unless `paths` names one.
-    """
-    file = paths.models / "training_config.json"
-    config = _read_config(file)
-    try:
-        settings = TrainingSettings(seed=config["seed"], val_ratio=config["val_ratio"], memory=False)
-        database, fingerprint = Path(config["database"]), str(config["data_fingerprint"])
-    except (KeyError, TypeError, SettingError):
-        raise UserError(
-            f"{file} is not the training_config.json of a run: train again (python train_model.py)"
-        ) from None
-    model, saved = load_model(paths.models / "best_model.pth")
-    if saved.get("data_fingerprint") not in (None, fingerprint):
-        raise UserError(
-            f"{paths.models / 'best_model.pth'} is not of the run that {file.name} beside it describes, which was"
-            " stopped in its first epoch: train again (python train_model.py)"
-        )
-    if not paths.db and not database.exists():
-        raise UserError(f"{database}, which this model was trained on, is not there: say where it is with --db PATH")
-    paths = dataclasses.replace(paths, db=paths.db or database)
-    data = load_data(paths, settings)
-    if data.fingerprint() != fingerprint:
-        raise UserError(
-            f"{paths.database_file} has changed since this model was trained, so who was left out of its training is no"
-            " longer known: train again (python train_model.py), then evaluate"
-        )
-    if model.config.num_items != data.vocabulary.num_items:
-        raise UserError(
-            f"{paths.models / 'best_model.pth'} is of another catalogue: train again (python train_model.py)"
-        )
-    with Database.open_to_read(paths.database_file) as opened:
-        everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
-        undated = count_undated(opened.iter_watched(), everybody)
-        anime = opened.anime(data.vocabulary.anime_ids.tolist())
-    facts = {"epoch": saved.get("epoch"), "val_loss": saved.get("val_loss"), "data_fingerprint": fingerprint}
-    training, validation = (
-        undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)
-    )
-    franchise = np.array([0, *franchises(anime)], np.int64)
-    return Run(data, model, facts, settings.seed, (training, validation), franchise)
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist; train a model first: python train_model.py") from None
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise UserError(f"{file} is not the training_config.json of a run: train again (python train_model.py)")
-    return config
 
 
 def ask(sequences: Sequences, undated: np.ndarray, seed: int) -> dict[str, Task]:

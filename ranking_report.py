@@ -6,8 +6,10 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from evaluation import CUTOFFS, MODEL, Answers, Result, Run, TaskResult
+from evaluation import CUTOFFS, MODEL, Answers, Result, TaskResult
+from people import Changes
 from ranking import mean_and_error
+from trained_run import Asked, Run
 
 WIDTH = 80
 CHANCE = 2.0
@@ -70,8 +72,32 @@ def _clause(it: Verdict) -> str:
     return text + f", by {much:.1f} standard errors: that {'may be' if much < CHANCE else 'is hardly'} chance"
 
 
-def tables(answers: Answers) -> str:
-    """All numbers, within 80 columns; then what they mean, the shuffle gap and the sentence."""
+def who_is_asked(asked: Asked) -> list[str]:
+    """Sentences: who they are, and what has changed since the training."""
+    says = [
+        f"Asked: the {_people(asked.held_out - asked.of_held_out.gone)} who were held out of the training, which had"
+        f" {asked.trained_on:,} others."
+    ]
+    if asked.newcomers:
+        says[0] = says[0][:-1] + f", and {asked.newcomers_asked:,} of the {asked.newcomers:,} who came later."
+    changes = [str(asked.lists)] if any(asked.lists) else []
+    if asked.anime_new:
+        changes.append(f"{asked.anime_new:,} anime more in the catalogue, which the model does not know")
+    if asked.anime_gone:
+        changes.append(f"{asked.anime_gone:,} gone from the catalogue")
+    if changes:
+        gone, changed = asked.of_held_out.gone, asked.of_held_out.changed
+        says.append(
+            f"The database has changed since: {'; '.join(changes)}. Of the {asked.held_out:,} who were held out: gone"
+            f" or left out now {gone:,}, with another list {changed:,}. The baselines are fitted to the"
+            f" {asked.trained_on - asked.of_trained_on.gone:,} of {asked.trained_on:,} who were trained on and still"
+            " are there."
+        )
+    return says
+
+
+def tables(answers: Answers, asked: Asked) -> str:
+    """All numbers, within 80 columns; then who was asked, what they mean, the shuffle gap and the sentence."""
     blocks = [
         table(title(name, fresh), result)
         for name, results in answers.tasks.items()
@@ -80,7 +106,8 @@ def tables(answers: Answers) -> str:
     says = [f"{name} was left out: {why}." for name, why in answers.skipped.items()]
     for name, (lost, error) in answers.shuffle_gap.items():
         says.append(f"Shuffle gap, {name}: {lost:+.4f} ± {error:.4f} of NDCG@10 is lost when histories are shuffled.")
-    return "\n\n".join([*blocks, *map(_wrapped, (NOTES, *says, _capitalised(sentence(answers))))])
+    says = [*who_is_asked(asked), NOTES, *says, _capitalised(sentence(answers))]
+    return "\n\n".join([*blocks, *map(_wrapped, says)])
 
 
 def table(name: str, result: TaskResult) -> str:
@@ -115,6 +142,10 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' if number != 1 else ''}"
 
 
+def _people(number: int) -> str:
+    return f"{number:,} people" if number != 1 else "one person"
+
+
 def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -127,6 +158,12 @@ def as_json(run: Run, answers: Answers) -> dict[str, Any]:
     """The content of evaluation.json: every number with its standard error where it is a mean over users."""
     return {
         "sentence": _capitalised(sentence(answers)),
+        "asked": {
+            "held_out": _group(run.asked.held_out, run.asked.of_held_out),
+            "trained_on": _group(run.asked.trained_on, run.asked.of_trained_on),
+            "came_later": {"now": run.asked.newcomers, "asked": run.asked.newcomers_asked},
+            "anime": {"new": run.asked.anime_new, "gone": run.asked.anime_gone},
+        },
         "users_train": len(run.data.training),
         "users_val": len(run.data.validation),
         "num_items": run.data.vocabulary.num_items,
@@ -146,6 +183,10 @@ def as_json(run: Run, answers: Answers) -> dict[str, Any]:
         "baseline_settings": answers.chosen,
         "skipped": answers.skipped,
     }
+
+
+def _group(then: int, changes: Changes) -> dict[str, int]:
+    return {"then": then, "now": then - changes.gone, "changed": changes.changed, "gone": changes.gone}
 
 
 def _values(result: Result) -> dict[str, Any]:

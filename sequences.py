@@ -156,14 +156,15 @@ def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Seque
     return Sequences(items, _blocks(user, day, offsets), offsets, user_ids)
 
 
-def count_undated(rows: Iterable[WatchedRow], user_ids: np.ndarray) -> np.ndarray:
+def count_undated(rows: Iterable[WatchedRow], vocabulary: Vocabulary, user_ids: np.ndarray) -> np.ndarray:
     """How many of the entries of each of `user_ids` (ascending) have no date at all: int64 [U].
 
     With the same rows, these are the first so many of each list that `build_sequences` makes.
     """
-    users = np.fromiter((row[0] for row in rows if not any(row[3:])), np.int64)
-    at = np.searchsorted(user_ids, users[np.isin(users, user_ids)])
-    return np.bincount(at, minlength=len(user_ids))
+    flat = (value for row in rows if not any(row[3:]) for value in row[:2])
+    users, anime = np.fromiter(flat, np.int64).reshape(-1, 2).T
+    users = users[(vocabulary.encode(anime) != PAD) & np.isin(users, user_ids)]
+    return np.bincount(np.searchsorted(user_ids, users), minlength=len(user_ids))
 
 
 def columns_of(rows: Iterable[WatchedRow]) -> np.ndarray:

@@ -151,6 +151,7 @@ def train(
         if kept:
             write_json(paths.metrics_file, history.as_dict())
         write_json(paths.models / "training_config.json", describe_run(data, settings, paths, model.config, started))
+        data.people().save(paths.people_file)
         save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
         log_model(model, settings, device)
 

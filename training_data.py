@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +20,9 @@ from database import Database
 from errors import UserError
 from features import groups_in_common
 from memory_fitting import has_order
+from people import People, Persons
 from sequence_store import state_of, stored
-from sequences import Sequences, Vocabulary, build_in_parts, split_users
+from sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, split_users
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
@@ -40,6 +43,8 @@ class Data:
     validation: Sequences
     alike: Sequences | None = None
     """What items have in common by the catalogue (features.py)."""
+    persons: Persons | None = None
+    """Who the users are."""
 
     @functools.cached_property
     def ordered(self) -> bool:
@@ -64,6 +69,12 @@ class Data:
         """On how many training lists each item is: float32 [N]."""
         return self.training.popularity(self.vocabulary.num_items)
 
+    def people(self) -> People:
+        """Who is trained on and who is held out, to be kept with the run."""
+        assert self.persons is not None
+        parts = ((self.training, False), (self.validation, True))
+        return People.of(parts, self.vocabulary, self.persons, data_fingerprint=self.fingerprint())
+
     def fingerprint(self) -> str:
         """Tells whether two runs saw the same lists in the same split."""
         return _digest(self.vocabulary.anime_ids, self.training, self.validation)
@@ -83,32 +94,54 @@ def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
 
 def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
-    with Database.open_to_read(paths.database_file) as database:
-        state = state_of(paths.database_file)  # before the snapshot, so that no change in between is missed
+    with as_of_one_moment(paths.database_file) as (database, state):
+        return read_data(database, state, settings)
+
+
+@contextlib.contextmanager
+def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]]:
+    """The database, all that is read of which in the block is of one moment, and its state then (sequence_store.py)."""
+    with Database.open_to_read(database_file) as database:
+        state = state_of(database_file)  # before the snapshot, so that no change in between is missed
         with database.snapshot():
-            return _read(database, state, settings)
+            yield database, state
 
 
-def _read(database: Database, state: list[int], settings: TrainingSettings) -> Data:
+def read_data(database: Database, state: list[int], settings: TrainingSettings) -> Data:
     database.require_training_data()
     vocabulary = Vocabulary.of(database.anime_ids())
     users = database.user_keys()
     if len(users) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
     alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
-    _, held_out = split_users([key for _, key in users], settings.val_ratio, settings.seed)
-    for_validation = np.array([users[position][0] for position in held_out])
+    split = split_users([key for _, key in users], settings.val_ratio, settings.seed)
+    ids = np.array([user_id for user_id, _ in users])
+    groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
+    rows, purpose = database.iter_watched(), [settings.val_ratio, settings.seed]
+    lists = read_lists(rows, database.path, state, vocabulary, groups, purpose)
+    return Data(vocabulary, lists["training"], lists["validation"], alike, Persons.of(database))
+
+
+def read_lists(
+    rows: Iterable[WatchedRow],
+    database_file: Path,
+    state: list[int],
+    vocabulary: Vocabulary,
+    groups: Mapping[str, np.ndarray],
+    purpose: object,
+) -> dict[str, Sequences]:
+    """The lists of each group of user_ids, from the files beside the database where they are there for the purpose."""
 
     def parts() -> Iterator[dict[str, Sequences]]:
-        with progress("reading lists", len(users), "user", leave=False) as bar:
-            for part in build_in_parts(database.iter_watched(), vocabulary):
-                kept = np.isin(part.user_ids, for_validation)
-                split = {"training": np.flatnonzero(~kept), "validation": np.flatnonzero(kept)}
-                yield {name: part.select(positions) for name, positions in split.items()}
+        with progress("reading lists", sum(map(len, groups.values())), "user", leave=False) as bar:
+            for part in build_in_parts(rows, vocabulary):
+                yield {
+                    name: part.select(np.flatnonzero(np.isin(part.user_ids, user_ids)))
+                    for name, user_ids in groups.items()
+                }
                 bar.update(len(part))
 
-    lists = stored(database.path, state, [settings.val_ratio, settings.seed], vocabulary.num_items, parts)
-    return Data(vocabulary, lists["training"], lists["validation"], alike)
+    return stored(database_file, state, purpose, vocabulary.num_items, parts)
 
 
 def batches(

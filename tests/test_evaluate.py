@@ -16,10 +16,11 @@ import evaluation
 import train_model
 from checkpoints import load_model, save_model
 from config import PathSettings, TrainingSettings
-from evaluation import FOLD_IN, MODEL, NEXT_ITEM, choose_settings, coverage, evaluate_model, load_run, mean_popularity
+from evaluation import FOLD_IN, MODEL, NEXT_ITEM, choose_settings, coverage, evaluate_model, mean_popularity
 from held_out import Task
 from ranking import ranks_of
 from sequences import Sequences
+from trained_run import load_run
 from training_data import load_data
 
 SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]

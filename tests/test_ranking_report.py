@@ -10,6 +10,7 @@ import pytest
 from evaluation import CUTOFFS, FOLD_IN, MODEL, NEXT_ITEM, Answers, Result, TaskResult
 from ranking_plot import ranking_comparison
 from ranking_report import WIDTH, sentence, tables, verdict
+from trained_run import Asked
 
 
 def result(*ndcg: float) -> Result:
@@ -62,12 +63,13 @@ def test_what_may_be_chance_is_called_so():
 
 
 def test_tables_fit_the_terminal_and_have_every_number():
-    text = tables(answers(next_item=task([1, 0.5], [0.25, 0.25]), fold_in=task([0.5, 0.1], [0.4, 0.3])))
+    text = tables(answers(next_item=task([1, 0.5], [0.25, 0.25]), fold_in=task([0.5, 0.1], [0.4, 0.3])), Asked(2, 9))
     assert max(map(len, text.splitlines())) <= WIDTH
     #                                   mean .75, error √.125 / √2 = .25
     assert "this model     1.00 1.00 1.00 1.00 .750 .250 1.00 1.00 1.00 1.00 1.00  25% 100%" in text
     assert "Next item (2 users, 2 targets)" in text and "Fold-in, new ground (2 users" in text
     assert "Shuffle gap, fold-in: +0.0125 ± 0.0100" in text
+    assert "Asked: the 2 people who were held out of the training, which had 9 others." in text
 
 
 @pytest.mark.parametrize("tasks", [("fold_in",), ("next_item", "fold_in")])

@@ -146,6 +146,8 @@ def test_blocks_are_numbered_anew_when_entries_are_left_out():
 
 def test_entries_without_a_date_are_counted_and_come_first():
     rows = [row(5, completed=20200101), row(6), row(7, completed=0, updated=0), row(8, updated=DAY), row(9, user=3)]
-    assert count_undated(rows, np.array([1, 2, 3])).tolist() == [2, 0, 1]
-    assert count_undated(rows, np.array([3])).tolist() == [1]
+    vocabulary = Vocabulary.of(range(5, 10))
+    assert count_undated(rows, vocabulary, np.array([1, 2, 3])).tolist() == [2, 0, 1]
+    assert count_undated(rows, vocabulary, np.array([3])).tolist() == [1]
+    assert count_undated(rows, Vocabulary.of([5, 6, 8]), np.array([1, 3])).tolist() == [1, 0]
     assert sorted(order_of(rows)[:2]) == [6, 7]

@@ -49,6 +49,7 @@ def test_everything_promised_is_written(trained):
         "models/best_model.pth",
         "models/final_model.pth",
         "models/item_mappings.pkl",
+        "models/people.npz",
         "models/training_config.json",
         "plots/accuracy_curve.png",
         "plots/anime_map.png",
