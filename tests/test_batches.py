@@ -75,7 +75,10 @@ def test_every_row_has_a_mask_and_no_padding_is_masked():
         assert (batch.targets != PAD).all()
 
 
-@pytest.mark.parametrize(("length", "share", "masks"), [(1, 0.15, 1), (20, 0.15, 3), (10, 0.5, 5), (100, 0.15, 15)])
+@pytest.mark.parametrize(
+    ("length", "share", "masks"),
+    [(1, 0.15, 1), (20, 0.15, 3), (10, 0.5, 5), (100, 0.15, 15), (11, 0.15, 2), (9, 0.15, 1)],
+)
 def test_the_share_of_masks_is_exact(length, share, masks):
     real = np.zeros((3, 120), bool)
     real[:, 120 - length :] = True
@@ -114,12 +117,14 @@ def test_validation_sees_the_last_entries_and_training_any_window():
     sequences = sequences_of(long)
     assert lists_in(batches_of(sequences, epoch=None)) == [long[-10:]]
 
-    starts = set()
+    starts = []
     for epoch in range(200):
         (window,) = lists_in(batches_of(sequences, epoch=epoch))
         assert window == list(range(window[0], window[0] + 10))
-        starts.add(window[0])
-    assert starts == set(range(1, 12))
+        starts.append(window[0])
+    assert set(starts) == set(range(1, 12))
+    newest = 1 / 2 + 1 / 2 / 11  # half the time, and by chance as often as any other
+    assert starts.count(11) / 200 == pytest.approx(newest, abs=0.1)
 
 
 def test_blocks_are_shuffled_in_training_only_and_nothing_leaves_its_block():

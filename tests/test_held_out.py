@@ -50,6 +50,16 @@ def test_the_last_fifth_is_hidden_and_at_least_one():
     ten = in_order(*range(1, 11))
     lists = sequences(ten, in_order(1, 2), in_order(7))
     assert plain(fold_in(lists, undated(0, 0, 0), seed=1)) == [(0, [1, 2, 3, 4, 5, 6, 7, 8], [9, 10]), (1, [1], [2])]
+    rounded = fold_in(sequences(in_order(*range(1, 9)), in_order(*range(1, 8))), undated(0, 0), seed=1)
+    assert [len(targets) for targets in rounded.targets] == [2, 1], "1.6 of eight are two, and 1.4 of seven are one"
+
+
+def test_people_with_the_same_list_are_not_asked_the_same():
+    bulk = [(item, 0) for item in range(1, 41)]
+    first, second = (hidden for _, _, hidden in plain(fold_in(sequences(bulk, bulk), undated(0, 0), seed=1)))
+    assert first != second and len(first) == len(second) == 8
+    alone = sequences(bulk, bulk).select(np.array([1]))
+    assert plain(fold_in(alone, undated(0), seed=1))[0][2] == second, "whoever else is asked"
 
 
 def test_where_there_is_no_order_chance_decides_and_the_seed_decides_chance():

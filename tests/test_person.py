@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mal_export import MalEntry
-from person import Person, from_export
+from person import Person, from_export, is_watched
 from records import ListEntry
 from sequences import Vocabulary
 
@@ -36,6 +36,22 @@ def test_a_score_well_below_the_mean_is_a_dislike(score, liked):
     person = Person.of_list([*(entry(k, score=80) for k in (1, 2, 3)), unrated, entry(5, score=score)], KNOWN)
     assert (5 in person.history) == (5 in person.liked) == liked
     assert 5 in person.seen and 4 in person.history
+
+
+def test_what_is_only_planned_has_no_part_in_the_mean():
+    """80, 80 and 66: the mean is 75.3, and 66 is liked. With the two planned ones it would be 85.2, and 66 not."""
+    planned = [entry(6, "PLANNING", score=100), entry(7, "PLANNING", score=100)]
+    person = Person.of_list([entry(1, score=80), entry(2, score=80), entry(3, score=66), *planned], KNOWN)
+    assert set(person.history) == {1, 2, 3} and person.planned == {6, 7}
+
+
+@pytest.mark.parametrize(
+    ("seen", "more"),
+    [(False, {}), (True, {"progress": 1}), (True, {"completed": 20200101}), (False, {"started": 20200101})],
+)
+def test_without_a_status_it_was_watched_if_something_of_it_was(seen, more):
+    assert is_watched(entry(1, None, **more)) == seen
+    assert (1 in Person.of_list([entry(1, None, **more)], KNOWN).seen) == seen
 
 
 def test_somebody_who_liked_nothing_is_taken_by_what_was_seen():

@@ -151,3 +151,5 @@ def test_entries_without_a_date_are_counted_and_come_first():
     assert count_undated(rows, vocabulary, np.array([3])).tolist() == [1]
     assert count_undated(rows, Vocabulary.of([5, 6, 8]), np.array([1, 3])).tolist() == [1, 0]
     assert sorted(order_of(rows)[:2]) == [6, 7]
+    for known in ("completed", "started", "updated", "created"):
+        assert count_undated([row(1), row(2, **{known: 20200101})], np.array([1])).tolist() == [1], known

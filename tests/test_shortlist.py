@@ -29,6 +29,15 @@ def test_a_later_season_waits_for_its_prequel():
     assert ids([3, 2, 5], liked={2}) == [3, 5]
 
 
+def test_one_of_several_prequels_is_enough():
+    catalogue = [Anime(1), Anime(2), Anime(3, relations=(Relation(1, "PREQUEL"), Relation(2, "PREQUEL")))]
+
+    def shown(liked):
+        return [anime.anime_id for anime in shortlist([3], catalogue, liked, Wishes())]
+
+    assert (shown(set()), shown({1}), shown({2, 9}), shown({1, 2})) == ([], [3], [3], [3])
+
+
 def test_a_franchise_appears_once_with_its_best():
     assert ids(EVERYTHING) == [1, 5]
     assert ids([6, 1, 5]) == [6, 5]

@@ -112,3 +112,10 @@ def test_ctrl_c_waits_for_what_has_begun():
     with pytest.raises(KeyboardInterrupt):
         in_two_threads(work, range(3))
     assert sorted(ended) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("processes", "parts"), [(1, 2), (2, 1), (3, 1)])
+def test_what_several_processes_share_is_not_halved_again(processes, parts, monkeypatch):
+    """Each would send its gradients twice, and wait for the other's."""
+    monkeypatch.setattr("two_threads.world", lambda: processes)
+    assert len(in_halves(a_batch(), FEW, id)) == parts

@@ -9,6 +9,7 @@ import torch
 from batches import MaskedBatches, ask_what_comes_next
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import load_model, save_model
+from item_memory import locate
 from memory_fitting import fit_memory
 from sequences import PAD, Sequences
 from unlisted import WEIGHT, UnlistedItems
@@ -50,6 +51,8 @@ def test_in_common_by_hand():
     # all listed items would give two thirds and a half. Item 6 is in {3, 4, 6} and {1, 3, 5, 6}.
     assert share[0].tolist() == pytest.approx([WEIGHT * (1 / 3 + 1 / 4) / (2 / 3 + 1 / 2)] * 2)
     assert share[1].tolist() == pytest.approx([WEIGHT, WEIGHT])
+    # Of item 2 alone a third of {1, 2, 5} is on the list, and nothing of the other group, nor of those of item 6.
+    assert unlisted(torch.tensor([[2]]), ITEMS)[0].tolist() == pytest.approx([WEIGHT * (1 / 3) / (2 / 3 + 1 / 2), 0])
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -68,6 +71,29 @@ def test_what_the_network_learnt_of_them_does_not_count(ordered):
         model.item_bias.copy_(torch.arange(6.0))
     after = recommend(model, [1, 2])
     assert (after - before).tolist() == pytest.approx([0, 1, 2, 3, 0, 0], abs=1e-5)
+
+
+def test_what_they_follow_is_not_known_and_the_mean_is_taken():
+    memory = model_of(True).memory
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
+    slots, (of_ease, of_transitions) = locate(batch), memory.strength[1]
+    follows = memory.by_transitions(batch, slots)[0]
+    assert follows[:4].std() > 0.1
+    expected = memory.by_ease(batch, slots)[0, 4:] * of_ease + follows.mean() * of_transitions
+    assert memory(batch)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_beside_a_network_that_answers_alone_their_odds_are_those_of_the_memory():
+    model = model_of(True, answers_alone=True)
+    with torch.no_grad():
+        model.project.weight.normal_()
+        model.item_bias.copy_(torch.tensor([3.0, -1, 2, 0, 9, 9]))
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
+    with torch.inference_mode():
+        said, prior = model(batch)[0], model.memory(batch)[0]
+    for each in (4, 5):
+        odds = [logits[each] - logits[:4].logsumexp(0) for logits in (said, prior)]
+        assert odds[0].item() == pytest.approx(odds[1].item(), abs=1e-4)
 
 
 def test_beside_a_network_that_answers_alone_they_keep_their_odds(monkeypatch):

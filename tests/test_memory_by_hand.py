@@ -1,0 +1,174 @@
+"""What the memory says, worked out by hand: near and far items, masks, items without a row, and how it is fitted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists
+
+from batches import Batch
+from ease import POPULARITY_RIDGE, Ease, gram_matrix
+from item_memory import LOWEST, SOFTNESS, locate, log_softplus
+from memory_fitting import (
+    ALIKE_WEIGHTS,
+    RECENCIES,
+    RIDGES,
+    SHARES_OF_EASE,
+    TRIAL_LISTS,
+    Tables,
+    best_share,
+    best_strength,
+    fit_memory,
+    has_order,
+    likeliest_scale,
+    sample,
+)
+
+
+def memory_of(sequences, recency=0.5, most=ITEMS):
+    return Tables(sequences, ITEMS, most, True, None, batches_of(sequences)[0]).memory(recency, 10.0, 0.0)
+
+
+def softplus(score):
+    return math.log(math.log1p(math.exp(score / SOFTNESS)))
+
+
+def test_around_a_mask_what_is_near_counts_more_on_either_side():
+    memory = memory_of(some_lists())
+    batch = Batch(torch.tensor([[0, 1, 2, MASK, 4, 5]]), torch.tensor([3]))
+    got = memory.by_ease(batch, locate(batch))[0]
+    weights = torch.zeros(1, 1, ITEMS)
+    weights[0, 0, [0, 1, 3, 4]] = torch.tensor([0.5, 1.0, 1.0, 0.5])
+    scores = -(weights[0, 0] @ memory.ease.inverse) / memory.ease.inverse.diagonal()
+    assert got.tolist() == pytest.approx(
+        [softplus(score) for score in scores.clamp(min=-20 * SOFTNESS).tolist()], rel=1e-3
+    )
+
+
+def test_before_a_cut_what_is_near_counts_more_and_what_follows_nothing():
+    memory = memory_of(some_lists())
+    batch = Batch(torch.tensor([[0, 1, 2, 3, 4, 5]]), torch.tensor([0]), cuts=torch.tensor([4]))
+    got = memory.by_ease(batch, locate(batch))[0]
+    weights = torch.zeros(ITEMS)
+    weights[[0, 1, 2]] = torch.tensor([0.25, 0.5, 1.0])
+    scores = -(weights @ memory.ease.inverse) / memory.ease.inverse.diagonal()
+    assert got.tolist() == pytest.approx(
+        [softplus(score) for score in scores.clamp(min=-20 * SOFTNESS).tolist()], rel=1e-3
+    )
+
+
+def test_neighbours_are_items_and_neither_masks_nor_padding():
+    memory = memory_of(some_lists())
+    batch = Batch(torch.tensor([[0, 3, MASK, 1, MASK, MASK, 7]]), torch.tensor([5]))
+    rows, added = memory.neighbours(batch, locate(batch))
+    assert rows[0].tolist() == [0, 2, *[ITEMS] * 6] and added is None
+
+
+def test_items_without_a_row_have_the_lowest_score():
+    sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
+    memory = memory_of(sequences, most=4)
+    batch = Batch(torch.tensor([[1, 2]]), torch.tensor([0]), cuts=torch.tensor([2]))
+    logs = memory.by_ease(batch, locate(batch))[0]
+    assert logs[4:].tolist() == pytest.approx([softplus(LOWEST)] * 8, rel=1e-4)
+    assert softplus(LOWEST) == pytest.approx(-0.25 / 0.03, abs=1e-3), "well below 0 it is the score itself"
+    assert logs[2:4].min() > logs[4:].max()
+
+
+def test_log_softplus_by_hand():
+    points = [-20.0, -1.0, 0.0, 1.0, 50.0]
+    expected = [math.log(math.log1p(math.exp(x))) for x in points]
+    assert log_softplus(torch.tensor([*points, -1e9])).tolist() == pytest.approx([*expected, expected[0]], rel=1e-5)
+
+
+def test_most_pairs_have_an_order_or_not():
+    def order(*blocks):
+        return has_order(sequences_of(*[np.arange(1, len(one) + 1) for one in blocks], blocks=blocks))
+
+    assert order([0, 0, 2, 3]), "4 + 1 + 1 < 16 / 2"
+    assert not order([0, 0, 0, 3]), "9 + 1 > 16 / 2"
+    assert not order([0, 0, 2, 2]), "4 + 4 is no less than 16 / 2"
+    assert order([0, 0, 0, 3], [0, 1, 2, 3]) and not order([0, 0, 0, 3], [0, 1]), "in all lists together"
+
+
+def test_the_table_of_ease_is_the_inverse_that_the_formula_says():
+    gram = gram_matrix(some_lists(), COLUMN, ITEMS)
+    alike = gram_matrix(sequences_of([1, 2, 5], [3, 5]), COLUMN, ITEMS, np.array([1 / 3, 1 / 2]))
+    ease = Ease(ITEMS)
+    ease.fill(gram, 5.0, alike, 0.5)
+    regular = gram + POPULARITY_RIDGE * gram.diagonal().diag() + 5.0 * torch.eye(ITEMS) + 0.5 * 5.0 * alike
+    torch.testing.assert_close(ease.inverse, regular.inverse(), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(ease.diagonal, regular.inverse().diagonal(), rtol=1e-3, atol=1e-6)
+
+
+def test_lists_together_and_what_is_alike_the_more_the_smaller_its_group():
+    together = gram_matrix(sequences_of([1, 2], [2, 3], [2]), COLUMN, ITEMS)
+    assert together[:3, :3].tolist() == [[1, 1, 0], [1, 3, 1], [0, 1, 1]]
+    sequences = some_lists()
+    alike = sequences_of([1, 2, 5], [3, 5])
+    tables = Tables(sequences, ITEMS, ITEMS, True, alike, batches_of(sequences)[0])
+    assert tables.alike[[0, 0, 2, 4, 4, 0], [1, 4, 4, 4, 0, 2]].tolist() == pytest.approx(
+        [1 / 3, 1 / 3, 1 / 2, 1 / 3 + 1 / 2, 1 / 3, 0]
+    )
+
+
+@pytest.mark.parametrize(("scores", "rank"), [([0.0, 0, 1, 2, 0], 2), ([2.0, 2, 1, 0, 0], 1), ([0.0, 0, 1, 1, 1], 3)])
+def test_what_is_behind_a_cut_is_a_candidate_and_what_is_before_it_is_not(scores, rank):
+    batch = Batch(torch.tensor([[1, 2, 3, 4]]), torch.tensor([0]), torch.tensor([3]), cuts=torch.tensor([2]))
+    opinion = torch.tensor([scores])
+    assert best_share(opinion, opinion, batch)[0] == pytest.approx(1 / math.log2(1 + rank))
+
+
+def test_around_a_mask_all_that_is_visible_is_no_candidate():
+    batch = Batch(torch.tensor([[1, MASK, 4]]), torch.tensor([1]), torch.tensor([2]))
+    opinion = torch.tensor([[5.0, 1.0, 2.0, 5.0, 0.0]])
+    assert best_share(opinion, opinion, batch)[0] == pytest.approx(1 / math.log2(1 + 2)), "item 3 alone is before it"
+
+
+@pytest.mark.parametrize("cut_share", [0.0, 1.0])
+def test_the_strength_is_the_likeliest_of_the_mixture_that_ranks_best(cut_share):
+    sequences = some_lists(60)
+    memory = memory_of(sequences)
+    batch = batches_of(sequences, cut_share=cut_share)[0]
+    slots = locate(batch)
+    of_ease, of_transitions = best_strength(memory, batch).tolist()
+    by_ease, follows = memory.by_ease(batch, slots), memory.by_transitions(batch, slots)
+    share = best_share(by_ease, follows, batch)[1]
+    assert share not in (0.5, 1.0), "a case in which either part could be taken for the other"
+    scale = likeliest_scale(share * by_ease + (1 - share) * follows, batch)[1]
+    assert (of_ease, of_transitions) == pytest.approx((share * scale, (1 - share) * scale), rel=1e-4)
+    assert share in SHARES_OF_EASE
+
+
+@pytest.mark.parametrize("unordered", [True, False])
+def test_a_sample_without_an_order_sees_whole_lists(unordered):
+    lists = some_lists(20, unordered=unordered)
+    batch = sample(lists, ITEMS, 3, 1, not unordered, 20)
+    assert batch.items.shape[1] == 3
+    if not unordered:
+        assert batch.visible is None
+        return
+    hidden = (batch.items == MASK).sum(1)
+    lengths = sorted(((batch.visible > 0).sum(1) + hidden).tolist())
+    assert lengths == sorted(lists.lengths.tolist()), "all but what is hidden, also outside the window"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_settings_are_those_that_rank_a_sample_best(seed):
+    """Ridge, then item features, then recency, each with the others as they are."""
+    sequences, alike = some_lists(40, seed), sequences_of([1, 2, 5], [3, 5], [7, 8, 9, 10])
+    fitted = fit_memory(sequences, ITEMS, max_seq_len=20, seed=seed, alike=alike)
+    batch = sample(sequences, ITEMS, 20, seed, True, TRIAL_LISTS, cuts=True)
+    tables = Tables(sequences, ITEMS, ITEMS, True, alike, batch)
+
+    def quality(ridge, weight, recency):
+        by_ease = tables.memory(recency, ridge, weight).by_ease(batch, locate(batch))
+        return best_share(by_ease, tables.by_transitions, batch)[0]
+
+    ridge = max(RIDGES, key=lambda ridge: quality(ridge, 0.5, 0.98))
+    weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(ridge, weight, 0.98))
+    recency = max(RECENCIES, key=lambda recency: quality(ridge, weight, recency))
+    assert fitted.config.recency == recency
+    torch.testing.assert_close(fitted.ease.inverse, tables.memory(recency, ridge, weight).ease.inverse)

@@ -1,0 +1,187 @@
+"""One epoch of training and one of validation, in memory: what counts, what is dropped out, how far a step goes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_lists import ITEMS, some_lists
+from small_runs import training_flags
+from torch.utils.data import DataLoader
+
+import train_model
+import training_data
+from averaging import AveragedWeights
+from bert4rec import BERT4Rec, ModelConfig
+from checkpoints import load_model
+from config import PathSettings, TrainingSettings
+from history import Result
+from metrics import TOP_K, ranks
+from optimization import make_optimizer
+from sequences import Vocabulary
+from train_model import check_sane, evaluate, learn, train_one_epoch
+from training_data import Data, batches, load_data
+
+VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
+SETTINGS = TrainingSettings(batch_size=4, cut_share=0.5, hidden_size=8, num_heads=2, max_seq_len=8, dropout=0.0)
+NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
+
+
+def small_model(**changes):
+    torch.manual_seed(0)
+    model = BERT4Rec(ModelConfig(ITEMS, 8, 2, 2, 8, **{"dropout": 0.0, **changes}))
+    torch.nn.init.normal_(model.project.weight)
+    return model
+
+
+def constant(optimizer):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+
+def test_what_is_recorded_of_training_is_the_mean_over_what_both_answered_together(monkeypatch):
+    """With a learning rate of nothing the weights stay, and so it can be counted again."""
+    monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 30)
+    data = Data(VOCABULARY, some_lists(30), some_lists(9, seed=5))
+    model = train_model.build_model(data, SETTINGS)
+    torch.nn.init.normal_(model.project.weight)
+    made = list(batches(data.training, data, SETTINGS, 1))
+    assert [batch.alone for batch in made] == [k % 4 > 0 for k in range(8)]
+    optimizer = make_optimizer(model, 0.0)
+    result = train_one_epoch(model, DataLoader(made, batch_size=None), optimizer, constant(optimizer), NO_SCALER)
+    losses, right = [], []
+    for batch in made[::4]:
+        logits = model(batch)
+        losses += (-logits.log_softmax(1).gather(1, batch.targets[:, None] - 1)[:, 0]).tolist()
+        right += (ranks(logits, batch.targets - 1) <= 5).tolist()
+    assert result.loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert result.accuracies[5] == pytest.approx(np.mean(right)) and 0 < result.accuracies[5] < 1
+
+
+def test_the_network_alone_learns_and_is_not_recorded():
+    data = Data(VOCABULARY, some_lists(8), some_lists(2, seed=5))
+    batch = next(iter(batches(data.training, data, SETTINGS, 1)))
+    model = small_model(answers_alone=True)
+    assert learn(model, batch._replace(alone=True), NO_SCALER) is None
+    assert model.alone_bias.grad.any() and model.item_bias.grad is None
+    loss, hits, count = learn(small_model(), batch, NO_SCALER)
+    assert loss > 0 and len(hits) == len(TOP_K) and count == len(batch.targets)
+
+
+def test_a_share_that_counts_for_nothing_changes_and_tells_nothing():
+    data = Data(VOCABULARY, some_lists(8), some_lists(2, seed=5))
+    batch = next(iter(batches(data.training, data, SETTINGS, 1)))
+    model = small_model()
+    assert learn(model, batch._replace(weight=0.0), NO_SCALER) is None
+    assert not any(weight.grad.any() for weight in model.parameters() if weight.grad is not None)
+
+
+def test_no_step_is_longer_than_the_learning_rate():
+    """Gradients are clipped to length 1, which a plain step shows."""
+    data = Data(VOCABULARY, some_lists(8), some_lists(2, seed=5))
+    batch = next(iter(batches(data.training, data, SETTINGS, 1)))
+    model = small_model()
+    with torch.no_grad():
+        model.project.weight.mul_(30)
+    learn(model, batch, NO_SCALER)
+    of_all = torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+    assert of_all.norm() > 5
+    before = torch.cat([weight.detach().flatten().clone() for weight in model.parameters()])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    train_one_epoch(model, DataLoader([batch], batch_size=None), optimizer, constant(optimizer), NO_SCALER)
+    moved = torch.cat([weight.detach().flatten() for weight in model.parameters()]) - before
+    assert moved.norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_each_step_begins_without_the_gradients_of_the_one_before():
+    data = Data(VOCABULARY, some_lists(8), some_lists(2, seed=5))
+    batch = next(iter(batches(data.training, data, SETTINGS, 1)))
+    model = small_model()
+    learn(model, batch, NO_SCALER)
+    once = model.project.weight.grad.clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    train_one_epoch(model, DataLoader([batch] * 3, batch_size=None), optimizer, constant(optimizer), NO_SCALER)
+    scale = min(1.0, 1.0 / torch.cat([w.grad.flatten() for w in _learnt(batch).parameters()]).norm().item())
+    torch.testing.assert_close(model.project.weight.grad, once * scale, rtol=1e-3, atol=1e-5)
+
+
+def _learnt(batch):
+    model = small_model(ordered=True)
+    learn(model, batch, NO_SCALER)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+    return model
+
+
+def test_in_validation_nothing_is_dropped_out_and_nothing_learnt():
+    data = Data(VOCABULARY, some_lists(8), some_lists(9, seed=5))
+    plain, dropping = small_model(), small_model(dropout=0.5)
+    dropping.train()
+    made = list(batches(data.validation, data, SETTINGS, None))
+    before = dropping.project.weight.detach().clone()
+    without, with_it = (evaluate(model, DataLoader(made, batch_size=None)) for model in (plain, dropping))
+    assert with_it == without
+    assert torch.equal(dropping.project.weight, before)
+
+
+def test_validation_is_the_mean_over_masks():
+    settings = dataclasses.replace(SETTINGS, mask_prob=0.4)
+    data = Data(VOCABULARY, some_lists(8), some_lists(9, seed=5))
+    model, made = small_model(), list(batches(data.validation, data, settings, None))
+    losses = []
+    for batch in made:
+        losses += (-model(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1)[:, 0]).tolist()
+    assert len({len(batch.targets) for batch in made}) > 1, "a mean over batches would be another number"
+    assert evaluate(model, DataLoader(made, batch_size=None)).loss == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own(db, tmp_path, monkeypatch):
+    """As the run goes, its own weights are looked at: what is recorded belongs to their average."""
+    own = []
+    real = AveragedWeights.update
+    monkeypatch.setattr(
+        AveragedWeights,
+        "update",
+        lambda self, model: (
+            own.append({k: v.detach().clone() for k, v in model.named_parameters()}) or real(self, model)
+        ),
+    )
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3)) == 0
+    model, saved = load_model(tmp_path / "models" / "final_model.pth")
+    weight = dict(model.named_parameters())["project.weight"]
+    # Averages after 1, 2 and 3 epochs: w1, then 1/4 and 3/4, then 2/5 of that and 3/5.
+    first, second, third = (each["project.weight"] for each in own)
+    torch.testing.assert_close(weight.detach(), 0.4 * (first / 4 + second * 3 / 4) + 0.6 * third)
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    data = load_data(PathSettings(db=db), settings)
+    loader = batches(data.validation, data, settings, None)
+    assert evaluate(model, loader).loss == pytest.approx(saved["val_loss"], rel=1e-6)
+    model.load_state_dict(own[-1], strict=False)
+    assert abs(evaluate(model, loader).loss / saved["val_loss"] - 1) > 1e-4, "the own weights have another loss"
+
+
+@pytest.mark.parametrize(
+    ("patience", "losses", "best"),
+    [(2, [3.0, 2.0, 2.5, 2.1], 2), (3, [3.0, 2.0, 2.5, 2.1, 1.9, 2.0, 2.0, 1.9], 5), (0, [2.0, *[3.0] * 7], 1)],
+)
+def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypatch, patience, losses, best):
+    """… of eight."""
+    to_come, even = iter(losses), dict.fromkeys(TOP_K, 0.1)
+    monkeypatch.setattr(train_model, "evaluate", lambda *_: Result(next(to_come), even, even))
+    monkeypatch.setattr(train_model, "train_one_epoch", lambda *_: Result(3.0, even))
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 8, "--patience", patience)) == 0
+    last, at_best = (load_model(tmp_path / "models" / f"{name}_model.pth")[1]["epoch"] for name in ("final", "best"))
+    assert (last, at_best) == (len(losses), best)
+
+
+def test_a_loss_of_twenty_times_what_knowing_nothing_costs_is_too_much():
+    nothing = math.log(ITEMS + 1)
+    fine, bad = Result(19.9 * nothing, {}), Result(20.1 * nothing, {})
+    check_sane(fine, fine, ITEMS, 1, 0.1)
+    for trained, validated in ((bad, fine), (fine, bad), (fine, Result(math.nan, {})), (Result(math.inf, {}), fine)):
+        with pytest.raises(train_model.TrainingFailed, match="in epoch 7 at learning rate"):
+            check_sane(trained, validated, ITEMS, 7, 0.1)
