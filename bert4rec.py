@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from batches import Batch, columns_of_masks
+from forms import WrongForm, check
 from item_memory import ItemMemory, MemoryConfig
 from sequences import PAD
 from tied_embedding import TiedEmbedding
@@ -61,8 +62,28 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Raises WrongForm for what is not, or has sizes of which no model can be."""
+        check(values, cls, "model_config")
         memory = values.get("memory")
-        return cls(**{**values, "memory": memory and MemoryConfig.from_dict(memory)})
+        config = cls(**{**values, "memory": None if memory is None else MemoryConfig.from_dict(memory)})
+        sizes = (config.num_items, config.hidden_size, config.num_layers, config.num_heads, config.feed_forward_ratio)
+        if min(sizes) < 1 or config.max_seq_len < 2 or config.hidden_size % config.num_heads:
+            raise WrongForm("its sizes are not those of a model")
+        if not 0 <= config.dropout < 1:
+            raise WrongForm("its dropout is not from 0 to below 1")
+        if config.memory and config.memory.num_items != config.num_items:
+            raise WrongForm("its memory is of another number of items")
+        return config
+
+    def least_numbers(self) -> int:
+        """So many numbers a model with these sizes has at the least."""
+        size, of_heads = self.hidden_size, self.num_heads * (2 * self.max_seq_len + 1)
+        layer = (4 + 3 * self.feed_forward_ratio) * size**2 + of_heads
+        return self.num_items * size + self.num_layers * layer + (self.memory.least_numbers() if self.memory else 0)
+
+    def places(self) -> dict[str, int]:
+        """The tensors whose numbers say where something is, and the limit that they are below."""
+        return {f"memory.{name}": limit for name, limit in self.memory.places().items()} if self.memory else {}
 
 
 class BERT4Rec(nn.Module):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypedDict
 
 import torch
+from torch import Tensor
 
 from bert4rec import BERT4Rec, ModelConfig
-from console import plain
 from errors import UserError
 from files import write_aside
+from forms import WrongForm, check
 from sequences import Vocabulary
+from tensor_file import read_plain, read_tensors
 
 
 class ModelFileError(UserError):
@@ -41,47 +44,106 @@ def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
         raise
 
 
+class SavedModel(TypedDict):
+    """The form of a model file; what earlier versions wrote had no fingerprint."""
+
+    model_state_dict: dict[str, Tensor]
+    model_config: ModelConfig
+    epoch: int
+    val_loss: float
+
+
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
-    """The model, in evaluation mode on the CPU, and everything that was saved with it."""
+    """The model, in evaluation mode on the CPU, and everything that was saved with it. Raises ModelFileError."""
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        model = BERT4Rec(ModelConfig.from_dict(saved["model_config"]))
-        model.load_state_dict(saved["model_state_dict"])
+        saved = read_tensors(path)
+        check(saved, SavedModel, "the file")
+        check(saved.get("data_fingerprint"), str | None, "data_fingerprint")
+        model = _built(ModelConfig.from_dict(saved["model_config"]), saved["model_state_dict"])
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
     except OSError:
         raise
-    except Exception as error:  # whatever a damaged or hostile file makes the loader say
-        raise ModelFileError(f"{path} is not a model of this program ({type(error).__name__})") from error
+    except Exception as error:  # whatever a damaged or hostile file leads to
+        raise ModelFileError(f"{path} is not a model of this program ({why(error)})") from error
     return model.eval(), saved
+
+
+def why(error: Exception) -> str:
+    """What is wrong with a file, in words of our own, or only the name of the error: it may quote the file."""
+    return str(error) if isinstance(error, WrongForm) else type(error).__name__
+
+
+def _built(config: ModelConfig, weights: dict[str, Tensor]) -> BERT4Rec:
+    """The model with these weights. Raises WrongForm before anything is made that is larger than they are."""
+    held = sum(weight.numel() for weight in weights.values())
+    if config.num_layers > len(weights) or config.least_numbers() > held:
+        raise WrongForm(f"its sizes are of a larger model than the {held:,} numbers in it make")
+    model = BERT4Rec(config)
+    check_weights(weights, model.state_dict())
+    for name, limit in config.places().items():
+        check_places(weights, name, limit)
+    model.load_state_dict(weights, assign=True)
+    return model
+
+
+def check_weights(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> None:
+    """Raises WrongForm unless these are finite tensors of the names, shapes and kinds that the others have."""
+    missing = like.keys() - weights.keys()
+    if missing or len(weights) > len(like):
+        raise WrongForm(f"it lacks {min(missing)}" if missing else "it has tensors that no such model has")
+    for name, weight in weights.items():
+        if weight.shape != like[name].shape or weight.dtype != like[name].dtype:
+            raise WrongForm(f"{name} is {_form(weight)} instead of {_form(like[name])}")
+        if weight.is_floating_point() and weight.numel() and not torch.stack(weight.aminmax()).isfinite().all():
+            raise WrongForm(f"{name} has numbers that are not finite")
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
+def check_places(weights: Mapping[str, Tensor], name: str, limit: int) -> None:
+    """Raises WrongForm unless all of a tensor's numbers are from 0 to below the limit and, where groups start, rise."""
+    places = weights[name]
+    if len(places) and not 0 <= int(places.min()) <= int(places.max()) < limit:
+        raise WrongForm(f"{name} points to places that there are not")
+    if name.endswith("_starts") and len(places) and (places[0] != 0 or (places.diff() < 0).any()):
+        raise WrongForm(f"{name} does not rise from 0")
 
 
 def save_item_mappings(path: Path, vocabulary: Vocabulary) -> None:
     """A pickle of a plain dict of ints: index 0 is padding, items are 1 … N, the mask is N + 1."""
-    item_to_idx = {int(anime_id): index for index, anime_id in enumerate(vocabulary.anime_ids, 1)}
-    idx_to_item = {index: anime_id for anime_id, index in item_to_idx.items()}
     with write_aside(path) as file:
-        pickle.dump({"item_to_idx": item_to_idx, "idx_to_item": idx_to_item, "num_items": vocabulary.num_items}, file)
+        pickle.dump(_mappings(vocabulary), file)
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Dicts, ints and strings need no class or function; a pickle that asks for one wants to run something."""
+def _mappings(vocabulary: Vocabulary) -> dict[str, Any]:
+    item_to_idx = {anime_id: index for index, anime_id in enumerate(vocabulary.anime_ids.tolist(), 1)}
+    idx_to_item = {index: anime_id for anime_id, index in item_to_idx.items()}
+    return {"item_to_idx": item_to_idx, "idx_to_item": idx_to_item, "num_items": vocabulary.num_items}
 
-    def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+class SavedMappings(TypedDict):
+    item_to_idx: dict[int, int]
+    idx_to_item: dict[int, int]
+    num_items: int
 
 
 def load_item_mappings(path: Path) -> Vocabulary:
+    """Raises ModelFileError unless the file is exactly what `save_item_mappings` writes of some ids."""
     try:
-        with path.open("rb") as file:
-            mappings = _PlainUnpickler(file).load()
+        mappings = read_plain(path)
+        check(mappings, SavedMappings, "the file")
         vocabulary = Vocabulary.of(mappings["item_to_idx"])
-        if mappings["item_to_idx"] != {int(a): k for k, a in enumerate(vocabulary.anime_ids, 1)}:
-            raise ValueError("the indices are not those of the sorted ids")
+        if not vocabulary.num_items or vocabulary.anime_ids[0] < 1:
+            raise WrongForm("it has no anime, or ids below 1")
+        if any(mappings[name] != right for name, right in _mappings(vocabulary).items()):
+            raise WrongForm("its indices do not number the ids in their order, or contradict each other")
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
     except OSError:
         raise
-    except Exception as error:
-        raise ModelFileError(f"{path} does not hold item mappings ({plain(str(error))})") from error
+    except Exception as error:  # whatever a damaged or hostile file leads to
+        raise ModelFileError(f"{path} does not hold item mappings ({why(error)})") from error
     return vocabulary

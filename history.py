@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from console import duration
+from forms import WrongForm, check
 from metrics import TOP_K
 
 
@@ -21,15 +22,29 @@ class Result(NamedTuple):
     """Standard errors of these over users; only in validation."""
 
 
-_RECORDED = (
-    "train_losses",
-    "val_losses",
-    "train_accuracies",
-    "val_accuracies",
-    "val_accuracy_errors",
-    "learning_rates",
-    "epoch_seconds",
-)
+class Measured(TypedDict):
+    """What is recorded: one entry an epoch in each list."""
+
+    train_losses: list[float]
+    val_losses: list[float]
+    train_accuracies: dict[int, list[float]]
+    val_accuracies: dict[int, list[float]]
+    val_accuracy_errors: NotRequired[dict[int, list[float | None]]]
+    """What earlier versions recorded has none."""
+    learning_rates: list[float]
+    epoch_seconds: list[float]
+
+
+def check_measured(measured: Any, epochs: int) -> None:
+    """Raises WrongForm unless it is what so many epochs, at least one, have recorded."""
+    check(measured, Measured, "history")
+    curves: list[list[Any]] = []
+    for name, values in measured.items():
+        if isinstance(values, dict) and set(values) != set(TOP_K):
+            raise WrongForm(f"history.{name} is of other numbers than {', '.join(map(str, TOP_K))}")
+        curves += values.values() if isinstance(values, dict) else [values]
+    if epochs < 1 or any(len(curve) != epochs for curve in curves):
+        raise WrongForm("its history has more or fewer epochs than it says")
 
 
 def _curves() -> dict[int, list[Any]]:
@@ -81,15 +96,15 @@ class History:
     def measured(self) -> dict[str, Any]:
         """A copy of all that was recorded, which `restore` takes."""
         copy: dict[str, Any] = {}
-        for name in _RECORDED:
+        for name in Measured.__annotations__:
             value = getattr(self, name)
             copy[name] = {k: list(curve) for k, curve in value.items()} if isinstance(value, dict) else list(value)
         return copy
 
     def restore(self, measured: Mapping[str, Any]) -> None:
         errors = {k: [None] * len(measured["val_losses"]) for k in TOP_K}  # older checkpoints don't have them
-        for name, values in {"val_accuracy_errors": errors, **measured}.items():
-            setattr(self, name, values)
+        for name in Measured.__annotations__:
+            setattr(self, name, measured.get(name, errors))
 
     def as_dict(self) -> dict[str, Any]:
         """The content of training_metrics.json."""

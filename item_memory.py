@@ -8,7 +8,7 @@ each training list is therefore scored as though it had not been counted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from batches import Batch, columns_of_masks
 from ease import Ease, Own
+from forms import WrongForm, check
 from sequences import PAD
 from transitions import Added, Pairs, Transitions
 from unlisted import UnlistedItems, UnlistedSizes
@@ -45,7 +46,30 @@ class MemoryConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
-        return cls(**{**values, "unlisted": UnlistedSizes(**values.get("unlisted", {}))})
+        """Raises WrongForm for what is not, or has sizes of which no memory can be."""
+        check(values, cls, "memory")
+        config = cls(**{**values, "unlisted": UnlistedSizes(**values.get("unlisted", {}))})
+        sizes = (config.table_size, *asdict(config.unlisted).values())
+        if min(sizes) < 0 or not 0 <= config.recency <= 1 or config.prior < 0:
+            raise WrongForm("the sizes of its memory are not those of one")
+        return config
+
+    def least_numbers(self) -> int:
+        """So many numbers a memory of these sizes has at the least."""
+        return self.table_size**2 + sum(asdict(self.unlisted).values())
+
+    def places(self) -> dict[str, int]:
+        """The buffers whose numbers say where something is, and the limit that they are below."""
+        sizes = self.unlisted
+        of_unlisted = {
+            "columns": self.num_items,
+            "members": self.num_items + 1,
+            "group_starts": sizes.members + 1,
+            "groups": sizes.groups,
+            "item_starts": sizes.memberships + 1,
+        }
+        own = {"kept": self.num_items, "column": self.table_size + 1}
+        return own | {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
 
 
 class Slots(NamedTuple):

@@ -13,6 +13,8 @@ from map_layout import spectral
 
 MOST_TITLES = 3_000
 """So many of the most popular titles are on the map."""
+LARGEST = 1e6
+"""What training leaves is of the order of 1."""
 BY_MEMORY = "From the model's item-to-item memory (EASE): what is listed together, and what shares genres or studios."
 BY_EMBEDDING = "From the item embeddings that the network has learnt."
 
@@ -39,15 +41,18 @@ def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
     seen = np.array([popularity.get(int(anime_id), 0) for anime_id in vocabulary.anime_ids])
     if model.memory is None:
         top = _most_popular(seen)
-        return MapPoints(
-            vocabulary.anime_ids[top], model.item_embedding.weight[1:-1].detach().numpy()[top], BY_EMBEDDING
-        )
-    kept = model.memory.kept.numpy()
-    rows = _most_popular(seen[kept])
-    ease = model.memory.ease
-    table = ease.inverse.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
-    np.fill_diagonal(table, 0)
-    return MapPoints(vocabulary.anime_ids[kept[rows]], spectral((table + table.T) / 2), BY_MEMORY)
+        known, told = model.item_embedding.weight[1:-1].detach().numpy()[top], BY_EMBEDDING
+    else:
+        kept = model.memory.kept.numpy()
+        rows = _most_popular(seen[kept])
+        ease = model.memory.ease
+        with np.errstate(all="ignore"):
+            table = ease.inverse.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
+        np.fill_diagonal(table, 0)
+        top, known, told = kept[rows], (table + table.T) / 2, BY_MEMORY
+    if not (np.abs(known) < LARGEST).all():
+        raise UserError(f"{models / 'best_model.pth'} has weights such as no training leaves: train again")
+    return MapPoints(vocabulary.anime_ids[top], known if model.memory is None else spectral(known), told)
 
 
 def _most_popular(seen: np.ndarray) -> np.ndarray:

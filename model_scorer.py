@@ -7,12 +7,17 @@ import torch
 
 from batches import Lists, ask_what_comes_next
 from bert4rec import BERT4Rec
+from errors import UserError
 from ranking import Lists as Histories
 from ranking import flatten
 from two_threads import in_two_threads
 
 LISTS_AT_ONCE = 256
 """With fewer, each operation is too small; with more, less would stay in the processor's cache (benchmarks/LOG.md)."""
+
+
+class ScoresFailed(UserError):
+    """Weights that are numbers, but such as no training leaves, lead beyond all numbers."""
 
 
 class ModelScorer:
@@ -43,6 +48,8 @@ class ModelScorer:
             scores[users] = self.model(batch).numpy()
 
         in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
+        if not np.isfinite(scores).all():
+            raise ScoresFailed("the model's scores are not numbers, so its weights are of no use: train again")
         return scores
 
 

@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import logging
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,14 @@ import torch
 
 from averaging import AveragedWeights
 from bert4rec import BERT4Rec
-from checkpoints import ModelFileError, save_model, write_tensors
+from checkpoint_form import check_checkpoint, check_fit
+from checkpoints import ModelFileError, save_model, why, write_tensors
 from config import NEWEST, PathSettings, TrainingSettings
 from errors import UserError
 from files import write_aside
+from forms import WrongForm
 from history import History
+from tensor_file import read_tensors
 from training_data import Data
 
 log = logging.getLogger(__name__)
@@ -86,7 +88,8 @@ def restore(
     kept = checkpoint["resume"]
     model.load_state_dict(kept["weights"], strict=False)  # all but the memory, which training does not change
     averaged.restore(checkpoint["model_state_dict"], checkpoint["epoch"])
-    optimizer.load_state_dict(kept["optimizer"])
+    own = optimizer.state_dict()["param_groups"]  # which no file has a say in
+    optimizer.load_state_dict({"state": kept["optimizer"]["state"], "param_groups": own})
     for group in optimizer.param_groups:
         group["initial_lr"] = learning_rate
     if scaler.is_enabled() and kept["scaler"]:
@@ -128,8 +131,18 @@ def differences(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> list[str
     ]
 
 
-def checkpoint_to_resume(chosen: Path, folder: Path, identity: Mapping[str, Any]) -> Checkpoint:
-    """The checkpoint `chosen`, or for NEWEST the newest good one of the folder. Raises CannotResume."""
+def checkpoint_to_resume(
+    chosen: Path,
+    folder: Path,
+    identity: Mapping[str, Any],
+    model: BERT4Rec,
+    optimizer: torch.optim.Optimizer,
+    steps_an_epoch: int,
+) -> Checkpoint:
+    """The checkpoint `chosen`, or for NEWEST the newest good one of the folder, that `restore` can use as it is.
+
+    Raises CannotResume, before anything is changed but the names of damaged files.
+    """
     if chosen == NEWEST:
         path, checkpoint = newest_good(folder)
     else:
@@ -139,6 +152,10 @@ def checkpoint_to_resume(chosen: Path, folder: Path, identity: Mapping[str, Any]
         raise CannotResume(
             f"{path} is of another run: {', '.join(unlike)}; make them the same, or start anew without --resume"
         )
+    try:
+        check_fit(checkpoint, model, optimizer, steps_an_epoch)
+    except WrongForm as error:
+        raise CannotResume(f"{path} cannot be gone on from: {error}; choose another, or start anew") from error
     log.info("Going on after epoch %d, from %s.", checkpoint["epoch"], path)
     before = checkpoint["resume"]["identity"]
     if any(before[name] != identity[name] for name in ("epochs", "lr")):
@@ -176,26 +193,18 @@ def newest_good(folder: Path) -> tuple[Path, Checkpoint]:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Raises ModelFileError, for a damaged file too: torch itself does not look at the checksums."""
+    """Raises ModelFileError for a file that is damaged, or whose parts do not make a checkpoint."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-        if broken:
-            raise ValueError(f"{broken} is damaged")
-        checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        kept = checkpoint["resume"]
-        if not {"weights", "optimizer", "scaler", "history", "best", "identity"} <= set(kept):
-            raise ValueError("it lacks what resuming needs")
-        if not isinstance(checkpoint["epoch"], int) or not isinstance(checkpoint["model_state_dict"], dict):
-            raise ValueError("it lacks what resuming needs")
+        checkpoint: Checkpoint = read_tensors(path)
+        check_checkpoint(checkpoint)
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist") from None
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # whatever a damaged or hostile file makes the loader say
+    except Exception as error:  # whatever a damaged or hostile file leads to
         if "alloc" in str(error):
             raise
-        raise ModelFileError(f"{path} is damaged or no checkpoint to resume from ({type(error).__name__})") from error
+        raise ModelFileError(f"{path} is damaged or no checkpoint to resume from ({why(error)})") from error
     return checkpoint
 
 

@@ -134,7 +134,7 @@ def train(
     if is_main():
         remove_leftovers(paths)
         if going_on.resume is not None:
-            kept = checkpoint_to_resume(going_on.resume, paths.checkpoints, identity)
+            kept = checkpoint_to_resume(going_on.resume, paths.checkpoints, identity, model, optimizer, steps_per_epoch)
         if going_on.resume != NEWEST:
             move_earlier_run_aside(paths, started)
         if kept:

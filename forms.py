@@ -1,0 +1,92 @@
+"""Whether what a file holds has the form that type hints declare: numbers, texts, lists, dicts and records."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from typing import Any
+
+NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "nothing"}
+
+
+class WrongForm(ValueError):
+    """What is wrong, in words that can be shown: they hold nothing that the file says."""
+
+
+def check(value: Any, hint: Any, at: str) -> None:
+    """Raises WrongForm, naming the place `at` or one below it, unless `value` is what `hint` declares.
+
+    Whole numbers are numbers too, but true and false are not, and a number is finite. A dataclass stands for the dict
+    of its fields, of which those with a default may be missing; a TypedDict for a dict that may have more keys.
+    """
+    if hint is Any or type(value) is hint is not float:
+        return
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        kinds = [part for part in parts if part is not type(None)]
+        if value is None and len(kinds) < len(parts):
+            return
+        if len(kinds) == 1:
+            return check(value, kinds[0], at)
+        if not any(_fits(value, kind) for kind in kinds):
+            raise WrongForm(f"{at} is not {' or '.join(map(_named, kinds))}")
+    elif origin is list:
+        _require(type(value) is list, at, "a list")
+        for each in value:
+            check(each, parts[0], at)
+    elif origin is dict:
+        _require(type(value) is dict, at, "a table of names and values")
+        for key, each in value.items():
+            check(key, parts[0], f"a name in {at}")
+            check(each, parts[1], f"{at}.{key}" if isinstance(key, int) or key.isidentifier() else at)
+    elif dataclasses.is_dataclass(hint) or typing.is_typeddict(hint):
+        _check_record(value, hint, at)
+    elif hint is float:
+        _require(type(value) in (int, float), at, NAMES[float])
+        _require(abs(value) < math.inf, at, "a finite number")
+    else:
+        _require(type(value) is hint if hint in NAMES else isinstance(value, hint), at, _named(hint))
+
+
+def _check_record(value: Any, hint: Any, at: str) -> None:
+    _require(type(value) is dict, at, "a table of names and values")
+    hints, needed = _fields(hint)
+    for name in needed:
+        if name not in value:
+            raise WrongForm(f"{at}.{name} is missing")
+    if dataclasses.is_dataclass(hint) and not set(value) <= set(hints):
+        raise WrongForm(f"{at} has more than {', '.join(hints)}")
+    for name, kind in hints.items():
+        if name in value:
+            check(value[name], kind, f"{at}.{name}")
+
+
+@functools.cache
+def _fields(hint: Any) -> tuple[dict[str, Any], list[str]]:
+    """The hints of a record's fields, and the names of those that must be there."""
+    hints = typing.get_type_hints(hint)
+    if typing.is_typeddict(hint):
+        return hints, sorted(hint.__required_keys__)
+    missing = dataclasses.MISSING
+    fields = dataclasses.fields(hint)
+    return hints, [f.name for f in fields if f.default is missing and f.default_factory is missing]
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    try:
+        check(value, hint, "")
+    except WrongForm:
+        return False
+    return True
+
+
+def _require(holds: bool, at: str, what: str) -> None:
+    if not holds:
+        raise WrongForm(f"{at} is not {what}")
+
+
+def _named(hint: Any) -> str:
+    return NAMES.get(hint) or f"a {getattr(hint, '__name__', 'value').lower()}"
