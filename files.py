@@ -6,10 +6,13 @@ import contextlib
 import json
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from locks import hold
 
 log = logging.getLogger(__name__)
 
@@ -19,20 +22,36 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` when the block ends well; otherwise `path` stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with naming(path):
+        file = aside.open("xb")
+        try:
+            with file:
+                hold(file)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+    log.debug("written: %s", path)
+
+
+def written_aside_for(name: str) -> str | None:
+    """The file that one of this name was written aside for, if `write_aside` gives such names."""
+    found = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.part", name, re.DOTALL)
+    return found[1] if found else None
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors in the block that don't say which file they are about, such as that of a full disk, are about `path`."""
     try:
-        with aside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        _flush_folder(path.parent)
-        log.debug("written: %s", path)
+        yield
     except OSError as error:
-        if error.filename is None:  # such as a full disk; say which file it was
+        if error.filename is None and error.errno:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,29 +1,46 @@
 """Keeps the lists as the model reads them in files beside the database, so that they need not fit into memory.
 
-They are made by streaming, when the database has changed since, and mapped into memory: four bytes for the item and
-two for its place in time (more for catalogues beyond 65,535 items).
+They are made by streaming, when the database has changed since, in a folder that this program alone uses: what it
+did not make is neither written to nor removed, and no link is followed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
+import logging
 import os
+import re
 import secrets
-import shutil
+import stat
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-
+from console import describe_os_error, plain
+from files import write_aside, written_aside_for
+from locks import is_held
+from sequence_files import ABOUT, FILE_NAME, Unusable, compact, open_file, read_sequences, write_sequences
 from sequences import Sequences, joined
 
+log = logging.getLogger(__name__)
+
+KEPT = 3
+"""So many are kept: of the same database there is one for every seed and every share of validation users."""
 ABANDONED = 86_400
 """Seconds after which what is half made was left by a process that was killed."""
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same database has to give other sequences."""
+
+MARK = ".anime-bert4rec"
+MARK_TEXT = b"""The lists of the database beside this folder, as the model reads them.
+anime-bert4rec made this folder and removes from it what it no longer needs. It may be deleted.
+"""
+KEY = re.compile(r"[0-9a-f]{16}(-[0-9a-f]{8})?")  # the longer form is of earlier versions
+PART = re.compile(r"\.[0-9a-f]{8}\.part")
 
 
 def state_of(database_file: Path) -> list[int]:
@@ -45,75 +62,132 @@ def stored(
     """Sequences by name, from the store if it has them for this `state_of` the database and this `purpose`.
 
     Else `make` them: it gives parts of each, some lists at a time, of at most `num_items` entries each. What it reads
-    must be no older than the state.
+    must be no older than the state. Where nothing can be kept, they have to fit into memory.
     """
-    key = hashlib.sha256(json.dumps([VERSION, state, purpose]).encode()).hexdigest()[:16]
     folder = database_file.with_name(f"{database_file.stem}.sequences")
-    kept = folder / key
-    if kept.is_dir() and state_of(database_file) == state:
-        return _load(kept)
-    aside = folder / f".{secrets.token_hex(4)}.part"
+    key = hashlib.sha256(json.dumps([VERSION, database_file.name, state, purpose, num_items]).encode()).hexdigest()[:16]
+    kept, aside = folder / key, folder / f".{secrets.token_hex(4)}.part"
     try:
-        aside.mkdir(parents=True)
-    except OSError:  # a place that cannot be written to; then they have to fit into memory
-        parts = [{name: _compact(part, num_items) for name, part in some.items()} for some in make()]
-        return {name: joined([some[name] for some in parts]) for name in parts[0]}
+        if not _is_ours(folder):
+            _say_once(f"{folder} was not made by this program: the lists are read into memory instead.")
+            return _in_memory(make(), num_items)
+        if state_of(database_file) == state and (found := _read(kept, num_items)):
+            return found
+        aside.mkdir()
+    except OSError as error:
+        log.info("The lists are read into memory, for nothing can be kept here: %s", describe_os_error(error))
+        return _in_memory(make(), num_items)
     try:
-        _write(aside, make(), num_items)
-        if state_of(database_file) != state:  # somebody is writing: right for this run, not for the next
-            key = f"{key}-{secrets.token_hex(4)}"
-        try:
-            aside.rename(folder / key)
-        except OSError:  # another process was faster
-            if not (folder / key).is_dir():
-                raise
+        write_sequences(aside, make(), num_items)
+        unchanged = state_of(database_file) == state
+        if unchanged and (found := _read(kept, num_items)):  # another process was faster
+            return found
+        if not unchanged or (os.path.lexists(kept) and not _remove(kept)):
+            kept = folder / secrets.token_hex(8)  # right for this run, not for the next
+        with contextlib.suppress(OSError):  # another process was faster, by a hair
+            aside.rename(kept)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    for other in folder.iterdir():
-        under_way = other.name.startswith(".") and time.time() - other.stat().st_mtime < ABANDONED
-        if other.name != key and not under_way:
-            shutil.rmtree(other, ignore_errors=True)  # on Windows not while another process reads it
-    return _load(folder / key)
+        _remove(aside)
+    found = _read(kept, num_items)
+    _remove_older(folder, kept)
+    return found or _in_memory(make(), num_items)
 
 
-def _compact(part: Sequences, num_items: int) -> Sequences:
-    """The block numbers in as few bytes as a list of all items needs."""
-    return Sequences(part.items, part.blocks.astype(np.min_scalar_type(num_items)), part.offsets, part.user_ids)
+def _in_memory(parts: Iterable[dict[str, Sequences]], num_items: int) -> dict[str, Sequences]:
+    made = [{name: compact(part, num_items) for name, part in some.items()} for some in parts]
+    return {name: joined([some[name] for some in made]) for name in made[0]}
 
 
-def _write(folder: Path, parts: Iterable[dict[str, Sequences]], num_items: int) -> None:
-    """Items and blocks as plain numbers, for their count is known last; the small arrays as .npy."""
-    lengths: dict[str, list[np.ndarray]] = {}
-    users: dict[str, list[np.ndarray]] = {}
-    for some in parts:
-        for name, part in some.items():
-            for array in ("items", "blocks"):
-                with (folder / f"{name}.{array}").open("ab") as file:
-                    file.write(np.ascontiguousarray(getattr(_compact(part, num_items), array)).data)
-            lengths.setdefault(name, []).append(part.lengths)
-            users.setdefault(name, []).append(part.user_ids)
-    for name in lengths:
-        offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths[name]))])
-        np.save(folder / f"{name}.offsets.npy", offsets)
-        np.save(folder / f"{name}.user_ids.npy", np.concatenate(users[name]))
-    (folder / "about.json").write_text(json.dumps({"names": list(lengths), "num_items": num_items}), encoding="utf-8")
+def _read(kept: Path, num_items: int) -> dict[str, Sequences] | None:
+    """What is kept there, if it is there and whole."""
+    try:
+        found = read_sequences(kept, num_items) if _is_folder(kept) else None
+    except Unusable as error:
+        if _is_folder(kept):  # and not just removed
+            _say_once(f"{kept} cannot be used ({error}): the lists are read from the database again.")
+        return None
+    if found:
+        with contextlib.suppress(OSError):
+            os.utime(kept)  # the last used are kept
+    return found
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    log.warning(plain(text))
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is one itself, not a link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether the folder has our mark. One that holds nothing but what we make, or is not there yet, is given it."""
+    if not os.path.lexists(folder):
+        folder.mkdir(exist_ok=True)
+    if not _is_folder(folder):
+        return False
+    mark = folder / MARK
+    if os.path.lexists(mark):
+        with contextlib.suppress(ValueError), open_file(mark) as file:
+            return file.read(len(MARK_TEXT) + 1) == MARK_TEXT
+        return False
     for path in folder.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
+        under_way = written_aside_for(path.name) == MARK
+        if not (under_way or (_is_made(path) and (PART.fullmatch(path.name) or _has_our_about(path)))):
+            return False
+    with write_aside(mark) as file:
+        file.write(MARK_TEXT)
+    return True
 
 
-def _load(folder: Path) -> dict[str, Sequences]:
-    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-    return {name: _map(folder, name, about["num_items"]) for name in about["names"]}
+def _is_made(path: Path) -> bool:
+    """Whether it is a folder with a name of ours and nothing in it but files with names of ours."""
+    if not (KEY.fullmatch(path.name) or PART.fullmatch(path.name)) or not _is_folder(path):
+        return False
+    with os.scandir(path) as entries:
+        return all(FILE_NAME.fullmatch(each.name) and each.is_file(follow_symlinks=False) for each in entries)
 
 
-def _map(folder: Path, name: str, num_items: int) -> Sequences:
-    offsets = np.load(folder / f"{name}.offsets.npy")
+def _has_our_about(folder: Path) -> bool:
+    try:
+        with open_file(folder / ABOUT) as file:
+            return {"names", "num_items"} <= set(json.loads(file.read(65_536)))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
-    def mapped(array: str, kind: np.dtype) -> np.ndarray:
-        if not offsets[-1]:  # an empty file cannot be mapped
-            return np.zeros(0, kind)
-        return np.asarray(np.memmap(folder / f"{name}.{array}", kind, "r", shape=(int(offsets[-1]),)))
 
-    items, blocks = mapped("items", np.dtype(np.int32)), mapped("blocks", np.min_scalar_type(num_items))
-    return Sequences(items, blocks, offsets, np.load(folder / f"{name}.user_ids.npy"))
+def _remove(folder: Path) -> bool:
+    """Remove what was made here, unless somebody is reading it; whether it is gone. Nothing else is removed."""
+    try:
+        if not _is_made(folder):
+            return False
+        files = list(folder.iterdir())
+        if any(map(is_held, files)):
+            return False
+        going = folder.with_name(f".{secrets.token_hex(4)}.part")
+        folder.rename(going)  # at once, so that nobody begins to read half of it
+        for path in files:
+            (going / path.name).unlink()
+        going.rmdir()
+    except OSError:  # on Windows while another process reads it
+        return False
+    return True
+
+
+def _remove_older(folder: Path, kept: Path) -> None:
+    """Remove what was used longest ago, and what was left half made."""
+    used: list[tuple[float, Path]] = []
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):  # another process has removed it
+            last = path.lstat().st_mtime
+            if PART.fullmatch(path.name) and time.time() - last > ABANDONED:
+                _remove(path)
+            elif KEY.fullmatch(path.name) and _is_made(path) and path != kept:
+                used.append((last, path))
+    for _, path in sorted(used, reverse=True)[KEPT - 1 :]:
+        _remove(path)
