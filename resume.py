@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,7 +189,10 @@ def newest_good(folder: Path) -> tuple[Path, Checkpoint]:
         told = f"no good checkpoint in {folder}" if damaged else f"no checkpoint in {folder} yet"
         raise CannotResume(f"{told}; start without --resume")
     for path in damaged:
-        path.replace(path.with_suffix(".damaged"))
+        aside, number = path.with_suffix(".damaged"), 2
+        while os.path.lexists(aside):  # perhaps something of it can be saved, so none takes another's place
+            aside, number = path.with_name(f"{path.stem}_{number}.damaged"), number + 1
+        path.rename(aside)
     return found
 
 
@@ -228,7 +232,8 @@ class CheckpointFiles:
             write_tensors(checkpoint, file)
         if self.keep:
             for path in numbered(self.folder)[: -self.keep]:
-                path.unlink()
+                if not path.is_symlink():  # somebody else has put it there
+                    path.unlink()
 
 
 def numbered(folder: Path) -> list[Path]:
@@ -237,8 +242,9 @@ def numbered(folder: Path) -> list[Path]:
 
 
 def _epoch_in(path: Path) -> int:
-    found = re.fullmatch(r"checkpoint_epoch_(\d+)", path.stem)
-    return int(found[1]) if found else 0
+    """0 for what `CheckpointFiles` does not call its files."""
+    found = re.fullmatch(r"checkpoint_epoch_([1-9][0-9]*)\.pth", path.name)
+    return int(found[1]) if found and path.is_file() else 0
 
 
 def _copy(value: Any) -> Any:

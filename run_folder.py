@@ -6,18 +6,31 @@ import contextlib
 import errno
 import logging
 import os
-import sys
+import re
+import shutil
+import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from config import OutputSettings
 from errors import UserError
+from files import write_aside, written_aside_for
+from locks import is_held, lock
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
+
+MADE = {
+    "checkpoints": r"checkpoint_(latest|previous|epoch_[0-9]+)(\.pth|(_[0-9]+)?\.damaged)",
+    "models": r"(best|final)_model\.pth|item_mappings\.pkl|training_config\.json",
+    "plots": r"(loss_curve|accuracy_curve|learning_curve|combined_metrics|data_overview|anime_map|ranking_comparison"
+    r"|comparison)\.png|training_metrics\.json",
+    "": r"evaluation\.json",
+}
+"""What the files of a run are called, by folder. Whatever else is there is somebody else's."""
+OLD = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(_\d+)?", re.ASCII)
 
 
 class FolderInUse(UserError):
@@ -30,7 +43,7 @@ def only_run_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("ab") as file:  # stays there: removing it would let two runs lock two files
         try:
-            _lock(file)
+            lock(file)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
                 raise FolderInUse(
@@ -42,42 +55,65 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: IO[bytes]) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def move_earlier_run_aside(paths: OutputSettings, now: datetime) -> Path | None:
-    """What an earlier run has made goes to `old/` and the time: no model is lost. Returns where, if anywhere."""
-    folders = (paths.models, paths.plots, paths.checkpoints)
-    earlier = [folder for folder in folders if folder.is_dir() and any(folder.iterdir())]
-    if paths.evaluation_file.exists():
-        earlier.append(paths.evaluation_file)
+    """What an earlier run has made goes to `old/` and the time: no model is lost. Returns where, if anywhere.
+
+    Files move, not their folders, which may be links, disks of their own, or hold what is somebody else's.
+    """
+    earlier = [path for path, pattern in _entries(paths.output) if re.fullmatch(pattern, path.name)]
     if not earlier:
         return None
     old = paths.output / "old"
     name = f"{now:%Y-%m-%d_%H-%M-%S}"
     place, number = old / name, 2
-    while place.exists():  # started twice in a second, or the clock was set back
+    while os.path.lexists(place):  # started twice in a second, or the clock was set back
         place, number = old / f"{name}_{number}", number + 1
-    place.mkdir(parents=True)
-    for made in earlier:
-        made.replace(place / made.name)
+    for path in earlier:
+        target = place / path.relative_to(paths.output)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            leads_to = path.readlink()
+            if path.parent / leads_to not in earlier:  # which goes along
+                leads_to = path.parent.resolve() / leads_to
+            target.symlink_to(leads_to)
+            path.unlink()
+        else:
+            _move(path, target)
     log.info("What the run before made is in %s now.", place)
     return place
 
 
+def _entries(output: Path) -> Iterator[tuple[Path, str]]:
+    """Every file or link in the folders of a run, with the pattern of the names that a run gives there."""
+    for name, pattern in MADE.items():
+        folder = output / name
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.is_symlink() or path.is_file():
+                yield path, pattern
+
+
+def _move(path: Path, target: Path) -> None:
+    """To another disk too. Stopped half way, nothing is lost."""
+    try:
+        path.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with path.open("rb") as source, write_aside(target) as copy:
+            shutil.copyfileobj(source, copy)
+        with contextlib.suppress(OSError):
+            shutil.copystat(path, target)
+        path.unlink()
+
+
 def remove_leftovers(paths: OutputSettings) -> None:
-    """Files half written when a run was killed or the power went."""
-    for folder in (paths.models, paths.plots, paths.checkpoints):
-        for path in folder.glob(".*.part"):
+    """Files half written when a run was killed or the power went, and that nobody is writing now."""
+    for path, pattern in [entry for each in (paths.output, *_old_runs(paths)) for entry in _entries(each)]:
+        name = written_aside_for(path.name)
+        if name and re.fullmatch(pattern, name) and stat.S_ISREG(path.lstat().st_mode) and not is_held(path):
             path.unlink(missing_ok=True)
+
+
+def _old_runs(paths: OutputSettings) -> list[Path]:
+    old = paths.output / "old"
+    return [path for path in old.iterdir() if OLD.fullmatch(path.name)] if old.is_dir() else []

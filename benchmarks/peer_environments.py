@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import venv
@@ -36,7 +37,10 @@ def set_up(peer: str) -> None:
         print(f"{peer}: already there")
         return
     print(f"{peer}: installing {TORCH} and {' '.join(REQUIREMENTS[peer])}", flush=True)
-    venv.create(VENVS / peer, with_pip=True, clear=True)
+    folder = VENVS / peer
+    if os.path.lexists(folder) and (folder.is_symlink() or not (folder / "pyvenv.cfg").is_file()):
+        raise UserError(f"{folder} is in the way, and no virtual environment of this program: move it away")
+    venv.create(folder, with_pip=True, clear=True)
     pip = [str(python_of(peer)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     try:
         subprocess.run([*pip, TORCH], check=True)

@@ -7,12 +7,14 @@ import os
 import random
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 from loopback_anilist import LoopbackAniList
 
-from config import PROJECT_DIR
+from config import PROJECT_DIR, PathSettings
 from records import Anime, ListEntry
+from run_folder import move_earlier_run_aside
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,8 @@ def test_three_scripts_from_an_empty_folder_to_the_plots(anilist, tmp_path):
     drawn = run("visualize.py", "--output-dir", "out")
     assert all(plot.exists() and plot.name in drawn.stdout for plot in plots)
     assert not list(tmp_path.rglob("*.part"))
+
+    # The next run moves all of it aside: every file that a run makes is known by its name.
+    assert move_earlier_run_aside(PathSettings(output_dir=tmp_path / "out"), datetime(2026, 1, 2)) is not None
+    left = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert {str(path) for path in left if path.parts[0] not in ("old", "logs")} == {".lock", "training.log"}

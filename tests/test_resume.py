@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from datetime import datetime
 
 import pytest
 import torch
@@ -15,11 +14,9 @@ from small_runs import training_flags, unlike
 import train_model
 import training_data
 from checkpoints import ModelFileError
-from config import PathSettings
 from history import History, Result
 from metrics import TOP_K
 from resume import LATEST, PREVIOUS, CannotResume, CheckpointFiles, load_checkpoint, newest_good, numbered
-from run_folder import move_earlier_run_aside
 
 EPOCHS = 12
 SOMEBODY = "(SELECT min(user_id) FROM list_entry)"
@@ -123,6 +120,9 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before(copied, damage, caplo
     assert (path.name, checkpoint["epoch"]) == (PREVIOUS, 10)
     assert f"{folder / LATEST} is damaged" in caplog.text and "falling back" in caplog.text
     assert not (folder / LATEST).exists() and (folder / "checkpoint_latest.damaged").exists()
+    shutil.copy(folder / "checkpoint_latest.damaged", folder / LATEST)
+    assert newest_good(folder)[0].name == PREVIOUS
+    assert (folder / "checkpoint_latest.damaged").exists() and (folder / "checkpoint_latest_2.damaged").exists()
     for path in (folder / PREVIOUS, folder / "checkpoint_epoch_10.pth"):
         damage(path)
     with pytest.raises(CannotResume, match="no good checkpoint"):
@@ -203,31 +203,27 @@ def test_a_new_run_moves_what_is_there_aside(db, copied, undisturbed, capsys):
     assert not list((copied / "checkpoints").glob("checkpoint_epoch_*"))
 
 
-def test_two_runs_moved_aside_in_one_second_do_not_meet(tmp_path):
-    paths, now = PathSettings(output_dir=tmp_path), datetime(2026, 1, 2, 3, 4, 5)
-    assert move_earlier_run_aside(paths, now) is None
-    for name in ("2026-01-02_03-04-05", "2026-01-02_03-04-05_2", "2026-01-02_03-04-05_3"):
-        paths.models.mkdir()
-        (paths.models / "best_model.pth").write_text(name)
-        assert move_earlier_run_aside(paths, now) == tmp_path / "old" / name
-        assert (tmp_path / "old" / name / "models/best_model.pth").read_text() == name
-
-
-def test_how_the_run_before_ranked_goes_with_it(tmp_path):
-    """Else a run that is interrupted would have it beside a model that it is not about."""
-    paths = PathSettings(output_dir=tmp_path)
-    paths.evaluation_file.write_text("of the run before")
-    old = move_earlier_run_aside(paths, datetime(2026, 1, 2, 3, 4, 5))
-    assert not paths.evaluation_file.exists()
-    assert (old / "evaluation.json").read_text() == "of the run before"
-
-
 @pytest.mark.parametrize(("keep", "left"), [(0, [10, 20, 100]), (2, [20, 100])])
 def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
     files = CheckpointFiles(tmp_path, keep)
     for epoch in (10, 20, 100):
         files.save_numbered({"epoch": epoch})
     assert [path.name for path in numbered(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
+
+
+def test_only_checkpoints_of_the_run_are_removed(tmp_path):
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"x")
+    (tmp_path / "checkpoint_epoch_5.pth").symlink_to(mine)
+    (tmp_path / "checkpoint_epoch_6.pth").mkdir()
+    for name in ("checkpoint_epoch_07.pth", "checkpoint_epoch_8.pth.bak", "checkpoint_epoch_\u0669.pth"):
+        (tmp_path / name).write_bytes(b"x")
+    others = set(tmp_path.iterdir())
+    files = CheckpointFiles(tmp_path, keep=1)
+    for epoch in (10, 20):
+        files.save_numbered({"epoch": epoch})
+    assert {*tmp_path.iterdir()} - others == {tmp_path / "checkpoint_epoch_20.pth"}
+    assert others <= {*tmp_path.iterdir()}
 
 
 def test_a_history_of_before_errors_were_recorded_goes_on():
