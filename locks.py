@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,11 @@ if sys.platform == "win32":
 
     def hold(file: IO[bytes]) -> None:
         """Others see that the file is in use, for as long as it is open or mapped into memory."""
+
+    @contextlib.contextmanager
+    def holding(path: Path) -> Iterator[None]:
+        """Others see in the block that the file is in use, though it may be moved. Not on Windows, where none may."""
+        yield
 
     def is_held(path: Path) -> bool:
         """Whether a process holds the file. Windows itself lets nobody remove a file that is open somewhere."""
@@ -33,6 +39,13 @@ else:
         """Others see that the file is in use, for as long as it is open or mapped into memory."""
         with contextlib.suppress(OSError):  # not every file system has locks
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    @contextlib.contextmanager
+    def holding(path: Path) -> Iterator[None]:
+        """Others see in the block that the file is in use, though it may be moved. Not on Windows, where none may."""
+        with path.open("rb") as file:
+            hold(file)
+            yield
 
     def is_held(path: Path) -> bool:
         """Whether a process holds the file, or nobody can tell."""

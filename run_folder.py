@@ -24,7 +24,7 @@ LOCK = ".lock"
 
 MADE = {
     "checkpoints": r"checkpoint_(latest|previous|epoch_[0-9]+)(\.pth|(_[0-9]+)?\.damaged)",
-    "models": r"(best|final)_model\.pth|item_mappings\.pkl|training_config\.json",
+    "models": r"(best|final)_model\.pth|item_mappings\.pkl|training_config\.json|people\.npz",
     "plots": r"(loss_curve|accuracy_curve|learning_curve|combined_metrics|data_overview|anime_map|ranking_comparison"
     r"|comparison)\.png|training_metrics\.json",
     "": r"evaluation\.json",

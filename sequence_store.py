@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from console import describe_os_error, plain
+from errors import UserError
 from files import write_aside, written_aside_for
-from locks import is_held
+from locks import holding, is_held
 from sequence_files import ABOUT, FILE_NAME, Unusable, compact, open_file, read_sequences, write_sequences
 from sequences import Sequences, joined
 
@@ -62,20 +63,23 @@ def stored(
     """Sequences by name, from the store if it has them for this `state_of` the database and this `purpose`.
 
     Else `make` them: it gives parts of each, some lists at a time, of at most `num_items` entries each. What it reads
-    must be no older than the state. Where nothing can be kept, they have to fit into memory.
+    must be no older than the state; it is called at most once. Where nothing can be kept, they have to fit into memory.
     """
     folder = database_file.with_name(f"{database_file.stem}.sequences")
     key = hashlib.sha256(json.dumps([VERSION, database_file.name, state, purpose, num_items]).encode()).hexdigest()[:16]
     kept, aside = folder / key, folder / f".{secrets.token_hex(4)}.part"
     try:
-        if not _is_ours(folder):
-            _say_once(f"{folder} was not made by this program: the lists are read into memory instead.")
-            return _in_memory(make(), num_items)
-        if state_of(database_file) == state and (found := _read(kept, num_items)):
+        ours = _is_ours(folder)
+        if ours and state_of(database_file) == state and (found := _read(kept, num_items)):
             return found
-        aside.mkdir()
+        if ours:
+            aside.mkdir()
+        else:
+            _say_once(f"{folder} was not made by this program: the lists are read into memory instead.")
     except OSError as error:
         log.info("The lists are read into memory, for nothing can be kept here: %s", describe_os_error(error))
+        ours = False
+    if not ours:
         return _in_memory(make(), num_items)
     try:
         write_sequences(aside, make(), num_items)
@@ -84,13 +88,16 @@ def stored(
             return found
         if not unchanged or (os.path.lexists(kept) and not _remove(kept)):
             kept = folder / secrets.token_hex(8)  # right for this run, not for the next
-        with contextlib.suppress(OSError):  # another process was faster, by a hair
-            aside.rename(kept)
+        with holding(aside / ABOUT):
+            with contextlib.suppress(OSError):  # another process was faster, by a hair
+                aside.rename(kept)
+            found = _read(kept, num_items)
     finally:
         _remove(aside)
-    found = _read(kept, num_items)
+    if not found:
+        raise UserError(f"{kept} was written and cannot be read: is the disk damaged?")
     _remove_older(folder, kept)
-    return found or _in_memory(make(), num_items)
+    return found
 
 
 def _in_memory(parts: Iterable[dict[str, Sequences]], num_items: int) -> dict[str, Sequences]:
