@@ -258,10 +258,12 @@ class PersonSettings(Checked):
     )
     anime: tuple[int, ...] = setting((), "AniList ids of anime that the person likes, the newest last", metavar="ID")
     title: tuple[str, ...] = setting(
-        (), "the same by title: romaji, English or native; may be repeated", metavar="TEXT"
+        (),
+        "the same by title: romaji, English, native or a synonym, its season or initials; may be repeated",
+        metavar="TEXT",
     )
     mal_xml: Path | None = setting(None, "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE")
-    similar_to: int | None = setting(None, "titles that go with this one; an AniList id", metavar="ID")
+    similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
     refresh: bool = setting(False, "fetch the list of --user anew")
     store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
 

@@ -3,7 +3,7 @@
     python recommend.py --user NAME
     python recommend.py --title "cowboy bebop" --title trigun --year 2010- --genre Drama
     python recommend.py --mal-xml animelist.xml.gz --top-k 50 --format csv > list.csv
-    python recommend.py --similar-to 1
+    python recommend.py --similar-to "cowboy bebop"
 
 Each title comes with those of the list that it owes its place to: the ones without which its score would fall most.
 Nothing that was watched is recommended. Later seasons wait for their prequel, and a franchise appears once, unless
@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings
-from console import logging_to, parse, plain, script
+from console import logging_to, parse, script
 from database import Database
 from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
@@ -29,10 +29,8 @@ from recommendation_output import Reason, Row, as_csv, as_json, as_table, title_
 from recommender import Recommender
 from records import Anime, ListEntry, ListUnavailable
 from shortlist import Wishes, check_genres, read_years, shortlist
-from title_search import find_titles
+from title_questions import anime_of_titles, similar_to
 from user_names import name_key
-
-SHOWN_MATCHES = 20
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +68,9 @@ def rows_for(
         database.require_catalogue()
         catalogue = database.anime(database.anime_ids())
         wishes = Wishes(check_genres(what.genre, catalogue), years, what.with_sequels, what.include_adult)
+        ids = ids_of(who, catalogue)
         recommender = Recommender.load(paths.output)
-        person = person_of(who, anilist, paths, database, catalogue, recommender)
+        person = person_of(who, anilist, paths, database, catalogue, recommender, ids)
     return recommendations(recommender, person, catalogue, wishes, what.top_k, reasons=who.similar_to is None)
 
 
@@ -100,8 +99,9 @@ def person_of(
     database: Database,
     catalogue: Sequence[Anime],
     recommender: Recommender,
+    ids: Sequence[int],
 ) -> Person:
-    """Raises UserError when the person cannot be found, or has watched nothing that the model knows."""
+    """`ids` is what `ids_of` gave. Raises UserError for nobody, and who has watched nothing that the model knows."""
     if who.user:
         name, entries = list_of_user(who, anilist, paths, database)
         person = Person.of_list(entries, recommender.vocabulary)
@@ -115,8 +115,6 @@ def person_of(
         person = Person.of_list(entries, recommender.vocabulary)
         whose, count = f"the export {who.mal_xml}", len(exported)
     else:
-        ids = who.anime if who.similar_to is None else (who.similar_to,)
-        ids = (*ids, *(anime_of_title(title, catalogue).anime_id for title in who.title))
         person = known_only(Person.of_ids(ids), recommender)
         whose, count = "the given list", len(ids)
     if not person.history:
@@ -127,6 +125,13 @@ def person_of(
         )
         raise UserError(f"there is nothing to go on: {reason}")
     return person
+
+
+def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:
+    """The anime that are named themselves, by id or title. Raises UserError for a title that isn't clear."""
+    if who.similar_to is not None:
+        return [similar_to(who.similar_to, catalogue)]
+    return [*who.anime, *(anime.anime_id for anime in anime_of_titles(who.title, catalogue))]
 
 
 def known_only(person: Person, recommender: Recommender) -> Person:
@@ -172,28 +177,6 @@ def list_of_user(
     if who.store:
         database.save_user_list(fetched, who.user, now, UserListSettings().min_anime)
     return fetched.name, fetched.entries
-
-
-def anime_of_title(wanted: str, catalogue: Sequence[Anime]) -> Anime:
-    """The one anime of this title. Raises UserError for none; lists them on stderr when there are several."""
-    found = find_titles(wanted, catalogue)
-    if not found:
-        raise UserError(f'no title of the catalogue matches "{wanted}"')
-    if len(found) == 1:
-        log.info('"%s": %s', plain(wanted), _described(found[0]))
-        return found[0]
-    log.warning('"%s" may be', plain(wanted))
-    for anime in found[:SHOWN_MATCHES]:
-        log.warning("%s", _described(anime))
-    if len(found) > SHOWN_MATCHES:
-        log.warning("and %d more", len(found) - SHOWN_MATCHES)
-    raise UserError(f'"{wanted}" matches {len(found)} titles: give the id of the one that is meant to --anime')
-
-
-def _described(anime: Anime) -> str:
-    facts = ", ".join(str(fact) for fact in (anime.format, anime.year) if fact)
-    english = f" / {anime.title_english}" if anime.title_english and anime.title_english != title_of(anime) else ""
-    return f"{title_of(anime)}{english}" + (f" ({facts})" if facts else "") + f", --anime {anime.anime_id}"
 
 
 def recommendations(

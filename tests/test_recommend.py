@@ -41,6 +41,7 @@ def anime(k):
         mal_id=500 + k,
         title_romaji=f"Title {k}",
         title_native="進撃の巨人" if k == 7 else None,
+        synonyms=("进击的巨人",) if k == 7 else (),
         year=2000 + k,
         genres=(GENRES[k % 3],),
         is_adult=k % 10 == 0,
@@ -144,14 +145,26 @@ def test_several_matches_are_listed_with_their_ids(run):
     assert lines[:3] == ['"title" may be', "Title 1 (2001), --anime 1", "Title 2 (2002), --anime 2"]
     assert lines[-2:] == [
         "and 11 more",
-        'error: "title" matches 31 titles: give the id of the one that is meant to --anime',
+        'error: "title" may be 31 titles: give the id of the one that is meant to --anime',
     ]
 
 
-def test_similar_titles_need_no_reason(rows):
+def test_nothing_is_recommended_until_every_title_is_clear(run):
+    code, out, err = run("--title", "title 12", "--title", "titel seven", "--title", "title")
+    assert (code, out) == (1, "")
+    assert err.startswith('"title 12": Title 12 (2012), --anime 12\n"titel seven" is no title here. Did you mean\n')
+    assert '"title" may be\nTitle 1 (2001), --anime 1\n' in err
+    last = "error: 2 of 3 titles are not clear: give the id of the one that is meant to --anime, instead of each\n"
+    assert err.endswith(last)
+
+
+def test_similar_titles_need_no_reason(run, rows):
     best = rows("--similar-to", 20, "--top-k", 2)
     assert best[0]["anime_id"] == 21
     assert best[0]["because"] == []
+    assert rows("--similar-to", "title 20", "--top-k", 2) == best
+    code, out, err = run("--similar-to", "title")
+    assert (code, out) == (1, "") and "Title 1 (2001), --similar-to 1\n" in err
 
 
 @pytest.mark.parametrize("name", ["list.xml", "list.xml.gz"])
@@ -345,7 +358,7 @@ def test_what_strangers_wrote_cannot_command_the_terminal(folder, tmp_path, caps
     copy = tmp_path / "hostile.db"
     copy.write_bytes((folder / "bert.db").read_bytes())
     with Database.open(copy, create=False) as database:
-        database.save_user_list(UserList(50, "Eve", (entry(3), entry(4))), "Eve", 0, 1)
+        database.save_user_list(UserList(50, "Eve", (entry(3), entry(4))), "Eve", int(time.time()), 1)
     connection = sqlite3.connect(copy)
     connection.execute(
         "UPDATE anime SET title_romaji = title_romaji || ?, title_english = ?, format = ?, site_url = 'https://' || ?",
