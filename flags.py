@@ -41,7 +41,8 @@ def setting(
     return field(default=default, metadata={"help": help, "metavar": metavar, "flag": flag, "alone": alone, **limits})
 
 
-def _flag(f: dataclasses.Field[Any]) -> str:
+def flag_of(f: dataclasses.Field[Any]) -> str:
+    """`--batch-size` for the field `batch_size`."""
     return f.metadata["flag"] or "--" + f.name.replace("_", "-")
 
 
@@ -52,7 +53,7 @@ class Checked:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
             if value is not None:
-                _check(_flag(f), value, f.metadata)
+                _check(flag_of(f), value, f.metadata)
 
 
 def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
@@ -93,7 +94,7 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
         kind = _plain_type(hints[f.name])
         if kind is bool:
             action = argparse.BooleanOptionalAction if f.default else "store_true"
-            group.add_argument(_flag(f), dest=f.name, action=action, default=f.default, help=text)
+            group.add_argument(flag_of(f), dest=f.name, action=action, default=f.default, help=text)
             continue
         if typing.get_origin(kind) is tuple:
             _add_repeated(group, f, typing.get_args(kind)[0], text)
@@ -102,14 +103,14 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
             text += f" (default: {_shown(f.default)})"
         alone = {} if f.metadata["alone"] is None else {"nargs": "?", "const": f.metadata["alone"]}
         group.add_argument(
-            _flag(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"], **alone
+            flag_of(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"], **alone
         )
 
 
 def _add_repeated(group: argparse._ArgumentGroup, f: dataclasses.Field[Any], kind: Any, text: str) -> None:
     """Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it."""
     many: dict[str, Any] = {"nargs": "+", "action": "extend"} if kind is int else {"action": "append"}
-    group.add_argument(_flag(f), dest=f.name, type=kind, default=[], help=text, metavar=f.metadata["metavar"], **many)
+    group.add_argument(flag_of(f), dest=f.name, type=kind, default=[], help=text, metavar=f.metadata["metavar"], **many)
 
 
 def pick(args: argparse.Namespace, settings: type[Settings]) -> Settings:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from averaging import AveragedWeights
-from bert4rec import BERT4Rec
+from bert4rec import BERT4Rec, ModelConfig
 from checkpoint_form import check_checkpoint, check_fit
 from checkpoints import ModelFileError, save_model, why, write_tensors
 from config import NEWEST, PathSettings, TrainingSettings
@@ -26,15 +26,15 @@ from errors import UserError
 from files import write_aside
 from forms import WrongForm
 from history import History
+from optimization import make_optimizer
+from run_differences import differences, mark_of
+from sequences import Vocabulary
 from tensor_file import read_tensors
 from training_data import Data
 
 log = logging.getLogger(__name__)
 
 LATEST, PREVIOUS = "checkpoint_latest.pth", "checkpoint_previous.pth"
-
-MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate")
-"""Settings that a resumed run may have otherwise than the run before it."""
 
 Checkpoint = dict[str, Any]
 
@@ -108,57 +108,51 @@ def restore_outputs(checkpoint: Checkpoint, model: BERT4Rec, files: CheckpointFi
         files.save_latest(checkpoint)
 
 
-def identity_of(data: Data, settings: TrainingSettings, model: BERT4Rec) -> dict[str, Any]:
+def form_of(config: ModelConfig) -> BERT4Rec:
+    """The network without the memory, which is a function of the lists, and without the values of the weights."""
+    with torch.device("meta"):
+        return BERT4Rec(dataclasses.replace(config, memory=None))
+
+
+def identity_of(data: Data, settings: TrainingSettings, network: BERT4Rec) -> dict[str, Any]:
     """What must be the same, but for MAY_CHANGE, for the rest of a run to be the rest of the same run."""
-    vocabulary = hashlib.sha256(data.vocabulary.anime_ids.tobytes()).hexdigest()[:16]
-    shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]
+    shapes = [(name, list(weight.shape)) for name, weight in network.named_parameters()]
     return {
         **dataclasses.asdict(settings),
-        "vocabulary": f"{model.config.num_items} anime, {vocabulary}",
+        "vocabulary": mark_of(data.vocabulary),
         "network": hashlib.sha256(repr(shapes).encode()).hexdigest()[:16],  # other versions of the program have others
         "data": data.fingerprint(),
         "catalogue": data.catalogue_fingerprint(),
     }
 
 
-def differences(checkpoint: Checkpoint, identity: Mapping[str, Any]) -> list[str]:
-    """`hidden_size 256 (now 128)` for each field that is not the same."""
-    before = checkpoint["resume"]["identity"]
-    fields = [*before, *(name for name in identity if name not in before)]
-    return [
-        f"{name} {before.get(name)} (now {identity.get(name)})"
-        for name in fields
-        if before.get(name) != identity.get(name) and name not in MAY_CHANGE
-    ]
-
-
 def checkpoint_to_resume(
     chosen: Path,
-    folder: Path,
+    paths: PathSettings,
     identity: Mapping[str, Any],
-    model: BERT4Rec,
-    optimizer: torch.optim.Optimizer,
+    vocabulary: Vocabulary,
+    network: BERT4Rec,
     steps_an_epoch: int,
 ) -> Checkpoint:
     """The checkpoint `chosen`, or for NEWEST the newest good one of the folder, that `restore` can use as it is.
 
-    Raises CannotResume, before anything is changed but the names of damaged files.
+    network: its form (`form_of`). Raises CannotResume, before anything is changed but the names of damaged files.
     """
     if chosen == NEWEST:
-        path, checkpoint = newest_good(folder)
+        path, checkpoint = newest_good(paths.checkpoints)
     else:
         path, checkpoint = chosen, load_checkpoint(chosen)
-    unlike = differences(checkpoint, identity)
+    before, models = checkpoint["resume"]["identity"], path.absolute().parent.parent / "models"
+    unlike = differences(before, identity, models, paths.database_file, vocabulary)
     if unlike:
         raise CannotResume(
-            f"{path} is of another run: {', '.join(unlike)}; make them the same, or start anew without --resume"
+            f"{path} is of another run: {'; '.join(unlike)}. Make them the same, or start anew without --resume"
         )
     try:
-        check_fit(checkpoint, model, optimizer, steps_an_epoch)
+        check_fit(checkpoint, network, make_optimizer(network, learning_rate=1.0), steps_an_epoch)
     except WrongForm as error:
         raise CannotResume(f"{path} cannot be gone on from: {error}; choose another, or start anew") from error
     log.info("Going on after epoch %d, from %s.", checkpoint["epoch"], path)
-    before = checkpoint["resume"]["identity"]
     if any(before[name] != identity[name] for name in ("epochs", "lr")):
         log.info(
             "The learning rate follows another --epochs or --lr from here on, so this is not the same run any more."

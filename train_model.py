@@ -16,6 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 # Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
@@ -52,7 +53,16 @@ from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import hits_by_row, ranks, squares_of_rows, top_k_hits
 from optimization import linear_schedule, make_optimizer
-from resume import Checkpoint, CheckpointFiles, checkpoint_to_resume, identity_of, restore, restore_outputs, snapshot
+from resume import (
+    Checkpoint,
+    CheckpointFiles,
+    checkpoint_to_resume,
+    form_of,
+    identity_of,
+    restore,
+    restore_outputs,
+    snapshot,
+)
 from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_data, describe_run, log_model, log_start, summarise, where_everything_is
 from totals import Totals
@@ -118,15 +128,8 @@ def train(
     data: Data, settings: TrainingSettings, going_on: ResumeSettings, paths: PathSettings, started: datetime
 ) -> int:
     log_start(data, started)
-    device, half_precision = choose_device(settings)
-    model = build_model(data, settings).to(device)
-    parallel = in_parallel(model, some_unused=model.config.answers_alone)
-    optimizer = make_optimizer(model, settings.lr)
-    scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
-    steps_per_epoch = math.ceil(len(data.training) / settings.batch_size)
-    averaged = AveragedWeights(model)
-    history = History(settings.epochs, describe_data(data, settings))
-    identity = identity_of(data, settings, model)
+    form, steps_per_epoch = form_of(network_for(data, settings)), math.ceil(len(data.training) / settings.batch_size)
+    identity = identity_of(data, settings, form)
     if from_main(identity) != identity:
         raise UserError("not all processes were given the same database and the same flags")
     kept: Checkpoint | None = None  # the state after the last whole epoch
@@ -134,7 +137,16 @@ def train(
     if is_main():
         remove_leftovers(paths)
         if going_on.resume is not None:
-            kept = checkpoint_to_resume(going_on.resume, paths.checkpoints, identity, model, optimizer, steps_per_epoch)
+            kept = checkpoint_to_resume(going_on.resume, paths, identity, data.vocabulary, form, steps_per_epoch)
+
+    device, half_precision = choose_device(settings)
+    model = build_model(data, settings).to(device)
+    parallel = in_parallel(model, some_unused=model.config.answers_alone)
+    optimizer = make_optimizer(model, settings.lr)
+    scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
+    averaged = AveragedWeights(model)
+    history = History(settings.epochs, describe_data(data, settings))
+    if is_main():
         if going_on.resume != NEWEST:
             move_earlier_run_aside(paths, started)
         if kept:
@@ -237,19 +249,9 @@ def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
     return torch.device("cpu"), False
 
 
-def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
-    """A model that already knows what can be known of the training lists without training."""
-    torch.manual_seed(settings.seed)
-    memory = None
-    if settings.memory:
-        memory = fit_memory(
-            data.training.select(data.counted),
-            data.vocabulary.num_items,
-            max_seq_len=settings.max_seq_len,
-            seed=settings.seed,
-            alike=data.alike,
-        )
-    config = ModelConfig(
+def network_for(data: Data, settings: TrainingSettings) -> ModelConfig:
+    """The form of the network, which needs nothing to be fitted."""
+    return ModelConfig(
         num_items=data.vocabulary.num_items,
         hidden_size=settings.hidden_size,
         num_layers=settings.num_layers,
@@ -258,9 +260,23 @@ def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
         dropout=settings.dropout,
         feed_forward_ratio=2 if data.enough_for_a_wide_network else 1,
         ordered=data.ordered,
-        memory=memory.config if memory else None,
         answers_alone=data.answers_alone(settings),
     )
+
+
+def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
+    """A model that already knows what can be known of the training lists without training."""
+    torch.manual_seed(settings.seed)
+    config, memory = network_for(data, settings), None
+    if settings.memory:
+        memory = fit_memory(
+            data.training.select(data.counted),
+            data.vocabulary.num_items,
+            max_seq_len=settings.max_seq_len,
+            seed=settings.seed,
+            alike=data.alike,
+        )
+        config = replace(config, memory=memory.config)
     model = BERT4Rec(config, memory)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import shutil
 import sqlite3
 
@@ -14,12 +16,13 @@ from small_runs import training_flags, unlike
 import train_model
 import training_data
 from checkpoints import ModelFileError
+from config import PathSettings, TrainingSettings
 from history import History, Result
 from metrics import TOP_K
 from resume import LATEST, PREVIOUS, CannotResume, CheckpointFiles, load_checkpoint, newest_good, numbered
+from training_data import load_data
 
 EPOCHS = 12
-SOMEBODY = "(SELECT min(user_id) FROM list_entry)"
 
 
 def train(db, output, *flags):
@@ -143,33 +146,97 @@ def test_a_model_is_no_checkpoint(copied):
         load_checkpoint(copied / "models/best_model.pth")
 
 
-def test_another_model_is_refused_with_what_differs(db, copied, undisturbed, capsys):
-    assert train(db, copied, "--resume", "--hidden-size", "32", "--no-memory") == 1
-    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert "hidden_size 16 (now 32)" in error and "memory True (now False)" in error
-    assert "seed" not in error and "dropout" not in error
-    assert unlike(copied, undisturbed) == []
+@pytest.fixture
+def refused(copied, undisturbed, monkeypatch, capsys):
+    """What the one line of `--resume` says; nothing was fitted before it, and everything is as it was."""
+
+    def refused(db, *flags):
+        with monkeypatch.context() as patch:
+            for name in ("build_model", "describe_data"):
+                patch.setattr(train_model, name, lambda *_: pytest.fail("this takes long"))
+            assert train(db, copied, "--resume", *flags) == 1
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert unlike(copied, undisturbed) == [] and not (copied / "old").exists()
+        return re.search("is of another run: (.*). Make them the same, or start anew without --resume", error)[1]
+
+    return refused
+
+
+@pytest.fixture
+def changed(db, tmp_path):
+    """A copy of the database in which something is changed."""
+
+    def changed(*statements):
+        connection = sqlite3.connect(shutil.copy(db, tmp_path / "changed.db"))
+        connection.execute("PRAGMA foreign_keys = ON")
+        for statement in statements:
+            assert connection.execute(statement).rowcount
+        connection.commit()
+        connection.close()
+        return tmp_path / "changed.db"
+
+    return changed
+
+
+def test_other_settings_are_refused_by_their_flags(db, refused):
+    said = refused(db, "--hidden-size", "32", "--no-memory", "--dropout", "0.25")
+    assert said == "--hidden-size was 16, is 32 now; --dropout was 0.1, is 0.25 now; --memory was on, is off now"
+    assert refused(db, "--seed", "1") == "--seed was 42, is 1 now", "so other people are held out, but that is not why"
+
+
+A_PERSON = "(SELECT user_id FROM user WHERE left_out IS NULL ORDER BY user_id LIMIT 1 OFFSET {})"
+LATER = "UPDATE list_entry SET completed = 20000101 + anime_id % 28 WHERE user_id = " + A_PERSON
+NEW_ANIME = "INSERT INTO anime (anime_id, is_adult, fetch_id) VALUES (1, 0, 1), (2, 0, 1)"
+NO_FIRST_ANIME = "DELETE FROM anime WHERE anime_id = (SELECT min(anime_id) FROM anime)"
+NEW_PEOPLE = (
+    "INSERT INTO user (anilist_id, name, name_key, fetched_at) VALUES (7001, 'a', 'a', 0), (7002, 'b', 'b', 0)",
+    """INSERT INTO list_entry (user_id, anime_id, entry_id, status, progress, repeats)
+       SELECT user_id, anime_id, anime_id, 'COMPLETED', 0, 0 FROM anime, user WHERE anilist_id IN (7001, 7002)""",
+)
+RENAMED = (
+    "the lists are the same, but in another order, or not the same ones are held out: somebody has another name,"
+    " or was taken out and came back"
+)
+OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, tags, studios, relations or titles)"
 
 
 @pytest.mark.parametrize(
-    ("change", "field"),
+    ("changes", "said"),
     [
-        (f"DELETE FROM list_entry WHERE user_id = {SOMEBODY}", "data"),
-        (f"UPDATE list_entry SET completed = 20000101 + anime_id % 28 WHERE user_id = {SOMEBODY}", "data"),
-        ("UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2", "catalogue"),
-        ("DELETE FROM anime WHERE anime_id = (SELECT min(anime_id) FROM anime)", "vocabulary"),
+        ([LATER.format(0)], "1 list changed"),
+        ([LATER.format(0), LATER.format(9), *NEW_PEOPLE], "2 lists more than then, 2 changed"),
+        ([f"DELETE FROM user WHERE user_id = {A_PERSON.format(3)}", *NEW_PEOPLE], "2 lists more than then, 1 gone"),
+        (["UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2"], OTHER_CATALOGUE),
+        ([NEW_ANIME], "2 anime more in the catalogue"),
+        ([NO_FIRST_ANIME, NEW_ANIME], "2 anime more in the catalogue, 1 anime gone from the catalogue"),
+        ([NO_FIRST_ANIME, LATER.format(0)], "1 anime gone from the catalogue; 1 list changed"),
+        (["UPDATE user SET name_key = 'n' || user_id"], RENAMED),
     ],
 )
-def test_other_data_is_refused(db, copied, tmp_path, capsys, change, field):
-    other = shutil.copy(db, tmp_path / "other.db")
-    connection = sqlite3.connect(other)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(change)
-    connection.commit()
-    connection.close()
-    assert train(other, copied, "--resume") == 1
-    err = capsys.readouterr().err
-    assert f"is of another run: {field}" in err or f", {field} " in err
+def test_other_data_is_refused_with_what_has_changed(refused, changed, changes, said):
+    assert refused(changed(*changes)) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([LATER.format(0)], "the lists in the database have changed since"),
+        ([NEW_ANIME], "the catalogue had 300 anime, and has 302 now, not all of them the same"),
+    ],
+)
+def test_a_run_that_did_not_keep_its_people_is_refused_without_counts(copied, refused, changed, changes, said):
+    (copied / "models/people.npz").unlink()
+    (copied / "models/item_mappings.pkl").unlink()
+    assert refused(changed(*changes)) == said
+
+
+def test_the_form_of_the_network_is_known_before_the_memory(db, copied):
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30)
+    data = load_data(PathSettings(db=db), settings)
+    model = train_model.build_model(data, settings)
+    kept = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]
+    shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]
+    assert kept["identity"]["network"] == hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
 
 
 def test_nothing_to_go_on_from_is_one_line(db, tmp_path, capsys):
@@ -238,15 +305,11 @@ def test_a_history_of_before_errors_were_recorded_goes_on():
     assert after.val_losses == [2.0, 2.0]
 
 
-def test_a_checkpoint_of_another_version_of_the_network_is_refused(db, copied, monkeypatch, capsys):
-    make = train_model.build_model
-
-    def wider(data, settings):
-        model = make(data, settings)
-        model.layers[0].gate = torch.nn.Linear(16, 16)  # with a bias
-        return model
-
-    monkeypatch.setattr(train_model, "build_model", wider)
+def test_a_checkpoint_of_another_version_of_the_network_is_refused(db, copied, capsys):
+    for path in (copied / "checkpoints").iterdir():
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["resume"]["identity"]["network"] = "0123456789abcdef"
+        torch.save(checkpoint, path)
     assert train(db, copied, "--resume") == 1
     (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert "is of another run: network" in error
+    assert "is of another run: the network is that of another version of this program. Make" in error
