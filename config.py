@@ -177,6 +177,15 @@ class ImportSettings(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemovalSettings(Checked):
+    """Who is taken out again."""
+
+    remove: tuple[str, ...] = setting(
+        (), "take these people out of the database, and ask AniList nothing", metavar="NAME", several=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Checked):
     """The model and its training."""
 

@@ -11,13 +11,14 @@ import operator
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from database_file import DatabaseError, connect, connect_to_read, explained, transaction
 from database_import import Imported, put_aside, write_lists
+from database_removal import Removed, remove
 from records import Anime, CatalogueCursor, CataloguePage, ImportedEntry, ListEntry, Relation, Studio, Tag, UserList
 from user_names import name_key
 
@@ -273,6 +274,13 @@ class Database:
             imported = write_lists(self._connection, source)
             _mark_short(self._connection, min_anime)
         return imported
+
+    def remove(self, names: Sequence[str]) -> list[Removed]:
+        """Take everybody of these names out, all or none. Raises NobodyOfThisName, for one that is nobody's."""
+        with explained(self.path):
+            self._connection.execute("PRAGMA secure_delete = ON")  # nothing is left of them in the file either
+        with self._transaction() as connection:
+            return remove(connection, names)
 
     def mark_short_users(self, min_anime: int) -> None:
         """Judge every stored list anew: the limit or the catalogue may have changed."""

@@ -32,13 +32,16 @@ def setting(
     metavar: str | None = None,
     flag: str | None = None,
     alone: Any = None,
+    several: bool = False,
 ) -> Any:
     """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag.
 
-    alone: the value of a flag that is given without one.
+    alone: the value of a flag that is given without one. several: whether texts may follow each other after one flag,
+    as numbers always may.
     """
     limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
-    return field(default=default, metadata={"help": help, "metavar": metavar, "flag": flag, "alone": alone, **limits})
+    texts = {"help": help, "metavar": metavar, "flag": flag}
+    return field(default=default, metadata={**texts, "alone": alone, "several": several, **limits})
 
 
 def flag_of(f: dataclasses.Field[Any]) -> str:
@@ -108,8 +111,9 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
 
 
 def _add_repeated(group: argparse._ArgumentGroup, f: dataclasses.Field[Any], kind: Any, text: str) -> None:
-    """Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it."""
-    many: dict[str, Any] = {"nargs": "+", "action": "extend"} if kind is int else {"action": "append"}
+    """Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it, unless it has `several`."""
+    several = kind is int or f.metadata["several"]
+    many: dict[str, Any] = {"nargs": "+", "action": "extend"} if several else {"action": "append"}
     group.add_argument(flag_of(f), dest=f.name, type=kind, default=[], help=text, metavar=f.metadata["metavar"], **many)
 
 

@@ -3,6 +3,7 @@
     python load_users.py --file datas_user.txt --min-anime 20
     python load_users.py --csv lists.csv.gz             # or store lists that others have published
     python load_users.py --mal-xml animelist.xml.gz     # or MyAnimeList's own export of one list
+    python load_users.py --remove NAME OTHER            # take people out again
 
 Interrupted in whatever way, the same command goes on where it stopped: a list is kept for 7 days before it is fetched
 again. Who is not found, private or has watched too little is reported and left out of the training.
@@ -10,23 +11,27 @@ again. Who is not found, private or has watched too little is reported and left 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from anilist_client import open_source
-from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, UserListSettings
+from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, RemovalSettings, UserListSettings
 from console import logging_to, parse, plain, progress, script
 from csv_lists import UNKNOWN_ANIME, CsvLists, LeftOut
 from database import Database, StoredUser
-from errors import UserError
+from database_removal import NobodyOfThisName
+from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
 from mal_export import read_named_export
 from records import AniListSource, ImportedEntry, ListUnavailable
-from user_names import UserName, read_user_names, user_hash
+from user_names import UserName, name_key, read_user_names, user_hash
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +50,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description="Fetch anime lists from AniList into the database.")
     add_flags(parser, UserListSettings, "users")
     add_flags(parser, ImportSettings, "lists from files")
+    add_flags(parser, RemovalSettings, "out again")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")
     args = parse(parser, argv)
     wanted, paths, anilist = pick(args, UserListSettings), pick(args, DatabaseSettings), pick(args, AniListSettings)
     files = pick(args, ImportSettings)
+    to_remove = pick(args, RemovalSettings).remove
+    if to_remove:
+        if files.csv or files.mal_xml or wanted.refresh:
+            raise SettingError("--remove goes with no other task: run the script for each")
+        return remove_people(to_remove, wanted, paths)
     if files.csv or files.mal_xml:
         return import_file(files, wanted, paths)
     source = open_source(anilist, sandbox=paths.sandbox)
@@ -118,6 +129,39 @@ def mal_entries(path: Path, known: Mapping[int, int], keep_name: bool, left_out:
         yield ImportedEntry(
             user, shown, anime_id, number, entry.status, score, entry.progress, entry.started, entry.completed
         )
+
+
+def remove_people(given: Sequence[str], wanted: UserListSettings, paths: DatabaseSettings) -> int:
+    """Take people out of the database, all or none. Raises UserError for a name that is nobody's."""
+    names = list(dict.fromkeys(meant_by(text) for text in given))
+    with logging_to(), Database.open(paths.database_file, create=False) as database:
+        try:
+            removed = database.remove(names)
+        except NobodyOfThisName as error:
+            unknown = ", ".join(f'"{plain(name, 40)}"' for name in error.names)
+            raise UserError(f"{paths.database_file} has nobody of the name {unknown}: nobody is removed") from None
+        users, watched = database.training_size()
+        with contextlib.suppress(UserError):  # without such a file, nobody is fetched again
+            for name in names_to_load(wanted, paths)[0]:
+                if name.key in map(name_key, names):
+                    log.warning('%s: "%s" is there: the next load_users.py fetches it again', name.where, name.name)
+    for who in removed:
+        print(f'Removed: "{plain(who.name, 100)}" ({plain(who.source, 100)}), {who.entries:,} anime.')
+    print(
+        f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}\n"
+        "The next training goes without them. Models and checkpoints of before have learnt from\n"
+        "their lists: --resume will not go on from these, and evaluate.py asks the others. To keep\n"
+        f"nothing of them, delete {paths.database_file.stem}.sequences beside the database, train anew, and delete\n"
+        "output/old after it."
+    )
+    return 0
+
+
+def meant_by(text: str) -> str:
+    """The name in @name or in the address of a profile; any other text is a name itself: imports have all kinds."""
+    text = text.strip(" \t,;")
+    address = re.search(r"anilist\.co/user/([^/?#\s]+)", text, re.IGNORECASE)
+    return unquote(address[1]) if address else text.removeprefix("@")
 
 
 def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[list[UserName], list[str]]:
