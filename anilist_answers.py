@@ -45,6 +45,8 @@ QUERIES: tuple[str, ...] = (TOP_ANIME, USER_LIST)
 
 LARGEST = 2**63 - 1  # what SQLite holds
 LAST_SECOND = 253_402_300_799  # of the year 9999
+MOST_PARTS = 1000  # tags, relations, … of one anime
+LONGEST_TEXT = 10_000  # characters
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which UTF-8 and SQLite do not take
 
 Item = TypeVar("Item")
@@ -63,6 +65,16 @@ def read_more(page: dict[str, Any]) -> bool:
 def usable_page(page: dict[str, Any]) -> bool:
     """Whether an answered `Page` is empty or has an anime that can be used."""
     return _none_or_list(page.get("media")) and (not _dicts(page.get("media")) or bool(read_anime(page)))
+
+
+def count_anime(page: dict[str, Any]) -> int:
+    """How many anime an answered `Page` says to have, usable or not."""
+    return len(_dicts(page.get("media")))
+
+
+def count_entries(collection: dict[str, Any]) -> int:
+    """How many entries an answered `MediaListCollection` says to have, repeated ones counted again."""
+    return sum(len(_dicts(group.get("entries"))) for group in _dicts(collection.get("lists")))
 
 
 def usable_list(collection: dict[str, Any]) -> bool:
@@ -124,7 +136,7 @@ def _anime(item: dict[str, Any]) -> Anime | None:
         site_url=_text(item.get("siteUrl")),
         synonyms=_texts(item.get("synonyms")),
         genres=_texts(item.get("genres")),
-        tags=tuple(_unique(map(_tag, _dicts(item.get("tags"))), lambda tag: tag.name)),
+        tags=tuple(_unique(map(_tag, _dicts(item.get("tags"))[:MOST_PARTS]), lambda tag: tag.name)),
         studios=tuple(_unique(studios, lambda studio: studio.studio_id)),
         relations=tuple(_unique(map(_relation, _edges(item.get("relations"))), lambda relation: relation)),
     )
@@ -206,11 +218,12 @@ def _number(value: Any, low: int = 0, high: int = LARGEST) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    return _UNSTORABLE.sub("", value) or None if isinstance(value, str) else None
+    """`value` if it is a text that can be stored, and not endless."""
+    return _UNSTORABLE.sub("", value) or None if isinstance(value, str) and len(value) <= LONGEST_TEXT else None
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_unique(map(_text, value if isinstance(value, list) else []), lambda text: text))
+    return tuple(_unique(map(_text, value[:MOST_PARTS] if isinstance(value, list) else []), lambda text: text))
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -227,7 +240,7 @@ def _none_or_list(value: Any) -> bool:
 
 
 def _edges(connection: Any) -> list[dict[str, Any]]:
-    return _dicts(_dict(connection).get("edges"))
+    return _dicts(_dict(connection).get("edges"))[:MOST_PARTS]
 
 
 def _unique(items: Iterable[Item | None], key: Callable[[Item], Any]) -> list[Item]:

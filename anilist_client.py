@@ -19,6 +19,8 @@ from anilist_answers import (
     QUERIES,
     TOP_ANIME,
     USER_LIST,
+    count_anime,
+    count_entries,
     read_anime,
     read_entries,
     read_more,
@@ -26,11 +28,12 @@ from anilist_answers import (
     usable_list,
     usable_page,
 )
-from anilist_connection import AniListError, BadAnswer, Connection, NotFound, ServerError, TimedOut
+from anilist_connection import AniListError, AnswerTooLarge, BadAnswer, Connection, NotFound, ServerError, TimedOut
 from config import AniListSettings
 from console import plain
 from errors import UserError
 from records import AniListSource, Anime, CatalogueCursor, CataloguePage, ListUnavailable, UserList
+from user_names import name_key
 
 __all__ = ["QUERIES", "AniListClient", "AniListError", "open_source"]
 
@@ -38,6 +41,11 @@ PER_PAGE = 50
 MAX_DEPTH = 5000  # AniList refuses page * PER_PAGE beyond it
 PER_CHUNK = 500
 MAX_CHUNKS = 50  # AniList shows at most 11,000 entries of a list, which is 22
+MOST_ANIME = 10 * PER_PAGE  # of one page
+MOST_ENTRIES = 200_000  # of one answer, in which custom lists may repeat each of 11,000 several times
+
+MOST_STALE = 3
+"""So many pages or chunks without anything new, one after the other, are the last."""
 
 BEGINNING = CatalogueCursor()
 
@@ -96,11 +104,12 @@ class AniListClient:
         cursor: CatalogueCursor | None = start
         # ID as the last key: without it, equal anime change places between one page and the next.
         keys = [sort] if sort in ("ID", "ID_DESC") else [sort, "ID"]
+        stale = tied = 0  # pages without anything new
         while cursor and cursor.page * PER_PAGE <= MAX_DEPTH and len(known) < count:
             variables: dict[str, Any] = {"page": cursor.page, "sort": keys}
             if cursor.popularity_below is not None:  # a null might be taken for a filter
                 variables["popularityBelow"] = cursor.popularity_below
-            page = self._connection.ask(TOP_ANIME, variables, "Page", usable_page)
+            page = self._connection.ask(TOP_ANIME, variables, "Page", _usable_page)
             anime = read_anime(page)
             new = [each for each in anime if each.anime_id not in known]
             wanted = new[: count - len(known)]
@@ -109,6 +118,15 @@ class AniListClient:
                 following: CatalogueCursor | None = cursor  # whoever wants more later needs the rest of this page
             else:
                 following = _after(cursor, anime, sort) if read_more(page) else None
+            if new:
+                stale = tied = 0
+            elif _is_tied(cursor, anime):
+                tied += 1
+            else:
+                stale += 1
+            if following and (stale >= MOST_STALE or tied > MAX_DEPTH // PER_PAGE):
+                log.warning("AniList sends page after page without anything new: the last %d ended it", stale + tied)
+                following = None
             yield CataloguePage(tuple(wanted), following)
             cursor = following
 
@@ -119,25 +137,60 @@ class AniListClient:
         except (ServerError, TimedOut, BadAnswer) as error:
             log.warning("%s; asking for the list of %s in pieces of %d", error, plain(name, limit=40), PER_CHUNK)
             answers = self._chunks(name)
-        user = read_user(answers[0])
-        if user is None:
-            raise BadAnswer(f"AniList does not say whose list it sent for {plain(name, limit=40)}")
-        user_id, spelling = user
-        return UserList(user_id, spelling or name, read_entries(answers))
+        (user_id, spelling), *others = [_whose(answer, name) for answer in answers]
+        if any(other_id != user_id for other_id, _ in others):
+            raise BadAnswer(f"AniList sent the lists of several people for {plain(name, limit=40)}")
+        return UserList(user_id, spelling, read_entries(answers))
 
     def _chunks(self, name: str) -> list[dict[str, Any]]:
         chunks: list[dict[str, Any]] = []
+        known: set[int] = set()
+        stale = 0
         for number in range(1, MAX_CHUNKS + 1):
             chunks.append(self._list(name, chunk=number, perChunk=PER_CHUNK))
             if chunks[-1].get("hasNextChunk") is not True:
+                return chunks
+            new = {entry.entry_id for entry in read_entries(chunks[-1:])} - known
+            known |= new
+            stale = 0 if new else stale + 1
+            if stale >= MOST_STALE:
                 break
+        log.warning("AniList's pieces of the list of %s do not end: %d were taken", plain(name, limit=40), len(chunks))
         return chunks
 
     def _list(self, name: str, **chunk: int) -> dict[str, Any]:
         try:
-            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection", usable_list)
+            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection", _usable_list)
         except NotFound as error:
             raise ListUnavailable(name, "private" if "private" in str(error).lower() else "unknown") from error
+
+
+def _usable_page(page: dict[str, Any]) -> bool:
+    if count_anime(page) > MOST_ANIME:
+        raise AnswerTooLarge(f"AniList sent {count_anime(page):,} anime in one page, where {PER_PAGE} are the most")
+    return usable_page(page)
+
+
+def _usable_list(collection: dict[str, Any]) -> bool:
+    if count_entries(collection) > MOST_ENTRIES:
+        raise AnswerTooLarge(f"AniList sent a list of {count_entries(collection):,} entries: it has none so long")
+    return usable_list(collection)
+
+
+def _whose(collection: dict[str, Any], name: str) -> tuple[int, str]:
+    """Id and name of the person, who must be the one that was asked for: AniList finds nobody by an earlier name."""
+    user_id, spelling = read_user(collection) or (None, None)
+    if user_id is None or spelling is None:
+        raise BadAnswer(f"AniList does not say whose list it sent for {plain(name, limit=40)}")
+    if name_key(spelling) != name_key(name):
+        raise BadAnswer(f"AniList sent the list of {plain(spelling, limit=40)} for {plain(name, limit=40)}: not taken")
+    return user_id, spelling
+
+
+def _is_tied(cursor: CatalogueCursor, anime: list[Anime]) -> bool:
+    """Whether a page may repeat what came before the last window of popularity ended: what is as popular as its end."""
+    below = cursor.popularity_below
+    return below is not None and bool(anime) and all(each.popularity == below - 1 for each in anime)
 
 
 def _after(cursor: CatalogueCursor, anime: list[Anime], sort: str) -> CatalogueCursor | None:

@@ -33,6 +33,8 @@ LONGEST_TIMEOUT = 86_400.0  # seconds; a socket refuses a much longer one
 TRICKLE = 4  # an answer that keeps coming may take so many times the time-out
 MAX_BODY = 64 * 2**20  # bytes, decompressed
 PIECE = 64 * 2**10  # bytes
+MOST_OBJECTS = 500_000  # objects and arrays of one answer; the longest list has some 100,000
+MOST_VALUES = 4_000_000  # values of one answer, of which memory would hold some hundred bytes each
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ class HTTPStatusError(AniListError):
 
 
 class AnswerTooLarge(AniListError):
-    """An answer of more than MAX_BODY."""
+    """An answer of more bytes, or of more values, than AniList ever sends."""
 
 
 class Connection:
@@ -161,6 +163,7 @@ class Connection:
             raise HTTPStatusError(
                 f"{self._host} redirects to {headers.get('Location')}: if that is right, use that as --api-url"
             )
+        self._refuse_too_many(body)
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):  # RecursionError: nested too deeply
@@ -173,6 +176,13 @@ class Connection:
         if not isinstance(found, dict) or not usable(found):
             raise BadAnswer(f"{self._host} sent no AniList data but {_visible(body) or 'nothing'}")
         return found
+
+    def _refuse_too_many(self, body: bytes) -> None:
+        """Counted before they are read: a few bytes of text take hundreds in memory."""
+        for marks, limit in (((b"{", b"["), MOST_OBJECTS), ((b",",), MOST_VALUES)):
+            count = sum(map(body.count, marks))
+            if count > limit:
+                raise AnswerTooLarge(f"{self._host} sent {count:,} values in one answer, more than AniList ever does")
 
     def _failure(
         self, status: int, headers: Mapping[str, str], said: tuple[str, int] | None, body: bytes

@@ -297,6 +297,12 @@ class Database:
         )
         return {name_key: StoredUser(*fields) for name_key, *fields in rows}
 
+    def key_of(self, anilist_id: int) -> str | None:
+        """The name_key of the person whom AniList knows by this id."""
+        return next(
+            (key for (key,) in self._rows("SELECT name_key FROM user WHERE anilist_id = ?", [anilist_id])), None
+        )
+
     def entries(self, user_id: int) -> list[ListEntry]:
         """The whole list of one person, whatever the status of its entries."""
         columns = ", ".join(_ENTRY_COLUMNS)

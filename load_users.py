@@ -191,13 +191,18 @@ def load_users(
         report_left_out(name, stored[name.key], wanted)
     try:
         with progress("users", total=len(names), unit="user", done=len(kept)) as bar:
+            taken = {name.key: name for name in kept}
             for name in asked:
-                report_left_out(name, load_user(source, database, name, wanted), wanted)
+                user = load_user(source, database, name, wanted, taken)
+                bar.update()
+                if user is None:
+                    continue
+                taken[name.key] = name
+                report_left_out(name, user, wanted)
                 if name.key in stored:
                     loaded.updated += 1
                 else:
                     loaded.new += 1
-                bar.update()
     except (KeyboardInterrupt, UserError):
         saved = loaded.kept + loaded.new + loaded.updated
         log.warning("%d of %d users are saved; the same command goes on from there.", saved, len(names))
@@ -205,11 +210,21 @@ def load_users(
     return loaded
 
 
-def load_user(source: AniListSource, database: Database, name: UserName, wanted: UserListSettings) -> StoredUser:
+def load_user(
+    source: AniListSource, database: Database, name: UserName, wanted: UserListSettings, taken: Mapping[str, UserName]
+) -> StoredUser | None:
+    """None, with nothing stored, where AniList gives a name the id of another of the names, which are `taken`."""
     try:
         user_list = source.user_list(name.name)
     except ListUnavailable as error:
         return database.save_unavailable_user(name.name, error.reason, int(time.time()))
+    key = database.key_of(user_list.user_id)
+    if key is not None and key in taken:
+        words = '%s: "%s" has the id of "%s" (%s) on AniList, who is stored: passed over; is one of them an old name?'
+        log.warning(words, name.where, name.name, taken[key].name, taken[key].where)
+        return None
+    if key not in (None, name.key):
+        log.warning('%s: "%s" has the id that "%s" had on AniList: stored in that place', name.where, name.name, key)
     return database.save_user_list(user_list, name.name, int(time.time()), wanted.min_anime)
 
 
