@@ -167,6 +167,22 @@ def test_batches_hold_lists_of_similar_length():
     assert padding / sum(batch.items.numel() for batch in dataset) < 0.1
 
 
+def test_a_list_has_other_companions_of_like_length_in_another_epoch():
+    sequences = sequences_of(*[[k + 1] * (20 + k % 3) for k in range(90)])
+    companions = [
+        {frozenset(row[-1].item() for row in unmasked(batch)) for batch in batches_of(sequences, epoch=epoch)}
+        for epoch in (1, 2)
+    ]
+    assert len(companions[0] & companions[1]) < 5
+
+
+def test_both_halves_of_a_batch_have_as_much_to_do():
+    lengths = np.random.default_rng(0).permutation(np.arange(1, 97))
+    for batch in batches_of(sequences_of(*[range(1, n + 1) for n in lengths]), batch_size=32, max_seq_len=100):
+        first, second = ((half != PAD).sum().item() for half in batch.items.split(16))
+        assert first == pytest.approx(second, rel=0.1)
+
+
 def test_entries_say_where_each_item_comes_from():
     sequences = sequences_of(*some_lists())
     for batch in batches_of(sequences):

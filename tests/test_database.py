@@ -70,6 +70,12 @@ class TestCatalogue:
         assert database.anime([3, 5, 7]) == [bare, FULL_ANIME]
         assert database.anime_ids() == [3, 7]
 
+    def test_of_two_anime_with_one_id_of_myanimelist_the_first_is_meant(self, database):
+        fetch = database.resume_or_start_catalogue_fetch("ID", 10)
+        anime = Anime(5, mal_id=70), Anime(9, mal_id=70), Anime(4), Anime(8, mal_id=6)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage(anime, None))
+        assert database.anime_by_mal_id() == {70: 5, 6: 8}
+
     def test_an_update_replaces_what_belongs_to_the_anime_and_keeps_the_lists(self, database):
         add_catalogue(database, 7)
         save(database, watched_list(1, "Ann", 7))

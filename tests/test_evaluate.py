@@ -81,7 +81,7 @@ def test_the_json_has_every_number(trained):
 def test_the_numbers_equal_those_of_an_independent_way(run, trained):
     """Fold-in, popularity: counted here without the modules under test."""
     counts = np.bincount(run.data.training.items, minlength=301)[1:]
-    ndcg = []
+    ndcg, shares = [], []
     for user in range(len(run.data.validation)):
         items = run.data.validation.of_user(user)
         task = evaluation.ask(run.data.validation, run.undated[1], run.seed)[FOLD_IN]
@@ -91,9 +91,33 @@ def test_the_numbers_equal_those_of_an_independent_way(run, trained):
         order = sorted(set(range(1, 301)) - set(known.tolist()), key=lambda i: (-counts[i - 1], i in hidden))
         gain = sum(1 / math.log2(place + 2) for place, item in enumerate(order[:10]) if item in hidden)
         ndcg.append(gain / sum(1 / math.log2(place + 2) for place in range(min(10, len(hidden)))))
+        shares.append(np.mean([counts[item - 1] for item in order[:10]]) / len(run.data.training))
     found = json.loads((trained / "evaluation.json").read_text())["tasks"]["fold-in"]["contenders"]["popularity"]
     assert found["ndcg@10"]["mean"] == pytest.approx(np.mean(ndcg))
     assert found["ndcg@10"]["error"] == pytest.approx(np.std(ndcg, ddof=1) / math.sqrt(len(ndcg)))
+    assert found["popularity"]["mean"] == pytest.approx(np.mean(shares)), "on what share of the training lists it is"
+
+
+def test_new_ground_is_without_what_belongs_to_something_watched(run, trained):
+    """Neither asked for nor suggested; counted here without the modules under test."""
+    counts = np.bincount(run.data.training.items, minlength=301)[1:]
+    task = evaluation.ask(run.data.validation, run.undated[1], run.seed)[FOLD_IN]
+    gains, targets = [], 0
+    for known, wanted in zip(task.histories, task.targets, strict=True):
+        watched = set(run.franchise[known].tolist())
+        hidden = {item for item in wanted.tolist() if run.franchise[item] not in watched}
+        if not hidden:
+            continue
+        candidates = [item for item in range(1, 301) if run.franchise[item] not in watched]
+        order = sorted(candidates, key=lambda i: (-counts[i - 1], i in hidden))
+        first = next(place for place, item in enumerate(order) if item in hidden)
+        gains.append(1 / (first + 1))
+        targets += len(hidden)
+    found = json.loads((trained / "evaluation.json").read_text())["tasks"]
+    fresh, every = found["fold-in, new ground"], found["fold-in"]
+    assert fresh["contenders"]["popularity"]["mrr"]["mean"] == pytest.approx(np.mean(gains))
+    assert (fresh["users"], fresh["targets"]) == (len(gains), targets)
+    assert fresh["targets"] < every["targets"] == task.num_targets, "some of what is asked for are sequels"
 
 
 def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 import features
 from ease import gram_matrix
-from features import franchises, groups_in_common
+from features import franchises, groups_in_common, groups_of
 from records import Anime, Relation, Studio, Tag
 from sequences import Vocabulary
 
@@ -48,3 +48,19 @@ def test_a_franchise_is_all_that_relations_lead_to():
         Anime(5, relations=(Relation(4, "SIDE_STORY"),)),
     ]
     assert franchises(catalogue) == [1, 1, 1, 4, 4]
+
+
+def test_a_group_has_two_at_least_and_as_many_as_may_be_at_most(monkeypatch):
+    monkeypatch.setattr(features, "LARGEST_GROUP", 3)
+    genres = {"A": [1], "B": [1, 2], "C": [1, 2, 3], "D": [1, 2, 3, 4]}
+    catalogue = [Anime(k, genres=tuple(name for name in genres if k in genres[name])) for k in (1, 2, 3, 4)]
+    groups = groups_in_common(catalogue, Vocabulary.of([1, 2, 3, 4]))
+    assert sorted(groups.of_user(k).tolist() for k in range(len(groups))) == [[1, 2], [1, 2, 3]]
+
+
+def test_titles_have_their_first_word_in_common_or_their_first_two():
+    titles = ["Aru: Natsu no Hi", "aru natsu, part two", "Aru natsu no Yoru", "Bel Aru"]
+    found = [dict(groups_of(Anime(k, title_romaji=title))) for k, title in enumerate(titles, 1)]
+    assert [each["first word"] for each in found] == ["aru", "aru", "aru", "bel"]
+    assert [each["first words"] for each in found] == ["aru natsu", "aru natsu,", "aru natsu", "bel aru"]
+    assert list(groups_of(Anime(5))) == []

@@ -61,6 +61,13 @@ def test_a_label_that_finds_no_place_is_left_out() -> None:
     assert boxes == [(54, 45, 114, 55), None]
 
 
+def test_labels_that_do_not_touch_all_find_their_place() -> None:
+    """Side by side and one over the other, with some air between."""
+    points = np.array([[10.0, 50.0], [100.0, 50.0], [10.0, 80.0]])
+    boxes = place_labels(points, [(40, 10)] * 3, (0, 0, 200, 100), 2)
+    assert boxes == [(14, 45, 54, 55), (104, 45, 144, 55), (14, 75, 54, 85)]
+
+
 Places = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), max_size=12)
 
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists
 
+import train_model
+import training_data
 from batches import Batch
+from config import TrainingSettings
 from ease import POPULARITY_RIDGE, Ease, gram_matrix
 from item_memory import LOWEST, SOFTNESS, locate, log_softplus
 from memory_fitting import (
@@ -26,6 +29,7 @@ from memory_fitting import (
     likeliest_scale,
     sample,
 )
+from sequences import Vocabulary
 
 
 def memory_of(sequences, recency=0.5, most=ITEMS):
@@ -172,3 +176,19 @@ def test_the_settings_are_those_that_rank_a_sample_best(seed):
     recency = max(RECENCIES, key=lambda recency: quality(ridge, weight, recency))
     assert fitted.config.recency == recency
     torch.testing.assert_close(fitted.ease.inverse, tables.memory(recency, ridge, weight).ease.inverse)
+
+
+def test_the_last_item_is_a_neighbour_like_the_others():
+    memory = memory_of(some_lists())
+    batch = Batch(torch.tensor([[3, ITEMS, MASK]]), torch.tensor([2]))
+    assert memory.neighbours(batch, locate(batch))[0][0, :2].tolist() == [ITEMS - 1, 2]
+
+
+def test_the_memory_is_made_of_the_lists_that_are_counted_alone(monkeypatch):
+    monkeypatch.setattr(training_data, "MOST_ENTRIES", 100)
+    lists = some_lists(40)
+    data = training_data.Data(Vocabulary(np.arange(1, ITEMS + 1)), lists, lists)
+    counted = lists.select(data.counted)
+    assert 80 < len(counted.items) <= 100 < len(lists.items)
+    memory = train_model.build_model(data, TrainingSettings(hidden_size=8)).memory
+    assert memory.transitions.popularity.tolist() == counted.popularity(ITEMS).tolist()

@@ -99,6 +99,18 @@ def test_many_at_once_are_as_one_by_one(knowing):
         assert [each.score for each in many[at]] == pytest.approx([each.score for each in alone], rel=1e-4)
 
 
+def test_in_parts_each_gets_what_is_theirs(knowing, monkeypatch):
+    histories, excludes = [[3, 4], [20], [], [7, 8, 9], [11]], [[5], [21], [1], [10], [12]]
+    at_once = knowing.recommend_many(histories, 4, excludes)
+    monkeypatch.setattr("recommender.LISTS_AT_ONCE", 2)
+    parts = knowing.recommend_many(histories, 4, excludes)
+    assert [[each.anime_id for each in of_one] for of_one in parts] == [
+        [each.anime_id for each in of_one] for of_one in at_once
+    ]
+    for of_one, exclude in zip(parts, excludes, strict=True):
+        assert exclude[0] not in {each.anime_id for each in of_one}
+
+
 def test_the_last_place_of_a_title_counts(knowing):
     assert knowing.recommend([5, 3, 4, 5]) == knowing.recommend([3, 4, 5])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 import os
 import re
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +23,8 @@ from config import PathSettings, TrainingSettings
 from history import History, Result
 from metrics import TOP_K
 from resume import LATEST, PREVIOUS, CannotResume, CheckpointFiles, load_checkpoint, newest_good, numbered
+from run_differences import differences
+from sequences import Vocabulary
 from training_data import load_data
 
 EPOCHS = 12
@@ -252,6 +257,27 @@ def test_more_epochs_go_on_with_another_schedule_and_it_is_said(db, copied, caps
     rates = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]["history"]["learning_rates"]
     # 3 steps an epoch, 39 in all, of which 2 warm up: the rate of the first step of the last epoch.
     assert rates[-1] == pytest.approx(0.01 * (39 - 36) / (39 - 2))
+
+
+def test_another_learning_rate_is_taken_from_where_the_run_goes_on(db, copied, undisturbed):
+    """Twice the rate: epoch by epoch twice what it was, since the schedule is the same."""
+    assert train(db, copied, "--lr", 0.02, "--resume", copied / "checkpoints" / "checkpoint_epoch_10.pth") == 0
+    rates, before = (
+        json.loads((output / "plots/training_metrics.json").read_text())["learning_rates"]
+        for output in (copied, undisturbed)
+    )
+    assert rates[:10] == before[:10]
+    assert rates[10:] == pytest.approx([2 * rate for rate in before[10:]])
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(TrainingSettings), ids=lambda setting: setting.name)
+def test_what_batches_and_weights_depend_on_may_not_change(setting):
+    """Otherwise the rest of the run would not be the rest of the same run."""
+    may_change = {"epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate"}
+    before = {**dataclasses.asdict(TrainingSettings()), "data": "the same"}
+    now = {**before, setting.name: 7}
+    said = differences(before, now, Path(), Path(), Vocabulary.of([1]))
+    assert len(said) == (setting.name not in may_change) and all("is 7 now" in each for each in said)
 
 
 def test_going_back_to_a_chosen_checkpoint_loses_nothing(db, copied, undisturbed, capsys):

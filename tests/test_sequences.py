@@ -53,6 +53,9 @@ def test_the_completed_date_comes_before_started_updated_and_created():
     assert days(started=19700102, updated=5 * DAY, created=DAY) == (1, 0)
     assert days(updated=5 * DAY + 7, created=DAY) == (5, 7)
     assert days(created=DAY + 3) == (1, 3)
+    assert days(updated=18_262 * DAY) == days(completed=20200101) == (18_262, 0)
+    assert days(updated=18_263 * DAY - 1) == (18_262, DAY - 1)
+    assert days(completed=20200101, updated=18_262 * DAY + 7) == (18_262, 0), "the clock is that of another event"
     assert days() == (UNDATED, 0)
 
 
@@ -128,7 +131,9 @@ def test_the_split_depends_on_seed_and_names_but_not_on_order():
     assert {names[k] for k in split_users(names, 0.1, 43)[1]} != held_out
 
 
-@pytest.mark.parametrize(("users", "ratio", "held_out"), [(2, 0.01, 1), (2, 0.99, 1), (10, 0.5, 5), (30, 0.1, 3)])
+@pytest.mark.parametrize(
+    ("users", "ratio", "held_out"), [(2, 0.01, 1), (2, 0.99, 1), (3, 0.1, 1), (10, 0.5, 5), (30, 0.1, 3), (5, 0.99, 4)]
+)
 def test_both_sides_of_the_split_have_someone(users, ratio, held_out):
     training, validation = split_users([str(k) for k in range(users)], ratio, 0)
     assert (len(training), len(validation)) == (users - held_out, held_out)
@@ -152,4 +157,6 @@ def test_entries_without_a_date_are_counted_and_come_first():
     assert count_undated(rows, Vocabulary.of([5, 6, 8]), np.array([1, 3])).tolist() == [1, 0]
     assert sorted(order_of(rows)[:2]) == [6, 7]
     for known in ("completed", "started", "updated", "created"):
-        assert count_undated([row(1), row(2, **{known: 20200101})], np.array([1])).tolist() == [1], known
+        assert count_undated([row(1), row(2, **{known: 20200101})], Vocabulary.of([1, 2]), np.array([1])).tolist() == [
+            1
+        ], known

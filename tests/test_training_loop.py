@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 
 import numpy as np
@@ -39,6 +40,45 @@ def small_model(**changes):
 
 def constant(optimizer):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+
+def test_the_weights_start_by_chance_which_the_seed_decides():
+    data = Data(VOCABULARY, some_lists(30), some_lists(9, seed=5))
+    first, again, other = (
+        train_model.build_model(data, dataclasses.replace(SETTINGS, seed=seed)).item_embedding.weight
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again) and not torch.allclose(first, other, atol=0.001)
+
+
+def test_a_network_that_answers_alone_starts_from_popularity(monkeypatch):
+    monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 30)
+    data = Data(VOCABULARY, some_lists(30), some_lists(9, seed=5))
+    popular = (torch.from_numpy(data.popularity()) + 0.5).log().log_softmax(0)
+    model = train_model.build_model(data, SETTINGS)
+    torch.testing.assert_close(model.alone_bias.detach(), popular)
+    assert not model.item_bias.any()
+    without = train_model.build_model(data, dataclasses.replace(SETTINGS, memory=False))
+    torch.testing.assert_close(without.item_bias.detach(), popular)
+    fewer = Data(VOCABULARY, some_lists(29), some_lists(9, seed=5))
+    assert not train_model.build_model(fewer, SETTINGS).item_bias.any(), "the memory knows it"
+
+
+@pytest.mark.parametrize(("entries", "ratio"), [(-1, 2), (0, 2), (1, 1)])
+def test_with_many_entries_the_feed_forward_is_twice_as_wide(monkeypatch, entries, ratio):
+    lists = some_lists(30)
+    monkeypatch.setattr(training_data, "ENTRIES_FOR_A_WIDE_NETWORK", len(lists.items) + entries)
+    layer = train_model.build_model(Data(VOCABULARY, lists, lists), SETTINGS).layers[0]
+    assert layer.gate.weight.shape == (ratio * 8, 8)
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_first_step(db, tmp_path, monkeypatch):
+    """37 people in batches of 16 are three steps; of 21 steps in seven epochs one warms up."""
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 7)) == 0
+    metrics = json.loads((tmp_path / "plots/training_metrics.json").read_text())
+    assert metrics["summary"]["users_train"] == 37
+    assert metrics["learning_rates"] == pytest.approx([0.01, *(0.01 * (21 - step) / 20 for step in range(3, 21, 3))])
 
 
 def test_what_is_recorded_of_training_is_the_mean_over_what_both_answered_together(monkeypatch):
@@ -135,6 +175,25 @@ def test_validation_is_the_mean_over_masks():
         losses += (-model(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1)[:, 0]).tolist()
     assert len({len(batch.targets) for batch in made}) > 1, "a mean over batches would be another number"
     assert evaluate(model, DataLoader(made, batch_size=None)).loss == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_errors_of_validation_take_the_masks_of_a_user_together():
+    """√Σ (h - p n)² / Σ n over users, with h of their n masks right."""
+    settings = dataclasses.replace(SETTINGS, mask_prob=0.4)
+    data = Data(VOCABULARY, some_lists(8), some_lists(9, seed=5))
+    model, made = small_model(), list(batches(data.validation, data, settings, None))
+    result = evaluate(model, DataLoader(made, batch_size=None))
+    right, masks = [], []
+    for batch in made:
+        hit = ranks(model(batch), batch.targets - 1) <= 5
+        for row in range(len(batch.items)):
+            of_row = batch.slots // batch.items.shape[1] == row
+            right.append(hit[of_row].sum().item())
+            masks.append(of_row.sum().item())
+    share = sum(right) / sum(masks)
+    error = math.sqrt(sum((h - share * n) ** 2 for h, n in zip(right, masks, strict=True))) / sum(masks)
+    assert result.accuracies[5] == pytest.approx(share) and 0 < share < 1
+    assert result.errors[5] == pytest.approx(error)
 
 
 def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own(db, tmp_path, monkeypatch):

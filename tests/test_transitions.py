@@ -160,3 +160,20 @@ def test_prior_and_mixture_are_those_that_make_training_lists_the_likeliest(monk
         monkeypatch.setattr("transitions.PRIORS", (prior,))
         by_prior[prior] = fitted()[1]
     assert by_prior[memory.transitions.prior] == best == max(by_prior.values())
+
+
+def test_the_mixture_by_hand():
+    """Two neighbours and popularity, of which each row has some too."""
+    table = np.array([[0, 6, 2], [1, 0, 3], [0, 0, 0]], np.float32)
+    popularity = np.array([5, 3, 2], np.float32)
+    share = (popularity + SMOOTHING) / (popularity + SMOOTHING).sum()
+    transitions = Transitions(3, 3, 2, prior=2.0)
+    transitions.fill(table, popularity)
+    transitions.weights.copy_(torch.tensor([0.5, 0.3, 0.2]))
+    rows = (table + 2.0 * share) / (table.sum(1, keepdims=True) + 2.0)
+    both, nearest_only = transitions(torch.tensor([[0, 1], [1, 3]]), torch.arange(3)).exp().numpy()
+    assert both == pytest.approx(0.5 * rows[0] + 0.3 * rows[1] + 0.2 * share, rel=1e-5)
+    # The second neighbour has no row: what is left of the shares, 0.5 and 0.2, grows to sum to 1.
+    assert nearest_only == pytest.approx(5 / 7 * rows[1] + 2 / 7 * share, rel=1e-5)
+    empty_row = transitions(torch.tensor([[2, 0]]), torch.arange(3)).exp().numpy()[0]
+    assert empty_row == pytest.approx(3 / 5 * rows[0] + 2 / 5 * share, rel=1e-5), "as one without any count"

@@ -83,6 +83,15 @@ def test_what_they_follow_is_not_known_and_the_mean_is_taken():
     assert memory(batch)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
+def test_of_several_lists_each_has_its_own_mean():
+    memory = model_of(True).memory
+    lists = [np.array(items) for items in ([1, 2], [4, 3], [3])]
+    together = memory(ask_what_comes_next(lists, ITEMS + 1, 4, True))
+    for row, items in enumerate(lists):
+        alone = memory(ask_what_comes_next([items], ITEMS + 1, 4, True))[0]
+        torch.testing.assert_close(together[row], alone, rtol=1e-4, atol=1e-5)
+
+
 def test_beside_a_network_that_answers_alone_their_odds_are_those_of_the_memory():
     model = model_of(True, answers_alone=True)
     with torch.no_grad():
