@@ -111,7 +111,8 @@ def remove_leftovers(paths: OutputSettings) -> None:
     for path, pattern in [entry for each in (paths.output, *_old_runs(paths)) for entry in _entries(each)]:
         name = written_aside_for(path.name)
         if name and re.fullmatch(pattern, name) and stat.S_ISREG(path.lstat().st_mode) and not is_held(path):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # on Windows while somebody writes it
+                path.unlink(missing_ok=True)
 
 
 def _old_runs(paths: OutputSettings) -> list[Path]:

@@ -98,6 +98,8 @@ def read_sequences(folder: Path, num_items: int) -> dict[str, Sequences]:
                 hold(file)
                 _require(os.fstat(file.fileno()).st_size == about["files"][name][0], f"{name} has another length")
             return {name: _read(files, name, num_items, about["files"]) for name in about["names"]}
+    except FileNotFoundError as error:
+        raise Unusable(f"{Path(error.filename).name} is missing") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError) as error:
         raise Unusable(str(error)) from error
 
@@ -114,9 +116,12 @@ def _require(condition: bool, otherwise: str) -> None:
 
 
 def _read_about(file: IO[bytes], num_items: int) -> dict[str, Any]:
-    about: dict[str, Any] = json.loads(file.read(ABOUT_BYTES))
-    checksum = about.pop("checksum")
-    _require(checksum == _checksum(about), f"{ABOUT} is damaged")
+    try:
+        about: dict[str, Any] = json.loads(file.read(ABOUT_BYTES))
+        whole = about.pop("checksum") == _checksum(about)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        whole = False
+    _require(whole, f"{ABOUT} is damaged")
     _require(about["num_items"] == num_items, f"{ABOUT} is of another catalogue")
     wanted = {f"{name}.{array}" for name in about["names"] for array in ARRAYS}
     _require(set(about["files"]) == wanted and all(map(FILE_NAME.fullmatch, wanted)), f"{ABOUT} lacks files")
