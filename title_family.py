@@ -46,6 +46,7 @@ class Families:
         self._names_at = names_at
         self.place_of = {anime.anime_id: place for place, anime in enumerate(catalogue)}
         self._after: dict[int, set[int]] = defaultdict(set)
+        self._before: dict[int, set[int]] = defaultdict(set)
         self._sequels: dict[int, set[int]] = defaultdict(set)
         self._beside: dict[int, set[int]] = defaultdict(set)
         self._spin_offs: dict[int, set[int]] = defaultdict(set)
@@ -57,6 +58,7 @@ class Families:
                 before, after = (other, place) if relation.kind in _FOLLOWS else (place, other)
                 if relation.kind in _LEADS_TO | _FOLLOWS:
                     self._after[before].add(after)
+                    self._before[after].add(before)
                 if relation.kind in ("SEQUEL", "PREQUEL"):
                     self._sequels[before].add(after)
                 if relation.kind == "SPIN_OFF":
@@ -68,6 +70,15 @@ class Families:
     def is_series(self, place: int) -> bool:
         anime = self._anime[place]
         return anime.format in _SERIES or (anime.episodes or 0) >= A_LONG_ONE
+
+    def earlier_than(self, place: int) -> set[int]:
+        """The series of its franchise that are before it by relations."""
+        return {other for other in reached(place, self._before) - {place} if self.is_series(other)}
+
+    def is_numbered(self, place: int) -> bool:
+        """Whether a title says that it is no first season or part."""
+        says = [numbered(words) for words in self._names_at(place)]
+        return any(each.final or (each.season or 1) > 1 or (each.part or 1) > 1 for each in says)
 
     def first_of(self, places: Collection[int]) -> set[int]:
         """Those that none of the others comes before: of a franchise, its first season."""
@@ -143,12 +154,12 @@ class Families:
             others.discard(place)
         return longer
 
-    def seasons(self, root: int, named_like: Iterable[tuple[int, list[str]]]) -> list[Season]:
+    def seasons(self, root: int, named_like: Sequence[tuple[int, list[str]]], mains: Sequence[str]) -> list[Season]:
         """The seasons of the franchise that begins with `root`. Titles tell the number, or else the chain of sequels.
 
-        named_like: the words of titles that may be those of a season, and whose they are.
+        named_like: the words of titles that may be those of a season, and whose they are. mains: the root's main
+        titles, with one of which the title of a sequel begins: what has another name is no season of it.
         """
-        named_like = list(named_like)
         names = list(self._names_at(root))
         bases = {_joined(numbered(words).base) for words in names}
         told: dict[int, Season] = {}
@@ -161,6 +172,7 @@ class Families:
             place
             for place in reached(root, self._sequels) | again
             if self.is_series(place) == self.is_series(root) and place != root
+            if any(_joined(words).startswith(tuple(mains)) for words in self._names_at(place))
         }
         found = [Season(root, 1, told=True)]
         for place in sorted({*told, *chain}, key=self._age):

@@ -122,7 +122,7 @@ class TitleSearch:
         whole: set[int] = set()
         for root in roots:
             like = self._named_like(root)
-            seasons = self._families.seasons(root, like)
+            seasons = self._families.seasons(root, like, [name.parts[0] for name in self._names_at(root)])
             found |= _asked_for(seasons, asked)
             whole |= {season.place for season in seasons} | {place for place, _ in like}
         if not found or (first.anime is None and not same):
@@ -141,12 +141,15 @@ class TitleSearch:
         known_as: dict[int, float] = {}
         named: dict[int, float] = {}  # which share of its title the words are
         main: set[int] = set()
+        begins: set[int] = set()
         subtitles: set[int] = set()
         for name in self._names:
             share = name.share(sounded)
             if share:
                 named[name.place] = max(share, named.get(name.place, 0.0))
                 first, *more = name.parts
+                if name.key.startswith("".join(sounded)):
+                    begins.add(name.place)
                 if first == "".join(sounded):
                     main.add(name.place)
                 elif "".join(sounded) in more:
@@ -156,7 +159,7 @@ class TitleSearch:
                 known_as[name.place] = max(weight, known_as.get(name.place, 0.0))
         return (
             self._much_the_best_abbreviated(known_as, set(named))
-            or self._named(named, main, subtitles)
+            or self._named(named, main, begins, subtitles)
             or Match(None, (*self._best_first(set(named)), *self._best_first({*known_as} - {*named})))
         )
 
@@ -170,9 +173,19 @@ class TitleSearch:
             return None
         return self._clear(roots[0], ())
 
-    def _named(self, shares: dict[int, float], main: set[int], subtitles: set[int]) -> Match | None:
-        """By the main title, or by words that make up much of one or a subtitle if nothing else has these words."""
+    def _named(self, shares: dict[int, float], main: set[int], begins: set[int], subtitles: set[int]) -> Match | None:
+        """By the main title, or by words that make up much of one or a subtitle if nothing else has these words.
+
+        What the title of a film or special begins with may name its franchise: then that one alone is not clear.
+        """
         roots = self._best(self._families.first_of(set(shares)))
+        earlier: set[int] = set()
+        if roots and roots[0] in begins and not self._families.is_series(roots[0]):
+            earlier = self._families.earlier_than(roots[0]) - set(shares)
+        if earlier:
+            return Match(None, tuple(dict.fromkeys((*self._best_first(earlier), *self._best_first(set(shares))))))
+        if roots and self._families.is_numbered(roots[0]):
+            return None
         of_main = [place for place in roots if place in main]
         if of_main and of_main[0] == roots[0] and self._is_much_better_known(of_main):
             return self._clear(of_main[0], of_main[1:])

@@ -37,7 +37,13 @@ CATALOGUE = [
     anime(9, "Steins;Gate", year=2011, popularity=545, sequel=[10]),
     anime(10, "Steins;Gate 0", year=2018, popularity=206),
     anime(20, "NARUTO", "Naruto", "NARUTO -ナルト-", year=2002, popularity=660, sequel=[21]),
-    anime(21, "NARUTO: Shippuuden", "Naruto: Shippuden", year=2007, popularity=558),
+    anime(21, "NARUTO: Shippuuden", "Naruto: Shippuden", year=2007, popularity=558, sequel=[22]),
+    anime(23, "ONE PIECE", year=1999, popularity=667),
+    anime(
+        24, "One Piece Special", native="ワンピース ～空島～", year=2018, popularity=22, format="SPECIAL", parent=[23]
+    ),
+    anime(25, "Dungeon Meshi 2nd Season", native="ダンジョン飯 第2期", year=2026, popularity=35),
+    anime(26, "Delicious in Dungeon", year=2024, popularity=190),
     anime(22, "Boruto: NARUTO NEXT GENERATIONS", year=2017, popularity=210),
     anime(30, TITAN, "Attack on Titan", "進撃の巨人", year=2013, popularity=960, synonyms=("进击的巨人",), sequel=[31]),
     anime(31, f"{TITAN} Season 2", "Attack on Titan Season 2", year=2017, popularity=674, sequel=[32]),
@@ -132,6 +138,10 @@ CLEAR = {
     "naruto": 20,
     "ナルト": 20,
     "Naruto Shippuuden": 21,
+    "naruto season 2": 21,
+    "boruto": 22,
+    "one piece": 23,
+    "one piece special": 24,
     "naruto shippūden": 21,
     "Attack on Titan": 30,
     "進撃の巨人": 30,
@@ -228,6 +238,9 @@ def test_what_is_clear(typed, anime_id):
         ("steins gate season 3", [9]),
         ("death note 2", [117]),
         ("code", [121, 123]),
+        ("ワンピース", [23, 24]),  # a special alone has the franchise's name in this spelling
+        ("dungeon meshi", [25]),  # the first season goes by another name
+        ("naruto season 3", [20, 21]),  # a sequel of another name is no season
         ("kyojin", [30]),
         ("monster", [52]),  # nobody's, where the one of that name is missing
         ("geass", [121, 123]),
@@ -285,11 +298,11 @@ def test_an_exact_title_comes_before_a_synonym():
 
 def test_relations_in_a_circle_have_an_end():
     circle = [
-        anime(n, f"Around {n}", year=2000 + n, popularity=10 * n, sequel=[n % 3 + 1], prequel=[(n + 1) % 3 + 1])
+        anime(n, f"Around {n}", year=2000 + n, popularity=40 - 10 * n, sequel=[n % 3 + 1], prequel=[(n + 1) % 3 + 1])
         for n in (1, 2, 3)
     ]
     search = TitleSearch(circle)
-    assert search.find("around").anime.anime_id == 3  # all come before each other: the best known
+    assert search.find("around").anime.anime_id == 1  # all come before each other: the best known
     assert search.find("around season 7").anime is None
 
 
