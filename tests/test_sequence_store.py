@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 
 import numpy as np
 import pytest
@@ -119,6 +120,39 @@ def test_a_change_while_reading_is_not_kept_for_the_next_run(tmp_path):
         ]
     with pytest.raises(ZeroDivisionError):  # so it is made again
         stored(paths.database_file, state_of(paths.database_file), "test", 40, lambda: 1 / 0)
+
+
+def of_one(item):
+    return Sequences(np.array([item], np.int32), np.zeros(1, np.int32), np.array([0, 1]), np.array([7]))
+
+
+def test_what_is_kept_is_not_used_for_a_database_that_changed_since_it_was_looked_at(tmp_path):
+    """Between a look at the file and the reading of it somebody writes: what is read is newer than what is kept."""
+    paths = database_of(tmp_path / "a.db", some_lists(10))
+    before = state_of(paths.database_file)
+    stored(paths.database_file, before, "test", 40, lambda: iter([{"training": of_one(1)}]))
+    with Database.open(paths.database_file, create=False) as database:
+        save_list(database, 1, [40, 39, 38])
+    found = stored(paths.database_file, before, "test", 40, lambda: iter([{"training": of_one(2)}]))
+    assert as_lists(found["training"]) == [[2]]
+
+
+def test_what_was_read_during_a_change_does_not_come_back_with_a_backup_of_the_database(tmp_path):
+    """A copy from before, put back with its time, has the state of before, and not the lists that were read later."""
+    file, backup = database_of(tmp_path / "a.db", some_lists(10)).database_file, tmp_path / "backup"
+    shutil.copy2(file, backup)
+    before = state_of(file)
+
+    def make():
+        with Database.open(file, create=False) as database:
+            save_list(database, 1, [40, 39, 38])
+        yield {"training": of_one(2)}
+
+    assert as_lists(stored(file, before, "test", 40, make)["training"]) == [[2]]
+    shutil.copy2(backup, file)
+    assert state_of(file) == before
+    again = stored(file, before, "test", 40, lambda: iter([{"training": of_one(1)}]))
+    assert as_lists(again["training"]) == [[1]]
 
 
 def test_interrupted_it_leaves_nothing_behind(tmp_path):
