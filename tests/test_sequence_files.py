@@ -357,3 +357,10 @@ def test_it_is_said_once(folder, caplog):
     for _ in range(2):
         sequence_store._say_once(f"{folder}\x1b[31m is not ours")
     assert caplog.messages == [f"{folder} is not ours"]
+
+
+def test_lists_without_entries_are_kept_too(db):
+    nothing = Sequences(np.zeros(0, np.int32), np.zeros(0, np.int32), np.array([0]), np.zeros(0, np.int64))
+    for make in (lambda: [{"training": nothing}], never):
+        found = stored(db, state_of(db), "test", NUM_ITEMS, make)["training"]
+        assert (len(found), len(found.items), found.offsets.tolist()) == (0, 0, [0])
