@@ -163,6 +163,8 @@ def test_what_others_put_into_our_folder_stays(db, folder, tmp_path):
     (folder / "1123456789abcdef").symlink_to(tmp_path / "home/0123456789abcdef")
     (folder / "2123456789abcdef").write_bytes(b"a file")
     (folder / "3123456789abcdef/about.json").mkdir(parents=True)
+    (folder / "4123456789abcdef").mkdir()
+    (folder / "4123456789abcdef/about.json").symlink_to(tmp_path / "home/0123456789abcdef/about.json")
     (folder / "notes").mkdir()
     (folder / "notes/about.json").write_bytes(b"my notes")
     (folder / ".0123abcd.part").mkdir()
