@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import codecs
 import contextlib
+import errno
 import functools
 import logging
 import os
@@ -14,17 +14,19 @@ import sqlite3
 import sys
 import threading
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
+import streams
 from config import PROJECT_DIR, SpeechSettings
 from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
 
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Main(Protocol):
@@ -36,28 +38,40 @@ def script(main: Main) -> Main:
 
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
-        _never_fail_on_encoding()
+        streams.make_usable()
         _terminate_like_ctrl_c()
         _speak(SpeechSettings())
-        try:
-            return main(argv)
-        except SettingError as error:
-            return _fail(error, EXIT_USAGE)
-        except UserError as error:
-            return _fail(error, EXIT_ERROR)
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return EXIT_INTERRUPTED
-        except BrokenPipeError:  # the reader of our stdout, such as `head`, has seen enough
-            with contextlib.suppress(OSError):
-                sys.stdout.close()
-            return EXIT_ERROR
-        except OSError as error:
-            return _fail(describe_os_error(error), EXIT_ERROR)
-        except sqlite3.OperationalError as error:
-            return _fail(f"the database could not be used: {error}", EXIT_ERROR)
+        code = _code_of(main, argv)
+        streams.end_stderr()
+        return code
 
     return wrapped
+
+
+def _code_of(main: Main, argv: Sequence[str] | None) -> int:
+    try:
+        try:
+            return main(argv)
+        finally:
+            streams.end_stdout()
+    except SettingError as error:
+        return _fail(error, EXIT_USAGE)
+    except UserError as error:
+        return _fail(error, EXIT_ERROR)
+    except KeyboardInterrupt:
+        with contextlib.suppress(OSError):
+            print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our stdout, such as `head`, has seen enough
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        return EXIT_ERROR
+    except OSError as error:
+        if error.filename is None and error.errno in NO_ROOM:  # files are named where they are written
+            error.filename = "standard output"
+        return _fail(describe_os_error(error), EXIT_ERROR)
+    except sqlite3.OperationalError as error:
+        return _fail(f"the database could not be used: {error}", EXIT_ERROR)
 
 
 _screen_level = logging.INFO
@@ -83,7 +97,8 @@ def describe_os_error(error: OSError) -> str:
 
 
 def _fail(error: object, code: int) -> int:
-    print(coloured(f"error: {plain(str(error))}", RED, sys.stderr), file=sys.stderr)
+    with contextlib.suppress(OSError):
+        print(coloured(f"error: {plain(str(error))}", RED, sys.stderr), file=sys.stderr)
     return code
 
 
@@ -94,31 +109,6 @@ def coloured(text: str, colour: int, stream: TextIO) -> str:
     """`text` in colour, if `stream` is a terminal that has colours and whose user wants them (https://no-color.org)."""
     wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\x1b[{colour}m{text}\x1b[0m" if wanted else text
-
-
-def _never_fail_on_encoding() -> None:
-    """A console that lacks a character, as cp1252 and cp950 do, shows a substitute instead of ending the script."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure:
-            reconfigure(errors="substitute_and_escape" if stream is sys.stderr else "substitute")
-
-
-_SUBSTITUTES = {"…": "...", "·": "-", "±": "+-", "→": "->", "–": "-", "−": "-", "×": "x"}
-"""For what the scripts themselves say."""
-
-
-def _substitute(error: UnicodeError, otherwise: Callable[[UnicodeError], tuple[str | bytes, int]]) -> Any:
-    assert isinstance(error, UnicodeEncodeError)
-    own = _SUBSTITUTES.get(error.object[error.start])
-    if own is not None:
-        return own, error.start + 1
-    error.end = error.start + 1
-    return otherwise(error)
-
-
-codecs.register_error("substitute", lambda error: _substitute(error, codecs.replace_errors))
-codecs.register_error("substitute_and_escape", lambda error: _substitute(error, codecs.backslashreplace_errors))
 
 
 def _terminate_like_ctrl_c() -> None:
@@ -153,6 +143,9 @@ def plain(text: str, limit: int = 500) -> str:
 def _harmless(text: str) -> str:
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.", "", text)
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    text = re.sub(
+        "[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text
+    )  # of a file name that is no text
     return "".join(c for c in text if unicodedata.category(c) not in ("Cs",) and c not in _DIRECTION)
 
 
@@ -186,6 +179,26 @@ class _Screen(logging.Handler):
             self.handleError(record)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written is a warning, for what is logged goes on."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            self.failed = True
+            reason = describe_os_error(error) if isinstance(error := sys.exc_info()[1], OSError) else repr(error)
+            logging.getLogger(__name__).warning("%s is not written from here on: %s", self.baseFilename, reason)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            super().emit(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def on_screen(short: str, *, good: bool = False) -> dict[str, Any]:
     """The `extra` of a log call whose line is for the files: what stderr gets in its place, in green if it is good."""
     return {"short": short, "colour": GREEN if good else None}
@@ -211,7 +224,7 @@ def logging_to(*files: Path) -> Iterator[None]:
     handlers: list[logging.Handler] = [screen]
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = _LogFile(path, encoding="utf-8")
         handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(handler)
     level = root.level

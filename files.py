@@ -55,8 +55,10 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """In UTF-8; what is no text, as a file name may be, is escaped in a way that reading takes back."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with write_aside(path) as file:
-        file.write((json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        file.write(text.encode(errors="backslashreplace"))  # a lone surrogate becomes \udce9, which is JSON's own way
 
 
 def _flush_folder(folder: Path) -> None:

@@ -15,6 +15,9 @@ import torch
 from fault_injection import needs_mounts, run_limited, run_on_disk
 from small_runs import training_flags, unlike
 
+import evaluate
+import load_users
+import recommend
 import train_model
 from config import PathSettings, TrainingSettings
 from history import Result
@@ -76,6 +79,24 @@ def test_a_file_that_cannot_grow_ends_the_run_and_the_last_checkpoint_stays_good
     assert one_error(err).startswith("error: File too large: ")
     assert not list(tmp_path.rglob("*.part"))
     assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
+def test_file_names_that_are_no_text_work_as_any_other(db, tmp_path, capsys):
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    (folder / "s.db").write_bytes(db.read_bytes())
+    assert train_model.main(training_flags(folder / "s.db", folder / "out", "--epochs", "1")) == 0
+    found = ["--sandbox", "--output-dir", str(folder / "out")]
+    assert evaluate.main(found) == 0  # with the database of the run
+    assert recommend.main([*found, "--db", str(folder / "s.db"), "--user", "sandbox0001"]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    export = "<myanimelist><anime><series_animedb_id>1</series_animedb_id></anime></myanimelist>"
+    (folder / "\udce9.xml").write_text(export)
+    assert load_users.main(["--sandbox", "--db", str(folder / "s.db"), "--mal-xml", str(folder / "\udce9.xml")]) == 1
+    assert "error: nobody was imported" in capsys.readouterr().err
+    assert recommend.main([*found, "--db", str(folder / "s.db"), "--user", "\udcff\udcfe"]) != 0
+    assert "\\xff\\xfe" in one_error(capsys.readouterr().err)
 
 
 @needs_mounts

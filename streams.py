@@ -1,0 +1,73 @@
+"""stdout and stderr that end no script: closed ones, full disks behind them, and characters that they lack."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+
+def make_usable() -> None:
+    """Called first. A closed stream is None to Python, and the next file that is opened gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (until the script ends)
+    # A console that lacks a character, as cp1252 and cp950 do, shows a substitute.
+    for stream, errors in ((sys.stdout, "substitute"), (sys.stderr, "substitute_and_escape")):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure:
+            reconfigure(errors="substitute_or_keep" if stream is sys.stdout and not stream.isatty() else errors)
+
+
+def end_stdout() -> None:
+    """Write what is left. Raises OSError, naming stdout, if it cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        _give_up(sys.stdout)
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def end_stderr() -> None:
+    """The same, but where there is no room for a line, the exit code has to say it."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Otherwise Python tries again when it ends, and changes the exit code."""
+    with contextlib.suppress(OSError):
+        stream.close()
+
+
+_SUBSTITUTES = {"…": "...", "·": "-", "±": "+-", "→": "->", "–": "-", "−": "-", "×": "x"}
+"""For what the scripts themselves say."""
+
+
+def _substitute(error: UnicodeError, otherwise: Callable[[UnicodeError], tuple[str | bytes, int]]) -> Any:
+    assert isinstance(error, UnicodeEncodeError)
+    own = _SUBSTITUTES.get(error.object[error.start])
+    if own is not None:
+        return own, error.start + 1
+    error.end = error.start + 1
+    return otherwise(error)
+
+
+def _replace_or_keep(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A byte of a file name that is no text goes as it is to whoever reads our results, but to no terminal."""
+    assert isinstance(error, UnicodeEncodeError)
+    character = error.object[error.start]
+    if "\udc80" <= character <= "\udcff":
+        return bytes([ord(character) - 0xDC00]), error.end
+    return codecs.replace_errors(error)
+
+
+codecs.register_error("substitute", lambda error: _substitute(error, codecs.replace_errors))
+codecs.register_error("substitute_or_keep", lambda error: _substitute(error, _replace_or_keep))
+codecs.register_error("substitute_and_escape", lambda error: _substitute(error, codecs.backslashreplace_errors))
