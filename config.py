@@ -126,13 +126,17 @@ class AniListSettings(Checked):
         metavar="URL",
     )
     requests_per_minute: int = setting(
-        30, "the fastest pace; AniList's own limit lowers it further; 0: no pacing", at_least=0, metavar="N"
+        30,
+        "the fastest pace; AniList's own limit lowers it further; 0: no pacing",
+        at_least=0,
+        at_most=100_000,
+        metavar="N",
     )
     referer: str = setting(
         "", "a Referer header that truthfully says who asks, such as your own project's page", metavar="URL"
     )
     timeout: float = setting(
-        30.0, "seconds to wait for an answer before a request is tried again", above=0, metavar="S"
+        30.0, "seconds to wait for an answer before a request is tried again", above=0, at_most=86_400, metavar="S"
     )
 
 
@@ -140,7 +144,7 @@ class AniListSettings(Checked):
 class CatalogueSettings(Checked):
     """Which anime are fetched."""
 
-    count: int = setting(3000, "how many anime to fetch", at_least=1, metavar="N")
+    count: int = setting(3000, "how many anime to fetch", at_least=1, at_most=1_000_000, metavar="N")
     sort: str = setting(
         "POPULARITY_DESC", "AniList's sort order that decides which", choices=CATALOGUE_SORTS, metavar="SORT"
     )
@@ -151,7 +155,9 @@ class UserListSettings(Checked):
     """Whose lists are fetched, and which of them are long enough."""
 
     file: Path = setting(PROJECT_DIR / "datas_user.txt", "the AniList names, one a line", metavar="PATH")
-    min_anime: int = setting(20, "leave out users with fewer known, watched anime", at_least=1, metavar="N")
+    min_anime: int = setting(
+        20, "leave out users with fewer known, watched anime", at_least=1, at_most=1_000_000, metavar="N"
+    )
     refresh: bool = setting(False, "fetch lists again that were fetched within the last 7 days")
 
 
@@ -189,14 +195,18 @@ class RemovalSettings(Checked):
 class TrainingSettings(Checked):
     """The model and its training."""
 
-    epochs: int = setting(200, "passes over the training users", at_least=1, metavar="N")
-    batch_size: int = setting(64, "users in a batch", at_least=1, metavar="N")
-    lr: float = setting(0.001, "learning rate", above=0, metavar="X")
+    epochs: int = setting(200, "passes over the training users", at_least=1, at_most=1_000_000, metavar="N")
+    batch_size: int = setting(64, "users in a batch", at_least=1, at_most=1_000_000, metavar="N")
+    lr: float = setting(0.001, "learning rate", above=0, at_most=100, metavar="X")
     val_ratio: float = setting(0.1, "share of the users kept for validation", above=0, below=1, metavar="X")
-    hidden_size: int = setting(256, "width of the model, a multiple of the heads", at_least=1, metavar="N")
-    num_layers: int = setting(2, "Transformer layers", at_least=1, metavar="N")
-    num_heads: int = setting(4, "attention heads of a layer", at_least=1, metavar="N")
-    max_seq_len: int = setting(200, "anime of one list that the model sees at once", at_least=2, metavar="N")
+    hidden_size: int = setting(
+        256, "width of the model, a multiple of the heads", at_least=1, at_most=1_000_000, metavar="N"
+    )
+    num_layers: int = setting(2, "Transformer layers", at_least=1, at_most=1_000, metavar="N")
+    num_heads: int = setting(4, "attention heads of a layer", at_least=1, at_most=10_000, metavar="N")
+    max_seq_len: int = setting(
+        200, "anime of one list that the model sees at once", at_least=2, at_most=1_000_000, metavar="N"
+    )
     dropout: float = setting(0.1, "share of activations dropped while training", at_least=0, below=1, metavar="X")
     use_gpu: bool = setting(True, "train on an NVIDIA GPU when there is one", flag="--gpu")
     use_fp16: bool = setting(False, "mixed precision on a GPU: faster, and less memory", flag="--fp16")
@@ -208,12 +218,16 @@ class TrainingSettings(Checked):
         metavar="N",
     )
     num_workers: int = setting(
-        0, "processes that prepare batches; 0: the training process itself", at_least=0, metavar="N"
+        0, "processes that prepare batches; 0: the training process itself", at_least=0, at_most=1_000, metavar="N"
     )
     mask_prob: float = setting(0.15, "share of a list that is masked", above=0, below=1, metavar="X")
     memory: bool = setting(True, "start from an item-to-item memory; without it, the network learns alone")
     patience: int = setting(
-        20, "stop after so many epochs without a lower validation loss; 0: never", at_least=0, metavar="N"
+        20,
+        "stop after so many epochs without a lower validation loss; 0: never",
+        at_least=0,
+        at_most=1_000_000,
+        metavar="N",
     )
     evaluate: bool = setting(True, "end with what evaluate.py does: how well it ranks, beside baselines")
     cut_share: float = setting(0.7, at_least=0, at_most=1)
@@ -249,10 +263,15 @@ class ResumeSettings(Checked):
         alone=NEWEST,
     )
     keep_checkpoints: int = setting(
-        0, "how many of the checkpoints of every tenth epoch are kept; 0: all", at_least=0, metavar="N"
+        0,
+        "how many of the checkpoints of every tenth epoch are kept; 0: all",
+        at_least=0,
+        at_most=1_000_000,
+        metavar="N",
     )
 
 
+LARGEST_ID = 2**31 - 1
 OUTPUT_FORMATS = ("table", "json", "csv")
 
 
@@ -265,7 +284,9 @@ class PersonSettings(Checked):
         "an AniList name: the list in the database, or fetched when it isn't there or is older than 7 days",
         metavar="NAME",
     )
-    anime: tuple[int, ...] = setting((), "AniList ids of anime that the person likes, the newest last", metavar="ID")
+    anime: tuple[int, ...] = setting(
+        (), "AniList ids of anime that the person likes, the newest last", at_least=1, at_most=LARGEST_ID, metavar="ID"
+    )
     title: tuple[str, ...] = setting(
         (),
         "the same by title: romaji, English, native or a synonym, its season or initials; may be repeated",
@@ -281,7 +302,7 @@ class PersonSettings(Checked):
 class RecommendationSettings(Checked):
     """What is recommended, and how it is shown."""
 
-    top_k: int = setting(20, "how many titles", at_least=1, metavar="N")
+    top_k: int = setting(20, "how many titles", at_least=1, at_most=1_000_000, metavar="N")
     format: str = setting("table", "table, json or csv", choices=OUTPUT_FORMATS, metavar="FORMAT")
     genre: tuple[str, ...] = setting((), "only titles of this genre; repeated: of all of these", metavar="GENRE")
     year: str = setting("", "only titles of these years: 2015-2020, 2015, 2015-", metavar="YEARS")

@@ -50,6 +50,7 @@ def script(main: Main) -> Main:
 
 def _code_of(main: Main, argv: Sequence[str] | None) -> int:
     try:
+        _require_working_directory()
         try:
             return main(argv)
         finally:
@@ -72,6 +73,14 @@ def _code_of(main: Main, argv: Sequence[str] | None) -> int:
         return _fail(describe_os_error(error), EXIT_ERROR)
     except sqlite3.OperationalError as error:
         return _fail(f"the database could not be used: {error}", EXIT_ERROR)
+
+
+def _require_working_directory() -> None:
+    """Without one, a path that is relative leads nowhere, and libraries end the process in their own words."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise UserError("the working directory is gone: change to another one, and run this again") from None
 
 
 _screen_level = logging.INFO

@@ -55,13 +55,16 @@ class Checked:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
-            if value is not None:
-                _check(flag_of(f), value, f.metadata)
+            for each in value if isinstance(value, tuple) else (value,):
+                if each is not None:
+                    _check(flag_of(f), each, f.metadata)
 
 
 def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingError(f"{flag} must be a finite number, not {value}")
+    if isinstance(value, str) and not _is_text(value):
+        raise SettingError(f"{flag} must be text in this terminal's encoding, not {value}")
     rules = (
         ("at_least", "at least", lambda limit: value >= limit),
         ("at_most", "at most", lambda limit: value <= limit),
@@ -74,6 +77,11 @@ def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
             raise SettingError(f"{flag} must be {words} {limit}, not {value}")
     if limits.get("choices") and value not in limits["choices"]:
         raise SettingError(f"{flag} must be one of {', '.join(limits['choices'])}, not {value!r}")
+
+
+def _is_text(value: str) -> bool:
+    """Python has surrogates for bytes of a command line that are no text. A path may have them; nothing else can."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 Settings = typing.TypeVar("Settings", bound=Checked)

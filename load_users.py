@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import time
 from collections import Counter
@@ -118,7 +119,7 @@ def import_file(files: ImportSettings, wanted: UserListSettings, paths: Database
 def mal_entries(path: Path, known: Mapping[int, int], keep_name: bool, left_out: LeftOut) -> Iterator[ImportedEntry]:
     """The list of MyAnimeList's own export, under the name that is in it or else that of the file."""
     name, entries = read_named_export(path)
-    name = name or path.name.partition(".")[0]
+    name = name or os.fsencode(path.name).decode(errors="backslashreplace").partition(".")[0]
     user, shown = user_hash(name), plain(name, 100) if keep_name else None
     for number, entry in enumerate(entries, start=1):
         anime_id = known.get(entry.mal_id)

@@ -20,7 +20,7 @@ def make_usable() -> None:
     for stream, errors in ((sys.stdout, "substitute"), (sys.stderr, "substitute_and_escape")):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure:
-            reconfigure(errors="substitute_or_keep" if stream is sys.stdout and not stream.isatty() else errors)
+            reconfigure(errors=errors)
 
 
 def end_stdout() -> None:
@@ -59,15 +59,14 @@ def _substitute(error: UnicodeError, otherwise: Callable[[UnicodeError], tuple[s
     return otherwise(error)
 
 
-def _replace_or_keep(error: UnicodeError) -> tuple[str | bytes, int]:
-    """A byte of a file name that is no text goes as it is to whoever reads our results, but to no terminal."""
+def _replace(error: UnicodeError) -> tuple[str | bytes, int]:
+    """A byte of a file name that is no text is shown as `\\xe9`, as in messages, so that the rest is still text."""
     assert isinstance(error, UnicodeEncodeError)
     character = error.object[error.start]
     if "\udc80" <= character <= "\udcff":
-        return bytes([ord(character) - 0xDC00]), error.end
+        return f"\\x{ord(character) - 0xDC00:02x}", error.end
     return codecs.replace_errors(error)
 
 
-codecs.register_error("substitute", lambda error: _substitute(error, codecs.replace_errors))
-codecs.register_error("substitute_or_keep", lambda error: _substitute(error, _replace_or_keep))
+codecs.register_error("substitute", lambda error: _substitute(error, _replace))
 codecs.register_error("substitute_and_escape", lambda error: _substitute(error, codecs.backslashreplace_errors))

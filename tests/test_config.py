@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from config import PROJECT_DIR, CatalogueSettings, PathSettings, PersonSettings, TrainingSettings, UserListSettings
+from config import (
+    PROJECT_DIR,
+    AniListSettings,
+    CatalogueSettings,
+    PathSettings,
+    PersonSettings,
+    RecommendationSettings,
+    ResumeSettings,
+    TrainingSettings,
+    UserListSettings,
+)
 from errors import SettingError
 from flags import Parser, add_flags, pick
 
@@ -95,3 +105,33 @@ def test_flags_that_may_be_repeated():
     person = parsed(PersonSettings, "--anime", "1", "5", "--title", "cowboy bebop", "--anime", "20", "--title", "x")
     assert person == PersonSettings(anime=(1, 5, 20), title=("cowboy bebop", "x"))
     assert parsed(PersonSettings) == parsed(PersonSettings) == PersonSettings()
+
+
+SETTINGS = (AniListSettings, CatalogueSettings, UserListSettings, TrainingSettings, ResumeSettings, PersonSettings)
+SETTINGS += (RecommendationSettings,)
+HUGE = ("1" + "0" * 30, "-1" + "0" * 30, "1" + "0" * 400, "9" * 5000, "1e400", "nan", "inf", "-inf", "-1e30", "1e30")
+NUMBERS = [
+    (settings, "--" + field.name.replace("_", "-"))
+    for settings in SETTINGS
+    for field in dataclasses.fields(settings)
+    if field.type in ("int", "float", "tuple[int, ...]") and field.metadata["help"]
+]
+
+
+@pytest.mark.parametrize(("settings", "flag"), NUMBERS)
+def test_every_number_has_limits_and_its_error_names_the_flag(settings, flag):
+    for value in HUGE:
+        with pytest.raises(SettingError, match=f"^{flag}[ :]"):
+            parsed(settings, f"{flag}={value}")
+
+
+def test_numbers_were_found():
+    assert ("--epochs" in {flag for _, flag in NUMBERS}) and len(NUMBERS) >= 18
+
+
+def test_text_that_is_none_is_refused_but_not_in_paths():
+    with pytest.raises(SettingError, match=r"^--user must be text"):
+        parsed(PersonSettings, "--user", "\udcff\udcfe")
+    with pytest.raises(SettingError, match=r"^--genre must be text"):
+        parsed(RecommendationSettings, "--genre", "Drama", "--genre", "\udcff")
+    assert parsed(PathSettings, "--db", "caf\udce9.db").database_file == Path("caf\udce9.db")

@@ -86,9 +86,18 @@ def test_help_on_a_full_disk_is_one_line() -> None:
     ],
     ids=str,
 )
-def test_a_path_that_is_no_text_comes_out_as_it_is(environment: dict[str, str]) -> None:
+def test_a_path_that_is_no_text_can_be_read_and_the_rest_is_text(environment: dict[str, str]) -> None:
     code, out, err = run("", "caf\udce9", **environment)
-    assert (code, out, err) == (0, b"result caf\xe9\n", b"careful\n")
+    assert (code, out, err) == (0, b"result caf\\xe9\n", b"careful\n")
+
+
+@needs_a_shell
+def test_a_working_directory_that_was_deleted_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = ["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', str(tmp_path / "gone"), sys.executable]
+    done = subprocess.run([*command, str(PROJECT_DIR / "prepare_dataset.py")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: the working directory is gone: change to another one, and run this again\n"
 
 
 def test_in_messages_it_can_be_read() -> None:
