@@ -79,7 +79,8 @@ def who_is_asked(asked: Asked) -> list[str]:
         f" {asked.trained_on:,} others."
     ]
     if asked.newcomers:
-        says[0] = says[0][:-1] + f", and {asked.newcomers_asked:,} of the {asked.newcomers:,} who came later."
+        count = f"{asked.newcomers_asked:,}" if asked.newcomers_asked else "none"
+        says[0] = says[0][:-1] + f", and {count} of the {asked.newcomers:,} who came later."
     changes = [str(asked.lists)] if any(asked.lists) else []
     if asked.anime_new:
         changes.append(f"{asked.anime_new:,} anime more in the catalogue, which the model does not know")

@@ -67,7 +67,7 @@ def summarise(history: History) -> str:
         (
             f"Best of {history.epochs_done} epochs: {best}, validation loss {history.val_losses[best - 1]:.4f}.",
             "",
-            "Right at masked positions of validation users, in %:",
+            f"Right at masked positions of the {history.facts['users_val']:,} validation users, in %:",
             f"                 {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
             *(
                 f"  {name:<13}{'  '.join(f'{100 * accuracies[str(k)]:6.1f}' for k in TOP_K)}"

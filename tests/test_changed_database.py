@@ -14,6 +14,7 @@ import evaluate
 import trained_run
 from config import PathSettings, TrainingSettings
 from people import People, hashes_of_lists, load_people
+from ranking_report import who_is_asked
 from sequences import Sequences, Vocabulary
 from trained_run import Asked, load_run
 from training_data import load_data
@@ -210,6 +211,18 @@ def test_what_is_said_of_it(changed, of_then, capsys, monkeypatch):
     }  # fmt: skip
     assert found["asked"]["came_later"] == {"now": 1, "asked": 1}
     assert found["users_val"] == len(held_out) and found["users_train"] == len(trained_on) - 1
+
+
+def test_who_came_later_is_counted_where_they_are_not_asked(changed, of_then):
+    changed.add(900_001, of_then[1][0])
+    held_out, trained_on = map(len, of_then)
+    assert who_is_asked(changed.load()[0].asked) == [
+        f"Asked: the {held_out} people who were held out of the training, which had {trained_on} others,"
+        " and none of the 1 who came later.",
+        f"The database has changed since: 1 list more than then. Of the {held_out} who were held out: gone or left out"
+        f" now 0, with another list 0. The baselines are fitted to the {trained_on} of {trained_on} who were trained on"
+        " and still are there.",
+    ]
 
 
 def test_where_nobody_is_left_it_says_so(changed, of_then, capsys):

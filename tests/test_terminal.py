@@ -111,7 +111,8 @@ def test_a_redirected_stdout_holds_results_only(db, tmp_path):
 
 
 def recorded(epochs_planned: int, epochs: int, seconds: float = 0.8, loss: float = 4.5) -> History:
-    history = History(epochs_planned, {"baselines": {"popularity": dict.fromkeys(("1", "5", "10", "20"), 0.021)}})
+    baselines = {"popularity": dict.fromkeys(("1", "5", "10", "20"), 0.021)}
+    history = History(epochs_planned, {"baselines": baselines, "users_val": 100_000})
     for epoch in range(epochs):
         result = Result(loss - epoch / 1e5, dict.fromkeys((1, 5, 10, 20), 1.0), dict.fromkeys((1, 5, 10, 20), 0.1))
         history.record(result, result, 1e-3, seconds)
