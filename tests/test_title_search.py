@@ -320,3 +320,20 @@ def test_endless_titles_and_questions_have_an_end():
     for typed in ("a" * 100_000, "season 2 " * 20_000, "a " * 50_000, "2 " * 9_999):
         assert search.find(typed).anime is None
     assert time.process_time() - before < 30
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken", "asked"),
+    [
+        ("bagidekomup", True, False),
+        ("bagidekomut", True, False),  # 20 of 22 letters: 0.91
+        ("bagidekosut", False, True),  # 18 of 22: 0.82
+        ("bagitarasut", False, True),  # 10 of 22: 0.455
+        ("bagitarasat", False, False),  # 8 of 22: 0.36
+    ],
+)
+def test_one_slip_in_ten_letters_is_taken_and_several_are_asked_about(typed, taken, asked):
+    found = TitleSearch(
+        [anime(1, "Bagidekomup", year=2001, popularity=9), anime(2, "Zzz", year=2001, popularity=9)]
+    ).find(typed)
+    assert (found.anime is not None, bool(found.others)) == (taken, asked)
