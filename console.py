@@ -9,10 +9,8 @@ import functools
 import logging
 import os
 import re
-import signal
 import sqlite3
 import sys
-import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,12 +18,14 @@ from typing import Any, Protocol, TextIO
 
 from tqdm import tqdm
 
+import stopping
 import streams
 from config import PROJECT_DIR, SpeechSettings
 from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
+from stopping import EXIT_INTERRUPTED
 
-EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_ERROR, EXIT_USAGE = 1, 2
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -39,11 +39,18 @@ def script(main: Main) -> Main:
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
         streams.make_usable()
-        _terminate_like_ctrl_c()
         _speak(SpeechSettings())
-        code = _code_of(main, argv)
-        streams.end_stderr()
-        return code
+        with stopping.obeyed():
+            try:
+                code = _code_of(main, argv)
+            except KeyboardInterrupt:
+                stopping.over = True  # with Ctrl-C pressed twice, one is enough
+                with contextlib.suppress(OSError):
+                    print("interrupted", file=sys.stderr)
+                code = EXIT_INTERRUPTED
+            stopping.over = True
+            streams.end_stderr()
+            return code
 
     return wrapped
 
@@ -59,10 +66,6 @@ def _code_of(main: Main, argv: Sequence[str] | None) -> int:
         return _fail(error, EXIT_USAGE)
     except UserError as error:
         return _fail(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        with contextlib.suppress(OSError):
-            print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our stdout, such as `head`, has seen enough
         with contextlib.suppress(OSError):
             sys.stdout.close()
@@ -118,29 +121,6 @@ def coloured(text: str, colour: int, stream: TextIO) -> str:
     """`text` in colour, if `stream` is a terminal that has colours and whose user wants them (https://no-color.org)."""
     wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     return f"\x1b[{colour}m{text}\x1b[0m" if wanted else text
-
-
-def _terminate_like_ctrl_c() -> None:
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-@contextlib.contextmanager
-def finish_first() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the block is done, so that what belongs together is kept together."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    signals = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(each, lambda number, _: came.append(number)) for each in signals]
-    try:
-        yield
-    finally:
-        for each, handler in zip(signals, handlers, strict=True):
-            signal.signal(each, handler)
-    if came:
-        signal.raise_signal(came[0])  # which is as it was before: inside another such block, it waits on
 
 
 def plain(text: str, limit: int = 500) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from errors import UserError
+from stopping import is_orphan
 
 T = TypeVar("T")
 
@@ -31,8 +32,8 @@ died is noticed at once."""
 class ProcessLost(UserError):
     """Another process of the run has ended before its time."""
 
-    def __init__(self) -> None:
-        super().__init__("another process of this run has ended; torchrun tells which")
+    def __init__(self, message: str = "another process of this run has ended; torchrun tells which") -> None:
+        super().__init__(message)
 
 
 @contextlib.contextmanager
@@ -41,6 +42,8 @@ def several_processes(use_gpu: bool) -> Iterator[None]:
     if not started_by_torchrun():
         yield
         return
+    if lost_its_launcher():
+        raise ProcessLost
     on_gpu = use_gpu and torch.cuda.is_available()
     if on_gpu:
         if local_rank() >= torch.cuda.device_count():
@@ -60,6 +63,11 @@ def several_processes(use_gpu: bool) -> Iterator[None]:
 
 def started_by_torchrun() -> bool:
     return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def lost_its_launcher() -> bool:
+    """Whether torchrun has been killed, which can stop its processes no more: they have to stop by themselves."""
+    return started_by_torchrun() and is_orphan()
 
 
 def is_loss(error: RuntimeError) -> bool:

@@ -8,6 +8,10 @@ train_model.py does it at its end (`evaluate_the_best`); run this script to do i
 
 from __future__ import annotations
 
+import stopping
+
+stopping.while_importing(__name__)
+
 import logging
 import os
 from collections.abc import Sequence
@@ -15,7 +19,7 @@ from collections.abc import Sequence
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
 from config import EvaluationSettings, PathSettings
-from console import EXIT_ERROR, EXIT_INTERRUPTED, logging_to, parse, script
+from console import EXIT_ERROR, logging_to, parse, script
 from errors import UserError
 from evaluation import evaluate_model
 from files import write_json
@@ -23,6 +27,7 @@ from flags import Parser, add_flags, pick
 from plot_style import save
 from ranking_plot import ranking_comparison
 from ranking_report import as_json, tables
+from stopping import EXIT_INTERRUPTED
 from trained_run import load_run
 
 log = logging.getLogger(__name__)

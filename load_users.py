@@ -11,6 +11,10 @@ again. Who is not found, private or has watched too little is reported and left 
 
 from __future__ import annotations
 
+import stopping
+
+stopping.while_importing(__name__)
+
 import contextlib
 import logging
 import os

@@ -7,6 +7,10 @@ Interrupted in whatever way, the same command goes on where it stopped. Run agai
 
 from __future__ import annotations
 
+import stopping
+
+stopping.while_importing(__name__)
+
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass

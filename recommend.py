@@ -12,6 +12,10 @@ Nothing that was watched is recommended. Later seasons wait for their prequel, a
 
 from __future__ import annotations
 
+import stopping
+
+stopping.while_importing(__name__)
+
 import logging
 import shutil
 import sys

@@ -10,6 +10,10 @@ Read `main` from top to bottom: load, build, then for each epoch train, evaluate
 
 from __future__ import annotations
 
+import stopping
+
+stopping.while_importing(__name__)
+
 import logging
 import math
 import os
@@ -32,7 +36,7 @@ from batches import Batch
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoints import save_item_mappings, save_model
 from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
-from console import EXIT_ERROR, EXIT_INTERRUPTED, finish_first, logging_to, on_screen, parse, progress, script
+from console import EXIT_ERROR, logging_to, on_screen, parse, progress, script
 from distributed import (
     ProcessLost,
     from_main,
@@ -49,6 +53,7 @@ from evaluate import evaluate_the_best
 from files import write_json
 from flags import Parser, add_flags, pick
 from history import History, Result
+from loading import check_open_files, each_batch
 from masked_loss import masked_cross_entropy
 from memory_fitting import fit_memory
 from metrics import hits_by_row, ranks, squares_of_rows, top_k_hits
@@ -65,6 +70,7 @@ from resume import (
 )
 from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_data, describe_run, log_model, log_start, summarise, where_everything_is
+from stopping import EXIT_INTERRUPTED, finish_first
 from totals import Totals
 from training_data import Data, batches, load_data
 from two_threads import in_halves
@@ -93,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings, going_on, paths = pick(args, TrainingSettings), pick(args, ResumeSettings), pick(args, PathSettings)
 
     try:
+        check_open_files(settings.num_workers)
         with several_processes(settings.use_gpu):
             data = one_after_the_other(lambda: load_data(paths, settings))
             started = datetime.now()
@@ -169,21 +176,21 @@ def train(
 
     latest_at, latest_epoch = -math.inf, history.epochs_done
     stopped: KeyboardInterrupt | TrainingFailed | ProcessLost | None = None
-    try:
-        for epoch in range(history.epochs_done + 1, settings.epochs + 1):
-            if settings.patience and history.epochs_without_gain >= settings.patience:
-                log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
-                break
-            clock = time.perf_counter()
-            learning_rate = float(schedule.get_last_lr()[0])
-            training = batches(data.training, data, settings, epoch, rank(), world())
-            trained = train_one_epoch(parallel, training, optimizer, schedule, scaler)
-            averaged.update(model)
-            with averaged.used_by(model):
-                validated = evaluate(model, batches(data.validation, data, settings, None, rank(), world()))
-            check_sane(trained, validated, model.config.num_items, epoch, learning_rate)
+    with finish_first():  # who asks to stop is obeyed between two batches, by `each_batch`, and nowhere else
+        try:
+            for epoch in range(history.epochs_done + 1, settings.epochs + 1):
+                if settings.patience and history.epochs_without_gain >= settings.patience:
+                    log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
+                    break
+                clock = time.perf_counter()
+                learning_rate = float(schedule.get_last_lr()[0])
+                training = batches(data.training, data, settings, epoch, rank(), world())
+                trained = train_one_epoch(parallel, training, optimizer, schedule, scaler)
+                averaged.update(model)
+                with averaged.used_by(model):
+                    validated = evaluate(model, batches(data.validation, data, settings, None, rank(), world()))
+                check_sane(trained, validated, model.config.num_items, epoch, learning_rate)
 
-            with finish_first():  # what is recorded, and the weights that it was measured with, or neither
                 history.record(trained, validated, learning_rate, time.perf_counter() - clock)
                 if not is_main():
                     continue
@@ -198,19 +205,18 @@ def train(
                     files.save_latest(kept)
                     latest_at, latest_epoch = time.monotonic(), epoch
                 write_json(paths.metrics_file, history.as_dict())
-            log.info(history.line(), extra=on_screen(history.short_line(), good=history.is_best()))
-    except (KeyboardInterrupt, TrainingFailed) as reason:
-        stopped = reason
-    except RuntimeError as error:
-        if not is_loss(error):
-            raise
-        stopped = ProcessLost()
+                log.info(history.line(), extra=on_screen(history.short_line(), good=history.is_best()))
+        except (KeyboardInterrupt, TrainingFailed, ProcessLost) as reason:
+            stopped = reason
+        except RuntimeError as error:
+            if not is_loss(error):
+                raise
+            stopped = ProcessLost()
 
-    if not is_main():
-        if stopped:
-            raise stopped
-        return 0
-    with finish_first():  # torchrun stops all processes as soon as one is lost
+        if not is_main():
+            if stopped:
+                raise stopped
+            return 0
         if stopped:
             log.warning("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
             if kept and not isinstance(stopped, TrainingFailed):
@@ -294,8 +300,8 @@ def train_one_epoch(
     model.train()
     device = next(model.parameters()).device
     totals, weights = Totals(device), sum(weight.numel() for weight in model.parameters())
-    with progress("training", len(loader), "batch", leave=False) as bar:
-        for batch in loader:
+    with progress("training", len(loader), "batch", leave=False) as bar, each_batch(loader) as loaded:
+        for batch in loaded:
             optimizer.zero_grad(set_to_none=True)
             for learnt in in_halves(batch.to(device), weights, lambda part: learn(model, part, scaler)):
                 if learnt:
@@ -328,9 +334,10 @@ def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
     model.eval()
     device = model.item_bias.device
     totals = Totals(device)
-    with progress("validation", len(loader), "batch", leave=False) as bar:
-        for batch in loader:
+    with progress("validation", len(loader), "batch", leave=False) as bar, each_batch(loader) as loaded:
+        for batch in loaded:
             batch = batch.to(device)
+            assert batch.targets is not None
             logits = model(batch)
             of_targets = ranks(logits, batch.targets - 1)
             if batch.weight:

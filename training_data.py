@@ -23,6 +23,7 @@ from memory_fitting import has_order
 from people import People, Persons
 from sequence_store import state_of, stored
 from sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, split_users
+from stopping import ignore_in_a_worker
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
@@ -163,4 +164,10 @@ def batches(
         alone_cut_ratio=WIDE_ALONE_CUT_RATIO if data.enough_for_a_wide_network else ALONE_CUT_RATIO,
     )
     dataset = whole if world == 1 else Shares(whole, rank, world)
-    return DataLoader(dataset, batch_size=None, num_workers=settings.num_workers, pin_memory=torch.cuda.is_available())
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=settings.num_workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=ignore_in_a_worker,
+    )

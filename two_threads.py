@@ -17,8 +17,8 @@ from typing import TypeVar
 import torch
 
 from batches import Batch, share_of
-from console import finish_first
 from distributed import world
+from stopping import finish_first
 
 Part = TypeVar("Part")
 T = TypeVar("T")

@@ -10,6 +10,10 @@ killed.
 
 from __future__ import annotations
 
+import stopping
+
+stopping.while_importing(__name__)
+
 import json
 import logging
 from collections.abc import Mapping, Sequence

@@ -38,7 +38,7 @@ from fuzz_answers import Server, spoilt
 import load_users
 import prepare_dataset
 from anilist_client import AniListClient
-from console import EXIT_INTERRUPTED
+from stopping import EXIT_INTERRUPTED
 
 SHARES = {"catalogue": 30, "lists": 30, "names": 10, "csv": 15, "xml": 10, "database": 5}
 LIMIT = 10

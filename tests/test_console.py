@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config import PROJECT_DIR
-from console import duration, finish_first, logging_to, plain, script
+from console import duration, logging_to, plain, script
 from errors import SettingError, UserError
 
 
@@ -95,41 +93,3 @@ def test_nothing_is_written_to_stdout_by_the_log(capsys):
     with logging_to():
         logging.getLogger("test").warning("careful")
     assert capsys.readouterr() == ("", "careful\n")
-
-
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM])
-def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
-    """Of a signal that is handled as the scripts handle it."""
-    before = signal.signal(request.param, signal.default_int_handler)
-    yield request.param
-    signal.signal(request.param, before)
-
-
-def test_a_signal_waits_until_the_block_is_done(number):
-    done = []
-    with pytest.raises(KeyboardInterrupt), finish_first():
-        signal.raise_signal(number)
-        done.append("the rest of the block")
-    assert done
-    assert signal.getsignal(number) is signal.default_int_handler
-
-
-def test_a_block_inside_another_does_not_cut_the_outer_one_short(number):
-    done = []
-    with pytest.raises(KeyboardInterrupt), finish_first():
-        with finish_first():
-            signal.raise_signal(number)
-        done.append("the rest of the outer block")
-    assert done
-
-
-def test_a_signal_that_is_ignored_stays_so(number):
-    signal.signal(number, signal.SIG_IGN)
-    with finish_first():
-        signal.raise_signal(number)
-    assert signal.getsignal(number) is signal.SIG_IGN
-
-
-def test_without_a_signal_nothing_happens():
-    with finish_first():
-        pass

@@ -22,6 +22,7 @@ from batches import Batch, Lists, MaskedBatches, share_of
 from bert4rec import BERT4Rec, ModelConfig
 from config import PROJECT_DIR
 from masked_loss import masked_cross_entropy
+from resume import LATEST, load_checkpoint
 from sequences import Sequences
 
 SMALL = [
@@ -101,6 +102,20 @@ def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
     assert moved > 10 * 1e-4 * one["val_losses"][0], "nothing was learnt that could differ by more than it may"
     for k in ("1", "5", "10", "20"):  # a count more or less where the scores of two anime are all but the same
         assert several["val_accuracies"][k] == pytest.approx(one["val_accuracies"][k], abs=0.02)
+
+
+def test_where_torchrun_is_killed_its_processes_end_and_save(db: Path, tmp_path: Path) -> None:
+    run = torchrun(2, PROJECT_DIR / "train_model.py", flags(db, tmp_path, "--epochs", "100000"))
+    until = time.monotonic() + 60
+    while not (tmp_path / "plots" / "training_metrics.json").exists():
+        assert run.poll() is None and time.monotonic() < until, run.communicate()
+        time.sleep(0.001)
+    run.kill()
+    _, err = run.communicate(timeout=60)  # which ends when the last of the processes has closed what it writes to
+    assert "To go on: the same command with --resume." in err and "Traceback" not in err
+    done = metrics_of(tmp_path)["summary"]["epochs_done"]
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == done < 100_000
+    assert (tmp_path / "models" / "final_model.pth").exists()
 
 
 def process_of_rank(rank: int, parent: int) -> int:
