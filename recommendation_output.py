@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def as_json(rows: Sequence[Row], ascii_only: bool) -> str:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """A header and a line a row; several genres, and several reasons, are joined by `; `."""
+    """A header and a line a row; several genres, and several reasons, are joined by `; `. No text is a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in dataclasses.fields(Row))
@@ -78,8 +79,13 @@ def as_csv(rows: Sequence[Row]) -> str:
         values["genres"] = "; ".join(row.genres)
         values["because"] = "; ".join(reason.title for reason in row.because)
         values["planned"] = "yes" if row.planned else "no"
-        writer.writerow(values.values())
+        writer.writerow(_no_formula(value) if isinstance(value, str) else value for value in values.values())
     return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """With an apostrophe before what a spreadsheet would compute, also where it takes `;` or `|` to end a cell."""
+    return re.sub(r"""(^|[,;|\t\r\n][\s"']*)(?=\s*[=+@\t\r＝＋－＠-])""", r"\1'", text)
 
 
 def as_table(rows: Sequence[Row], width: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 
@@ -118,6 +119,43 @@ def test_csv_has_a_header_and_a_line_a_row():
     assert rows[0]["because"] == "Trigun; 進撃" and rows[0]["genres"] == "Action; Sci-Fi"
     assert rows[0]["planned"] == "yes" and rows[1]["planned"] == "no"
     assert rows[1]["year"] == ""
+
+
+def of_texts(title, *genres, because=(), format="TV"):
+    row = Row.of(1, Anime(1, title_romaji="x", year=-5), 0.1, [Reason(2, each) for each in because], planned=False)
+    return dataclasses.replace(row, title=title, genres=genres, format=format)
+
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
+@pytest.mark.parametrize("begin", [*FORMULA, "\t", "\r", " ="])
+def test_a_spreadsheet_shows_a_text_that_looks_like_a_formula(begin):
+    evil = f"{begin}HYPERLINK(A1)"
+    row = of_texts(evil, "Drama", evil, because=["Trigun", evil, f"of; {evil}"], format=evil)
+    (read,) = csv.DictReader(io.StringIO(as_csv([row]).replace("\r", "\f"), newline=""))
+    evil = evil.replace("\r", "\f")
+    assert read["title"] == read["format"] == f"'{evil}"
+    if begin != " =":
+        assert read["genres"] == f"Drama; '{evil}"
+        assert read["because"] == f"Trigun; '{evil}; of; '{evil}"
+    assert read["year"] == "-5", "a number stays one"
+
+
+@pytest.mark.parametrize("title", ["a;=1+1", 'a;"=1+1', "a; =1", "a,-1", "a|@x", "a\t+1", 'a;""=1', "a, ; =1", "a\n=1"])
+@pytest.mark.parametrize("separator", ",;|\t")
+def test_nor_is_one_where_another_character_ends_a_cell(title, separator):
+    text = as_csv([dataclasses.replace(of_texts(title), year=None)])
+    cells = [cell for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for cell in line]
+    assert not [cell for cell in cells if cell.lstrip('" \n').startswith(FORMULA)]
+
+
+def test_other_texts_stay_as_they_are():
+    row = of_texts("Re:Zero -Starting Life- 2+2=4 a@b", "Sci-Fi", "Slice of Life", because=["Steins;Gate", "K-On!"])
+    (read,) = csv.DictReader(io.StringIO(as_csv([row])))
+    assert read["title"] == row.title and read["genres"] == "Sci-Fi; Slice of Life"
+    assert read["because"] == "Steins;Gate; K-On!"
+    assert json.loads(as_json([of_texts("=1", "-2")], ascii_only=False))[0]["title"] == "=1"
 
 
 def test_nothing_of_a_title_reaches_the_terminal_as_a_command():
