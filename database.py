@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from database_file import DatabaseError, connect, connect_to_read, explained, transaction
+from database_check import typed
+from database_file import MIGRATIONS, DatabaseError, connect, connect_to_read, explained, transaction
 from database_import import Imported, put_aside, write_lists
 from database_removal import Removed, remove
 from records import Anime, CatalogueCursor, CataloguePage, ImportedEntry, ListEntry, Relation, Studio, Tag, UserList
@@ -121,18 +122,19 @@ class Database:
 
     def _rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         with explained(self.path):
-            yield from self._connection.execute(sql, tuple(values))
+            yield from typed(self._connection.execute(sql, tuple(values)), MIGRATIONS)
 
     # The catalogue
 
     def resume_or_start_catalogue_fetch(self, sort: str, count: int) -> CatalogueFetch:
         """The last fetch, if it was interrupted and has the same sort (the count may differ), or else a new one."""
         with self._transaction() as connection:
-            interrupted = connection.execute(
+            found = connection.execute(
                 """SELECT fetch_id, next_page, popularity_below FROM catalogue_fetch
                    WHERE fetch_id = (SELECT max(fetch_id) FROM catalogue_fetch) AND finished_at IS NULL AND sort = ?""",
                 (sort,),
-            ).fetchone()
+            )
+            interrupted = next(typed(found, MIGRATIONS), None)
             if interrupted:
                 fetch_id, cursor = interrupted[0], CatalogueCursor(*interrupted[1:])
                 connection.execute("UPDATE catalogue_fetch SET count = ? WHERE fetch_id = ?", (count, fetch_id))

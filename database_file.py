@@ -15,7 +15,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from console import describe_os_error, plain
+from console import describe_os_error
+from database_check import Strange, check_schema, protect, what_is_damaged
 from errors import UserError
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ MIGRATIONS = (
 """Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
 
 _DAMAGED = "the file is damaged: move it away and start again with `python prepare_dataset.py`"
+_STRANGE = "the file is not as this program leaves it: move it away and start again with `python prepare_dataset.py`"
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full: make room and run this again, what was saved before is safe",
     sqlite3.SQLITE_READONLY: "the file or its folder is read-only",
@@ -129,6 +131,7 @@ _REASONS = {
     sqlite3.SQLITE_IOERR: "the disk reports an error; is it full?",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_TOOBIG: "a text is longer than any that belongs there",
 }
 
 
@@ -230,9 +233,13 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         # The low byte is the error; the rest tells variants of it apart.
         reason = _REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if str(error).startswith("Could not decode"):  # a text that is none; what is said of it has no code
+            raise DatabaseError(f"database {path}: {_DAMAGED}") from error
         if reason is None:
             raise
         raise DatabaseError(f"database {path}: {reason} ({error})") from error
+    except Strange as error:
+        raise DatabaseError(f"database {path}: {_STRANGE} ({error})") from error
     except UnicodeDecodeError as error:  # SQLite names a damaged table by what is left of its name
         raise DatabaseError(f"database {path}: {_DAMAGED}") from error
 
@@ -259,7 +266,7 @@ def _check_header(path: Path) -> int:
 
 
 def _check_version(version: int, path: Path) -> None:
-    if version > len(MIGRATIONS):
+    if not 0 <= version <= len(MIGRATIONS):
         raise DatabaseError(
             f"{path} was made by a newer version of this program (schema {version}, known here: {len(MIGRATIONS)}):"
             " update the program"
@@ -267,9 +274,12 @@ def _check_version(version: int, path: Path) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise DatabaseError(f"database {path}: {_DAMAGED} ({plain(verdict)})")
+    protect(connection)
+    version = _version(connection)
+    _check_version(version, path)
+    check_schema(connection, MIGRATIONS)
+    if damage := what_is_damaged(connection, MIGRATIONS[:version]):
+        raise DatabaseError(f"database {path}: {_DAMAGED} ({damage})")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")  # in WAL mode, less would lose commits in a power loss
     _migrate(connection, path)

@@ -59,7 +59,7 @@ def fold_in(sequences: Sequences, undated: np.ndarray, seed: int) -> Task:
     """
 
     def split(items: np.ndarray, blocks: np.ndarray, user: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng((seed, int(sequences.user_ids[user])))
+        random = np.random.default_rng((seed, abs(int(sequences.user_ids[user]))))
         block = np.where(np.arange(len(items)) < undated[user], 0, blocks)
         last = np.argsort(block + random.random(len(items)))[-max(1, round(HIDDEN * len(items))) :]
         hidden = np.zeros(len(items), bool)

@@ -120,6 +120,11 @@ def read_data(database: Database, state: list[int], settings: TrainingSettings) 
     groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
     rows, purpose = database.iter_watched(), [settings.val_ratio, settings.seed]
     lists = read_lists(rows, database.path, state, vocabulary, groups, purpose)
+    if not all(len(part) for part in lists.values()):
+        raise UserError(
+            f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
+            " more with load_users.py"
+        )
     return Data(vocabulary, lists["training"], lists["validation"], alike, Persons.of(database))
 
 
