@@ -79,8 +79,7 @@ class TitleSearch:
         found = self._same(wanted, words) or self._of_year(words) or self._season(words) or _NOTHING
         if found.anime is None:
             more = self._words_of_titles(words)
-            surely = more.anime and (not found.others or numbered(words).bare)
-            found = more if surely else _joined(found, more)
+            found = more if more.anime else _joined(found, more)
         if found.anime is None and not found.others:
             found = self._spelt_alike(words)
         return found
@@ -280,9 +279,8 @@ def _no_space(text: str) -> str:
 
 
 def _joined(one: Match, other: Match) -> Match:
-    """A question of what both have; an answer of the second becomes one."""
-    answer = (other.anime,) if other.anime else ()
-    return Match(None, tuple(dict.fromkeys((*answer, *one.others, *other.others))))
+    """A question of what both have."""
+    return Match(None, tuple(dict.fromkeys((*one.others, *other.others))))
 
 
 def _differ_in_letters(words: list[str], others: list[str]) -> bool:

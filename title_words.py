@@ -117,8 +117,6 @@ class Numbered(NamedTuple):
     season: int | None = None
     part: int | None = None
     final: bool = False
-    bare: bool = False
-    """Whether nothing but a number at the end says so, which may be part of a title."""
 
     @property
     def is_numbered(self) -> bool:
@@ -131,13 +129,10 @@ def numbered(words: list[str]) -> Numbered:
     without, final = _FINAL.subn(" ", text)
     without, part = _taken(without, _PART)
     without, season = _taken(without, _SEASON)
-    bare = False
     if season is None:
-        bare = part is None and not final
         without, season = _taken(without.strip(), (_BARE,))
-        bare = bare and season is not None
     base = without.split()
-    return Numbered(base, season, part, bool(final), bare) if base else Numbered(words)
+    return Numbered(base, season, part, bool(final)) if base else Numbered(words)
 
 
 def _taken(text: str, patterns: tuple[re.Pattern[str], ...]) -> tuple[str, int | None]:

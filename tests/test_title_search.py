@@ -108,6 +108,9 @@ CATALOGUE = [
     anime(125, "Evangelion Shin Movie: Jo", EVA, year=2007, popularity=130, format="MOVIE"),
     anime(126, "THE IDOLM@STER", year=2011, popularity=42),
     anime(127, "Ookami to Koushinryou", "Spice and Wolf", year=2008, popularity=170),
+    anime(131, "Love Live! School idol project", year=2013, popularity=90),
+    anime(132, "Love Live! Sunshine!!", year=2016, popularity=58, sequel=[133]),
+    anime(133, "Love Live! Sunshine!! Season 2", year=2017, popularity=35),
     Anime(999),
     *(anime(1000 + n, f"Little known {n}", year=2000, popularity=n) for n in range(80)),
 ]
@@ -238,6 +241,7 @@ def test_what_is_clear(typed, anime_id):
         ("steins gate season 3", [9]),
         ("death note 2", [117]),
         ("code", [121, 123]),
+        ("love live season 2", [133]),  # of which?
         ("ワンピース", [23, 24]),  # a special alone has the franchise's name in this spelling
         ("dungeon meshi", [25]),  # the first season goes by another name
         ("naruto season 3", [20, 21]),  # a sequel of another name is no season
@@ -251,7 +255,7 @@ def test_what_is_not_clear_is_asked_the_best_known_first(typed, first):
     assert candidates(typed)[: len(first)] == first
 
 
-@pytest.mark.parametrize("typed", ["naruko", "deth nte", "code gaess", "鬼滅之刀"])
+@pytest.mark.parametrize("typed", ["naruko", "narutow", "deth nte", "code gaess", "鬼滅之刀"])
 def test_what_is_not_found_is_asked_with_the_three_nearest(typed):
     match = SEARCH.find(typed)
     assert match.anime is None and match.alike

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from title_words import Numbered, bare_title, fold, initials, numbered, parts, sound
+from title_words import bare_title, fold, initials, numbered, parts, sound
 
 
 def test_marks_of_kana_are_letters_and_accents_are_not():
@@ -58,11 +58,6 @@ def test_long_vowels_are_spelt_in_several_ways():
 def test_seasons_and_parts(title, base, season, part, final):
     found = numbered(fold(title))
     assert found[:4] == (base.split(), season, part, final)
-
-
-def test_a_number_alone_at_the_end_may_be_of_the_title():
-    assert numbered(["gundam", "2"]).bare and not numbered(["gundam", "season", "2"]).bare
-    assert numbered(["gundam"]) == Numbered(["gundam"])
 
 
 @pytest.mark.parametrize(
