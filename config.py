@@ -165,11 +165,18 @@ class UserListSettings(Checked):
 class ImportSettings(Checked):
     """Lists from files instead of AniList."""
 
-    csv: Path | None = setting(None, "store the lists of a CSV file, .gz too, and ask AniList nothing", metavar="FILE")
+    csv: Path | None = setting(
+        None, "store the lists of a CSV file, packed or not, and ask AniList nothing", metavar="FILE"
+    )
     columns: str = setting(
         "", "what its columns are, if its first line doesn't say: user,mal_id,-,score (-: any other)", metavar="NAMES"
     )
-    mal_xml: Path | None = setting(None, "store the list of MyAnimeList's own export, .gz too", metavar="FILE")
+    source: str = setting(
+        "",
+        "the name of the collection that the file of --csv is of (default: the file's, without date and packing)",
+        metavar="NAME",
+    )
+    mal_xml: Path | None = setting(None, "store the list of MyAnimeList's own export, packed or not", metavar="FILE")
     keep_names: bool = setting(False, "store the names in these files, otherwise only a hash of each")
 
     def __post_init__(self) -> None:
@@ -178,6 +185,8 @@ class ImportSettings(Checked):
             raise SettingError("--csv and --mal-xml are two imports: run the script for each")
         if self.columns and not self.csv:
             raise SettingError("--columns is about the file of --csv, which is not given")
+        if self.source and not self.csv:
+            raise SettingError("--source is about the file of --csv, which is not given")
         if self.keep_names and not (self.csv or self.mal_xml):
             raise SettingError("--keep-names is about the file of --csv or --mal-xml, and neither is given")
 

@@ -1,36 +1,51 @@
 """Reads anime lists from CSV files that others have published: one line an entry, of many people, in any order.
 
-`CsvLists(path, columns)` finds out what the columns are; `entries(…)` streams them and counts what it leaves out.
+`CsvLists(path, columns)` finds out what the columns are; `survey(…)` whose ids they hold and how dates and statuses are
+written; `entries(…)` streams the entries and reports what became of every row.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import gzip
-import itertools
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from pathlib import Path
-from typing import IO, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from console import describe_os_error, plain
+from console import plain
+from csv_rows import CsvRows, Row
 from errors import SettingError, UserError
-from mal_export import mal_status, parse_date
+from list_file import unpacked
+from list_values import (
+    MAL_NUMBERS,
+    UNCLEAR_SCORE,
+    BadRow,
+    RowReport,
+    When,
+    day_comes_first,
+    numbers_of,
+    parse_score,
+    parse_status,
+    parse_when,
+)
 from records import ImportedEntry
 from user_names import user_hash
-
-MAX_LINE = 2**20
-"""Bytes. A longer line is no line of a list, and would have to be held in memory."""
+from whose_ids import Fit, fit_of
 
 _REMEMBERED = 200_000
 """Texts of a column whose meaning is kept: the same ones come again and again."""
+_SURVEYED_WHOLE = 32
+_SURVEYED_SHARE = 32
+"""Of the blocks of a file the first few are surveyed, and every so manieth after them."""
+_MAX_NAME = 200
 
 _NAMES = {
     "user": "user user_id username user_name uid",
-    "anime_id": "anime_id anilist_id media_id item_id anime item",
+    "anime_id": "anime_id media_id item_id anime item",
+    "anilist_id": "anilist_id",
     "mal_id": "mal_id id_mal anime_mal_id myanimelist_id series_animedb_id",
     "date": "date completed completed_at finish_date my_finish_date watched_at",
     "timestamp": "timestamp time unix_time updated updated_at last_updated my_last_updated",
@@ -38,34 +53,15 @@ _NAMES = {
     "status": "status watching_status my_status list_status",
 }
 _ROLES = {name.replace("_", ""): role for role, names in _NAMES.items() for name in names.split()}
-_ONLY_MAL = {"watchingstatus", "mystatus", "myscore"}
-"""Names of MyAnimeList dumps, in which `anime_id` is MyAnimeList's."""
-
-_ANILIST_STATUSES = {"CURRENT", "PLANNING", "COMPLETED", "DROPPED", "PAUSED", "REPEATING"}
-_UNKNOWN = {"", "0", "-1", "0000-00-00", "null", "none", "nan", "na", "\\n"}
+_ID_ROLES = ("anilist_id", "anime_id", "mal_id")
+_DELIMITERS = ",;\t|"
+_WANTED = "a CSV file", (".csv", ".tsv", ".txt", ".dat")
 
 UNKNOWN_ANIME = "anime that the catalogue does not have"
+_UNCLOSED = "a quote that is not closed"
+_NO_ID = "the id of the anime is not a number"
 
 T = TypeVar("T")
-
-
-class LeftOut:
-    """How many rows were left out for each reason, and the line of the first (in exports, which entry it is)."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[int, int]] = {}
-
-    def add(self, reason: str, line: int) -> None:
-        count, first = self.rows.get(reason, (0, line))
-        self.rows[reason] = count + 1, first
-
-    @property
-    def total(self) -> int:
-        return sum(count for count, _ in self.rows.values())
-
-
-class BadRow(ValueError):
-    """A row that cannot be used; the text is the reason, the same for all rows of its kind."""
 
 
 class CsvLists:
@@ -76,40 +72,94 @@ class CsvLists:
 
     def __init__(self, path: Path, names: str = "") -> None:
         self.path = path
-        with _lines(path) as lines:
-            first = next(iter(lines), "")
-        self.delimiter = max(",;\t", key=first.count)
-        header = [plain(name, 40) for name in next(_rows(csv.reader([first], delimiter=self.delimiter), LeftOut()), [])]
-        self.has_header = any(_key(name) in _ROLES for name in header)
+        with unpacked(path, *_WANTED) as file:
+            self.table = file.name
+            first = next(file.blocks(), b"").decode(errors="surrogateescape")
+        if not first.strip():
+            raise UserError(f"{path} is empty: give a CSV file")
+        lines = first.split("\n")
+        at = next((at for at, line in enumerate(lines) if line.strip()), 0)
+        named = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[at], re.IGNORECASE)
+        at += named is not None
+        header, self.delimiter = _split_header(lines[at] if at < len(lines) else "", named[1] if named else _DELIMITERS)
+        self.width = len(header)
+        header = [plain(name, 40) for name in header]
+        has_header = any(_key(name) in _ROLES for name in header)
+        self.first_line = at + 1 + has_header
         if names:
             header = [name.strip() for name in names.split(",")]
             for name in header:
                 if name != "-" and _key(name) not in _ROLES:
                     raise SettingError(f"--columns: {name!r} is not one of {', '.join(_NAMES)}, or - for any other")
-        elif not self.has_header:
+        elif not has_header:
             raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
+        self.header = header
         self.columns: dict[str, int] = {}
-        for at, name in enumerate(header):
+        for place, name in enumerate(header):
             if role := _ROLES.get(_key(name)):
-                self.columns.setdefault(role, at)
-        if not names and "mal_id" not in self.columns and any(_key(name) in _ONLY_MAL for name in header):
-            self.columns = {"mal_id" if role == "anime_id" else role: at for role, at in self.columns.items()}
-        if "user" not in self.columns or not {"anime_id", "mal_id"} & self.columns.keys():
+                self.columns.setdefault(role, place)
+        id_roles = [role for role in _ID_ROLES if role in self.columns]
+        self.ids = id_roles[0] if id_roles else ""
+        if "user" not in self.columns or not self.ids:
             raise UserError(
                 f"{path} needs a column user and one anime_id or mal_id, but has {', '.join(header)}:"
                 " name them with --columns"
             )
+        self._certain = bool(names) or id_roles == ["anime_id", "mal_id"]
+        for role in id_roles[1:]:
+            del self.columns[role]
+        self._needed = 1 + max(self.columns.values())
+        self._least, self._scores_tell = self.width, True
+        self._numbers = MAL_NUMBERS
+        self.numbered_statuses: Mapping[str, str] | None = None
+        self._day_first: bool | None = None
 
-    @property
-    def ids(self) -> str:
-        """Whose ids are read: anime_id (AniList's), also where the file has both, or mal_id."""
-        return "anime_id" if "anime_id" in self.columns else "mal_id"
+    def survey(self, anilist_ids: Collection[int], by_mal_id: Mapping[int, int]) -> Fit:
+        """Find out from rows of all parts of the file whose ids these are, and how dates and statuses are written.
+
+        Raises UserError where it is not clear whose ids a column `anime_id` holds and --columns has not said it.
+        """
+        texts = {role: Counter[str]() for role in self.columns if role != "user"}
+        lengths: Counter[int] = Counter()
+        for _, rows in self._chunks(every=_SURVEYED_SHARE):
+            lengths.update(map(len, filter(None, rows)))
+            long_enough = [row for row in rows if row and len(row) >= self._needed]
+            for role, seen in texts.items():
+                if len(seen) < _REMEMBERED:
+                    seen.update(map(itemgetter(self.columns[role]), long_enough))
+        ids = {int(number[1]) for text in texts[self.ids] if (number := _ID.fullmatch(text))}
+        scores, statuses = texts.get("score", Counter()), texts.get("status", Counter())
+        self._day_first = day_comes_first({*texts.get("date", ()), *texts.get("timestamp", ())})
+        self._numbers = numbers_of(statuses)
+        if any(each.strip()[:1].isdigit() for each in statuses):
+            self.numbered_statuses = self._numbers
+        unclear = sum(count for text, count in scores.items() if parse_score(text) == UNCLEAR_SCORE)
+        self._scores_tell = 2 * unclear <= scores.total()
+        usual = lengths.most_common(1)[0][0] if lengths else 0
+        if self._needed <= usual < self.width:  # the last columns are empty, and their separators left away
+            self._least = usual
+        fit = fit_of(ids, anilist_ids, by_mal_id)
+        named = "mal" if self.ids == "mal_id" else "anilist"
+        if self._certain:
+            return fit.taken(named)
+        if fit.better:
+            return fit.taken(fit.better)
+        if self.ids == "anime_id" and not fit.harmless:
+            columns = [self._role_of(place) for place in range(len(self.header))]
+            mal, anilist = (
+                ",".join(new if each == "anime_id" else each for each in columns) for new in ("mal_id", "anilist_id")
+            )
+            raise UserError(
+                f"{self.path}: it is unclear whose ids the column anime_id holds ({fit.counts}):"
+                f" say it with --columns {mal} (MyAnimeList's) or --columns {anilist} (AniList's)"
+            )
+        return fit.taken(named)
 
     def entries(
         self,
         known: Mapping[int, int],
         keep_names: bool,
-        left_out: LeftOut,
+        report: RowReport,
         read: Callable[[int], object] = lambda so_far: None,
     ) -> Iterator[ImportedEntry]:
         """The entries in the order of the file, numbered by row; `known` is anime_id by the file's own ids.
@@ -120,36 +170,94 @@ class CsvLists:
         place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
         at_user, at_anime, at_date, at_time, at_score, at_status = place
         user_of, anime_of = _Remembered(_parse_user), _Remembered(lambda text: _parse_anime(text, known))
-        shown = _Remembered(lambda text: plain(text, 100))
-        when_of, score_of, status_of = _Remembered(parse_when), _Remembered(parse_score), _Remembered(parse_status)
-        needed = 1 + max(place)
+        shown = _Remembered(lambda text: plain(_name(text), 100))
+        when_of = _Remembered(partial(parse_when, day_first=self._day_first))
+        score_of, status_of = _Remembered(parse_score), _Remembered(partial(parse_status, numbers=self._numbers))
+        needed, width = self._needed, self.width
         score, status, day, second = None, "COMPLETED", None, None
-        with _lines(self.path, read) as lines:
-            reader = csv.reader(lines, delimiter=self.delimiter)
-            rows = _rows(reader, left_out)
-            if self.has_header:
-                next(rows, None)
-            for number, row in enumerate(rows, start=1):
+        given: When | None
+        for first, rows in self._chunks(read):
+            number, report.rows = report.rows, report.rows + len(rows) - rows.count([])
+            for line, row in enumerate(rows, first):
+                if row == []:
+                    continue
+                number += 1
+                if row is None:
+                    report.leave_out(_UNCLOSED, line)
+                    continue
                 try:
-                    if len(row) < needed:
-                        raise BadRow("fewer columns than the header")
+                    if len(row) != width:
+                        if len(row) < needed:
+                            raise BadRow("fewer columns than the header")
+                        if len(row) > width and any(row[width:]):
+                            raise BadRow("more columns than the header")
                     user, anime_id = user_of[row[at_user]], anime_of[row[at_anime]]
-                    if at_time >= 0:
-                        text = row[at_time]  # most are ten digits, and different from all others
-                        day, second = (None, int(text)) if len(text) == 10 and text.isdecimal() else when_of[text]
-                    if at_date >= 0:
-                        given = when_of[row[at_date]]
-                        day, second = (given[0] or day, given[1] or second) if at_time >= 0 else given
-                    if at_score >= 0:
-                        score = score_of[row[at_score]]
                     if at_status >= 0:
                         status = status_of[row[at_status]]
                 except BadRow as error:
-                    left_out.add(str(error), reader.line_num)
+                    report.leave_out(str(error), line)
                     continue
+                if at_time >= 0:
+                    text = row[at_time]  # most are ten digits, and different from all others
+                    if len(text) == 10 and text.isdecimal():
+                        day, second = None, int(text)
+                    elif given := when_of[text]:
+                        day, second = given
+                    else:
+                        report.without("its time", line)
+                        day, second = None, None
+                if at_date >= 0:
+                    given = when_of[row[at_date]]
+                    if given is None:
+                        report.without("its date", line)
+                        given = None, None
+                    day, second = (given[0] or day, given[1] or second) if at_time >= 0 else given
+                if at_score >= 0:
+                    score = score_of[row[at_score]]
+                    if score == UNCLEAR_SCORE:
+                        report.without("its score", line)
+                        score = None
                 name = shown[row[at_user]] if keep_names else None
                 # A plain tuple takes a third of the time of the class, and is equal to it.
                 yield (user, name, anime_id, number, status, score, 0, None, day, second)  # type: ignore[misc]
+
+    def _chunks(
+        self, read: Callable[[int], object] = lambda so_far: None, every: int = 1
+    ) -> Iterator[tuple[int, list[Row]]]:
+        """The rows below the header, as CsvRows gives them.
+
+        `every`: of the blocks of text after the first few, only every so manieth is read; line numbers are wrong then.
+        """
+        with unpacked(self.path, *_WANTED) as file:
+
+            def blocks() -> Iterator[bytes]:
+                for number, block in enumerate(file.blocks()):
+                    read(file.position)
+                    if number < _SURVEYED_WHOLE or number % every == 0:
+                        yield block
+
+            needed = set(self.columns.values())
+            for line, rows in CsvRows(blocks(), self.delimiter, needed, self._is_whole, self._is_row):
+                above = max(0, self.first_line - line)
+                yield line + above, rows[above:] if above else rows
+
+    def _is_whole(self, row: Sequence[str]) -> bool:
+        return self._least <= len(row) and not any(row[self.width :])
+
+    def _is_row(self, row: Sequence[str]) -> bool:
+        """Whether the fields make sense, each in its place. Dates are too colourful to tell."""
+        if not self._is_whole(row) or not row[self.columns["user"]].strip():
+            return False
+        try:
+            parse_status(row[self.columns["status"]] if "status" in self.columns else "", self._numbers)
+        except BadRow:
+            return False
+        if "score" in self.columns and self._scores_tell and parse_score(row[self.columns["score"]]) == UNCLEAR_SCORE:
+            return False
+        return _ID.fullmatch(row[self.columns[self.ids]]) is not None
+
+    def _role_of(self, place: int) -> str:
+        return next((role for role, its in self.columns.items() if its == place), "-")
 
 
 class _Remembered(dict[str, T], Generic[T]):
@@ -165,24 +273,44 @@ class _Remembered(dict[str, T], Generic[T]):
         return value
 
 
-def _rows(reader: Iterator[list[str]], left_out: LeftOut) -> Iterator[list[str]]:
-    """The rows that are not empty. One that breaks the rules of CSV is left out, and the next are read."""
-    while True:
+def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
+    """The names in the first line, and the separator that makes most known names of it, or else most fields."""
+
+    def names(delimiter: str) -> list[str]:
         try:
-            yield from filter(None, reader)
-            return
+            return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
         except csv.Error:
-            left_out.add("not a line of CSV", reader.line_num)  # type: ignore[attr-defined]
+            return []
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        found = names(delimiter)
+        return sum(_key(name) in _ROLES for name in found), len(found)
+
+    best = max(delimiters, key=worth)
+    return names(best), best
 
 
 def _key(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def _parse_user(text: str) -> int:
+_ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")
+
+
+def _name(text: str) -> str:
+    """The user's name. A number is the same with and without decimals, which table programs add."""
     name = text.strip()
+    return re.sub(r"^([0-9]+)[.,]0+$", r"\1", name)
+
+
+def _parse_user(text: str) -> int:
+    name = _name(text)
     if not name:
         raise BadRow("no user")
+    if "\n" in name or name.count('"') % 2:
+        raise BadRow("a stray quote in the user's name")
+    if len(name) > _MAX_NAME:
+        raise BadRow(f"the user's name is longer than {_MAX_NAME} characters")
     try:
         return user_hash(name)
     except UnicodeEncodeError:
@@ -190,100 +318,10 @@ def _parse_user(text: str) -> int:
 
 
 def _parse_anime(text: str, known: Mapping[int, int]) -> int:
-    number = re.fullmatch(r"\s*([0-9]{1,18})(?:\.0*)?\s*", text)
+    number = _ID.fullmatch(text)
     if not number:
-        raise BadRow("the id of the anime is not a number")
+        raise BadRow(_NO_ID)
     anime_id = known.get(int(number[1]))
     if anime_id is None:
         raise BadRow(UNKNOWN_ANIME)
     return anime_id
-
-
-def parse_score(text: str) -> float | None:
-    """None for no score, which dumps write as 0 or -1. Raises BadRow for what is not a number up to 100."""
-    try:
-        score = float(text) if text.strip().lower() not in _UNKNOWN else 0.0
-    except ValueError:
-        score = float("nan")
-    if score in (0, -1):
-        return None
-    if not 0 < score <= 100:
-        raise BadRow("the score is not a number from 0 to 100")
-    return score
-
-
-def parse_status(text: str) -> str:
-    """AniList's word for AniList's and MyAnimeList's. No status means watched. Raises BadRow for other words."""
-    word = text.strip().upper()
-    if not word:
-        return "COMPLETED"
-    status = word if word in _ANILIST_STATUSES else mal_status(word)
-    if status is None:
-        raise BadRow("unknown status")
-    return status
-
-
-def parse_when(text: str) -> tuple[int | None, int | None]:
-    """A day as YYYYMMDD, or a time in unix seconds; both None for no date. Raises BadRow for what is neither.
-
-    Known are 2015-04-30, 2015/04/30 and 20150430, unix seconds and milliseconds, and ISO 8601 with a time of day.
-    """
-    text = text.strip()
-    if text.lower() in _UNKNOWN:
-        return None, None
-    if number := re.fullmatch(r"([0-9]{8,13})(?:\.[0-9]*)?", text):
-        digits = number[1]
-        if len(digits) > 8:
-            return None, int(digits) // (1 if len(digits) <= 10 else 1000)
-        text = f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
-    text = text.replace("/", "-")
-    if day := parse_date(text):
-        return day, None
-    try:
-        time = datetime.fromisoformat(text)
-        return None, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        raise BadRow("the date is neither a day nor a time") from None
-
-
-@contextlib.contextmanager
-def _lines(path: Path, read: Callable[[int], object] = lambda so_far: None) -> Iterator[Iterable[str]]:
-    """The lines of a text file, packed or not, without their ends."""
-    if path.is_dir():
-        raise UserError(f"{path} is a directory: give a CSV file")
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}: give a CSV file") from None
-    except OSError as error:
-        raise UserError(f"the lists could not be read: {describe_os_error(error)}") from None
-    with file:
-        yield itertools.chain.from_iterable(_blocks_of_lines(path, file, read))
-
-
-def _blocks_of_lines(path: Path, file: IO[bytes], read: Callable[[int], object]) -> Iterator[list[str]]:
-    """Blocks are cut at line ends only, so memory holds one block and one line, whatever the file is."""
-    rest, start = b"", True
-    try:
-        packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        source = gzip.GzipFile(fileobj=file) if packed else file
-        while block := source.read(MAX_LINE):
-            if start and b"\0" in block:
-                raise UserError(f"{path} is not a text file in UTF-8: save it as UTF-8")
-            block = rest + (block.removeprefix(b"\xef\xbb\xbf") if start else block)
-            start = False
-            read(file.tell())
-            whole, newline, rest = block.rpartition(b"\n")
-            if len(rest) > MAX_LINE:
-                raise UserError(f"{path} has a line longer than {MAX_LINE:,} bytes: it is not a list in CSV")
-            if newline:
-                yield whole.decode(errors="surrogateescape").split("\n")
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is a damaged .gz file: {error}") from None
-    except OSError as error:
-        raise UserError(f"{path} could not be read: {describe_os_error(error)}") from None
-    if rest:
-        yield rest.decode(errors="surrogateescape").split("\n")
-    elif start:
-        raise UserError(f"{path} is empty: it has to be a list in CSV")

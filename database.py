@@ -267,13 +267,23 @@ class Database:
             )
         return self.users(key)[key]
 
-    def import_lists(self, source: str, entries: Iterable[ImportedEntry], min_anime: int) -> Imported:
+    def import_lists(
+        self,
+        source: str,
+        entries: Iterable[ImportedEntry],
+        min_anime: int,
+        *,
+        points: bool = False,
+        sure: bool = True,
+    ) -> Imported:
         """Store lists from elsewhere, all of them or none; who was imported from `source` before gets the new list.
 
-        Afterwards every stored list is judged by `min_anime`, as by `mark_short_users`.
+        `points`: scores are of 100. Unless it is `sure` that the people are the same, raises OtherPeople when their
+        stored lists have little in common with the new ones. Afterwards every stored list is judged by `min_anime`, as
+        by `mark_short_users`.
         """
         with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
-            imported = write_lists(self._connection, source)
+            imported = write_lists(self._connection, source, points, sure)
             _mark_short(self._connection, min_anime)
         return imported
 

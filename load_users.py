@@ -17,26 +17,23 @@ stopping.while_importing(__name__)
 
 import contextlib
 import logging
-import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote
 
 from anilist_client import open_source
 from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, RemovalSettings, UserListSettings
 from console import logging_to, parse, plain, progress, script
-from csv_lists import UNKNOWN_ANIME, CsvLists, LeftOut
 from database import Database, StoredUser
 from database_removal import NobodyOfThisName
 from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
-from mal_export import read_named_export
-from records import AniListSource, ImportedEntry, ListUnavailable
-from user_names import UserName, name_key, read_user_names, user_hash
+from list_import import import_csv, import_export
+from records import AniListSource, ListUnavailable
+from user_names import UserName, name_key, read_user_names
 
 log = logging.getLogger(__name__)
 
@@ -89,51 +86,26 @@ def import_file(files: ImportSettings, wanted: UserListSettings, paths: Database
     """Store the lists of a file. AniList is asked nothing."""
     with logging_to(), Database.open(paths.database_file, create=False) as database:
         database.require_catalogue()
-        left_out = LeftOut()
         if files.csv:
-            lists = CsvLists(files.csv, files.columns)
-            known = (
-                database.anime_by_mal_id() if lists.ids == "mal_id" else {each: each for each in database.anime_ids()}
+            imported, report = import_csv(
+                files.csv, files.columns, files.source, files.keep_names, database, wanted.min_anime
             )
-            log.info("%s: ids are %s's.", files.csv, "MyAnimeList" if lists.ids == "mal_id" else "AniList")
-            with progress("reading", files.csv.stat().st_size, "B") as bar:
-                entries = lists.entries(known, files.keep_names, left_out, lambda so_far: bar.update(so_far - bar.n))
-                imported = database.import_lists("csv", entries, wanted.min_anime)
         else:
             assert files.mal_xml
-            entries = mal_entries(files.mal_xml, database.anime_by_mal_id(), files.keep_names, left_out)
-            imported = database.import_lists("mal", entries, wanted.min_anime)
-        for reason, (count, line) in left_out.rows.items():
-            log.warning(
-                "%s left out: %s (the first: %s %d)", f"{count:,}", reason, "line" if files.csv else "entry", line
-            )
+            imported, report = import_export(files.mal_xml, files.keep_names, database, wanted.min_anime)
+        for line in report.lines("line" if files.csv else "entry"):
+            log.warning("%s", line)
         users, watched = database.training_size()
     print(
         f"{imported.users:,} users with {imported.entries:,} anime stored, {imported.replaced:,} of them in place of an"
-        f" earlier import; {left_out.total:,} rows left out,"
+        f" earlier import; of {report.rows:,} rows {report.total_left_out:,} left out,"
         f" {imported.repeated:,} replaced by a later row."
     )
     print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
     if not imported.users:
-        raise UserError("nobody was imported: no row could be used, for the reasons given above")
+        raise UserError("nobody was imported: " + ("see above why" if report.rows else "the file has no rows"))
     print(f"Next: python train_model.py{paths.flags}")
     return 0
-
-
-def mal_entries(path: Path, known: Mapping[int, int], keep_name: bool, left_out: LeftOut) -> Iterator[ImportedEntry]:
-    """The list of MyAnimeList's own export, under the name that is in it or else that of the file."""
-    name, entries = read_named_export(path)
-    name = name or os.fsencode(path.name).decode(errors="backslashreplace").partition(".")[0]
-    user, shown = user_hash(name), plain(name, 100) if keep_name else None
-    for number, entry in enumerate(entries, start=1):
-        anime_id = known.get(entry.mal_id)
-        if anime_id is None:
-            left_out.add(UNKNOWN_ANIME, number)
-            continue
-        score = entry.score and entry.score / 10  # on MyAnimeList's own scale, as in its dumps
-        yield ImportedEntry(
-            user, shown, anime_id, number, entry.status, score, entry.progress, entry.started, entry.completed
-        )
 
 
 def remove_people(given: Sequence[str], wanted: UserListSettings, paths: DatabaseSettings) -> int:

@@ -1,59 +1,40 @@
 """Reads MyAnimeList's own export of a list (animelist_….xml or .xml.gz), which may come from anybody.
 
-Nothing in the file is expanded or followed: a document type, the only place where XML can declare entities, is refused,
-and size, nesting and the number of entries have limits far above those of real exports.
+Only a few fields of each anime are wanted, and none of them is text that people write. So this looks for these fields
+and for nothing else: whatever a title or a comment has in it that XML would not allow makes no difference. Nothing in
+the file is expanded or followed; a document type, where XML declares entities, is refused; sizes have limits.
 """
 
 from __future__ import annotations
 
-import gzip
+import html
 import re
-import zlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
-from xml.parsers import expat
 
-from console import describe_os_error, plain
 from errors import UserError
+from list_file import unpacked
+from list_values import UNCLEAR_SCORE, BadRow, RowReport, day_comes_first, parse_day, parse_score, parse_status, points
 
 MAX_BYTES = 64 * 2**20
 """Unpacked. An entry takes about 1 KB, and MyAnimeList has about 30,000 anime."""
 MAX_ENTRIES = 100_000
-MAX_DEPTH = 8
-_MAX_TEXT = 1_000
 MAX_ID = 2**31 - 1
+_MAX_TEXT = 1_000
 
-_STATUSES = {
-    "watching": "CURRENT",
-    "completed": "COMPLETED",
-    "onhold": "PAUSED",
-    "dropped": "DROPPED",
-    "plantowatch": "PLANNING",
-    "1": "CURRENT",
-    "2": "COMPLETED",
-    "3": "PAUSED",
-    "4": "DROPPED",
-    "6": "PLANNING",
-}
-_FIELDS = {
-    "series_animedb_id",
-    "my_watched_episodes",
-    "my_start_date",
-    "my_finish_date",
-    "my_score",
-    "my_status",
-}
-_DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
-_NUMBER = re.compile(r"[0-9]{1,10}")
+_FIELDS = {"series_animedb_id", "my_watched_episodes", "my_start_date", "my_finish_date", "my_score", "my_status"}
+_DATES = ("my_start_date", "my_finish_date")
+_TEXTS = {"series_title", "my_tags", "my_comments"}
+"""What people write. Tags in it are none."""
+_TAG = re.compile(rb"<!--|<!DOCTYPE\b|<!ENTITY\b|<(/?)([A-Za-z][A-Za-z_]*)(?:\s[^<>]*)?(/?)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class MalEntry:
     """One anime of an export, with AniList's words and scales, as in records.ListEntry.
 
-    `status` is CURRENT, PLANNING, COMPLETED, DROPPED or PAUSED; `score` is 10 to 100, None when unrated; dates are
-    YYYYMMDD integers in which an unknown month or day is 00.
+    `score` is 1 to 100, None when unrated; dates are YYYYMMDD integers in which an unknown month or day is 00.
     """
 
     mal_id: int
@@ -64,131 +45,127 @@ class MalEntry:
     progress: int
 
 
-def read_export(path: Path) -> list[MalEntry]:
-    """The entries of an export in its order, each anime once (the last of equals). Raises UserError."""
-    return read_named_export(path)[1]
+@dataclass(frozen=True)
+class MalExport:
+    """`name` is the person's, if the file has it. Each of the `entries` comes with its number in the file."""
+
+    name: str | None
+    entries: tuple[tuple[int, MalEntry], ...]
+    report: RowReport
 
 
-def read_named_export(path: Path) -> tuple[str | None, list[MalEntry]]:
-    """The name of the person, if the file has it, and the entries. Raises UserError for what is not an export."""
-    reader = _Reader(path)
-    try:
-        reader.parser.Parse(_unpacked(path), True)
-    except (expat.ExpatError, ValueError, LookupError) as error:  # the latter two for strange encodings
-        raise UserError(f"{path} is not a MyAnimeList export: {plain(str(error), 100)}") from None
-    if reader.manga and not reader.entries:
-        raise UserError(f"{path} is a manga list: export the anime list")
-    return reader.user_name, list(reader.entries.values())
+def read_export(path: Path) -> MalExport:
+    """Raises UserError for what is not an export, or has no anime."""
+    with unpacked(path, "the file of MyAnimeList's export", (".xml",)) as file:
+        text = file.whole(MAX_BYTES)
+    name, found = _fields_of_anime(path, text)
+    report = RowReport(rows=len(found))
+    day_first = day_comes_first(fields[each] for fields in found for each in _DATES if each in fields)
+    entries = []
+    scores = []
+    for number, fields in enumerate(found, start=1):
+        try:
+            entries.append((number, _entry(fields, day_first, report, number)))
+        except BadRow as error:
+            report.leave_out(str(error), number)
+            continue
+        scores.append(parse_score(fields.get("my_score", "")))
+        if scores[-1] == UNCLEAR_SCORE:
+            report.without("its score", number)
+            scores[-1] = None
+    of_100 = iter(points([score for score in scores if score is not None]))
+    scored = (
+        (number, replace(entry, score=None if score is None else next(of_100)))
+        for (number, entry), score in zip(entries, scores, strict=True)
+    )
+    return MalExport(name, tuple(scored), report)
 
 
-def mal_status(text: str) -> str | None:
-    """AniList's word for MyAnimeList's word or number; None for others."""
-    return _STATUSES.get(re.sub(r"[\s_-]", "", text).lower())
+def _entry(fields: dict[str, str], day_first: bool | None, report: RowReport, number: int) -> MalEntry:
+    """The entry without its score. Raises BadRow for one that cannot be used."""
+    mal_id = _number(fields.get("series_animedb_id", ""))
+    if not 0 < mal_id <= MAX_ID:
+        raise BadRow("an anime without a usable <series_animedb_id>")
+    days = [parse_day(fields.get(each, ""), day_first) for each in _DATES]
+    for (_, understood), which in zip(days, ("its start date", "its finish date"), strict=True):
+        if not understood:
+            report.without(which, number)
+    return MalEntry(
+        mal_id=mal_id,
+        status=parse_status(fields.get("my_status", "")),
+        score=None,
+        started=days[0][0],
+        completed=days[1][0],
+        progress=min(_number(fields.get("my_watched_episodes", "")), 100_000),
+    )
 
 
-def parse_date(text: str) -> int | None:
-    """`2015-04-00` → 20150400. None when there is no such date or the year is unknown."""
-    found = _DATE.fullmatch(text.strip())
+def _fields_of_anime(path: Path, text: bytes) -> tuple[str | None, list[dict[str, str]]]:
+    """The name of the person, if there is one, and what the wanted fields of each anime hold."""
+    about: dict[str, str] = {}
+    found: list[dict[str, str]] = []
+    fields = about
+    is_open = ended = manga = False
+    opened, start = "", 0  # the element whose text may be wanted, and where that starts
+    for at, end, closing, name in _tags(path, text):
+        if not is_open and name != "myanimelist":
+            raise UserError(f"{path} is not a MyAnimeList export: it starts with <{name[:40]}>, not with <myanimelist>")
+        if opened in _FIELDS or opened in ("user_name", "user_id"):
+            fields.setdefault(opened, _content(text[start : min(at, start + 2 * _MAX_TEXT)]))
+        opened, start = ("" if closing else name), end
+        if name == "myanimelist":
+            is_open, ended = True, closing
+        elif name in ("anime", "manga"):
+            fields = {}
+            manga = manga or name == "manga"
+            if name == "anime" and not closing:
+                found.append(fields)
+                if len(found) > MAX_ENTRIES:
+                    raise UserError(f"{path} is not a MyAnimeList export: it has more than {MAX_ENTRIES:,} anime")
+    if not text.strip():
+        raise UserError(f"{path} is empty: give the file of MyAnimeList's export")
+    if not is_open:
+        raise UserError(f"{path} is not a MyAnimeList export: there is no <myanimelist> in it")
+    if not ended:
+        raise UserError(f"{path} is cut off: </myanimelist> is missing at its end, so export the list again")
     if not found:
-        return None
-    year, month, day = map(int, found.groups())
-    if not 1900 <= year <= 2200 or month > 12 or day > 31:
-        return None
-    return year * 10_000 + (month * 100 + day if month else 0)
+        raise UserError(f"{path}: the export has no anime" + (", it is a manga list" if manga else ""))
+    return about.get("user_name") or about.get("user_id") or None, found
 
 
-def _unpacked(path: Path) -> bytes:
-    if path.is_dir():
-        raise UserError(f"{path} is a directory: give the file of MyAnimeList's export")
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            data = (gzip.GzipFile(fileobj=file) if packed else file).read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise UserError(f"there is no file {path}: give the file of MyAnimeList's export") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is a damaged .gz file: {error}") from None
-    except OSError as error:
-        raise UserError(f"the export could not be read: {describe_os_error(error)}") from None
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{path} is not a MyAnimeList export: unpacked it has more than {MAX_BYTES >> 20} MiB")
-    return data
+def _tags(path: Path, text: bytes) -> Iterator[tuple[int, int, bool, str]]:
+    """`(start, end, closing, name)` of the tags, without those in comments and in what people write."""
+    at = 0
+    ends: dict[str, int] = {}  # where the next end of a kind is, which is looked for only once
+    while found := _TAG.search(text, at):
+        at = found.end()
+        if found[0] == b"<!--":
+            if ends.get("comment", 0) < at:
+                ends["comment"] = text.find(b"-->", at) % (len(text) + 1)  # the end of the text, if there is none
+            at = ends["comment"] if ends["comment"] < len(text) else at
+            continue
+        if found[2] is None:
+            raise UserError(
+                f"{path} is not a MyAnimeList export: it declares a document type (DTD), which is not read, for safety"
+            )
+        name = found[2].decode().lower()
+        yield found.start(), at, bool(found[1] or found[3]), name
+        if name in _TEXTS and not found[1] and not found[3]:
+            if ends.get(name, 0) < at:
+                end = re.compile(rb"</%s\s*>|<series_animedb_id\b" % name.encode(), re.IGNORECASE).search(text, at)
+                ends[name] = end.start() if end else len(text)
+            if text[ends[name] + 1 : ends[name] + 2] == b"/":  # otherwise the next anime begins: this has no end
+                at = ends[name]
 
 
-class _Reader:
-    """Collects entries while expat parses. Exceptions of the handlers leave the parser at once."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.entries: dict[int, MalEntry] = {}
-        self.user_name: str | None = None
-        self.manga = False
-        self._open: list[str] = []
-        self._fields: dict[str, str] = {}
-        self._text: str | None = None
-        self.parser = expat.ParserCreate()
-        self.parser.buffer_text = True
-        self.parser.StartDoctypeDeclHandler = self._doctype
-        self.parser.EntityDeclHandler = self._doctype  # never reached without a document type; a second lock
-        self.parser.StartElementHandler = self._start
-        self.parser.EndElementHandler = self._end
-        self.parser.CharacterDataHandler = self._characters
-
-    def _refuse(self, reason: str) -> NoReturn:
-        raise UserError(f"{self.path}:{self.parser.CurrentLineNumber}: not a MyAnimeList export: {reason}")
-
-    def _doctype(self, *_: object) -> None:
-        self._refuse("it declares a document type (DTD), which is not read, for safety")
-
-    def _start(self, name: str, _: object) -> None:
-        self._open.append(name)
-        if len(self._open) == 1 and name != "myanimelist":
-            self._refuse(f"it starts with <{plain(name, 40)}>, not with <myanimelist>")
-        if len(self._open) > MAX_DEPTH:
-            self._refuse("its elements are nested too deep")
-        if self._open[1:] == ["anime"]:
-            self._fields = {}
-        self.manga = self.manga or self._open[1:] == ["manga"]
-        wanted = len(self._open) == 3 and (
-            (self._open[1] == "anime" and name in _FIELDS) or self._open[1:] == ["myinfo", "user_name"]
-        )
-        self._text = "" if wanted else None
-
-    def _characters(self, text: str) -> None:
-        if self._text is not None and len(self._text) < _MAX_TEXT:
-            self._text += text[:_MAX_TEXT]
-
-    def _end(self, name: str) -> None:
-        if self._text is not None:
-            if name == "user_name":
-                self.user_name = self._text.strip() or None
-            else:
-                self._fields[name] = self._text.strip()
-        self._text = None
-        if self._open[1:] == ["anime"]:
-            entry = self._entry(self._fields)
-            self.entries.pop(entry.mal_id, None)
-            self.entries[entry.mal_id] = entry
-            if len(self.entries) > MAX_ENTRIES:
-                self._refuse(f"it has more than {MAX_ENTRIES:,} anime")
-        self._open.pop()
-
-    def _entry(self, fields: dict[str, str]) -> MalEntry:
-        mal_id = _number(fields.get("series_animedb_id", ""))
-        if not 0 < mal_id <= MAX_ID:
-            self._refuse("an anime without a usable <series_animedb_id>")
-        score = _number(fields.get("my_score", ""))
-        return MalEntry(
-            mal_id=mal_id,
-            status=mal_status(fields.get("my_status", "")),
-            score=10 * score if 1 <= score <= 10 else None,
-            started=parse_date(fields.get("my_start_date", "")),
-            completed=parse_date(fields.get("my_finish_date", "")),
-            progress=min(_number(fields.get("my_watched_episodes", "")), 100_000),
-        )
+def _content(raw: bytes) -> str:
+    text = raw[: 2 * _MAX_TEXT].decode(errors="replace").strip()
+    if cdata := re.fullmatch(r"<!\[CDATA\[(.*)\]\]>", text, re.DOTALL | re.IGNORECASE):
+        return cdata[1].strip()
+    return html.unescape(text)[:_MAX_TEXT].strip()
 
 
 def _number(text: str) -> int:
     """0 for what is not a number."""
-    return int(text) if _NUMBER.fullmatch(text) else 0
+    found = re.fullmatch(r"([0-9]{1,10})(?:[.,]0*)?", text)
+    return int(found[1]) if found else 0

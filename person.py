@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mal_export import MalEntry
+from mal_export import MalExport
 from records import ListEntry
 from sequences import Vocabulary, WatchedRow, build_sequences
 
@@ -63,11 +63,13 @@ def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[int,
     return tuple(vocabulary.decode(sequences.items).tolist())
 
 
-def from_export(entries: Iterable[MalEntry], anime_of_mal: Mapping[int, int]) -> tuple[list[ListEntry], int]:
-    """MyAnimeList's entries with AniList's ids, and how many were left out, being of no anime in the catalogue."""
-    entries = list(entries)
-    known = [
-        ListEntry(
+def from_export(export: MalExport, anime_of_mal: Mapping[int, int]) -> tuple[list[ListEntry], int]:
+    """MyAnimeList's entries with AniList's ids, and how many are of no anime in the catalogue.
+
+    Of two entries for the same anime the last counts.
+    """
+    known = {
+        anime_of_mal[entry.mal_id]: ListEntry(
             entry_id=number,
             anime_id=anime_of_mal[entry.mal_id],
             status=entry.status,
@@ -76,7 +78,8 @@ def from_export(entries: Iterable[MalEntry], anime_of_mal: Mapping[int, int]) ->
             started=entry.started,
             completed=entry.completed,
         )
-        for number, entry in enumerate(entries)
+        for number, entry in export.entries
         if entry.mal_id in anime_of_mal
-    ]
-    return known, len(entries) - len(known)
+    }
+    missing = sum(entry.mal_id not in anime_of_mal for _, entry in export.entries)
+    return list(known.values()), missing

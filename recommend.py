@@ -21,6 +21,7 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings
 from console import logging_to, parse, script
@@ -34,7 +35,7 @@ from recommender import Recommender
 from records import Anime, ListEntry, ListUnavailable
 from shortlist import Wishes, check_genres, read_years, shortlist
 from title_questions import anime_of_titles, similar_to
-from user_names import name_key
+from user_names import anilist_name, name_key
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, PathSettings, "files")
     add_flags(parser, AniListSettings, "AniList, when a list is fetched")
     args = parse(parser, argv)
-    who, what, paths = pick(args, PersonSettings), pick(args, RecommendationSettings), pick(args, PathSettings)
-    check_person(who)
+    who, what, paths = checked(pick(args, PersonSettings)), pick(args, RecommendationSettings), pick(args, PathSettings)
     years = read_years(what.year)
     with logging_to():
         rows = rows_for(who, what, years, paths, pick(args, AniListSettings))
@@ -78,8 +78,8 @@ def rows_for(
     return recommendations(recommender, person, catalogue, wishes, what.top_k, reasons=who.similar_to is None)
 
 
-def check_person(who: PersonSettings) -> None:
-    """Raises SettingError unless one person is meant."""
+def checked(who: PersonSettings) -> PersonSettings:
+    """The same with the name alone, if an address was given. Raises SettingError unless one person is meant."""
     ways = {
         "--user": bool(who.user),
         "--anime and --title": bool(who.anime or who.title),
@@ -94,6 +94,12 @@ def check_person(who: PersonSettings) -> None:
     for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
         if is_given and not who.user:
             raise SettingError(f"{flag} goes with --user")
+    if not who.user:
+        return who
+    try:
+        return replace(who, user=anilist_name(who.user))
+    except UserError as error:
+        raise SettingError(f"--user: {error}") from None
 
 
 def person_of(
@@ -111,13 +117,14 @@ def person_of(
         person = Person.of_list(entries, recommender.vocabulary)
         whose, count = f'the list of "{name}"', len(entries)
     elif who.mal_xml is not None:
-        anime_of_mal = {anime.mal_id: anime.anime_id for anime in catalogue if anime.mal_id is not None}
-        exported = read_export(who.mal_xml)
-        entries, missing = from_export(exported, anime_of_mal)
+        export = read_export(who.mal_xml)
+        for line in export.report.lines("entry"):
+            log.warning("%s", line)
+        entries, missing = from_export(export, database.anime_by_mal_id())
         if missing:
-            log.info("%d of %d anime of the export are not in the catalogue.", missing, len(exported))
+            log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
         person = Person.of_list(entries, recommender.vocabulary)
-        whose, count = f"the export {who.mal_xml}", len(exported)
+        whose, count = f"the export {who.mal_xml}", len(export.entries)
     else:
         person = known_only(Person.of_ids(ids), recommender)
         whose, count = "the given list", len(ids)

@@ -1,4 +1,4 @@
-"""CSV lists: which columns are found, what each value means, and that every bad row is counted with its reason."""
+"""CSV lists: which columns are found, whose ids they hold, and that every row is accounted for with its reason."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import csv_lists
-from csv_lists import BadRow, CsvLists, LeftOut, parse_score, parse_status, parse_when
+import list_file
+from csv_lists import CsvLists
 from errors import SettingError, UserError
+from list_values import RowReport
 from user_names import user_hash
 
 KNOWN = {1: 1, 5: 5, 20: 20}
@@ -30,10 +32,13 @@ def write(tmp_path):
 
 def read(path, columns="", known=KNOWN, keep_names=True):
     """The entries as (name, anime_id, entry_id, status, score, completed, updated), and what was left out."""
-    left_out = LeftOut()
-    entries = list(CsvLists(path, columns).entries(known, keep_names, left_out))
+    report = RowReport()
+    lists = CsvLists(path, columns)
+    lists.survey(known, known)
+    entries = list(lists.entries(known, keep_names, report))
+    assert len(entries) + report.total_left_out == report.rows
     assert all(user == user_hash(name) for user, name, *_ in entries if name)
-    return [(*entry[1:6], *entry[8:]) for entry in entries], left_out.rows
+    return [(*entry[1:6], *entry[8:]) for entry in entries], report.left_out
 
 
 PLAIN = [("Ann", 1, 1, "COMPLETED", None, None, None), ("Bob", 5, 2, "COMPLETED", None, None, None)]
@@ -50,6 +55,16 @@ PLAIN = [("Ann", 1, 1, "COMPLETED", None, None, None), ("Bob", 5, 2, "COMPLETED"
         "Item ID,other,USER_ID\n1,x,Ann\n5,x,Bob\n",
         gzip.compress(b"user,anilist_id\nAnn,1\nBob,5\n", mtime=0),
         "user,anime_id,mal_id\nAnn,1,20\nBob,5,20\n",
+        "user|anime_id|note\nAnn|1|a, b; c, d\nBob|5|\n",
+        "sep=;\r\nuser;anime_id\r\nAnn;1\r\nBob;5\r\n",
+        '"sep=\t"\nuser\tanime_id\nAnn\t1\nBob\t5\n',
+        "user,anime_id\rAnn,1\rBob,5\r",
+        "\n\nuser,anime_id\nAnn,1\n\nBob,5\n",
+        'user, anime_id\n"Ann", "1"\nBob, 5.0\n',
+        "user,anime_id,a,b\nAnn,1\nBob,5\n",
+        "user,anime_id\nAnn,1,\nBob,5,,\n",
+        "user,anime_id\nAnn,1\nBob,5\n".encode("utf-16"),
+        "user,anime_id\nAnn,1\nBob,5\n".encode("utf-16-be"),
     ],
 )
 def test_the_header_says_what_the_columns_are(write, content):
@@ -71,17 +86,6 @@ def test_columns_can_be_given(write, content, columns):
     assert sum(count for count, _ in left_out.values()) == content.startswith("person")
 
 
-def test_dumps_of_myanimelist_are_known_by_their_columns(write):
-    text = "user_id,anime_id,rating,watching_status\n7,100,9,2\n7,200,0,6\n7,1,-1,4\n"
-    path = write(text)
-    assert CsvLists(path).ids == "mal_id"
-    entries, left_out = read(path, known={100: 1, 200: 5})
-    assert entries == [("7", 1, 1, "COMPLETED", 9.0, None, None), ("7", 5, 2, "PLANNING", None, None, None)]
-    assert left_out == {csv_lists.UNKNOWN_ANIME: (1, 4)}
-    assert CsvLists(path, "user,anime_id,score,status").ids == "anime_id"
-    assert CsvLists(write("user_id,anime_id,rating\n1,1,1\n")).ids == "anime_id"
-
-
 def test_each_reason_is_counted_with_its_first_line(write):
     rows = [
         "user,anime_id,date,score,status",
@@ -91,51 +95,31 @@ def test_each_reason_is_counted_with_its_first_line(write):
         " ,1,,,",  # 5
         "Ann,one,,,",
         "Ann,99,,,",  # 7
-        "Ann,1,yesterday,,",
-        "Ann,1,,good,",  # 9
+        "Ann,1,,,,",  # fine
+        'A"nn,1,,good,',  # 9
         "Ann,1,,,liked",
         "Ann,98,,,",  # 11
         "A\udcffn,1,,,",
-        "Ann,5\r0,,,",  # 13
+        "Ann,5,,,,or so",  # 13
         "Ann,5,,,PLANNING",
     ]
     path = write("\n".join(rows).encode(errors="surrogateescape"))
     entries, left_out = read(path)
-    assert [entry[:4] for entry in entries] == [("Ann", 1, 1, "COMPLETED"), ("Ann", 5, 11, "PLANNING")]
+    assert [entry[:4] for entry in entries] == [
+        ("Ann", 1, 1, "COMPLETED"),
+        ("Ann", 1, 6, "COMPLETED"),
+        ("Ann", 5, 12, "PLANNING"),
+    ]
     assert left_out == {
         "fewer columns than the header": (1, 3),
         "no user": (1, 5),
         "the id of the anime is not a number": (1, 6),
         "anime that the catalogue does not have": (2, 7),
-        "the date is neither a day nor a time": (1, 8),
-        "the score is not a number from 0 to 100": (1, 9),
+        "a stray quote in the user's name": (1, 9),
         "unknown status": (1, 10),
         "the user's name is not UTF-8 text": (1, 12),
-        "not a line of CSV": (1, 13),
+        "more columns than the header": (1, 13),
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "when"),
-    [
-        ("2015-04-30", (20150430, None)),
-        ("2015/04/30", (20150430, None)),
-        ("20150430", (20150430, None)),
-        ("2015-04-00", (20150400, None)),
-        ("1430438399", (None, 1430438399)),
-        ("1430438399.5", (None, 1430438399)),
-        ("1430438399123", (None, 1430438399)),
-        ("2015-04-30T23:59:59Z", (None, 1430438399)),
-        ("2015-04-30 23:59:59", (None, 1430438399)),
-        ("2015-05-01T01:59:59+02:00", (None, 1430438399)),
-        ("", (None, None)),
-        ("0", (None, None)),
-        ("NaN", (None, None)),
-        ("0000-00-00", (None, None)),
-    ],
-)
-def test_dates_and_times(text, when):
-    assert parse_when(text) == when
 
 
 def test_dates_and_times_of_one_row(write):
@@ -147,19 +131,85 @@ def test_dates_and_times_of_one_row(write):
     ]
 
 
-def test_scores_and_statuses():
-    assert [parse_score(text) for text in ("7", " 7.5 ", "100", "0", "-1", "0.0", "")] == [7, 7.5, 100, *4 * [None]]
-    words = {
-        "": "COMPLETED",
-        "repeating": "REPEATING",
-        "Plan to Watch": "PLANNING",
-        "On-Hold": "PAUSED",
-        "1": "CURRENT",
-    }
-    assert {text: parse_status(text) for text in words} == words
-    for parse, text in ((parse_score, "101"), (parse_score, "-2"), (parse_score, "inf"), (parse_status, "5")):
-        with pytest.raises(BadRow):
-            parse(text)
+def test_what_is_not_understood_costs_the_value_and_not_the_row(write):
+    path = write("user,anime_id,score,date,time\nAnn,1,good,2015-02-31,soon\nAnn,5,8,2015-02-28,\nAnn,20,7,,\n")
+    report = RowReport()
+    entries = list(CsvLists(path).entries(KNOWN, False, report))
+    assert [(entry[5], *entry[8:]) for entry in entries] == [(None, None, None), (8, 20150228, None), (7, None, None)]
+    assert report.unclear == {"its time": (1, 2), "its date": (1, 2), "its score": (1, 2)}
+    assert next(iter(report.lines())) == "1 kept without its time, which was not understood (the first: line 2)"
+
+
+def test_the_other_dates_tell_which_number_is_the_day(write):
+    """05/06/2015 is the 5th of June where there is a 31/12, the 6th of May where there is a 12/31, else in 2015."""
+    for other, day in (("31/12/2014", 20150605), ("12/31/2014", 20150506), ("2014-12-31", 20150000)):
+        entries, _ = read(write(f"user,anime_id,date\nAnn,1,05/06/2015\nAnn,5,{other}\nAnn,20,05/06/2015 10:11\n"))
+        assert [entry[5] for entry in entries] == [day, 20141231, day]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "meant"),
+    [
+        ("1 2 3 4 6", ["CURRENT", "COMPLETED", "PAUSED", "DROPPED", "PLANNING"]),
+        ("1.0 2.0 6.0", ["CURRENT", "COMPLETED", "PLANNING"]),
+        ("0 1 2 3 4 5", ["CURRENT", "PLANNING", "COMPLETED", "DROPPED", "PAUSED", "REPEATING"]),
+        ("plan_to_watch On-Hold WATCHING", ["PLANNING", "PAUSED", "CURRENT"]),
+    ],
+)
+def test_statuses_are_words_or_numbers_of_either_catalogue(write, statuses, meant):
+    rows = "".join(f"u{n},1,{status}\n" for n, status in enumerate(statuses.split()))
+    entries, left_out = read(write("user,anime_id,status\n" + rows))
+    assert [entry[3] for entry in entries] == meant and not left_out
+
+
+ANILIST = {n if n < 100 else 1000 + n for n in range(1, 301)}
+BY_MAL_ID = {n: n if n < 100 else 1000 + n for n in range(1, 301)}
+"""As in reality: the old ones have the same id, the others do not."""
+
+
+def whose(write, ids, column="anime_id", names="", user="u"):
+    text = f"user,{column}\n" + "".join(f"{user}{n},{each}\n" for n, each in enumerate(ids))
+    return CsvLists(write(text), names).survey(ANILIST, BY_MAL_ID).whose
+
+
+@pytest.mark.parametrize("column", ["anime_id", "mal_id", "anilist_id"])
+@pytest.mark.parametrize("unknown", [0, 5000])
+def test_whose_ids_these_are_is_seen_by_which_catalogue_has_them(write, column, unknown):
+    others = range(50_000, 50_000 + unknown)
+    assert whose(write, [*range(90, 110), *others], column) == "mal"
+    assert whose(write, [*range(90, 100), *range(1100, 1110), *others], column) == "anilist"
+
+
+def test_ten_rows_are_enough_and_one_busy_id_is_not(write):
+    assert whose(write, [1, 2, 3, 4, 5, 6, 7, 200, 201, 202]) == "mal"
+    with pytest.raises(UserError, match=r"unclear whose ids .* --columns user,mal_id .* --columns user,anilist_id "):
+        whose(write, [1, 2, *[200] * 500])
+    with pytest.raises(UserError, match="unclear"):
+        whose(write, [*range(200, 220), *range(1200, 1219)])
+
+
+def test_ids_that_mean_the_same_to_both_need_no_decision(write):
+    assert whose(write, range(1, 50)) == "anilist"
+    assert whose(write, range(1, 50), "mal_id") == "mal"
+    assert whose(write, [1, 2, 1200]) == "anilist"
+
+
+def test_what_the_user_says_counts_whatever_fits(write):
+    assert whose(write, range(200, 220), names="user,anime_id") == "anilist"
+    assert whose(write, range(1200, 1220), names="user,mal_id") == "mal"
+    assert whose(write, range(200, 220), names="user,anilist_id") == "anilist"
+    text = "user,anime_id,mal_id\n" + "".join(f"u,{n},{n}\n" for n in range(200, 220))
+    assert CsvLists(write(text)).survey(ANILIST, BY_MAL_ID).whose == "anilist"
+
+
+def test_rows_from_all_parts_of_a_large_file_tell(write, monkeypatch):
+    monkeypatch.setattr(list_file, "BLOCK", 4096)
+    assert whose(write, [*range(1, 40)] * 2000 + [*range(100, 300)] * 200) == "mal"
+
+
+def test_numbers_as_names_are_the_same_with_decimals(write):
+    (first, second), _ = read(write("user,anime_id\n1,1\n1.0,5\n")), None
+    assert [entry[0] for entry in first] == ["1", "1"] and second == {}
 
 
 @pytest.mark.parametrize(
@@ -169,9 +219,8 @@ def test_scores_and_statuses():
         ("Ann,1\n", "", "name them with --columns"),
         ("user,title\nAnn,Bebop\n", "", "needs a column user .* but has user, title"),
         ("user,title\n", "user,score", "needs a column user"),
-        ("user,anime_id\nAnn,1\n".encode("utf-16"), "", "not a text file in UTF-8"),
-        (gzip.compress(b"user,anime_id\nAnn,1\n" * 1000, mtime=0)[:-12], "", "damaged .gz"),
-        (b"\x1f\x8bnothing", "", "damaged .gz"),
+        (b"user,anime_id\n" + bytes(range(256)) * 2 + bytes(900), "", "not a text file"),
+        (gzip.compress(b"user,anime_id\nAnn,1\n" * 1000, mtime=0)[:-12], "", "damaged packed file"),
         ("user,anime_id\n" + "x" * (3 * 2**20), "", "has a line longer than"),
     ],
 )
@@ -194,7 +243,7 @@ def test_names_are_not_kept_unless_asked_for_and_then_plain(write):
     path = write("user,anime_id\nA\x1b[31mnn,1\n")
     (entry,), _ = read(path, keep_names=False)
     assert entry[0] is None
-    assert next(CsvLists(path).entries(KNOWN, True, LeftOut()))[1] == "Ann"
+    assert next(CsvLists(path).entries(KNOWN, True, RowReport()))[1] == "Ann"
 
 
 def test_blocks_do_not_matter(write, monkeypatch):
@@ -202,16 +251,16 @@ def test_blocks_do_not_matter(write, monkeypatch):
     expected = read(write(text))
     assert len(expected[0]) == 35 and expected[1] == {csv_lists.UNKNOWN_ANIME: (16, 5)}
     for size in (15, 16, 17, 64):
-        monkeypatch.setattr(csv_lists, "MAX_LINE", size)
+        monkeypatch.setattr(list_file, "BLOCK", size)
         assert read(write(text)) == expected
 
 
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"]), min_size=1).filter(
-                str.strip
-            ),
+            st.text(
+                st.characters(exclude_characters='\0\r\n"', exclude_categories=["Cs"]), min_size=1, max_size=100
+            ).filter(str.strip),
             st.sampled_from(sorted(KNOWN)),
         ),
         min_size=1,
@@ -223,10 +272,10 @@ def test_what_is_written_is_read(tmp_path_factory, rows, delimiter):
     csv.writer(file, delimiter=delimiter).writerows([("user", "anime_id"), *rows])
     path = tmp_path_factory.getbasetemp() / "written.csv"
     path.write_bytes(file.getvalue().encode())
-    left_out = LeftOut()
-    entries = CsvLists(path).entries(KNOWN, False, left_out)
-    assert [(e[0], e[2]) for e in entries] == [(user_hash(name.strip()), anime_id) for name, anime_id in rows]
-    assert left_out.total == 0
+    report = RowReport()
+    entries = CsvLists(path).entries(KNOWN, False, report)
+    assert [(e[0], e[2]) for e in entries] == [(user_hash(csv_lists._name(name)), anime_id) for name, anime_id in rows]
+    assert report.total_left_out == 0
 
 
 @given(st.binary(max_size=300), st.booleans())
@@ -234,6 +283,6 @@ def test_any_file_is_read_or_refused(tmp_path_factory, content, header):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes((b"user,anime_id,date,score,status\n" if header else b"") + content)
     try:
-        list(CsvLists(path).entries(KNOWN, True, LeftOut()))
+        list(CsvLists(path).entries(KNOWN, True, RowReport()))
     except UserError as error:
         assert "\n" not in str(error)

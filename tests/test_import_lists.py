@@ -60,7 +60,7 @@ def lists(path):
         connection.close()
 
 
-def key(name, source="csv"):
+def key(name, source="csv:lists"):
     return f"{source}:{user_hash(name) % 2**64:016x}"
 
 
@@ -83,13 +83,13 @@ def test_lists_scattered_over_a_file_are_put_together(run, path, capsys):
     assert lists(path) == {key("Ann"): (hashed["Ann"], None, ANN), key("Bob"): (hashed["Bob"], "short", BOB)}
     captured = capsys.readouterr()
     assert captured.out.splitlines() == [
-        "2 users with 5 anime stored, 0 of them in place of an earlier import; 1 rows left out,"
+        "2 users with 5 anime stored, 0 of them in place of an earlier import; of 7 rows 1 left out,"
         " 1 replaced by a later row.",
         "Training set: 2 users with 33 watched anime.",
         f"The database: {path}",
         f"Next: python train_model.py --db {path}",
     ]
-    assert captured.err.splitlines()[1:] == ["1 left out: anime that the catalogue does not have (the first: line 8)"]
+    assert captured.err.splitlines()[2:] == ["1 left out: anime that the catalogue does not have (the first: line 8)"]
 
 
 def test_importing_again_changes_nothing(run, path):
@@ -101,12 +101,12 @@ def test_importing_again_changes_nothing(run, path):
 
 def test_the_name_that_a_person_is_known_by_is_the_same_for_ever(run, path):
     run(SCATTERED)
-    assert key("Ann") in lists(path) and key("Ann") == "csv:def35119f486965e"  # printf Ann | b2sum -l 64
+    assert key("Ann") in lists(path) and key("Ann") == "csv:lists:def35119f486965e"  # printf Ann | b2sum -l 64
 
 
 def test_a_new_file_replaces_the_lists_of_its_users_alone(run, path):
     run(SCATTERED)
-    run("user,mal_id\nBob,1005\nCid,1006\nCid,1007\nCid,1008\n")
+    run("user,mal_id\nBob,1005\nCid,1006\nCid,1007\nCid,1008\n", "--source", "lists")
     stored = lists(path)
     assert stored[key("Ann")][2] == ANN
     assert stored[key("Bob")][2] == [(5, "COMPLETED", None, None, None)]
@@ -142,6 +142,72 @@ def test_training_sees_the_imported_lists(run, path):
     assert sorted([*data.training.lengths, *data.validation.lengths]) == [3, 30]
 
 
+ONE = "user,anime_id\n1,1\n1,2\n1,3\n1,4\n"
+OTHER = "user,anime_id\n1,11\n1,12\n1,13\n1,1\n"
+
+
+def test_the_same_number_in_two_published_files_is_two_people(run, path):
+    run(ONE, name="animelist.csv")
+    run(OTHER, name="ratings.csv")
+    stored = lists(path)
+    assert [row[0] for row in stored[key("1", "csv:animelist")][2]] == [1, 2, 3, 4]
+    assert [row[0] for row in stored[key("1", "csv:ratings")][2]] == [1, 11, 12, 13]
+
+
+@pytest.mark.parametrize("name", ["ratings-2019-05.csv", "Ratings_20200101.csv", "ratings (2).csv", "2021 ratings.tsv"])
+def test_a_newer_version_of_a_file_replaces_the_older(run, path, name):
+    run(ONE, name="ratings.csv")
+    run(ONE + "1,5\n2,1\n", name=name)
+    stored = lists(path)
+    assert [row[0] for row in stored[key("1", "csv:ratings")][2]] == [1, 2, 3, 4, 5] and len(stored) == 2
+
+
+def test_other_people_under_the_same_names_are_asked_about_and_never_replaced(run, path, capsys):
+    run(ONE, name="ratings.csv")
+    before = dump(path)
+    assert run(OTHER, name="ratings.csv") == 1
+    assert 'source "ratings" have other lists here (1 of 4 anime in common)' in capsys.readouterr().err
+    assert dump(path) == before
+    assert run(OTHER, "--source", "Other Site", name="ratings.csv") == 0
+    assert set(lists(path)) == {key("1", "csv:ratings"), key("1", "csv:other-site")}
+    assert run(OTHER, "--source", "ratings", name="ratings.csv") == 0
+    assert [row[0] for row in lists(path)[key("1", "csv:ratings")][2]] == [1, 11, 12, 13]
+
+
+@pytest.mark.parametrize(("text", "adopted"), [(ONE, True), (OTHER, False)])
+def test_people_that_versions_without_sources_stored_are_taken_over_if_they_are_the_same(run, path, text, adopted):
+    run(ONE)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE user SET name_key = replace(name_key, 'csv:lists:', 'csv:')")
+    connection.commit()
+    connection.close()
+    assert set(lists(path)) == {key("1", "csv")}
+    assert run(text) == 0
+    assert set(lists(path)) == ({key("1")} if adopted else {key("1"), key("1", "csv")})
+
+
+def test_names_that_differ_in_case_are_two_people_in_a_file(run, path):
+    run("user,anime_id\nbob,1\nBob,2\n")
+    assert set(lists(path)) == {key("bob"), key("Bob")}
+
+
+def points(path, name):
+    return [score for _, _, score, _, _ in lists(path)[key(name)][2]]
+
+
+def test_the_scale_is_each_persons_own(run, path):
+    rows = [*(("A", n, 5 + n % 6) for n in range(1, 21)), ("B", 1, 85), ("B", 2, 7), ("C", 1, "7,5"), ("C", 2, 4)]
+    rows += [("A", 21, 100), ("D", 1, 5), ("D", 2, 3)]
+    run("user;anime_id;score\n" + "".join(f"{user};{n};{score}\n" for user, n, score in rows))
+    assert points(path, "A") == [*(10 * (5 + n % 6) for n in range(1, 21)), 100]
+    assert (points(path, "B"), points(path, "C"), points(path, "D")) == ([85, 7], [75, 40], [50, 30])
+
+
+def test_where_most_never_give_more_than_five_scores_are_of_five(run, path):
+    run("user,anime_id,score\nA,1,5\nA,2,3.5\nB,1,4\nB,2,1\nC,1,8\nC,2,5\n")
+    assert (points(path, "A"), points(path, "B"), points(path, "C")) == ([100, 70], [80, 20], [80, 50])
+
+
 EXPORT = """<myanimelist><myinfo><user_name>Dora</user_name></myinfo>
 <anime><series_animedb_id>1001</series_animedb_id><my_finish_date>2020-01-02</my_finish_date><my_score>1</my_score>
 <my_status>Completed</my_status></anime>
@@ -155,6 +221,8 @@ def test_an_export_of_myanimelist_is_one_more_person(run, path, capsys):
     entries = [(1, "COMPLETED", 10, 20200102, None), (2, "PLANNING", None, None, None)]
     assert lists(path) == {key("Dora", "mal"): ("Dora", "short", entries)}
     assert "1 left out: anime that the catalogue does not have (the first: entry 2)" in capsys.readouterr().err
+    run(EXPORT.replace("<my_score>1<", "<my_score>85<"), flag="--mal-xml", name="list.xml")
+    assert lists(path)[key("Dora", "mal")][2][0][2] == 85
 
 
 def test_without_a_name_an_export_has_that_of_its_file(run, path):
@@ -184,6 +252,8 @@ def test_a_file_that_cannot_be_used_changes_nothing(run, path, capsys, text, fla
         ("--csv", "a.csv", "--mal-xml", "b.xml"),
         ("--columns", "user,anime_id"),
         ("--keep-names",),
+        ("--source", "x"),
+        ("--mal-xml", "a.csv", "--source", "x"),
         ("--csv", "a.csv", "--columns", "user,nonsense"),
     ],
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mal_export
 from errors import UserError
-from mal_export import MalEntry, read_export, read_named_export
+from mal_export import MalEntry, read_export
 
 EXPORT = """<?xml version="1.0" encoding="UTF-8" ?>
 <!-- Created by XML Export feature at MyAnimeList.net -->
@@ -52,13 +52,84 @@ def write(tmp_path):
     return write
 
 
+def entries(path):
+    return [entry for _, entry in read_export(path).entries]
+
+
 def one_anime(fields):
     return f"<myanimelist><anime><series_animedb_id>1</series_animedb_id>{fields}</anime></myanimelist>"
 
 
 def test_an_export_is_read_packed_or_not(write):
-    assert read_named_export(write(EXPORT)) == ("Ann", ENTRIES)
-    assert read_export(write(gzip.compress(EXPORT.encode()), "list.xml.gz")) == ENTRIES
+    assert read_export(write(EXPORT)).name == "Ann" and entries(write(EXPORT)) == ENTRIES
+    assert entries(write(gzip.compress(EXPORT.encode()), "list.xml.gz")) == ENTRIES
+
+
+BOM = "\ufeff"
+TITLE = "<![CDATA[Cowboy <Bebop>]]>"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        *[
+            "Tom & Jerry",
+            "&nbsp;&eacute;&#0;",
+            "a < b",
+            "</b>",
+            "<b>bold",
+            "\x00\x08\x1b",
+            "<![CDATA[never closed",
+            "]]>",
+        ],
+        *["<![CDATA[<anime></anime>]]>", "<anime>", "<my_score>1</my_score>", "<!DOCTYPE x>", "<!-- ", "\ufffe", ""],
+    ],
+)
+def test_nothing_in_a_title_matters(write, title):
+    text = EXPORT.replace(TITLE, title)
+    assert entries(write(text)) == entries(write(text.encode("latin-1", "replace"))) == ENTRIES
+    assert entries(write(text.replace("series_title>", "my_tags>"))) == ENTRIES
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" + EXPORT,
+        BOM + EXPORT,
+        EXPORT.replace("UTF-8", "utf-16"),
+        EXPORT.replace("UTF-8", "x-none"),
+        EXPORT.replace("myanimelist>", "MyAnimeList>")
+        .replace("<anime>", '<ANIME id="1">')
+        .replace("</anime>", "</ANIME>"),
+        EXPORT.replace("<my_score>9", "<my_score> 9.0 "),
+        EXPORT.replace("Completed", "<![CDATA[Completed]]>"),
+        EXPORT.replace("<my_score>0</my_score>", "<my_score/>"),
+        EXPORT.replace("\n", "\r"),
+        EXPORT.replace("<!--", "<!-- <anime></anime> "),
+        EXPORT.replace("2015-04-00", "2015-04").replace("2015-05-31", "31/05/2015"),
+    ],
+)
+def test_the_same_export_written_otherwise(write, text):
+    assert entries(write(text)) == ENTRIES
+    assert entries(write(text.encode("utf-16"))) == ENTRIES
+
+
+def test_an_anime_without_an_id_is_left_out_and_counted(write):
+    text = EXPORT.replace("<series_animedb_id>5", "<series_animedb_id>")
+    export = read_export(write(text))
+    assert [number for number, _ in export.entries] == [1]
+    assert export.report.left_out == {"an anime without a usable <series_animedb_id>": (1, 2)}
+    unclosed = read_export(write(EXPORT.replace("</anime>", "")))
+    assert [entry for _, entry in unclosed.entries] == ENTRIES
+
+
+def test_scores_of_100_and_such_as_are_none(write):
+    anime = "<anime><series_animedb_id>{}</series_animedb_id><my_score>{}</my_score></anime>"
+    for scores, expected in (("85 8 100", [85, 8, 100]), ("8.5 8,5 1", [85, 85, 10]), ("3 x 5", [30, None, 50])):
+        text = "".join(anime.format(n, score) for n, score in enumerate(scores.split(), 1))
+        export = read_export(write(f"<myanimelist>{text}</myanimelist>"))
+        assert [entry.score for _, entry in export.entries] == expected
+        assert export.report.unclear == ({"its score": (1, 2)} if "x" in scores else {})
 
 
 @pytest.mark.parametrize(
@@ -74,12 +145,11 @@ def test_an_export_is_read_packed_or_not(write):
         ("3", "PAUSED"),
         ("4", "DROPPED"),
         ("6", "PLANNING"),
-        ("5", None),
-        ("", None),
+        ("", "COMPLETED"),
     ],
 )
 def test_status(write, text, status):
-    assert read_export(write(one_anime(f"<my_status>{text}</my_status>")))[0].status == status
+    assert entries(write(one_anime(f"<my_status>{text}</my_status>")))[0].status == status
 
 
 @pytest.mark.parametrize(
@@ -91,23 +161,14 @@ def test_status(write, text, status):
         ("2015-13-01", None),
         ("2015-01-32", None),
         ("0000-01-01", None),
-        ("2015", None),
+        ("2015", 20150000),
+        ("2015-02-31", None),
+        ("0001-01-01", None),
         ("", None),
     ],
 )
 def test_dates(write, text, date):
-    assert read_export(write(one_anime(f"<my_finish_date>{text}</my_finish_date>")))[0].completed == date
-
-
-def test_the_last_of_two_entries_counts_and_what_is_unknown_stays_so(write):
-    anime = "<anime><series_animedb_id>{}</series_animedb_id><my_score>{}</my_score></anime>"
-    text = "".join(anime.format(*each) for each in [(1, 5), (2, "x"), (1, 8), (3, 11)])
-    assert [(e.mal_id, e.score) for e in read_export(write(f"<myanimelist>{text}</myanimelist>"))] == [
-        (2, None),
-        (1, 80),
-        (3, None),
-    ]
-    assert read_export(write("<myanimelist/>")) == []
+    assert entries(write(one_anime(f"<my_finish_date>{text}</my_finish_date>")))[0].completed == date
 
 
 BILLION_LAUGHS = (
@@ -120,17 +181,17 @@ BILLION_LAUGHS = (
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (BILLION_LAUGHS, "animelist.xml:1: .*DTD"),
+        (BILLION_LAUGHS, "animelist.xml .*DTD"),
         ('<!DOCTYPE myanimelist SYSTEM "file:///etc/passwd"><myanimelist/>', "DTD"),
-        ("<myanimelist>&a;</myanimelist>", "undefined entity"),
-        ("<html></html>", "starts with <html>"),
-        ("<myanimelist>" + "<a>" * 9, "nested too deep"),
-        ("<myanimelist>", "no element found"),
-        ("", "no element found"),
-        (b"\xff\xfe\x00", "not a MyAnimeList export"),
-        ('<?xml version="1.0" encoding="x-none"?><myanimelist/>', "unknown encoding"),
-        ("<myanimelist>\n<anime></anime></myanimelist>", ":2: .*without a usable"),
-        ("<myanimelist><anime><series_animedb_id>99999999999</series_animedb_id></anime>", "without a usable"),
+        ("<myanimelist>&a;</myanimelist>", "the export has no anime"),
+        ("<myanimelist/>", "the export has no anime"),
+        ("<rss></rss>", "starts with <rss>"),
+        ("<html></html>", "is a web page"),
+        ("<myanimelist>" + "<a>" * 9, "is cut off"),
+        (EXPORT[:-20], "is cut off"),
+        ("", "is empty"),
+        ("nothing", "there is no <myanimelist>"),
+        (b"\xff\xfe\x00", "there is no <myanimelist>"),
         ("<myanimelist><manga><manga_mangadb_id>1</manga_mangadb_id></manga></myanimelist>", "manga list"),
         (gzip.compress(EXPORT.encode(), mtime=0)[:-20], "damaged"),
         (b"\x1f\x8bnothing", "damaged"),
@@ -182,11 +243,11 @@ def test_any_file_is_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.xml"
     path.write_bytes(content)
     try:
-        entries = read_export(path)
+        read = entries(path)
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        assert all(isinstance(entry, MalEntry) and entry.mal_id > 0 for entry in entries)
+        assert all(isinstance(entry, MalEntry) and entry.mal_id > 0 for entry in read)
 
 
 @given(st.integers(0, len(EXPORT) - 1), st.characters(codec="utf-8"))
@@ -194,8 +255,8 @@ def test_one_changed_character_is_read_or_refused(tmp_path_factory, at, characte
     path = tmp_path_factory.getbasetemp() / "changed.xml"
     path.write_text(EXPORT[:at] + character + EXPORT[at + 1 :], encoding="utf-8", newline="")
     try:
-        entries = read_export(path)
+        export = read_export(path)
     except UserError as error:
         assert "\n" not in str(error)
     else:
-        assert len(entries) <= 2
+        assert len(export.entries) + export.report.total_left_out == export.report.rows <= 3

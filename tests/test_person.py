@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mal_export import MalEntry
+from list_values import RowReport
+from mal_export import MalEntry, MalExport
 from person import Person, from_export, is_watched
 from records import ListEntry
 from sequences import Vocabulary
@@ -70,11 +71,13 @@ def test_an_empty_list():
 
 
 def test_an_export_is_read_by_the_ids_of_the_catalogue():
-    export = [
-        MalEntry(501, "COMPLETED", 90, None, 20200101, 12),
-        MalEntry(502, "PLANNING", None, None, None, 0),
-        MalEntry(777, "COMPLETED", None, None, None, 1),
-    ]
+    of_number = {
+        1: MalEntry(501, "DROPPED", 10, None, None, 1),
+        2: MalEntry(502, "PLANNING", None, None, None, 0),
+        3: MalEntry(777, "COMPLETED", None, None, None, 1),
+        4: MalEntry(501, "COMPLETED", 90, None, 20200101, 12),
+    }
+    export = MalExport("Ann", tuple(of_number.items()), RowReport())
     entries, missing = from_export(export, {501: 1, 502: 2})
     assert [(each.anime_id, each.status, each.score, each.completed) for each in entries] == [
         (1, "COMPLETED", 90, 20200101),

@@ -214,12 +214,19 @@ def test_unknown_ids_are_named(run):
         (["--anime", "3", "--refresh"], 2, "--refresh goes with --user"),
         (["--title", "x", "--store"], 2, "--store goes with --user"),
         (["--mal-xml", "missing.xml"], 1, "there is no file missing.xml"),
+        (["--user", "a b"], 2, '--user: "a b" cannot be an AniList name'),
+        (["--user", "https://myanimelist.net/profile/Ann"], 2, '--user: "https://myanimelist.net/profile/Ann" is an'),
     ],
 )
 def test_each_error_is_one_clear_line(run, flags, code, message):
     exit_code, out, err = run(*flags)
     assert (exit_code, out) == (code, "")
     assert err.startswith(f"error: {message}") and err.count("\n") == 1
+
+
+def test_a_profile_s_address_is_its_name(run):
+    asked = [run("--user", each, "--top-k", 3) for each in ("Ann", "@ann", "https://anilist.co/user/Ann/animelist")]
+    assert asked[0][0] == 0 and asked[0] == asked[1] == asked[2]
 
 
 def test_csv_for_programs(run):

@@ -1,0 +1,229 @@
+"""What the values of a list mean, whether they stand in a CSV or in an export: scores, statuses, dates.
+
+What a parser of scores or dates cannot make sense of costs no entry: it is kept without the value, which is counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+MAX_SCORE = 100
+_WORDS_FOR_NONE = "0 0.0 -1 -1.0 0000-00-00 00000000 null none nan nat na n/a - -- ? unknown undefined \\n"
+_UNKNOWN = {"", *_WORDS_FOR_NONE.split(" ")}
+
+_STATUSES = {
+    "CURRENT": "current watching currentlywatching inprogress",
+    "COMPLETED": "completed complete watched finished seen",
+    "PAUSED": "paused onhold hold stalled",
+    "DROPPED": "dropped",
+    "PLANNING": "planning plantowatch planned plan ptw wanttowatch",
+    "REPEATING": "repeating rewatching",
+}
+_STATUS_OF_WORD = {word: status for status, words in _STATUSES.items() for word in words.split()}
+MAL_NUMBERS = {"1": "CURRENT", "2": "COMPLETED", "3": "PAUSED", "4": "DROPPED", "6": "PLANNING"}
+ANILIST_NUMBERS = {
+    "0": "CURRENT",
+    "1": "PLANNING",
+    "2": "COMPLETED",
+    "3": "DROPPED",
+    "4": "PAUSED",
+    "5": "REPEATING",
+}
+
+_NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231, 16010101}
+"""What programs write for "no date": the first or last day that they know."""
+_YEARS = range(1900, 2201)
+_DAY = 86_400
+_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+_YEAR_FIRST = re.compile(r"([0-9]{4})(?:[-/.]([0-9]{1,2}))?(?:[-/.]([0-9]{1,2}))?")
+_YEAR_LAST = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})")
+_MONTH, _DAY_OF_MONTH = r"(?:([a-z]{3})[a-z]*\.?,? )?", r"(?:([0-9]{1,2})(?:st|nd|rd|th)?,? )?"
+_IN_WORDS = re.compile(f"{_MONTH}{_DAY_OF_MONTH}{_MONTH}([0-9]{{4}})")
+_NUMBER = re.compile(r"([0-9]{4,8})(?:[.,]0*)?|([0-9]{9,19})(?:[.,][0-9]*)?")
+_POWER_OF_TEN = re.compile(r"[0-9][.,][0-9]+e\+?[0-9]{1,2}")
+_TIME_OF_DAY = re.compile(r"[ t]+[0-9]{1,2}:[0-9].*", re.DOTALL)
+
+When = tuple[int | None, int | None]
+"""A day as YYYYMMDD, in which an unknown month or day is 00, or a time in unix seconds; both None for no date."""
+NO_DATE: When = (None, None)
+UNCLEAR_SCORE = -1.0
+"""Stands for a text that is no score and does not say that there is none."""
+
+
+class BadRow(ValueError):
+    """A row that cannot be used; the text is the reason, the same for all rows of its kind."""
+
+
+@dataclass
+class RowReport:
+    """What became of the rows of a file: how many there are, which were left out, which values were not understood.
+
+    Reasons are kept with how many rows they concern and the line of the first (in exports, which entry it is).
+    """
+
+    rows: int = 0
+    left_out: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unclear: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def leave_out(self, reason: str, line: int) -> None:
+        _count(self.left_out, reason, line)
+
+    def without(self, value: str, line: int) -> None:
+        """The row is kept without `value`, such as "score"."""
+        _count(self.unclear, value, line)
+
+    @property
+    def total_left_out(self) -> int:
+        return sum(count for count, _ in self.left_out.values())
+
+    def lines(self, place: str = "line") -> Iterable[str]:
+        """What a user should know, a line each."""
+        for reason, (count, line) in self.left_out.items():
+            yield f"{count:,} left out: {reason} (the first: {place} {line})"
+        for value, (count, line) in self.unclear.items():
+            yield f"{count:,} kept without {value}, which was not understood (the first: {place} {line})"
+
+
+def _count(counts: dict[str, tuple[int, int]], reason: str, line: int) -> None:
+    count, first = counts.get(reason, (0, line))
+    counts[reason] = count + 1, first
+
+
+def parse_score(text: str) -> float | None:
+    """The number, with a decimal point or comma, on whatever scale; None for no score, which dumps write as 0 or -1."""
+    text = text.strip().lower()
+    if text in _UNKNOWN:
+        return None
+    number = re.fullmatch(r"([0-9]{1,3}(?:[.,][0-9]*)?)(?: ?/ ?(?:5|10|100))?", text)
+    score = float(number[1].replace(",", ".")) if number else UNCLEAR_SCORE
+    return (score or None) if score <= MAX_SCORE else UNCLEAR_SCORE
+
+
+def points(scores: Sequence[float]) -> list[int]:
+    """The scores of one person, of 100 each.
+
+    They are of 100 if more than a tenth of them is above 10, else of 10, save the single one that cannot be.
+    """
+    of_100 = sum(score > 10 for score in scores) * 10 > len(scores)
+    return [max(1, int(score * (1 if of_100 or score > 10 else 10) + 0.5)) for score in scores]
+
+
+def parse_status(text: str, numbers: dict[str, str] = MAL_NUMBERS) -> str:
+    """AniList's word for the words of AniList and MyAnimeList, or for a number. No status means watched.
+
+    Raises BadRow for what may mean anything: planned, dropped or watched.
+    """
+    word = re.sub(r"[\W_]+", "", re.sub(r"\.0*$", "", text.strip())).lower()
+    if not word or text.strip().lower() in _UNKNOWN - {"0", "0.0"}:
+        return "COMPLETED"
+    status = _STATUS_OF_WORD.get(word) or numbers.get(word)
+    if status is None:
+        raise BadRow("unknown status")
+    return status
+
+
+def numbers_of(texts: Mapping[str, int]) -> dict[str, str]:
+    """What statuses that are numbers stand for, by how often there are some that only one of the catalogues has."""
+    words: Counter[str] = Counter()
+    for text, count in texts.items():
+        words[re.sub(r"\.0*$", "", text.strip())] += count
+    only_anilist, only_mal = words["0"] + words["5"], words["6"]
+    return ANILIST_NUMBERS if only_anilist > only_mal else MAL_NUMBERS
+
+
+def day_comes_first(texts: Iterable[str]) -> bool | None:
+    """Whether 05/06/2015 is in June, by the days above 12 of the other dates; None when they do not tell."""
+    days_first = days_second = 0
+    for text in texts:
+        if found := _YEAR_LAST.match(text.strip()):
+            days_first += 12 < int(found[1]) <= 31
+            days_second += 12 < int(found[2]) <= 31
+    if days_first > 10 * days_second:
+        return True
+    return False if days_second > 10 * days_first else None
+
+
+def parse_when(text: str, day_first: bool | None = None) -> When | None:
+    """A day or a time; NO_DATE where the text says so, None for what is neither.
+
+    Known are 2015-04-30, 2015/4/30, 2015.04, 2015 and 20150430, 30/4/2015 and 4/30/2015, Apr 30, 2015 and 30 April
+    2015, ISO 8601 with a time of day, and unix time in seconds or smaller units. `day_first` is what `day_comes_first`
+    has found: without it, only the year is taken from 05/06/2015.
+    """
+    text = text.strip().lower()
+    if text in _UNKNOWN:
+        return NO_DATE
+    if number := _NUMBER.fullmatch(text):
+        return _of_digits(number[1] or number[2])
+    if _POWER_OF_TEN.fullmatch(text):
+        return _of_seconds(int(float(text.replace(",", "."))))
+    with contextlib.suppress(ValueError, OverflowError):
+        time = datetime.fromisoformat(text.replace("/", "-").upper())
+        day = _of_day(time.year, time.month, time.day)
+        if ":" not in text or not day or not day[0]:
+            return day
+        return None, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+    text = _TIME_OF_DAY.sub("", text)  # a time of day that is none takes nothing from its day
+    if found := _YEAR_FIRST.fullmatch(text):
+        return _of_day(*(int(part or 0) for part in found.groups()))
+    if found := _YEAR_LAST.fullmatch(text):
+        return _of_year_last(int(found[1]), int(found[2]), int(found[3]), day_first)
+    if (found := _IN_WORDS.fullmatch(text)) and (month := _month(found[1] or found[3] or "")):
+        return _of_day(int(found[4]), month, int(found[2] or 0))
+    return None
+
+
+def parse_day(text: str, day_first: bool | None = None) -> tuple[int | None, bool]:
+    """The day alone, also of a time, and whether the text was understood."""
+    when = parse_when(text, day_first)
+    if when is None or when[1] is None:
+        return (when[0], True) if when else (None, False)
+    return int(datetime.fromtimestamp(when[1], UTC).strftime("%Y%m%d")), True
+
+
+def _month(name: str) -> int:
+    at = _MONTHS.find(name) if name else -1
+    return at // 3 + 1 if at >= 0 and at % 3 == 0 else 0
+
+
+def _of_digits(digits: str) -> When | None:
+    if len(digits) in (4, 6, 8, 14):
+        return _of_day(int(digits[:4]), int(digits[4:6] or 0), int(digits[6:8] or 0))
+    return _of_seconds(int(digits) // 1000 ** ((len(digits) - 8) // 3)) if len(digits) > 8 else None
+
+
+def _of_seconds(seconds: int) -> When | None:
+    if abs(seconds) <= _DAY:
+        return NO_DATE
+    return (None, seconds) if seconds < (_YEARS.stop - 1970) * 366 * _DAY else None
+
+
+def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
+    number = year * 10_000 + month * 100 + day
+    if year <= 1 or number in _NO_DAYS:
+        return NO_DATE
+    if year not in _YEARS or month > 12 or day > 31:
+        return None
+    if not month:
+        return year * 10_000, None
+    try:
+        date(year, month, day or 1)
+    except ValueError:
+        return None
+    return number, None
+
+
+def _of_year_last(first: int, second: int, year: int, day_first: bool | None) -> When | None:
+    if not first or not second:
+        return _of_day(year, first or second)
+    if first > 12 or second > 12 or first == second:
+        day_first = first > 12
+    elif day_first is None:
+        return _of_day(year)
+    day, month = (first, second) if day_first else (second, first)
+    return _of_day(year, month, day)

@@ -1,0 +1,126 @@
+"""What scores, statuses and dates mean, in whatever way they are written."""
+
+from __future__ import annotations
+
+import pytest
+
+from list_values import (
+    ANILIST_NUMBERS,
+    MAL_NUMBERS,
+    NO_DATE,
+    UNCLEAR_SCORE,
+    BadRow,
+    day_comes_first,
+    numbers_of,
+    parse_day,
+    parse_score,
+    parse_status,
+    parse_when,
+    points,
+)
+
+DAYS = {
+    20150430: "2015-04-30 2015/04/30 2015.4.30 2015-4-30 20150430 20150430.0 30/4/2015 30.04.2015 30-4-2015 4/30/2015",
+    20150400: "2015-04 2015-4 2015/04 2015-04-00 201504 00/04/2015",
+    20150000: "2015 2015.0 2015-00-00 2015-00-07 05/06/2015 00/00/2015",
+    20150505: "5/5/2015 2015-05-05",
+    20160229: "2016-02-29 29/02/2016",
+}
+TIMES = "1430438399 1430438399.5 1430438399123 1430438399123456 1430438399000000000 1.430438399e9 2015-04-30T23:59:59Z"
+
+
+@pytest.mark.parametrize(("day", "text"), [(day, text) for day, texts in DAYS.items() for text in texts.split()])
+def test_days(day, text):
+    assert parse_when(text) == parse_when(f"  {text} ") == (day, None)
+    assert parse_day(text) == (day, True)
+
+
+def test_days_in_words_and_with_a_time_of_day():
+    for text in ("Apr 30, 2015", "30 April 2015", "april 30th 2015", "2015-4-30 7:05", "30/04/2015 07:05:00"):
+        assert parse_when(text) == (20150430, None)
+    assert parse_when("March 2015") == (20150300, None)
+
+
+@pytest.mark.parametrize(
+    "text", [*TIMES.split(), "2015-04-30 23:59:59", "2015/04/30 23:59:59", "2015-05-01T01:59:59+02:00"]
+)
+def test_times(text):
+    assert parse_when(text) == (None, 1430438399)
+    assert parse_day(text) == (20150430, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "0", "-1", "NaN", "NULL", "None", "N/A", "0000-00-00", "0000-00-00 00:00:00", "0001-01-01", "1/1/1970"],
+        *["0001-01-01T00:00:00", "1970-01-01", "1970-01-01 00:00:00", "1970-01-01T09:00:00+09:00", "1969-12-31"],
+        *["1900-01-01", "1899-12-30", "9999-12-31"],
+    ],
+)
+def test_what_stands_for_no_date(text):
+    assert parse_when(text) == NO_DATE
+    assert parse_day(text) == (None, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2015-02-31",
+        "2015-02-29",
+        "31/04/2015",
+        "2015-13-01",
+        "2015-01-32",
+        "20151345",
+        "yesterday",
+        "42124",
+        "3015-01-01",
+        "Foo 3, 2015",
+    ],
+)
+def test_what_is_no_date(text):
+    assert parse_when(text) is None
+    assert parse_day(text) == (None, False)
+
+
+def test_which_number_is_the_day_is_told_by_the_others():
+    assert day_comes_first(["31/12/2015", "05/06/2015", "x"]) is True
+    assert day_comes_first(["12/31/2015 10:11"]) is False
+    assert day_comes_first(["31/12/2015", "12/31/2015"]) is None and day_comes_first(["05/06/2015"]) is None
+    assert parse_when("05/06/2015", True) == (20150605, None) and parse_when("05/06/2015", False) == (20150506, None)
+
+
+def test_scores():
+    read = {"7": 7, " 7.5 ": 7.5, "7,5": 7.5, "100": 100, "8.0": 8, "8/10": 8, "85 / 100": 85}
+    assert {text: parse_score(text) for text in read} == read
+    assert {parse_score(text) for text in ("", "0", "-1", "0.0", "NaN", "-")} == {None}
+    assert {parse_score(text) for text in ("101", "-2", "inf", "good", "8 9", "1_0")} == {UNCLEAR_SCORE}
+
+
+def test_the_scale_of_a_person_is_told_by_all_scores():
+    assert points([8, 8.5, 1, 0.04]) == [80, 85, 10, 1]
+    assert points([85, 7, 100]) == [85, 7, 100]
+    assert points([*[5.0] * 20, 100]) == [*[50] * 20, 100]
+    assert points([]) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "texts"),
+    [
+        ("COMPLETED", ",completed,Completed,2,2.0, null ,watched"),
+        ("CURRENT", "CURRENT,watching,Currently Watching,1,1.0"),
+        ("PLANNING", "planning,Plan to Watch,plan_to_watch,PlanToWatch,6"),
+        ("PAUSED", "Paused,On-Hold,on_hold,onhold,3"),
+        ("DROPPED", "dropped,4.0"),
+        ("REPEATING", "repeating,Rewatching,re-watching"),
+    ],
+)
+def test_statuses(status, texts):
+    assert {parse_status(text) for text in texts.split(",")} == {status}
+
+
+def test_statuses_that_are_unknown():
+    for text in ("5", "0", "liked", "7.0"):
+        with pytest.raises(BadRow):
+            parse_status(text)
+    assert numbers_of({"6": 9, "0": 1}) == numbers_of({"1": 3}) == MAL_NUMBERS
+    assert numbers_of({"6": 1, "0.0": 5, "5": 2}) == ANILIST_NUMBERS

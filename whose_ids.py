@@ -1,0 +1,70 @@
+"""Tells whose ids a list holds, AniList's or MyAnimeList's, by how many of them either catalogue has.
+
+For anime from before 2014 the two mostly agree. Those ids tell nothing and do no harm; the others tell, and would be
+other anime if they were taken for the wrong one's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+CLEARLY = 3
+"""So many times as many ids have to fit better, and at least so many."""
+
+NAMES = {"anilist": "AniList", "mal": "MyAnimeList"}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Of `ids` different ids, how many are AniList's and how many MyAnimeList's, by the anime of the database.
+
+    `only_anilist` and `only_mal` count what one has and not the other, `differing` what means another anime to each.
+    """
+
+    ids: int
+    anilist: int
+    mal: int
+    only_anilist: int
+    only_mal: int
+    differing: int
+    whose: str = ""
+    """What they are taken for in the end: a key of NAMES."""
+
+    @property
+    def better(self) -> str | None:
+        """Whose ids they clearly are. None where it is not clear."""
+        ours, other = self.only_anilist, self.only_mal
+        if max(ours, other) < CLEARLY or max(ours, other) < CLEARLY * min(ours, other):
+            return None
+        return "anilist" if ours > other else "mal"
+
+    @property
+    def harmless(self) -> bool:
+        """Whether AniList may be assumed although nothing is clear: no id would be MyAnimeList's of another anime."""
+        return self.only_mal == 0 and (self.only_anilist > 0 or self.differing == 0)
+
+    @property
+    def counts(self) -> str:
+        return (
+            f"of {self.ids:,} different ids, {self.anilist:,} are AniList's of an anime in the database,"
+            f" and {self.mal:,} MyAnimeList's"
+        )
+
+    def taken(self, whose: str) -> Fit:
+        return replace(self, whose=whose)
+
+
+def fit_of(ids: Collection[int], anilist_ids: Collection[int], by_mal_id: Mapping[int, int]) -> Fit:
+    """`by_mal_id` has the AniList id of each of MyAnimeList's."""
+    anilist = set(ids) & set(anilist_ids)
+    mal = {each for each in ids if each in by_mal_id}
+    both = anilist & mal
+    return Fit(
+        ids=len(set(ids)),
+        anilist=len(anilist),
+        mal=len(mal),
+        only_anilist=len(anilist - mal),
+        only_mal=len(mal - anilist),
+        differing=sum(by_mal_id[each] != each for each in both),
+    )
