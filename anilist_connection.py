@@ -29,7 +29,6 @@ RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
 PAUSE = 60.0  # seconds to wait after a 429 that doesn't say how long
 LONGEST_PAUSE = 600  # seconds, whatever a 429 says
 MAX_PAUSES = 30  # for one request
-LONGEST_TIMEOUT = 86_400.0  # seconds; a socket refuses a much longer one
 TRICKLE = 4  # an answer that keeps coming may take so many times the time-out
 MAX_BODY = 64 * 2**20  # bytes, decompressed
 PIECE = 64 * 2**10  # bytes
@@ -104,7 +103,7 @@ class Connection:
     def __init__(self, settings: AniListSettings, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
         self._url = settings.api_url or os.environ.get("ANILIST_API_URL") or DEFAULT_URL
         self._host = _host_of(self._url, "--api-url (or ANILIST_API_URL)")
-        self._timeout = min(settings.timeout, LONGEST_TIMEOUT)
+        self._timeout = settings.timeout
         self._per_minute = settings.requests_per_minute
         self._allowed: int | None = None  # requests a minute, as AniList says
         self._last_request: float | None = None

@@ -344,7 +344,3 @@ def test_an_impossible_address_is_named(clock, address):
         Connection(AniListSettings(api_url=address), clock.sleep, clock)
     with pytest.raises(SettingError, match=r"^--referer "):
         Connection(AniListSettings(referer=address), clock.sleep, clock)
-
-
-def test_a_time_out_longer_than_any_socket_takes(connect):
-    assert ask(connect(timeout=1e300)) == [1, 2]

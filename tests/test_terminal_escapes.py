@@ -100,10 +100,16 @@ def test_titles_names_and_files(anilist, run, tmp_path):
     assert run(prepare_dataset, "--count", 1)[0] == 0
     names = tmp_path / "names.txt"
     names.write_text(f"ann\nhidden\nnobody\n{HOSTILE}\n{HOSTILE[:9]}\n\u202eann\n", newline="")
-    user = {"id": 1, "name": HOSTILE}
-    entries = [{"id": 1, "mediaId": 1, "status": HOSTILE}]
-    body = {"data": {"MediaListCollection": {"user": user, "lists": [{"entries": entries}]}}}
-    anilist.fail_next(Reply(200, body))
+
+    def list_of(name):
+        entries = [{"id": 1, "mediaId": 1, "status": HOSTILE}]
+        user = {"id": 1, "name": name}
+        return Reply(200, {"data": {"MediaListCollection": {"user": user, "lists": [{"entries": entries}]}}})
+
+    anilist.fail_next(list_of(HOSTILE))
+    code, said = run(load_users, "--file", names, "--min-anime", 1)
+    assert code == 1 and "Evil" in said, "somebody else's list"
+    anilist.fail_next(list_of("Ann"))
     code, said = run(load_users, "--file", names, "--min-anime", 1)
     assert code == 0
     assert "1 new" not in said and "3 new" in said and "Evil" in said
