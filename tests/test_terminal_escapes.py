@@ -116,7 +116,8 @@ def test_titles_names_and_files(anilist, run, tmp_path):
     assert run(load_users, "--file", names, "--min-anime", 5)[0] == 1
 
     lists = tmp_path / "lists.csv"
-    lists.write_text(f'user,anime_id\n"{HOSTILE}",1\n"{HOSTILE}","{HOSTILE}"\n', encoding="utf-8")
+    name = HOSTILE.replace("\r\n", "")
+    lists.write_text(f'user,anime_id\n"{name}",1\n"{HOSTILE}","{HOSTILE}"\n', encoding="utf-8")
     assert run(load_users, "--csv", lists, "--keep-names", "--min-anime", 1)[0] == 0
     lists.write_text(f'"{HOSTILE}",{HOSTILE}\n1,2\n', encoding="utf-8")
     assert run(load_users, "--csv", lists)[0] == 1
