@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 from collections.abc import Iterator
 
 from torch.utils.data import DataLoader
@@ -17,7 +18,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 from batches import Batch
 from distributed import ProcessLost, lost_its_launcher
 from errors import UserError
-from stopping import finish_first, stop_if_asked
+from stopping import SIGNALS, finish_first, stop_if_asked
 
 FILES, FILES_PER_WORKER = 64, 24
 """How many files a run has open, and how many more for each process that loads: the tensors of two batches."""
@@ -91,10 +92,25 @@ def _start(loader: DataLoader[Batch]) -> _Processes:
     signal_handling._SIGCHLD_handler_set = True
     others = multiprocessing.active_children()
     try:
-        return _Processes(loader)
+        with _kept_from_the_signals():
+            return _Processes(loader)
     except BaseException:
         for child in multiprocessing.active_children():
             if child not in others:
                 child.kill()
                 child.join()
         raise
+
+
+@contextlib.contextmanager
+def _kept_from_the_signals() -> Iterator[None]:
+    """What is forked in the block never gets those that ask to stop: a terminal sends them to all, and until
+    `ignore_in_a_worker` has run, a worker would die of them. This process gets them when the block ends."""
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows, which has no fork either
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -15,12 +15,14 @@ from typing import ClassVar
 
 import pytest
 from small_runs import training_flags
+from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import stopping
 import train_model
 from config import PROJECT_DIR
 from console import script
+from loading import each_batch
 from resume import LATEST, load_checkpoint
 from stopping import finish_first, ignore_in_a_worker, obeyed, stop_if_asked
 
@@ -311,3 +313,10 @@ def test_a_process_that_works_for_another_is_ended_by_that_one_alone():
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def test_a_loading_process_is_safe_from_its_first_moment(number):
+    """A terminal signals to all processes, also to one that has only just been forked."""
+    loader = DataLoader([1, 2], batch_size=None, num_workers=1, worker_init_fn=lambda _: os.kill(os.getpid(), number))
+    with each_batch(loader) as batches:
+        assert list(batches) == [1, 2]
