@@ -43,17 +43,13 @@ def remove(connection: sqlite3.Connection, names: Sequence[str]) -> list[Removed
 
 
 def _rows_of(connection: sqlite3.Connection, name: str) -> dict[int, Removed]:
-    try:
-        in_imports = f"{user_hash(name) % 2**64:016x}"
-    except UnicodeEncodeError:  # what is no text is nobody's name
-        return {}
     rows = connection.execute(
         """SELECT user_id, name, name_key, (SELECT count(*) FROM list_entry WHERE list_entry.user_id = user.user_id)
            FROM user
            WHERE name_key = :key OR (name_key NOT LIKE '%:%' AND lower(name) = :key)
               OR (name_key LIKE '%:%' AND (name = :name OR name_key LIKE '%:' || :hash))
            ORDER BY user_id""",
-        {"key": name_key(name), "name": name, "hash": in_imports},
+        {"key": name_key(name), "name": name, "hash": f"{user_hash(name) % 2**64:016x}"},
     )
     return {
         user_id: Removed(shown, key.rpartition(":")[0] or "AniList", entries) for user_id, shown, key, entries in rows

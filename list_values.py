@@ -207,7 +207,7 @@ def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
     number = year * 10_000 + month * 100 + day
     if year <= 1 or number in _NO_DAYS:
         return NO_DATE
-    if year not in _YEARS or month > 12 or day > 31:
+    if year not in _YEARS:
         return None
     if not month:
         return year * 10_000, None

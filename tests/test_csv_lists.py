@@ -86,6 +86,11 @@ def test_columns_can_be_given(write, content, columns):
     assert sum(count for count, _ in left_out.values()) == content.startswith("person")
 
 
+def test_of_columns_that_mean_the_same_the_first_counts(write):
+    entries, _ = read(write("user,anime_id,anime,score,rating,username\nAnn,1,5,7,9,Bob\n"))
+    assert entries == [("Ann", 1, 1, "COMPLETED", 7, None, None)]
+
+
 def test_each_reason_is_counted_with_its_first_line(write):
     rows = [
         "user,anime_id,date,score,status",
@@ -120,6 +125,11 @@ def test_each_reason_is_counted_with_its_first_line(write):
         "the user's name is not UTF-8 text": (1, 12),
         "more columns than the header": (1, 13),
     }
+
+
+def test_times_in_smaller_units_than_seconds(write):
+    text = "user,anime_id,time\nAnn,1,1430438399\nAnn,5,1430438399123\nAnn,20,1430438399123456\n"
+    assert [entry[6] for entry in read(write(text))[0]] == [1430438399] * 3
 
 
 def test_dates_and_times_of_one_row(write):

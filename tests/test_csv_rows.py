@@ -110,6 +110,12 @@ def test_a_field_that_is_too_long_is_no_field(write, monkeypatch):
     assert read(write(huge))[0] == [("Ann", 1, 2.0), ("Bob", 1, 5.0)]
 
 
+def test_a_line_that_is_too_long_for_csv_costs_no_other(write):
+    found, report = read(write(f"user,anime_id,score,tags\nAnn,1,2,x\nAnn,2,3,{'y' * 200_000}\nBob,1,5,x\n"))
+    assert [row for row in found if row[1] == 1] == [("Ann", 1, 2.0), ("Bob", 1, 5.0)]
+    assert report.rows == 3
+
+
 def test_many_stray_quotes_end(write):
     """Lines that leave a quoted field open, and open one again: 2,000 each look at no more than MAX_SPAN others."""
     _, report = read(write("user,anime_id,score,tags\n" + 'a"b,"c\n' * 2000 + "Bob,1,5,x\n"))

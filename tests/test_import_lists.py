@@ -203,6 +203,13 @@ def test_the_scale_is_each_persons_own(run, path):
     assert (points(path, "B"), points(path, "C"), points(path, "D")) == ([85, 7], [75, 40], [50, 30])
 
 
+def test_a_tenth_above_a_scale_is_not_more_than_a_tenth_and_halves_are_rounded_up(run, path):
+    rows = [("E", 1, 100), *(("E", n, 7.25) for n in range(2, 11)), ("F", 1, 10), *(("F", n, 4) for n in range(2, 11))]
+    run("user,anime_id,score\n" + "".join(f"{user},{n},{score}\n" for user, n, score in [*rows, ("G", 1, 4)]))
+    assert points(path, "E") == [100, *[73] * 9]
+    assert points(path, "F") == [100, *[80] * 9], "of 5, with a single one that cannot be"
+
+
 def test_where_most_never_give_more_than_five_scores_are_of_five(run, path):
     run("user,anime_id,score\nA,1,5\nA,2,3.5\nB,1,4\nB,2,1\nC,1,8\nC,2,5\n")
     assert (points(path, "A"), points(path, "B"), points(path, "C")) == ([100, 70], [80, 20], [80, 50])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from list_values import (
@@ -22,7 +24,8 @@ from list_values import (
 DAYS = {
     20150430: "2015-04-30 2015/04/30 2015.4.30 2015-4-30 20150430 20150430.0 30/4/2015 30.04.2015 30-4-2015 4/30/2015",
     20150400: "2015-04 2015-4 2015/04 2015-04-00 201504 00/04/2015",
-    20150000: "2015 2015.0 2015-00-00 2015-00-07 05/06/2015 00/00/2015",
+    20150000: "2015 2015.0 2015-00-00 2015-00-07 05/06/2015 12/05/2015 05/12/2015 00/00/2015",
+    20150413: "13/4/2015 4/13/2015",
     20150505: "5/5/2015 2015-05-05",
     20160229: "2016-02-29 29/02/2016",
 }
@@ -38,7 +41,7 @@ def test_days(day, text):
 def test_days_in_words_and_with_a_time_of_day():
     for text in ("Apr 30, 2015", "30 April 2015", "april 30th 2015", "2015-4-30 7:05", "30/04/2015 07:05:00"):
         assert parse_when(text) == (20150430, None)
-    assert parse_when("March 2015") == (20150300, None)
+    assert parse_when("March 2015") == (20150300, None) and parse_when("Jan 2, 2015") == (20150102, None)
 
 
 @pytest.mark.parametrize(
@@ -49,9 +52,23 @@ def test_times(text):
     assert parse_day(text) == (20150430, True)
 
 
+def test_times_of_nine_digits():
+    assert parse_when("999999999") == (None, 999_999_999)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="needs tzset")
+def test_a_time_without_a_zone_is_the_same_wherever_it_is_read(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Taipei")
+        time.tzset()
+        assert parse_when("2015-04-30 23:59:59") == (None, 1430438399)
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        *["0.0e+00", "0000000000"],
         *["", "0", "-1", "NaN", "NULL", "None", "N/A", "0000-00-00", "0000-00-00 00:00:00", "0001-01-01", "1/1/1970"],
         *["0001-01-01T00:00:00", "1970-01-01", "1970-01-01 00:00:00", "1970-01-01T09:00:00+09:00", "1969-12-31"],
         *["1900-01-01", "1899-12-30", "9999-12-31"],
@@ -75,6 +92,7 @@ def test_what_stands_for_no_date(text):
         "42124",
         "3015-01-01",
         "Foo 3, 2015",
+        "Ebm 3, 2015",
     ],
 )
 def test_what_is_no_date(text):
@@ -92,14 +110,17 @@ def test_which_number_is_the_day_is_told_by_the_others():
 def test_scores():
     read = {"7": 7, " 7.5 ": 7.5, "7,5": 7.5, "100": 100, "8.0": 8, "8/10": 8, "85 / 100": 85}
     assert {text: parse_score(text) for text in read} == read
-    assert {parse_score(text) for text in ("", "0", "-1", "0.0", "NaN", "-")} == {None}
+    assert {parse_score(text) for text in ("", "0", "-1", "0.0", "0,0", "0.00", "0/10", "NaN", "-")} == {None}
     assert {parse_score(text) for text in ("101", "-2", "inf", "good", "8 9", "1_0")} == {UNCLEAR_SCORE}
 
 
 def test_the_scale_of_a_person_is_told_by_all_scores():
     assert points([8, 8.5, 1, 0.04]) == [80, 85, 10, 1]
+    assert points([10, 10, 8]) == [100, 100, 80] and points([7.25, 7.24]) == [73, 72]
     assert points([85, 7, 100]) == [85, 7, 100]
     assert points([*[5.0] * 20, 100]) == [*[50] * 20, 100]
+    assert points([*[5.0] * 9, 100]) == [*[50] * 9, 100], "a tenth of them is not more than a tenth"
+    assert points([*[5.0] * 20, 10.5]) == [*[50] * 20, 11]
     assert points([]) == []
 
 

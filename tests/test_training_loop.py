@@ -214,6 +214,18 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
     assert abs(evaluate(model, loader).loss / saved["val_loss"] - 1) > 1e-4, "the own weights have another loss"
 
 
+def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
+    """If the last epoch is the best, both models are the same one."""
+    losses, even = iter([3.0, 2.0, 1.0]), dict.fromkeys(TOP_K, 0.1)
+    monkeypatch.setattr(train_model, "evaluate", lambda *_: Result(next(losses), even, even))
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3)) == 0
+    (best, of_best), (final, _) = (load_model(tmp_path / "models" / f"{name}_model.pth") for name in ("best", "final"))
+    assert of_best["epoch"] == 3
+    for one, other in zip(best.parameters(), final.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("patience", "losses", "best"),
     [(2, [3.0, 2.0, 2.5, 2.1], 2), (3, [3.0, 2.0, 2.5, 2.1, 1.9, 2.0, 2.0, 1.9], 5), (0, [2.0, *[3.0] * 7], 1)],

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import user_names
 from config import PROJECT_DIR
 from errors import UserError
-from user_names import UserName, anilist_name, read_user_names
+from user_names import UserName, anilist_name, read_user_names, user_hash
 
 SHORTEST, LONGEST = "ab", "a" * 20
 
@@ -27,6 +27,11 @@ def read(tmp_path):
         return read_user_names(path)
 
     return read
+
+
+def test_the_hash_of_a_name_is_always_the_same():
+    """A database of years ago has to know its people again."""
+    assert user_hash("1") == -649571662916077706 and user_hash("María X") == -6340924365080552999
 
 
 def test_names_comments_and_blank_lines(read):
