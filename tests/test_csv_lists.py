@@ -16,6 +16,7 @@ from csv_lists import CsvLists
 from errors import SettingError, UserError
 from list_values import RowReport
 from user_names import user_hash
+from whose_ids import fit_of
 
 KNOWN = {1: 1, 5: 5, 20: 20}
 
@@ -86,6 +87,32 @@ def test_columns_can_be_given(write, content, columns):
     assert sum(count for count, _ in left_out.values()) == content.startswith("person")
 
 
+@pytest.mark.parametrize(
+    ("only_anilist", "only_mal", "same", "differing", "whose", "harmless"),
+    [
+        (2, 0, 0, 0, None, True),
+        (3, 0, 0, 9, "anilist", True),
+        (6, 2, 0, 0, "anilist", False),
+        (5, 2, 0, 0, None, False),
+        (1, 3, 9, 9, "mal", False),
+        (1, 2, 0, 0, None, False),
+        (3, 3, 0, 0, None, False),
+        (0, 1, 5, 0, None, False),
+        (0, 0, 5, 0, None, True),
+        (0, 0, 5, 1, None, False),
+        (1, 0, 5, 1, None, True),
+    ],
+)
+def test_whose_ids_are_clear_and_where_it_does_not_matter(only_anilist, only_mal, same, differing, whose, harmless):
+    """Ids that only one has, ids of the same anime in both, and ids that mean another anime to each."""
+    ours, theirs, equal, other = (
+        range(100 * k, 100 * k + count) for k, count in enumerate((only_anilist, only_mal, same, differing))
+    )
+    by_mal_id = {n: n for n in (*theirs, *equal)} | {n: n + 1000 for n in other}
+    fit = fit_of({*ours, *theirs, *equal, *other}, {*ours, *equal, *other}, by_mal_id)
+    assert (fit.better, fit.harmless) == (whose, harmless)
+
+
 def test_of_columns_that_mean_the_same_the_first_counts(write):
     entries, _ = read(write("user,anime_id,anime,score,rating,username\nAnn,1,5,7,9,Bob\n"))
     assert entries == [("Ann", 1, 1, "COMPLETED", 7, None, None)]
@@ -139,6 +166,12 @@ def test_dates_and_times_of_one_row(write):
         (20150430, None),
         (None, 1430438399),
     ]
+
+
+def test_when_a_row_was_finished_counts_more_than_when_it_was_changed(write):
+    rows = ["Ann,1,2016-01-01,2015-04-30", "Ann,5,1451606400,2015-04-30T23:59:59Z", "Ann,20,2016-01-01,"]
+    text = "\n".join(["user,anime_id,time,date", *rows])
+    assert [entry[5:] for entry in read(write(text))[0]] == [(20150430, None), (None, 1430438399), (20160101, None)]
 
 
 def test_what_is_not_understood_costs_the_value_and_not_the_row(write):
