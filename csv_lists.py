@@ -199,7 +199,7 @@ class CsvLists:
                     continue
                 if at_time >= 0:
                     text = row[at_time]  # most are ten digits, and different from all others
-                    if len(text) == 10 and text.isdecimal():
+                    if len(text) == 10 and "1" <= text[0] <= "6" and text.isdecimal():
                         day, second = None, int(text)
                     elif given := when_of[text]:
                         day, second = given

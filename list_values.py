@@ -10,18 +10,19 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 MAX_SCORE = 100
-_WORDS_FOR_NONE = "0 0.0 -1 -1.0 0000-00-00 00000000 null none nan nat na n/a - -- ? unknown undefined \\n"
-_UNKNOWN = {"", *_WORDS_FOR_NONE.split(" ")}
+_NONE = "null none nan nat na n/a #n/a n.a. n.a <na> unknown undefined unrated unscored \\n"
+_WORDS_FOR_NONE = {*_NONE.split(), "not available", "not rated", "not scored", "no score"}
+_SIGNS_FOR_NONE = re.compile(r"[-+]?0*[.,]?0*|-1(?:[.,]0*)?|[-\u2013\u2014/?.\s]*")
 
 _STATUSES = {
     "CURRENT": "current watching currentlywatching inprogress",
-    "COMPLETED": "completed complete watched finished seen",
+    "COMPLETED": "completed complete watched watchedall finished finishedwatching seen done",
     "PAUSED": "paused onhold hold stalled",
-    "DROPPED": "dropped",
-    "PLANNING": "planning plantowatch planned plan ptw wanttowatch",
+    "DROPPED": "dropped drop",
+    "PLANNING": "planning plantowatch planned plannedtowatch plan ptw wanttowatch towatch watchlist",
     "REPEATING": "repeating rewatching",
 }
 _STATUS_OF_WORD = {word: status for status, words in _STATUSES.items() for word in words.split()}
@@ -40,13 +41,13 @@ _NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231
 _YEARS = range(1900, 2201)
 _DAY = 86_400
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
-_YEAR_FIRST = re.compile(r"([0-9]{4})(?:[-/.]([0-9]{1,2}))?(?:[-/.]([0-9]{1,2}))?")
-_YEAR_LAST = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})")
-_MONTH, _DAY_OF_MONTH = r"(?:([a-z]{3})[a-z]*\.?,? )?", r"(?:([0-9]{1,2})(?:st|nd|rd|th)?,? )?"
-_IN_WORDS = re.compile(f"{_MONTH}{_DAY_OF_MONTH}{_MONTH}([0-9]{{4}})")
-_NUMBER = re.compile(r"([0-9]{4,8})(?:[.,]0*)?|([0-9]{9,19})(?:[.,][0-9]*)?")
+_WEEKDAYS = "montuewedthufrisatsun"
+_BESIDE = {"st", "nd", "rd", "th", "of", "年", "月", "日", "xx", "x"}
+"""What may stand beside the numbers of a day, and says nothing."""
+_YEAR_LAST = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
+_NUMBER = re.compile(r"([0-9]{4,8})(?:[.,]0*)?|(-?[0-9]{9,19})(?:[.,][0-9]*)?")
 _POWER_OF_TEN = re.compile(r"[0-9][.,][0-9]+e\+?[0-9]{1,2}")
-_TIME_OF_DAY = re.compile(r"[ t]+[0-9]{1,2}:[0-9].*", re.DOTALL)
+_TIME_OF_DAY = re.compile(r"[ t]+[0-9]{1,2}:[0-9].*?( [0-9]{4}$|$)", re.DOTALL)
 
 When = tuple[int | None, int | None]
 """A day as YYYYMMDD, in which an unknown month or day is 00, or a time in unix seconds; both None for no date."""
@@ -94,14 +95,26 @@ def _count(counts: dict[str, tuple[int, int]], reason: str, line: int) -> None:
     counts[reason] = count + 1, first
 
 
+def says_nothing(text: str) -> bool:
+    """Whether a text without spaces around it, in small letters, is what people and programs write for no value."""
+    return text in _WORDS_FOR_NONE or _SIGNS_FOR_NONE.fullmatch(text) is not None
+
+
 def parse_score(text: str) -> float | None:
-    """The number, with a decimal point or comma, on whatever scale; None for no score, which dumps write as 0 or -1."""
+    """The number, with a decimal point or comma, on whatever scale; None for no score, which dumps write as 0 or -1.
+
+    One that names its scale, as in 4/5 or 80%, is of 10.
+    """
     text = text.strip().lower()
-    if text in _UNKNOWN:
+    if says_nothing(text):
         return None
-    number = re.fullmatch(r"([0-9]{1,3}(?:[.,][0-9]*)?)(?: ?/ ?(?:5|10|100))?", text)
-    score = float(number[1].replace(",", ".")) if number else UNCLEAR_SCORE
-    return (score or None) if score <= MAX_SCORE else UNCLEAR_SCORE
+    number = re.fullmatch(r"([0-9]{1,3}(?:[.,][0-9]*)?)(?: ?/ ?(5|10|100)| ?(%))?", text)
+    if not number:
+        return UNCLEAR_SCORE
+    score, scale = float(number[1].replace(",", ".")), int(number[2] or MAX_SCORE)
+    if score > scale:
+        return UNCLEAR_SCORE
+    return (score * 10 / scale if number[2] or number[3] else score) or None
 
 
 def points(scores: Sequence[float]) -> list[int]:
@@ -118,8 +131,8 @@ def parse_status(text: str, numbers: dict[str, str] = MAL_NUMBERS) -> str:
 
     Raises BadRow for what may mean anything: planned, dropped or watched.
     """
-    word = re.sub(r"[\W_]+", "", re.sub(r"\.0*$", "", text.strip())).lower()
-    if not word or text.strip().lower() in _UNKNOWN - {"0", "0.0"}:
+    word = _status_word(text)
+    if not re.search("[0-9]", word) and says_nothing(text.strip().lower()):
         return "COMPLETED"
     status = _STATUS_OF_WORD.get(word) or numbers.get(word)
     if status is None:
@@ -127,11 +140,18 @@ def parse_status(text: str, numbers: dict[str, str] = MAL_NUMBERS) -> str:
     return status
 
 
+def _status_word(text: str) -> str:
+    """The letters alone, or a number as table programs wrote it before they added decimals or zeros."""
+    number = re.fullmatch(r"0*([0-9]+?)(?:[.,]0*)?", text.strip())
+    letters = re.sub(r"[\W_]+", "", text).lower()
+    return number[1] if number else text if letters.isdigit() else letters
+
+
 def numbers_of(texts: Mapping[str, int]) -> dict[str, str]:
     """What statuses that are numbers stand for, by how often there are some that only one of the catalogues has."""
     words: Counter[str] = Counter()
     for text, count in texts.items():
-        words[re.sub(r"\.0*$", "", text.strip())] += count
+        words[_status_word(text)] += count
     only_anilist, only_mal = words["0"] + words["5"], words["6"]
     return ANILIST_NUMBERS if only_anilist > only_mal else MAL_NUMBERS
 
@@ -151,31 +171,24 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
 def parse_when(text: str, day_first: bool | None = None) -> When | None:
     """A day or a time; NO_DATE where the text says so, None for what is neither.
 
-    Known are 2015-04-30, 2015/4/30, 2015.04, 2015 and 20150430, 30/4/2015 and 4/30/2015, Apr 30, 2015 and 30 April
-    2015, ISO 8601 with a time of day, and unix time in seconds or smaller units. `day_first` is what `day_comes_first`
-    has found: without it, only the year is taken from 05/06/2015.
+    Known are 2015-04-30, 2015/4/30, 2015.04, 2015 and 20150430, 30/4/2015 and 4/30/2015, 04/2015, Apr 30, 2015,
+    30-Apr-2015 and 2015年4月30日, with or without weekday and time of day, ISO 8601, and unix time in seconds or
+    smaller units. `day_first` is what `day_comes_first` has found: without it, only the year is taken from 05/06/2015.
     """
-    text = text.strip().lower()
-    if text in _UNKNOWN:
+    text = text.strip(" \t\r\n\"'").lower()
+    if says_nothing(text):
         return NO_DATE
     if number := _NUMBER.fullmatch(text):
         return _of_digits(number[1] or number[2])
     if _POWER_OF_TEN.fullmatch(text):
         return _of_seconds(int(float(text.replace(",", "."))))
     with contextlib.suppress(ValueError, OverflowError):
-        time = datetime.fromisoformat(text.replace("/", "-").upper())
+        time = datetime.fromisoformat(re.sub(r" ?(?:utc|gmt)$", "Z", text.replace("/", "-")).upper())
         day = _of_day(time.year, time.month, time.day)
         if ":" not in text or not day or not day[0]:
             return day
         return None, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
-    text = _TIME_OF_DAY.sub("", text)  # a time of day that is none takes nothing from its day
-    if found := _YEAR_FIRST.fullmatch(text):
-        return _of_day(*(int(part or 0) for part in found.groups()))
-    if found := _YEAR_LAST.fullmatch(text):
-        return _of_year_last(int(found[1]), int(found[2]), int(found[3]), day_first)
-    if (found := _IN_WORDS.fullmatch(text)) and (month := _month(found[1] or found[3] or "")):
-        return _of_day(int(found[4]), month, int(found[2] or 0))
-    return None
+    return _of_parts(_TIME_OF_DAY.sub(r"\1", text), day_first)  # a time that is none takes nothing from its day
 
 
 def parse_day(text: str, day_first: bool | None = None) -> tuple[int | None, bool]:
@@ -186,21 +199,49 @@ def parse_day(text: str, day_first: bool | None = None) -> tuple[int | None, boo
     return int(datetime.fromtimestamp(when[1], UTC).strftime("%Y%m%d")), True
 
 
-def _month(name: str) -> int:
-    at = _MONTHS.find(name) if name else -1
+def _of_parts(text: str, day_first: bool | None) -> When | None:
+    """A day by its numbers and the name of its month, whatever stands between them."""
+    numbers = re.findall(r"[0-9]+", text)
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if word not in _BESIDE and not _third(word, _WEEKDAYS)]
+    years = [at for at, number in enumerate(numbers) if len(number) == 4]
+    if len(years) != 1 or len(words) > 1 or any(len(number) > 2 for number in numbers if len(number) != 4):
+        return None
+    year = int(numbers.pop(years[0]))
+    rest = [int(number) for number in numbers]
+    if words:
+        month = _third(words[0], _MONTHS)
+        return _of_day(year, month, *rest) if month and len(rest) < 2 else None
+    if len(rest) == 2 and years[0]:
+        return _of_year_last(rest[0], rest[1], year, day_first) if years[0] == 2 else None
+    return _of_day(year, *rest) if len(rest) <= 2 else None
+
+
+def _third(word: str, names: str) -> int:
+    """Which of the names, of three letters each, the word begins with; the first is 1, and 0 stands for none."""
+    at = names.find(word[:3]) if len(word) >= 3 else -1
     return at // 3 + 1 if at >= 0 and at % 3 == 0 else 0
 
 
 def _of_digits(digits: str) -> When | None:
-    if len(digits) in (4, 6, 8, 14):
-        return _of_day(int(digits[:4]), int(digits[4:6] or 0), int(digits[6:8] or 0))
-    return _of_seconds(int(digits) // 1000 ** ((len(digits) - 8) // 3)) if len(digits) > 8 else None
+    if len(digits) in (4, 6, 8, 12, 14) and (
+        day := _of_day(int(digits[:4]), int(digits[4:6] or 0), int(digits[6:8] or 0))
+    ):
+        return day
+    if len(digits) <= 8:
+        return None
+    unit = 1_000 if len(digits) <= 15 else {16: 1_000_000, 19: 1_000_000_000}.get(len(digits), 1)
+    return _of_seconds(int(digits)) or _of_seconds(int(digits) // unit)
 
 
 def _of_seconds(seconds: int) -> When | None:
     if abs(seconds) <= _DAY:
         return NO_DATE
-    return (None, seconds) if seconds < (_YEARS.stop - 1970) * 366 * _DAY else None
+    try:
+        time = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+    day = _of_day(time.year, time.month, time.day)
+    return day if day in (None, NO_DATE) else (None, seconds) if seconds > 0 else None
 
 
 def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:

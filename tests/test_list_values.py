@@ -100,6 +100,41 @@ def test_what_is_no_date(text):
     assert parse_day(text) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("day", "texts"),
+    [
+        (20150304, "4-Mar-2015|2015-Mar-04|2015 March 4|Wed, 04 Mar 2015|Wednesday, March 4, 2015|2015年3月4日"),
+        (20150304, "2015 03 04|2015_03_04|'2015-03-04|Wed Mar 4 10:11:12 2015|Wed, 04 Mar 2015 10:11:12 GMT"),
+        (20150304, "201503041011|20150304101112"),
+        (20150300, "03/2015|3-2015|2015-03-??|2015-03-|2015年3月"),
+        (20150000, "2015-??-??|2015-xx-xx|2015--"),
+    ],
+)
+def test_days_however_they_are_put_together(day, texts):
+    assert {text: parse_when(text) for text in texts.split("|")} == dict.fromkeys(texts.split("|"), (day, None))
+
+
+def test_unix_times_of_any_unit_and_the_days_in_them_that_are_none():
+    same = ["1425463872", "1425463872000", "1425463872000000", "1425463872000000000", "2015-03-04 10:11:12 UTC"]
+    assert {parse_when(text) for text in same} == {(None, 1425463872)}
+    assert parse_when("946684800000") == (None, 946684800)
+    none = ["253402300799", "253402300799000", "-62135596800", "-2208988800", "—", "????-??-??", "#N/A"]
+    assert {text: parse_when(text) for text in none} == dict.fromkeys(none, NO_DATE)
+    wrong = ["635610000000000000", "4-2015-3", "2 days ago", "2015 2016", "not seen", "Foo-03-2015"]
+    assert {text: parse_when(text) for text in wrong} == dict.fromkeys(wrong)
+
+
+@pytest.mark.parametrize(("text", "status"), [("2,0", "COMPLETED"), ("02", "COMPLETED"), ("06.0", "PLANNING")])
+def test_a_number_is_a_status_as_table_programs_write_it(text, status):
+    assert parse_status(text) == status
+
+
+@pytest.mark.parametrize("text", ["-1", "not seen", "no", "2.5", "0"])
+def test_a_status_that_may_mean_anything_is_none(text):
+    with pytest.raises(BadRow):
+        parse_status(text)
+
+
 def test_which_number_is_the_day_is_told_by_the_others():
     assert day_comes_first(["31/12/2015", "05/06/2015", "x"]) is True
     assert day_comes_first(["12/31/2015 10:11"]) is False
@@ -108,10 +143,11 @@ def test_which_number_is_the_day_is_told_by_the_others():
 
 
 def test_scores():
-    read = {"7": 7, " 7.5 ": 7.5, "7,5": 7.5, "100": 100, "8.0": 8, "8/10": 8, "85 / 100": 85}
+    read = {"7": 7, " 7.5 ": 7.5, "7,5": 7.5, "100": 100, "8.0": 8, "8/10": 8, "85 / 100": 8.5, "4/5": 8, "85%": 8.5}
     assert {text: parse_score(text) for text in read} == read
     assert {parse_score(text) for text in ("", "0", "-1", "0.0", "0,0", "0.00", "0/10", "NaN", "-")} == {None}
-    assert {parse_score(text) for text in ("101", "-2", "inf", "good", "8 9", "1_0")} == {UNCLEAR_SCORE}
+    assert {parse_score(text) for text in ("—", "#N/A", "Not Rated", "0,0", "0/10", "<NA>")} == {None}
+    assert {parse_score(text) for text in ("101", "11/10", "6/5", "-2", "inf", "good", "8 9", "1_0")} == {UNCLEAR_SCORE}
 
 
 def test_the_scale_of_a_person_is_told_by_all_scores():
