@@ -8,10 +8,13 @@ transaction.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+from errors import UserError
 from records import ImportedEntry
 
 CACHE_KIB = 64 * 1024
@@ -46,7 +49,10 @@ class Imported:
 
 @contextlib.contextmanager
 def put_aside(connection: sqlite3.Connection, entries: Iterable[ImportedEntry]) -> Iterator[None]:
-    """A schema `aside` with the entries sorted, each anime of a user once (the last row), and with the users."""
+    """A schema `aside` with the entries sorted, each anime of a user once (the last row), and with the users.
+
+    Raises UserError where the temporary folder has no room for them.
+    """
     connection.execute(f"PRAGMA main.cache_size = -{CACHE_KIB}")
     connection.execute("PRAGMA threads = 2")  # more than the own one, to sort
     connection.execute("ATTACH '' AS aside")  # without a name, it is a temporary file
@@ -73,11 +79,34 @@ def put_aside(connection: sqlite3.Connection, entries: Iterable[ImportedEntry]) 
             """INSERT INTO aside.user (user, name, scores, above_5, above_10)
                SELECT user, max(name), count(score), sum(score > 5), sum(score > 10) FROM aside.entry GROUP BY user"""
         )
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+            raise
+        _put_back(connection)
+        raise UserError(
+            f"the temporary folder {_temporary_folder()} has no room for the lists while they are sorted ({error}):"
+            " make room, or name another with SQLITE_TMPDIR"
+        ) from error
+    except BaseException:
+        _put_back(connection)
+        raise
+    try:
         yield
     finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        connection.execute("DETACH aside")
+        _put_back(connection)
+
+
+def _put_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+    connection.execute("DETACH aside")
+
+
+def _temporary_folder() -> str:
+    """The folder that SQLite takes, which is not Python's."""
+    named = (os.environ.get(name) for name in ("SQLITE_TMPDIR", "TMPDIR"))
+    folders = [*filter(None, named), "/var/tmp", "/usr/tmp", "/tmp"]  # noqa: S108
+    return next((each for each in folders if Path(each).is_dir() and os.access(each, os.W_OK | os.X_OK)), ".")
 
 
 def write_lists(connection: sqlite3.Connection, source: str, points: bool, sure: bool) -> Imported:

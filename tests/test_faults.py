@@ -20,6 +20,7 @@ import load_users
 import recommend
 import train_model
 from config import PathSettings, TrainingSettings
+from database import Database
 from history import Result
 from resume import LATEST, load_checkpoint
 from training_data import load_data
@@ -105,6 +106,24 @@ def test_a_full_disk_is_one_line(db, tmp_path):
     code, err = run_on_disk(tmp_path, "size=1m", "train_model.py", *flags)
     assert code == 1
     assert one_error(err).startswith(f"error: No space left on device: {tmp_path}")
+
+
+@needs_mounts
+def test_a_full_temporary_folder_is_named(db, tmp_path, monkeypatch):
+    """The folder in which SQLite sorts the lists of a file; the database is on another disk, which has room."""
+    lists = tmp_path / "lists.csv"
+    with Database.open(db, create=False) as database:
+        known = database.anime_ids()[:30]
+    rows = (f"{user}{' long name' * 12},{anime}" for user in range(20_000) for anime in known)
+    lists.write_text("user,anime_id\n" + "\n".join(rows) + "\n")
+    (folder := tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(folder))
+    before = db.read_bytes()
+    flags = ("--db", db, "--csv", lists, "--columns", "user,anilist_id", "--keep-names")
+    code, err = run_on_disk(folder, "size=1m", "load_users.py", *flags)
+    assert code == 1
+    assert one_error(err).startswith(f"error: the temporary folder {folder} has no room")
+    assert db.read_bytes() == before
 
 
 @needs_mounts
