@@ -155,6 +155,15 @@ def test_a_bomb_is_refused_in_little_memory(write, monkeypatch, pack):
         tracemalloc.stop()
 
 
+def test_what_packs_very_well_or_is_large_is_no_bomb(write, monkeypatch):
+    alike = "user,anime_id\n" + "Ann,1\n" * 200_000
+    assert len(packed := gzip.compress(alike.encode())) * list_file.MAX_RATIO < len(alike)
+    assert whole(write(packed, "lists.csv.gz")) == ("lists.csv", alike)
+    monkeypatch.setattr(list_file, "FREELY_UNPACKED", 2**10)
+    large = "".join(f"user {n * n},{n}\n" for n in range(1000))
+    assert whole(write(gzip.compress(large.encode()), "lists.csv.gz")) == ("lists.csv", large)
+
+
 def test_the_whole_text_has_a_limit(write):
     with pytest.raises(UserError, match="more than 1 MiB of text"):
         whole(write("a line\n" * 200_000), 2**20)
