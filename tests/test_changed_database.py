@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from test_evaluate import copy_of, train
 import evaluate
 import trained_run
 from config import PathSettings, TrainingSettings
+from errors import UserError
 from people import People, hashes_of_lists, load_people
 from ranking_report import who_is_asked
 from sequences import Sequences, Vocabulary
@@ -265,6 +267,23 @@ def test_a_damaged_file_is_one_line(trained, changed, tmp_path, damage, capsys):
     assert evaluate.main(["--db", str(changed.path), "--output-dir", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "people.npz is damaged" in line and "train_model.py" in line
+
+
+def test_people_of_another_run_are_not_taken_for_those_of_this_one(trained, changed, tmp_path):
+    """Else somebody might be asked who was trained on."""
+    models = copy_of(trained, tmp_path)
+    shutil.copy(trained / "models" / "item_mappings.pkl", models)
+    people = load_people(trained / "models" / "people.npz")
+    changed.run("DELETE FROM user WHERE user_id = (SELECT max(user_id) FROM user WHERE left_out IS NULL)")
+    paths = PathSettings(db=changed.path, output_dir=tmp_path)
+    for fingerprint in ("", "another", people.data_fingerprint):
+        if fingerprint:
+            replace(people, data_fingerprint=fingerprint).save(models / "people.npz")
+        if fingerprint == people.data_fingerprint:
+            assert load_run(paths).asked.held_out == people.held_out.sum()
+        else:
+            with pytest.raises(UserError, match="who was left out of its training is no longer known"):
+                load_run(paths)
 
 
 def test_a_million_people_are_looked_up_at_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 
@@ -147,6 +148,17 @@ def test_nothing_where_something_must_be_is_one_line(path):
 def test_an_index_that_does_not_fit_its_table_is_noticed(path):
     other = "(SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_user_2')"
     rewrite(path, "rootpage", other, "sqlite_autoindex_user_1")
+    assert "damaged" in refused(path, lambda: Database.open(path, create=False))
+
+
+def test_a_value_that_is_another_in_the_index_is_noticed(path):
+    """By it, a person would be found by no name, or a second time under the same one."""
+    connection = sqlite3.connect(path)
+    key = connection.execute("SELECT name_key FROM user ORDER BY length(name_key) DESC").fetchone()[0].encode()
+    connection.close()
+    content = path.read_bytes()
+    at = [found.start() for found in re.finditer(re.escape(key), content)]
+    path.write_bytes(content[: at[-1]] + b"~" + content[at[-1] + 1 :])
     assert "damaged" in refused(path, lambda: Database.open(path, create=False))
 
 

@@ -213,6 +213,8 @@ def test_a_tenth_above_a_scale_is_not_more_than_a_tenth_and_halves_are_rounded_u
 def test_where_most_never_give_more_than_five_scores_are_of_five(run, path):
     run("user,anime_id,score\nA,1,5\nA,2,3.5\nB,1,4\nB,2,1\nC,1,8\nC,2,5\n")
     assert (points(path, "A"), points(path, "B"), points(path, "C")) == ([100, 70], [80, 20], [80, 50])
+    run("user,anime_id,score\nD,1,5\nD,2,3.5\nE,1,8\nE,2,5\n", name="half.csv")
+    assert [score for _, _, score, *_ in lists(path)[key("D", "csv:half")][2]] == [50, 35], "half are not most"
 
 
 EXPORT = """<myanimelist><myinfo><user_name>Dora</user_name></myinfo>

@@ -27,6 +27,7 @@ OURS = (
 THEIRS = (
     *("models/mine.pth", "models/.hidden", "models/weights/best_model.pth", "models/best_model.pth.bak"),
     *("plots/holiday.png", "plots/.directory", "checkpoints/checkpoint_epoch_ten.pth", "notes.txt", "old/notes.txt"),
+    *("evaluation-of-mine.json", "evaluation.json.txt", "my evaluation.json", "models/people.npz.zip"),
 )
 
 
