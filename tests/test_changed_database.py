@@ -310,6 +310,20 @@ def test_all_is_of_one_moment(changed, of_then, monkeypatch):
     assert run.undated[0].sum() < run.data.training.offsets[-1]
 
 
+def test_what_has_no_date_is_counted_for_whose_it_is(changed, of_then):
+    somebody = of_then[0][-1]
+    before, _, _ = changed.load()
+    changed.run(
+        f"""UPDATE list_entry SET completed = NULL, started = NULL, updated = NULL, created = NULL
+            WHERE user_id = {row_of(somebody)}"""
+    )
+    run, asked, _ = changed.load()
+    expected = before.undated[1].copy()
+    expected[asked.index(somebody)] = run.data.validation.lengths[asked.index(somebody)]
+    assert run.undated[1].tolist() == expected.tolist() != before.undated[1].tolist()
+    assert run.undated[0].tolist() == before.undated[0].tolist()
+
+
 def test_a_list_is_the_same_whatever_the_order_of_what_has_none():
     vocabulary = Vocabulary.of([10, 20, 30, 40])
 
