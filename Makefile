@@ -14,6 +14,8 @@ demo: $(VENV)/installed
 	$(BIN)/python load_users.py --sandbox
 	$(BIN)/python train_model.py --sandbox --epochs 30 --hidden-size 64 --max-seq-len 100
 	$(BIN)/python recommend.py --sandbox --user sandbox0001 --top-k 5
+	@echo
+	@echo 'Next: $(BIN)/python recommend.py --sandbox --user sandbox0002'
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile  # two at a time, each file whole: its tests share what is slow to make

@@ -1,9 +1,10 @@
-"""The documents name what exists: files, functions, settings, commands of the Makefile."""
+"""The documents name what exists: files, functions, settings, each other, commands of the Makefile."""
 
 from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,12 @@ NUMBERS = (
     f"D = min({averaging.DECAY}, (e − 1) / (e + 2))",
 )
 """As the code has them."""
-DOCUMENTS = ("docs/how-it-works.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCUMENTS = sorted(
+    path.relative_to(PROJECT_DIR).as_posix()
+    for folder in ("", "docs", "benchmarks")
+    for path in (PROJECT_DIR / folder).glob("*.md")
+)
+NAME_FILES = ("docs/how-it-works.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
 def names_in(file: str) -> set[str]:
@@ -91,17 +97,68 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`memory_fitting.py" in HOW_IT_WORKS) == (10, True)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", NAME_FILES)
 def test_files_that_are_named_exist(document: str) -> None:
     text = (PROJECT_DIR / document).read_text(encoding="utf-8")
     files = set(re.findall(r"\b(?:(?:docs|tests|benchmarks)/)?[\w.-]+\.(?:py|md|toml|txt)\b", text))
     assert files
     for file in files:
-        assert (PROJECT_DIR / file).exists(), file
+        assert (PROJECT_DIR / file).exists() or (PROJECT_DIR / document).with_name(file).exists(), file
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    here = PROJECT_DIR / document
+    for link in links_of(document):
+        path, _, heading = link.partition("#")
+        there = here.parent / path if path else here
+        assert there.exists(), link
+        assert not heading or heading in headings_of(there), link
+
+
+def test_every_document_is_found_from_the_readme_in_its_language() -> None:
+    english = {document for document in DOCUMENTS if not document.endswith(".zh-TW.md")}
+    in_chinese = {document: document.replace(".md", ".zh-TW.md") for document in english}
+    chinese = {there if there in DOCUMENTS else document for document, there in in_chinese.items()}
+    for readme, documents in (("README.md", english), ("README.zh-TW.md", chinese)):
+        assert documents - {readme} <= {link.partition("#")[0] for link in links_of(readme)}
+
+
+def links_of(document: str) -> list[str]:
+    return re.findall(r"\]\((?!https?://)([^)\s]+)", (PROJECT_DIR / document).read_text(encoding="utf-8"))
+
+
+def headings_of(path: Path) -> set[str]:
+    """What GitHub calls the headings of a document in addresses: small letters, hyphens, no other signs."""
+    headings = re.findall(r"^#+ (.+)", path.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_tree_names_every_module() -> None:
+    tree = re.findall(r"^```\n(.*?)^```$", (PROJECT_DIR / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M | re.S)[
+        -1
+    ]
+    assert sorted(re.findall(r"^(\w+\.py) ", tree, re.M)) == sorted(path.name for path in PROJECT_DIR.glob("*.py"))
+
+
+def test_the_table_of_faults_names_tests_that_exist() -> None:
+    table = (PROJECT_DIR / "docs/RELIABILITY.md").read_text(encoding="utf-8")
+    tests = "".join(path.read_text(encoding="utf-8") for path in (PROJECT_DIR / "tests").glob("test_*.py"))
+    named = set(re.findall(r"\btest_\w+(?!\w*\.py)\b", table))
+    assert len(named) > 10
+    for name in named:
+        assert (PROJECT_DIR / "tests" / f"{name}.py").exists() or f"def {name}(" in tests, name
 
 
 def test_commands_of_make_exist() -> None:
     targets = re.findall(r"^([a-z]+):", (PROJECT_DIR / "Makefile").read_text(encoding="utf-8"), re.M)
-    for document in ("CONTRIBUTING.md", "README.md", "README.zh-TW.md"):
+    for document in DOCUMENTS:
         for command in re.findall(r"\bmake ([a-z]+)\b`", (PROJECT_DIR / document).read_text(encoding="utf-8")):
             assert command in targets, (document, command)
+
+
+def test_the_demo_ends_with_a_command_that_works_as_it_is_printed() -> None:
+    recipe = re.search(r"^demo:.*\n((?:\t.*\n)+)", (PROJECT_DIR / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert recipe
+    printed = recipe[1].splitlines()[-1]
+    assert re.fullmatch(r"\t@echo 'Next: \$\(BIN\)/python (recommend\.py --sandbox --user sandbox\d{4})'", printed)
