@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -105,8 +105,9 @@ class CsvLists:
                 f"{path} needs a column user and one anime_id or mal_id, but has {', '.join(header)}:"
                 " name them with --columns"
             )
-        self._certain = bool(names) or id_roles == ["anime_id", "mal_id"]
-        for role in id_roles[1:]:
+        self._certain = bool(names)
+        self._has_both = not names and id_roles == ["anime_id", "mal_id"]
+        for role in id_roles[1 + self._has_both :]:
             del self.columns[role]
         self._needed = 1 + max(self.columns.values())
         self._least, self._scores_tell = self.width, True
@@ -121,13 +122,20 @@ class CsvLists:
         """
         texts = {role: Counter[str]() for role in self.columns if role != "user"}
         lengths: Counter[int] = Counter()
+        pairs: set[tuple[str, str]] = set()
         for _, rows in self._chunks(every=_SURVEYED_SHARE):
             lengths.update(map(len, filter(None, rows)))
             long_enough = [row for row in rows if row and len(row) >= self._needed]
             for role, seen in texts.items():
                 if len(seen) < _REMEMBERED:
                     seen.update(map(itemgetter(self.columns[role]), long_enough))
-        ids = {int(number[1]) for text in texts[self.ids] if (number := _ID.fullmatch(text))}
+            if self._has_both and len(pairs) < _REMEMBERED:
+                pairs.update(map(itemgetter(self.columns["anime_id"], self.columns["mal_id"]), long_enough))
+        if self._has_both:
+            told, differing = _agreement(pairs, by_mal_id)
+            self._certain = told > 0
+            self.ids = "mal_id" if 2 * differing > told else "anime_id"
+        ids = {number for number in map(_number, texts[self.ids]) if number is not None}
         scores, statuses = texts.get("score", Counter()), texts.get("status", Counter())
         self._day_first = day_comes_first({*texts.get("date", ()), *texts.get("timestamp", ())})
         self._numbers = numbers_of(statuses)
@@ -254,7 +262,7 @@ class CsvLists:
             return False
         if "score" in self.columns and self._scores_tell and parse_score(row[self.columns["score"]]) == UNCLEAR_SCORE:
             return False
-        return _ID.fullmatch(row[self.columns[self.ids]]) is not None
+        return _number(row[self.columns[self.ids]]) is not None
 
     def _role_of(self, place: int) -> str:
         return next((role for role, its in self.columns.items() if its == place), "-")
@@ -294,6 +302,19 @@ def _key(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
+def _number(text: str) -> int | None:
+    found = _ID.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -> tuple[int, int]:
+    """Of the pairs of `anime_id` and `mal_id`, how many the catalogue can tell of, and of these, how many times
+    `anime_id` is not AniList's: a file may number its anime in a way of its own."""
+    meant = [(_number(anime_id), by_mal_id.get(_number(mal_id) or 0)) for anime_id, mal_id in pairs]
+    told = [(number, anime_id) for number, anime_id in meant if anime_id is not None]
+    return len(told), sum(number != anime_id for number, anime_id in told)
+
+
 _ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")
 
 
@@ -318,10 +339,10 @@ def _parse_user(text: str) -> int:
 
 
 def _parse_anime(text: str, known: Mapping[int, int]) -> int:
-    number = _ID.fullmatch(text)
-    if not number:
+    number = _number(text)
+    if number is None:
         raise BadRow(_NO_ID)
-    anime_id = known.get(int(number[1]))
+    anime_id = known.get(number)
     if anime_id is None:
         raise BadRow(UNKNOWN_ANIME)
     return anime_id

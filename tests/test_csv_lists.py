@@ -55,7 +55,7 @@ PLAIN = [("Ann", 1, 1, "COMPLETED", None, None, None), ("Bob", 5, 2, "COMPLETED"
         "animeId,userName\n1,Ann\n5,Bob\n",
         "Item ID,other,USER_ID\n1,x,Ann\n5,x,Bob\n",
         gzip.compress(b"user,anilist_id\nAnn,1\nBob,5\n", mtime=0),
-        "user,anime_id,mal_id\nAnn,1,20\nBob,5,20\n",
+        "user,anime_id,mal_id\nAnn,1,1\nBob,5,20000\n",
         "user|anime_id|note\nAnn|1|a, b; c, d\nBob|5|\n",
         "sep=;\r\nuser;anime_id\r\nAnn;1\r\nBob;5\r\n",
         '"sep=\t"\nuser\tanime_id\nAnn\t1\nBob\t5\n',
@@ -241,8 +241,23 @@ def test_what_the_user_says_counts_whatever_fits(write):
     assert whose(write, range(200, 220), names="user,anime_id") == "anilist"
     assert whose(write, range(1200, 1220), names="user,mal_id") == "mal"
     assert whose(write, range(200, 220), names="user,anilist_id") == "anilist"
-    text = "user,anime_id,mal_id\n" + "".join(f"u,{n},{n}\n" for n in range(200, 220))
-    assert CsvLists(write(text)).survey(ANILIST, BY_MAL_ID).whose == "anilist"
+
+
+@pytest.mark.parametrize(
+    ("own", "whose"),
+    [
+        (lambda mal_id: BY_MAL_ID[mal_id], "anilist"),
+        (lambda mal_id: BY_MAL_ID[mal_id] if mal_id % 3 else 999, "anilist"),
+        (lambda mal_id: mal_id, "mal"),
+        (lambda mal_id: 1 + list(BY_MAL_ID).index(mal_id), "mal"),
+    ],
+    ids=["AniList's", "mostly AniList's", "MyAnimeList's twice", "the file's own"],
+)
+def test_beside_mal_id_an_anime_id_has_to_agree_with_it(write, own, whose):
+    """Some dumps number their anime from 1, which would be other anime."""
+    differing = [mal_id for mal_id, anime_id in BY_MAL_ID.items() if mal_id != anime_id][:20]
+    text = "user,anime_id,mal_id\n" + "".join(f"u,{own(mal_id)},{mal_id}\n" for mal_id in differing)
+    assert CsvLists(write(text)).survey(ANILIST, BY_MAL_ID).whose == whose
 
 
 def test_rows_from_all_parts_of_a_large_file_tell(write, monkeypatch):
