@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,15 +24,24 @@ class ModelFileError(UserError):
 
 
 def save_model(
-    path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, data_fingerprint: str | None = None
+    path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint"}`; the item memory is most of it.
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items"}`; the item memory is most
+    of it.
 
-    The fingerprint (`training_data.Data.fingerprint`) tells which users the model was trained on.
+    identity: of the run (`resume.identity_of`). Of it are kept what tells which users the model was trained on
+    (`training_data.Data.fingerprint`), and of which anime it is (`mark_of`).
     """
+    known = identity or {}
+    saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
+    marks = {"data_fingerprint": known.get("data"), "items": known.get("vocabulary")}
     with write_aside(path) as file:
-        saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
-        write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, "data_fingerprint": data_fingerprint}, file)
+        write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, **marks}, file)
+
+
+def mark_of(vocabulary: Vocabulary) -> str:
+    """Tells two vocabularies apart, and how many anime each has."""
+    return f"{vocabulary.num_items} anime, {hashlib.sha256(vocabulary.anime_ids.tobytes()).hexdigest()[:16]}"
 
 
 def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
@@ -45,7 +55,7 @@ def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
 
 
 class SavedModel(TypedDict):
-    """The form of a model file; what earlier versions wrote had no fingerprint."""
+    """The form of a model file; what earlier versions wrote had neither fingerprint nor mark of the items."""
 
     model_state_dict: dict[str, Tensor]
     model_config: ModelConfig
@@ -58,7 +68,8 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     try:
         saved = read_tensors(path)
         check(saved, SavedModel, "the file")
-        check(saved.get("data_fingerprint"), str | None, "data_fingerprint")
+        for mark in ("data_fingerprint", "items"):
+            check(saved.get(mark), str | None, mark)
         model = _built(ModelConfig.from_dict(saved["model_config"]), saved["model_state_dict"])
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
@@ -147,3 +158,16 @@ def load_item_mappings(path: Path) -> Vocabulary:
     except Exception as error:  # whatever a damaged or hostile file leads to
         raise ModelFileError(f"{path} does not hold item mappings ({why(error)})") from error
     return vocabulary
+
+
+def load_model_with_items(models: Path) -> tuple[BERT4Rec, dict[str, Any], Vocabulary]:
+    """The best model of a folder as `load_model` gives it, and its items. Raises ModelFileError, also if they are not
+    of one run."""
+    vocabulary = load_item_mappings(models / "item_mappings.pkl")
+    model, saved = load_model(models / "best_model.pth")
+    if model.config.num_items != vocabulary.num_items or saved.get("items") not in (None, mark_of(vocabulary)):
+        raise ModelFileError(
+            f"{models / 'best_model.pth'} and item_mappings.pkl beside it are of two runs: train again"
+            " (python train_model.py)"
+        )
+    return model, saved, vocabulary

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -59,6 +60,24 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with write_aside(path) as file:
         file.write(text.encode(errors="backslashreplace"))  # a lone surrogate becomes \udce9, which is JSON's own way
+
+
+LONGEST_JSON = 2**26
+"""Bytes; a run of a hundred thousand epochs writes less."""
+
+
+def read_json(path: Path) -> Any:
+    """Raises OSError, or ValueError, in words that can be shown, for what is no JSON, too long, or no file: from a pipe
+    or a device one could read for ever."""
+    found = path.stat()
+    if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
+        raise ValueError("it is not a file")
+    if found.st_size > LONGEST_JSON:
+        raise ValueError("it is too large")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
 
 
 def _flush_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ from errors import SettingError, UserError
 from flags import Parser, add_flags, pick
 from list_import import import_csv, import_export
 from records import AniListSource, ListUnavailable
+from sequence_store import folder_of, forget
 from user_names import UserName, name_key, read_user_names
 
 log = logging.getLogger(__name__)
@@ -122,14 +123,18 @@ def remove_people(given: Sequence[str], wanted: UserListSettings, paths: Databas
             for name in names_to_load(wanted, paths)[0]:
                 if name.key in map(name_key, names):
                     log.warning('%s: "%s" is there: the next load_users.py fetches it again', name.where, name.name)
+    rest = (
+        "delete output/old after it"
+        if forget(paths.database_file)
+        else (f"delete output/old after it, and {plain(folder_of(paths.database_file).name)} beside the database")
+    )
     for who in removed:
         print(f'Removed: "{plain(who.name, 100)}" ({plain(who.source, 100)}), {who.entries:,} anime.')
     print(
         f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}\n"
         "The next training goes without them. Models and checkpoints of before have learnt from\n"
         "their lists: --resume will not go on from these, and evaluate.py asks the others. To keep\n"
-        f"nothing of them, delete {paths.database_file.stem}.sequences beside the database, train anew, and delete\n"
-        "output/old after it."
+        f"nothing of them, train anew, and {rest}."
     )
     return 0
 

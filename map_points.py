@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from checkpoints import load_item_mappings, load_model
+from checkpoints import load_model_with_items
 from errors import UserError
 from map_layout import spectral
 
@@ -34,10 +34,7 @@ def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
     With a memory, most of what is known of titles is there, while the network's embeddings hardly leave the noise that
     they start from; so the memory's table is taken, and the embeddings only where there is none.
     """
-    vocabulary = load_item_mappings(models / "item_mappings.pkl")
-    model, _ = load_model(models / "best_model.pth")
-    if model.config.num_items != vocabulary.num_items:
-        raise UserError(f"{models / 'best_model.pth'} and item_mappings.pkl beside it are of two runs: train again")
+    model, _, vocabulary = load_model_with_items(models)
     seen = np.array([popularity.get(int(anime_id), 0) for anime_id in vocabulary.anime_ids])
     if model.memory is None:
         top = _most_popular(seen)

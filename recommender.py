@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from bert4rec import BERT4Rec
-from checkpoints import ModelFileError, load_item_mappings, load_model
+from checkpoints import load_model_with_items
 from errors import UserError
 from model_scorer import ModelScorer
 from sequences import PAD, Vocabulary
@@ -54,14 +54,7 @@ class Recommender:
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
         """The best model that training left in `output_dir`. Raises ModelFileError for what is missing or not ours."""
-        models = Path(output_dir) / "models"
-        vocabulary = load_item_mappings(models / "item_mappings.pkl")
-        model, _ = load_model(models / "best_model.pth")
-        if model.config.num_items != vocabulary.num_items:
-            raise ModelFileError(
-                f"{models} holds a model of {model.config.num_items:,} anime with mappings of"
-                f" {vocabulary.num_items:,}: train again with python train_model.py"
-            )
+        model, _, vocabulary = load_model_with_items(Path(output_dir) / "models")
         return cls(model, vocabulary)
 
     def recommend(

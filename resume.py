@@ -20,14 +20,14 @@ import torch
 from averaging import AveragedWeights
 from bert4rec import BERT4Rec, ModelConfig
 from checkpoint_form import check_checkpoint, check_fit
-from checkpoints import ModelFileError, save_model, why, write_tensors
+from checkpoints import ModelFileError, mark_of, save_model, why, write_tensors
 from config import NEWEST, PathSettings, TrainingSettings
 from errors import UserError
 from files import write_aside
 from forms import WrongForm
 from history import History
 from optimization import make_optimizer
-from run_differences import differences, mark_of
+from run_differences import differences
 from sequences import Vocabulary
 from tensor_file import read_tensors
 from training_data import Data
@@ -102,8 +102,8 @@ def restore_outputs(checkpoint: Checkpoint, model: BERT4Rec, files: CheckpointFi
     """The best model and the latest checkpoint as they were: the run may have come further before it ended."""
     best = checkpoint["resume"]["best"]
     model.load_state_dict(best["weights"], strict=False)
-    path, fingerprint = paths.models / "best_model.pth", checkpoint["resume"]["identity"]["data"]
-    save_model(path, model, epoch=best["epoch"], val_loss=best["val_loss"], data_fingerprint=fingerprint)
+    path, identity = paths.models / "best_model.pth", checkpoint["resume"]["identity"]
+    save_model(path, model, epoch=best["epoch"], val_loss=best["val_loss"], identity=identity)
     if not (files.folder / LATEST).exists():
         files.save_latest(checkpoint)
 

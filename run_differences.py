@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from checkpoints import load_item_mappings
+from checkpoints import load_item_mappings, mark_of
 from config import TrainingSettings
 from console import plain
 from database import Database
@@ -23,11 +22,6 @@ MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", 
 
 _FLAGS = {field.name: flag_of(field) for field in dataclasses.fields(TrainingSettings) if field.metadata["help"]}
 _OF_DATABASE = ("vocabulary", "data", "catalogue")
-
-
-def mark_of(vocabulary: Vocabulary) -> str:
-    """Tells two vocabularies apart, and how many anime each has."""
-    return f"{vocabulary.num_items} anime, {hashlib.sha256(vocabulary.anime_ids.tobytes()).hexdigest()[:16]}"
 
 
 def differences(

@@ -12,10 +12,12 @@ import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
 from config import OutputSettings
 from errors import UserError
-from files import write_aside, written_aside_for
+from files import read_json, write_aside, written_aside_for
+from forms import check
 from locks import is_held, lock
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,30 @@ MADE = {
 OLD = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(_\d+)?", re.ASCII)
 
 
+class SavedConfig(TypedDict):
+    """Of training_config.json, what is read again."""
+
+    seed: int
+    val_ratio: float
+    database: str
+    data_fingerprint: str
+
+
+def read_config(paths: OutputSettings) -> SavedConfig:
+    """What training_config.json says of the run in the folder. Raises UserError."""
+    file = paths.models / "training_config.json"
+    try:
+        config: SavedConfig = read_json(file)
+        check(config, SavedConfig, "the file")
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist; train a model first: python train_model.py") from None
+    except ValueError as error:
+        raise UserError(
+            f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
+        ) from None
+    return config
+
+
 class FolderInUse(UserError):
     """Another run writes into the folder."""
 
@@ -41,6 +67,8 @@ class FolderInUse(UserError):
 def only_run_in(folder: Path) -> Iterator[None]:
     """Raises FolderInUse while another process is in such a block. However a process ends, its lock ends with it."""
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / LOCK).is_fifo():  # to open it would wait for ever
+        raise UserError(f"{folder / LOCK} is not a file: move it away")
     with (folder / LOCK).open("ab") as file:  # stays there: removing it would let two runs lock two files
         try:
             lock(file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from console import describe_os_error, plain
 from errors import UserError
+from files import read_json
 
 TOP_K = (1, 5, 10, 20)  # as in metrics.py, which would bring torch along
 LARGEST = 1e12  # what is larger is as good as infinite: a gap in the curve
@@ -61,13 +61,14 @@ def read_metrics(source: Mapping[str, Any] | Path) -> Metrics:
 
 def _load(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return read_json(path)
     except FileNotFoundError:
         raise UserError(f"no metrics at {path}: train first (python train_model.py) or give --metrics FILE") from None
     except OSError as error:
         raise UserError(f"cannot read the metrics: {describe_os_error(error)}") from None
-    except (ValueError, RecursionError):
-        raise UserError(f"{path} is not JSON: give a training_metrics.json with --metrics") from None
+    except ValueError as error:
+        reason = str(error).removeprefix("it ")
+        raise UserError(f"{path} {reason}: give a training_metrics.json with --metrics") from None
 
 
 def _parse(data: Any) -> Metrics:

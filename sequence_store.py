@@ -65,7 +65,7 @@ def stored(
     Else `make` them: it gives parts of each, some lists at a time, of at most `num_items` entries each. What it reads
     must be no older than the state; it is called at most once. Where nothing can be kept, they have to fit into memory.
     """
-    folder = database_file.with_name(f"{database_file.stem}.sequences")
+    folder = folder_of(database_file)
     key = hashlib.sha256(json.dumps([VERSION, database_file.name, state, purpose, num_items]).encode()).hexdigest()[:16]
     kept, aside = folder / key, folder / f".{secrets.token_hex(4)}.part"
     try:
@@ -100,6 +100,24 @@ def stored(
     return found
 
 
+def folder_of(database_file: Path) -> Path:
+    return database_file.with_name(f"{database_file.stem}.sequences")
+
+
+def forget(database_file: Path) -> bool:
+    """Remove what is kept of the lists of a database, and nothing else. Whether none of it is left."""
+    folder = folder_of(database_file)
+    try:
+        if not os.path.lexists(folder):
+            return True
+        for path in folder.iterdir() if _is_ours(folder) else ():
+            if KEY.fullmatch(path.name):
+                _remove(path)
+        return {path.name for path in folder.iterdir()} == {MARK}
+    except OSError:
+        return False
+
+
 def _in_memory(parts: Iterable[dict[str, Sequences]], num_items: int) -> dict[str, Sequences]:
     made = [{name: compact(part, num_items) for name, part in some.items()} for some in parts]
     return {name: joined([some[name] for some in made]) for name in made[0]}
@@ -115,7 +133,8 @@ def _read(kept: Path, num_items: int) -> dict[str, Sequences] | None:
         return None
     if found:
         with contextlib.suppress(OSError):
-            os.utime(kept)  # the last used are kept
+            now = time.time_ns()  # which is finer than the system's own for files
+            os.utime(kept, ns=(now, now))  # the last used are kept
     return found
 
 

@@ -197,8 +197,8 @@ def train(
                 kept = snapshot(model, averaged, optimizer, scaler, history, identity, before=kept)
                 if history.best_epoch == epoch:
                     with averaged.used_by(model):
-                        path, fingerprint = paths.models / "best_model.pth", identity["data"]
-                        save_model(path, model, epoch=epoch, val_loss=validated.loss, data_fingerprint=fingerprint)
+                        path = paths.models / "best_model.pth"
+                        save_model(path, model, epoch=epoch, val_loss=validated.loss, identity=identity)
                 if epoch % CHECKPOINT_EVERY == 0:
                     files.save_numbered(kept)
                 if epoch % CHECKPOINT_EVERY == 0 or time.monotonic() - latest_at >= LATEST_EVERY:
@@ -238,8 +238,8 @@ def train(
 def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: PathSettings) -> None:
     """The final model, the plots and the summary."""
     model.load_state_dict(kept["model_state_dict"], strict=False)  # all but the memory, which training does not change
-    path, fingerprint = paths.models / "final_model.pth", kept["resume"]["identity"]["data"]
-    save_model(path, model, epoch=kept["epoch"], val_loss=kept["val_loss"], data_fingerprint=fingerprint)
+    path, identity = paths.models / "final_model.pth", kept["resume"]["identity"]
+    save_model(path, model, epoch=kept["epoch"], val_loss=kept["val_loss"], identity=identity)
     plot_all(paths.metrics_file, paths.plots)
     print(summarise(history))
 

@@ -6,7 +6,6 @@ they are is kept with the run (people.py).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from bert4rec import BERT4Rec
-from checkpoints import load_item_mappings, load_model
+from checkpoints import load_model_with_items
 from config import PathSettings, TrainingSettings
 from database import Database
 from errors import SettingError, UserError
 from features import franchises
 from people import Changes, People, Persons, hashes_of_lists, load_people, salted
+from run_folder import read_config
 from sequences import Vocabulary, count_undated, joined
 from training_data import Data, as_of_one_moment, read_data, read_lists
 
@@ -77,15 +77,15 @@ def load_run(paths: PathSettings, newcomers: bool = False) -> Run:
     the run unless `paths` names one.
     """
     file = paths.models / "training_config.json"
-    config = _read_config(file)
+    config = read_config(paths)
     try:
         settings = TrainingSettings(seed=config["seed"], val_ratio=config["val_ratio"], memory=False)
-        database_file, fingerprint = paths.db or Path(config["database"]), str(config["data_fingerprint"])
-    except (KeyError, TypeError, SettingError):
+    except SettingError as error:
         raise UserError(
-            f"{file} is not the training_config.json of a run: train again (python train_model.py)"
+            f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
         ) from None
-    model, saved = load_model(paths.models / "best_model.pth")
+    database_file, fingerprint = paths.db or Path(config["database"]), config["data_fingerprint"]
+    model, saved, vocabulary = load_model_with_items(paths.models)
     if saved.get("data_fingerprint") not in (None, fingerprint):
         raise UserError(
             f"{paths.models / 'best_model.pth'} is not of the run that {file.name} beside it describes, which was"
@@ -105,9 +105,8 @@ def load_run(paths: PathSettings, newcomers: bool = False) -> Run:
                     f"{database_file} has changed since this model was trained, so who was left out of its training is"
                     " no longer known: train again (python train_model.py), then evaluate"
                 )
-            vocabulary = load_item_mappings(paths.models / "item_mappings.pkl")
             data, asked = _of_then(database, state, then, vocabulary, newcomers)
-        if model.config.num_items != data.vocabulary.num_items:
+        if not np.array_equal(vocabulary.anime_ids, data.vocabulary.anime_ids):
             raise UserError(
                 f"{paths.models / 'best_model.pth'} is of another catalogue: train again (python train_model.py)"
             )
@@ -177,15 +176,3 @@ def _franchises(database: Database, vocabulary: Vocabulary) -> np.ndarray:
     of_item = np.concatenate([[0], vocabulary.anime_ids])
     of_item[vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))] = franchises(anime)
     return of_item
-
-
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist; train a model first: python train_model.py") from None
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise UserError(f"{file} is not the training_config.json of a run: train again (python train_model.py)")
-    return config

@@ -14,7 +14,6 @@ import stopping
 
 stopping.while_importing(__name__)
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +31,7 @@ from data_overview import data_overview, read_overview
 from database import Database
 from errors import UserError
 from flags import Parser, add_flags, pick
+from run_folder import read_config
 from run_metrics import read_metrics
 from sequences import Vocabulary
 
@@ -87,8 +87,8 @@ def plot_data(paths: PathSettings) -> list[Path]:
 
 def _database_of_run(paths: PathSettings) -> Path:
     try:
-        return Path(json.loads((paths.models / "training_config.json").read_bytes())["database"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return Path(read_config(paths)["database"])
+    except (OSError, UserError):
         return paths.database_file
 
 

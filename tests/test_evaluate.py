@@ -43,7 +43,7 @@ def run(trained):
 
 
 def copy_of(trained, tmp_path):
-    for name in ("training_config.json", "best_model.pth"):
+    for name in ("training_config.json", "best_model.pth", "item_mappings.pkl"):
         target = tmp_path / "models" / name
         target.parent.mkdir(exist_ok=True)
         target.write_bytes((trained / "models" / name).read_bytes())
@@ -253,7 +253,7 @@ def test_a_database_that_was_moved_is_asked_for(db, trained, tmp_path, capsys):
 def test_a_model_of_another_split_is_refused(trained, tmp_path, capsys):
     models = copy_of(trained, tmp_path)
     model, _ = load_model(models / "best_model.pth")
-    save_model(models / "best_model.pth", model, epoch=1, val_loss=1.0, data_fingerprint="another")
+    save_model(models / "best_model.pth", model, epoch=1, val_loss=1.0, identity={"data": "another"})
     assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "is not of the run" in err and err.count("\n") == 1

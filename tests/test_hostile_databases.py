@@ -47,7 +47,9 @@ def refused(path, act):
     [
         (["CREATE TRIGGER spy AFTER INSERT ON list_entry BEGIN DELETE FROM anime; END"], 'trigger "spy"'),
         (["CREATE TABLE bookmark (url)"], 'table "bookmark"'),
-        (["CREATE INDEX mine ON user (name)"], 'index "mine"'),
+        (["CREATE UNIQUE INDEX mine ON user (name)"], 'index "mine"'),
+        (["CREATE INDEX mine ON user (lower(name))"], 'index "mine"'),
+        (["CREATE INDEX mine ON user (name) WHERE user_id > 1"], 'index "mine"'),
         ([f"CREATE VIEW more AS {ENDLESS}"], 'view "more"'),
         (["DROP TABLE anime_tag", f"CREATE VIEW anime_tag AS {ENDLESS}"], 'view "anime_tag"'),
         (["CREATE VIRTUAL TABLE words USING fts5 (word)"], 'table "words'),
@@ -204,3 +206,9 @@ def test_a_page_to_go_on_from_that_is_none_is_one_line(path, capsys):
     change(path, "UPDATE catalogue_fetch SET next_page = 'x', finished_at = NULL, sort = 'ID'")
     with pytest.raises(UserError, match='column "next_page"'), Database.open(path, create=False) as database:
         database.resume_or_start_catalogue_fetch("ID", 10)
+
+
+def test_an_index_of_somebodys_own_changes_nothing(path):
+    change(path, "CREATE INDEX mine ON list_entry (anime_id, user_id DESC)")
+    with Database.open_to_read(path) as database:
+        assert database.user_keys()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import ModelFileError, save_item_mappings, save_model
+from checkpoints import ModelFileError, mark_of, save_item_mappings, save_model
 from memory_fitting import fit_memory
 from recommender import NothingToGoOn, Recommendation, Recommender
 from sequences import Sequences, Vocabulary
@@ -172,7 +172,7 @@ def test_what_was_saved_is_loaded(tmp_path, popular):
 
 def test_a_model_and_mappings_that_do_not_fit_are_refused(tmp_path, popular):
     save(tmp_path, popular._score.model, [1, 2, 3])
-    with pytest.raises(ModelFileError, match=r"a model of 5 anime with mappings of 3: .*train_model\.py"):
+    with pytest.raises(ModelFileError, match=r"of two runs: .*train_model\.py"):
         Recommender.load(tmp_path)
 
 
@@ -194,3 +194,17 @@ def test_a_file_that_would_run_something_is_refused(tmp_path, popular, name, wri
         Recommender.load(tmp_path)
     assert name in str(error.value) and "\n" not in str(error.value)
     assert not victim.exists()
+
+
+def test_a_model_and_the_items_of_another_run_are_told_apart(tmp_path):
+    """Though both have as many anime: every title would be another's."""
+    models, own = tmp_path / "models", Vocabulary.of([10, 20, 30])
+    model = BERT4Rec(ModelConfig(num_items=3, hidden_size=8, num_layers=1, num_heads=2, max_seq_len=5, dropout=0.0))
+    save_model(
+        models / "best_model.pth", model, epoch=1, val_loss=1.0, identity={"data": "d", "vocabulary": mark_of(own)}
+    )
+    save_item_mappings(models / "item_mappings.pkl", own)
+    assert Recommender.load(tmp_path).vocabulary.anime_ids.tolist() == [10, 20, 30]
+    save_item_mappings(models / "item_mappings.pkl", Vocabulary.of([10, 20, 40]))
+    with pytest.raises(ModelFileError, match="of two runs"):
+        Recommender.load(tmp_path)

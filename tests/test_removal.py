@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
 
 import pytest
 
+from config import PathSettings, TrainingSettings
 from database import Database
+from errors import UserError
 from load_users import main
 from records import Anime, CataloguePage, ImportedEntry, ListEntry, UserList
+from sequence_store import MARK, folder_of
+from training_data import load_data
 from user_names import user_hash
 
 SECRET = 777_777_777
@@ -115,3 +120,16 @@ def test_it_goes_with_no_other_task(path, remove):
 def test_without_a_database_it_is_one_line(tmp_path, capsys):
     assert main(["--db", str(tmp_path / "none.db"), "--remove", "Ann"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_lists_that_were_kept_for_training_go_too(path, remove):
+    settings = TrainingSettings(memory=False)
+    with contextlib.suppress(UserError):  # nobody may be held out of so few
+        load_data(PathSettings(db=path), settings)
+    folder = folder_of(path)
+    assert len(list(folder.iterdir())) == 2
+    assert "bert.sequences" not in remove("ann")[1]
+    assert [each.name for each in folder.iterdir()] == [MARK]
+    (folder / "notes.txt").write_text("mine")
+    assert "bert.sequences" in remove("cat")[1]
+    assert (folder / "notes.txt").read_text() == "mine"

@@ -11,8 +11,9 @@ import pytest
 
 import run_folder
 from config import PathSettings
-from files import write_aside
-from run_folder import move_earlier_run_aside, remove_leftovers
+from errors import UserError
+from files import read_json, write_aside
+from run_folder import move_earlier_run_aside, read_config, remove_leftovers
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 OURS = (
@@ -160,3 +161,25 @@ def test_left_half_written_and_nothing_else_is_removed(tmp_path):
         being_written.write(b"plots/loss_curve.png")
     assert content(tmp_path) == {name: name for name in (*others, *OURS)}
     assert (tmp_path / f"models/.item_mappings.pkl.{part}").is_symlink()
+
+
+@pytest.mark.parametrize("text", ['{"seed": true}', "[1]", "{", '{"seed": 1, "val_ratio": "x"}', "[" * 100_000])
+def test_what_is_no_config_of_a_run_is_said(tmp_path, text):
+    paths = PathSettings(output_dir=tmp_path)
+    paths.models.mkdir()
+    (paths.models / "training_config.json").write_text(text)
+    with pytest.raises(UserError, match=r"training_config\.json is not"):
+        read_config(paths)
+
+
+def test_no_pipe_and_no_endless_file_is_read_as_json(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "long").open("wb") as file:
+        file.truncate(2**40)
+    for path, why in (
+        (tmp_path / "pipe", "not a file"),
+        (Path("/dev/zero"), "not a file"),
+        (tmp_path / "long", "large"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            read_json(path)
