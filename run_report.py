@@ -118,5 +118,7 @@ def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device)
     )
     if model.config.answers_alone:
         log.info("With so many lists in order, the network also learns to answer without the item memory.")
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"the CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    on_cpu = f"the CPU, {threads} thread{'s' if threads != 1 else ''}"
+    name = torch.cuda.get_device_name() if device.type == "cuda" else on_cpu
     log.info("Training on %s.", name)
