@@ -83,6 +83,12 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
+def make_folders(paths: OutputSettings) -> None:
+    """Raises OSError where one cannot be made, such as a file in its place, before anything is fitted or moved."""
+    for name in MADE:
+        (paths.output / name).mkdir(parents=True, exist_ok=True)
+
+
 def move_earlier_run_aside(paths: OutputSettings, now: datetime) -> Path | None:
     """What an earlier run has made goes to `old/` and the time: no model is lost. Returns where, if anywhere.
 

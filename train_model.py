@@ -68,7 +68,7 @@ from resume import (
     restore_outputs,
     snapshot,
 )
-from run_folder import move_earlier_run_aside, only_run_in, remove_leftovers
+from run_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
 from run_report import describe_data, describe_run, log_model, log_start, summarise, where_everything_is
 from stopping import EXIT_INTERRUPTED, finish_first
 from totals import Totals
@@ -145,6 +145,7 @@ def train(
         remove_leftovers(paths)
         if going_on.resume is not None:
             kept = checkpoint_to_resume(going_on.resume, paths, identity, data.vocabulary, form, steps_per_epoch)
+        make_folders(paths)
 
     device, half_precision = choose_device(settings)
     model = build_model(data, settings).to(device)

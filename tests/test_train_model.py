@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_an_exploding_loss_ends_the_run_and_keeps_what_was_good(db, tmp_path, ca
     assert train(db, tmp_path, "--epochs", "30", "--lr", "100") == 1
     err = capsys.readouterr().err
     assert "error: the loss became" in err and "--lr" in err and "Traceback" not in err
-    done = metrics_of(tmp_path)["summary"]["epochs_done"] if (tmp_path / "plots").exists() else 0
+    done = metrics_of(tmp_path)["summary"]["epochs_done"] if (tmp_path / "plots" / "training_metrics.json").exists() else 0
     assert (tmp_path / "models" / "final_model.pth").exists() == (done > 0)
 
 
@@ -241,3 +242,14 @@ def test_output_that_cannot_be_written_is_one_line(db, tmp_path, capsys):
     assert train(db, tmp_path / "output", "--epochs", "1") == 1
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["models", "plots", "checkpoints"])
+@pytest.mark.parametrize("put", [Path.touch, lambda path: path.symlink_to("nowhere")], ids=["a file", "a link"])
+def test_where_no_folder_can_be_made_nothing_is_moved_or_fitted(db, tmp_path, capsys, monkeypatch, name, put):
+    (tmp_path / "evaluation.json").write_text("of the run before")
+    put(tmp_path / name)
+    monkeypatch.setattr(train_model, "build_model", None)
+    assert train(db, tmp_path, "--epochs", "1") == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: File exists: {tmp_path / name}"
+    assert (tmp_path / "evaluation.json").read_text() == "of the run before"
