@@ -166,7 +166,9 @@ class Families:
         for place, words in named_like:
             says = numbered(words)
             if place != root and place not in told and says.is_numbered and _joined(says.base) in bases:
-                told[place] = Season(place, says.season or (0 if says.final else 1), says.part, says.final, told=True)
+                counted = says.final and not says.season  # which one a final season is, its title does not say
+                number = 0 if counted else says.season or 1
+                told[place] = Season(place, number, says.part, says.final, told=not counted)
         again = {place for place, words in named_like if words in names and self._is_the_same_again(root, place)}
         chain = {
             place

@@ -13,7 +13,7 @@ from title_words import bare_title, fold, initials, parts, sound
 LEAST_LETTERS = 5
 """A word of fewer letters must stand whole in a title."""
 
-SUBTITLE = 0.1
+SUBTITLE = 0.2
 """What the initials of a subtitle count beside those of a title."""
 
 A_LITTLE = 0.1
@@ -62,7 +62,7 @@ class Name:
             return 0.0
         first, *more = [words for words in map(fold, parts(self.text)[:4]) if words] or [self.spelt]
         fits = [initials(letters, self.spelt), initials(letters, first)]
-        fits += [SUBTITLE * (initials(letters, words) == 1) for words in more]
+        fits += [SUBTITLE * (initials(letters, words[words[0] == "the" :]) == 1) for words in more]
         best = max(fits)
         return best if best == 1 or len(letters) <= 4 else 0.0
 

@@ -290,6 +290,25 @@ def test_an_abbreviation_of_what_few_know_is_asked():
     assert known.find("yzq").anime.anime_id == 900
 
 
+def test_initials_that_a_well_known_subtitle_has_too_are_asked():
+    """EoE is The End of Evangelion at least as much as Eden of the East."""
+    east = anime(901, "Higashi no Eden", "Eden of The East", year=2009, popularity=105)
+    end = anime(902, "Evangelion Movie: Air", "Evangelion: The End of Evangelion", year=1997, popularity=231)
+    match = TitleSearch([*CATALOGUE, east, end]).find("eoe")
+    assert match.anime is None
+    assert {each.anime_id for each in match.others} == {901, 902}
+
+
+def test_a_numbered_season_comes_before_a_final_one_that_was_only_counted():
+    first = anime(903, "Kaze no Machi", year=2016, popularity=800)
+    second = dataclasses.replace(anime(904, "Kaze no Machi 2", year=2022, popularity=230), year=None, start_date=None)
+    final = anime(905, "Kaze no Machi FINAL SEASON", year=2025, popularity=98)
+    search = TitleSearch([first, second, final])
+    assert search.find("kaze no machi season 2").anime.anime_id == 904
+    assert search.find("kaze no machi final season").anime.anime_id == 905
+    assert TitleSearch([first, final]).find("kaze no machi 2").anime.anime_id == 905
+
+
 def test_an_exact_title_comes_before_a_synonym():
     search = TitleSearch(
         [
