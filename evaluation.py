@@ -97,7 +97,7 @@ def evaluate_model(run: Run) -> Answers:
     data = run.data
     tasks = ask(data.validation, run.undated[1], run.seed)
     skipped = {
-        NEXT_ITEM: "nobody has an entry with a date of its own behind another",
+        NEXT_ITEM: "no list has an entry whose own date puts it after another",
         FOLD_IN: "nobody has two entries",
     }
     if not tasks:

@@ -104,7 +104,7 @@ def tables(answers: Answers, asked: Asked) -> str:
         for name, results in answers.tasks.items()
         for fresh, result in results.items()
     ]
-    says = [f"{name} was left out: {why}." for name, why in answers.skipped.items()]
+    says = [_capitalised(f"{name} was left out: {why}.") for name, why in answers.skipped.items()]
     for name, (lost, error) in answers.shuffle_gap.items():
         says.append(f"Shuffle gap, {name}: {lost:+.4f} ± {error:.4f} of NDCG@10 is lost when histories are shuffled.")
     says = [*who_is_asked(asked), NOTES, *says, _capitalised(sentence(answers))]

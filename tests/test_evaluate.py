@@ -19,6 +19,7 @@ from config import PathSettings, TrainingSettings
 from evaluation import FOLD_IN, MODEL, NEXT_ITEM, choose_settings, coverage, evaluate_model, mean_popularity
 from held_out import Task
 from ranking import ranks_of
+from ranking_report import tables
 from sequences import Sequences
 from trained_run import load_run
 from training_data import load_data
@@ -206,6 +207,7 @@ def test_a_task_that_nobody_can_be_asked_is_said_and_skipped(run):
     answers = evaluate_model(dataclasses.replace(run, undated=everything))
     assert list(answers.tasks) == [FOLD_IN]
     assert "date" in answers.skipped[NEXT_ITEM]
+    assert "\nNext item was left out: no list has" in tables(answers, run.asked)
 
 
 def test_without_evaluation_none_is_made(db, tmp_path):
