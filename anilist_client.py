@@ -5,7 +5,7 @@
             ...
 
 Here is what to ask for next: pages of the catalogue, chunks of a list. How it travels (pace, retries, errors) is in
-anilist_connection.py; the queries, and how their answers are read, are in anilist_answers.py.
+anilist/connection.py; the queries, and how their answers are read, are in anilist/answers.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Self
 
-from anilist_answers import (
+from anime_bert4rec.anilist.answers import (
     QUERIES,
     TOP_ANIME,
     USER_LIST,
@@ -28,12 +28,20 @@ from anilist_answers import (
     usable_list,
     usable_page,
 )
-from anilist_connection import AniListError, AnswerTooLarge, BadAnswer, Connection, NotFound, ServerError, TimedOut
+from anime_bert4rec.anilist.connection import (
+    AniListError,
+    AnswerTooLarge,
+    BadAnswer,
+    Connection,
+    NotFound,
+    ServerError,
+    TimedOut,
+)
+from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.lists.records import AniListSource, Anime, CatalogueCursor, CataloguePage, ListUnavailable, UserList
+from anime_bert4rec.lists.user_names import name_key
+from anime_bert4rec.support.errors import UserError
 from config import AniListSettings
-from console import plain
-from errors import UserError
-from records import AniListSource, Anime, CatalogueCursor, CataloguePage, ListUnavailable, UserList
-from user_names import name_key
 
 __all__ = ["QUERIES", "AniListClient", "AniListError", "open_source"]
 
@@ -55,7 +63,7 @@ log = logging.getLogger(__name__)
 def open_source(settings: AniListSettings, *, sandbox: bool) -> AniListSource:
     """AniList, or with `sandbox` the made-up one. Raises SettingError for an impossible address."""
     if sandbox:
-        import anilist_sandbox
+        from anime_bert4rec.anilist import sandbox as anilist_sandbox
 
         return anilist_sandbox.Sandbox()
     return AniListClient(settings)

@@ -6,8 +6,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import SettingError
-from flags import Checked, setting
+from anime_bert4rec.command_line.flags import Checked, setting
+from anime_bert4rec.support.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent
 PROJECT_NAME = "anime-bert4rec"

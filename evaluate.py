@@ -8,7 +8,7 @@ train_model.py does it at its end (`evaluate_the_best`); run this script to do i
 
 from __future__ import annotations
 
-import stopping
+from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
@@ -18,17 +18,17 @@ from collections.abc import Sequence
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, parse, script
+from anime_bert4rec.evaluation.beside_baselines import evaluate_model
+from anime_bert4rec.evaluation.report import as_json, tables
+from anime_bert4rec.evaluation.trained_run import load_run
+from anime_bert4rec.plots.ranking_comparison import ranking_comparison
+from anime_bert4rec.plots.style import save
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.stopping import EXIT_INTERRUPTED
+from anime_bert4rec.support.whole_files import write_json
 from config import EvaluationSettings, PathSettings
-from console import EXIT_ERROR, logging_to, parse, script
-from errors import UserError
-from evaluation import evaluate_model
-from files import write_json
-from flags import Parser, add_flags, pick
-from plot_style import save
-from ranking_plot import ranking_comparison
-from ranking_report import as_json, tables
-from stopping import EXIT_INTERRUPTED
-from trained_run import load_run
 
 log = logging.getLogger(__name__)
 

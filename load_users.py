@@ -11,7 +11,7 @@ again. Who is not found, private or has watched too little is reported and left 
 
 from __future__ import annotations
 
-import stopping
+from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
@@ -25,16 +25,16 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from anilist_client import open_source
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.script import logging_to, parse, plain, progress, script
+from anime_bert4rec.lists.database import Database, StoredUser
+from anime_bert4rec.lists.database_removal import NobodyOfThisName
+from anime_bert4rec.lists.list_import import import_csv, import_export
+from anime_bert4rec.lists.records import AniListSource, ListUnavailable
+from anime_bert4rec.lists.sequence_store import folder_of, forget
+from anime_bert4rec.lists.user_names import UserName, name_key, read_user_names
+from anime_bert4rec.support.errors import SettingError, UserError
 from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, RemovalSettings, UserListSettings
-from console import logging_to, parse, plain, progress, script
-from database import Database, StoredUser
-from database_removal import NobodyOfThisName
-from errors import SettingError, UserError
-from flags import Parser, add_flags, pick
-from list_import import import_csv, import_export
-from records import AniListSource, ListUnavailable
-from sequence_store import folder_of, forget
-from user_names import UserName, name_key, read_user_names
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def meant_by(text: str) -> str:
 def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[list[UserName], list[str]]:
     """The names, and a text for each bad line. The sandbox has people of its own, if --file is not given."""
     if paths.sandbox and wanted.file == UserListSettings().file:
-        import anilist_sandbox
+        from anime_bert4rec.anilist import sandbox as anilist_sandbox
 
         return [UserName(name, where="sandbox") for name in anilist_sandbox.user_names()], []
     return read_user_names(wanted.file)

@@ -7,7 +7,7 @@ Interrupted in whatever way, the same command goes on where it stopped. Run agai
 
 from __future__ import annotations
 
-import stopping
+from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anilist_client import open_source
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.script import logging_to, parse, progress, script
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import AniListSource
+from anime_bert4rec.support.errors import UserError
 from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings
-from console import logging_to, parse, progress, script
-from database import Database
-from errors import UserError
-from flags import Parser, add_flags, pick
-from records import AniListSource
 
 log = logging.getLogger(__name__)
 

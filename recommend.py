@@ -12,7 +12,7 @@ Nothing that was watched is recommended. Later seasons wait for their prequel, a
 
 from __future__ import annotations
 
-import stopping
+from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
@@ -23,19 +23,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.script import logging_to, parse, script
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.mal_export import read_export
+from anime_bert4rec.lists.records import Anime, ListEntry, ListUnavailable
+from anime_bert4rec.lists.user_names import anilist_name, name_key
+from anime_bert4rec.recommender import Recommender
+from anime_bert4rec.recommending.output import Reason, Row, as_csv, as_json, as_table, title_of
+from anime_bert4rec.recommending.person import Person, from_export
+from anime_bert4rec.recommending.shortlist import Wishes, check_genres, read_years, shortlist
+from anime_bert4rec.recommending.title_questions import anime_of_titles, similar_to
+from anime_bert4rec.support.errors import SettingError, UserError
 from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings
-from console import logging_to, parse, script
-from database import Database
-from errors import SettingError, UserError
-from flags import Parser, add_flags, pick
-from mal_export import read_export
-from person import Person, from_export
-from recommendation_output import Reason, Row, as_csv, as_json, as_table, title_of
-from recommender import Recommender
-from records import Anime, ListEntry, ListUnavailable
-from shortlist import Wishes, check_genres, read_years, shortlist
-from title_questions import anime_of_titles, similar_to
-from user_names import anilist_name, name_key
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ def list_of_user(
     if stored and stored.is_kept(now) and not who.refresh:
         return stored.name, database.entries(stored.user_id)
     from anilist_client import open_source  # what they import takes time, and is seldom needed
-    from anilist_connection import AniListError
+    from anime_bert4rec.anilist.connection import AniListError
 
     try:
         fetched = open_source(anilist, sandbox=paths.sandbox).user_list(who.user)

@@ -3,14 +3,14 @@
     python train_model.py
     python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
     python train_model.py --resume                                          # with the same flags as before
-    torchrun --nproc-per-node 2 train_model.py --batch-size 64              # see distributed.py
+    torchrun --nproc-per-node 2 train_model.py --batch-size 64              # see training/processes.py
 
 Read `main` from top to bottom: load, build, then for each epoch train, evaluate, record and save.
 """
 
 from __future__ import annotations
 
-import stopping
+from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
@@ -31,13 +31,24 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from averaging import AveragedWeights
-from batches import Batch
-from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import save_item_mappings, save_model
-from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
-from console import EXIT_ERROR, logging_to, on_screen, parse, progress, script
-from distributed import (
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, progress, script
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.loading import check_open_files, each_batch
+from anime_bert4rec.model.masked_loss import masked_cross_entropy
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.metrics import hits_by_row, ranks, squares_of_rows, top_k_hits
+from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from anime_bert4rec.model.training_data import Data, batches, load_data
+from anime_bert4rec.model.two_threads import in_halves
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
+from anime_bert4rec.support.whole_files import write_json
+from anime_bert4rec.training.averaging import AveragedWeights
+from anime_bert4rec.training.history import History, Result
+from anime_bert4rec.training.optimization import linear_schedule, make_optimizer
+from anime_bert4rec.training.processes import (
     ProcessLost,
     from_main,
     in_parallel,
@@ -48,17 +59,7 @@ from distributed import (
     several_processes,
     world,
 )
-from errors import UserError
-from evaluate import evaluate_the_best
-from files import write_json
-from flags import Parser, add_flags, pick
-from history import History, Result
-from loading import check_open_files, each_batch
-from masked_loss import masked_cross_entropy
-from memory_fitting import fit_memory
-from metrics import hits_by_row, ranks, squares_of_rows, top_k_hits
-from optimization import linear_schedule, make_optimizer
-from resume import (
+from anime_bert4rec.training.resume import (
     Checkpoint,
     CheckpointFiles,
     checkpoint_to_resume,
@@ -68,12 +69,18 @@ from resume import (
     restore_outputs,
     snapshot,
 )
-from run_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
-from run_report import describe_data, describe_run, log_model, log_start, summarise, where_everything_is
-from stopping import EXIT_INTERRUPTED, finish_first
-from totals import Totals
-from training_data import Data, batches, load_data
-from two_threads import in_halves
+from anime_bert4rec.training.run_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
+from anime_bert4rec.training.run_report import (
+    describe_data,
+    describe_run,
+    log_model,
+    log_start,
+    summarise,
+    where_everything_is,
+)
+from anime_bert4rec.training.totals import Totals
+from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
+from evaluate import evaluate_the_best
 from visualize import plot_all, plot_data
 
 log = logging.getLogger(__name__)

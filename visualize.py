@@ -10,7 +10,7 @@ killed.
 
 from __future__ import annotations
 
-import stopping
+from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
@@ -21,19 +21,19 @@ from typing import Any
 
 import numpy as np
 
-import plot_style as style
-from anime_map import anime_map
-from comparison import comparison
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.script import logging_to, parse, script
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.plots import style
+from anime_bert4rec.plots.anime_map import anime_map
+from anime_bert4rec.plots.data_overview import data_overview, read_overview
+from anime_bert4rec.plots.run_comparison import comparison
+from anime_bert4rec.plots.training_curves import PLOTS
+from anime_bert4rec.plots.training_metrics import read_metrics
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.training.run_folder import read_config
 from config import PathSettings
-from console import logging_to, parse, script
-from curves import PLOTS
-from data_overview import data_overview, read_overview
-from database import Database
-from errors import UserError
-from flags import Parser, add_flags, pick
-from run_folder import read_config
-from run_metrics import read_metrics
-from sequences import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def plot_data(paths: PathSettings) -> list[Path]:
         style.save(data_overview(overview), paths.plots / "data_overview.png")
         drawn.append(paths.plots / "data_overview.png")
 
-        from map_points import load_map_points  # brings torch along, which nothing else here needs
+        from anime_bert4rec.plots.map_points import load_map_points  # brings torch along, which nothing else here needs
 
         on_lists = dict(zip(vocabulary.anime_ids.tolist(), overview.popularity.tolist(), strict=True))
         known = load_map_points(paths.models, on_lists)

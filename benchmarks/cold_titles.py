@@ -27,13 +27,13 @@ import numpy as np
 import ours
 import report
 
-from baselines import Popularity
-from console import script
-from errors import UserError
-from files import write_json
-from model_scorer import ModelScorer
-from ranking import Ranks, Scorer, ranks_of
-from sequences import Sequences
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.evaluation.baselines import Popularity
+from anime_bert4rec.evaluation.ranking import Ranks, Scorer, ranks_of
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.whole_files import write_json
 
 FEWEST_LISTS = 20
 AMONG_COLD, WHOLE_LIST = "ndcg@10_among_cold", "ndcg@10_whole_list"

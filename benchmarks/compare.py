@@ -33,10 +33,10 @@ import interactions
 import report
 from peer_environments import REQUIREMENTS, is_set_up, python_of
 
-from baselines import NAMES as BASELINES
-from console import script
-from errors import UserError
-from files import write_json
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.evaluation.baselines import NAMES as BASELINES
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.whole_files import write_json
 
 PEERS = {"rectools": "RecTools", "recbole": "RecBole", "replay": "RePlay"}
 

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from interactions import LeaveOneOut
 
-from ranking import NEVER, Ranks, mean_and_error, ranks_of
-from sequences import Sequences
+from anime_bert4rec.evaluation.ranking import NEVER, Ranks, mean_and_error, ranks_of
+from anime_bert4rec.lists.sequences import Sequences
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

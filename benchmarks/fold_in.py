@@ -31,12 +31,12 @@ import numpy as np
 import ours
 import report
 
-from baselines import NAMES, Baseline, Chosen, Ease, ItemKNN, Popularity, choose, choose_named
-from console import script
-from errors import UserError
-from files import write_json
-from ranking import Scorer, mean_and_error, rank
-from sequences import Sequences
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.evaluation.baselines import NAMES, Baseline, Chosen, Ease, ItemKNN, Popularity, choose, choose_named
+from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, rank
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.whole_files import write_json
 
 HELD_OUT, TUNING, HIDDEN = 250, 100, 0.2
 METRICS = ("ndcg@10", "ndcg@100", "recall@20")

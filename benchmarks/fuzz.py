@@ -38,7 +38,7 @@ from fuzz_answers import Server, spoilt
 import load_users
 import prepare_dataset
 from anilist_client import AniListClient
-from stopping import EXIT_INTERRUPTED
+from anime_bert4rec.support.stopping import EXIT_INTERRUPTED
 
 SHARES = {"catalogue": 30, "lists": 30, "names": 10, "csv": 15, "xml": 10, "database": 5}
 LIMIT = 10
@@ -111,8 +111,8 @@ class Cases:
         if self.good:
             self.db.write_bytes(self.good)
             return
-        from database import Database
-        from records import Anime, CataloguePage
+        from anime_bert4rec.lists.database import Database
+        from anime_bert4rec.lists.records import Anime, CataloguePage
 
         run(prepare_dataset.main, self.flags("--sandbox", "--count", 50))
         with Database.open(self.db, create=False) as database:

@@ -26,11 +26,11 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import numpy as np
 
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage
+from anime_bert4rec.support.errors import UserError
 from config import PROJECT_DIR
-from console import script
-from database import Database
-from errors import UserError
-from records import Anime, CataloguePage
 
 CHUNK = 100_000
 

@@ -18,8 +18,8 @@ from typing import IO
 
 import numpy as np
 
-from errors import UserError
-from sequences import Sequences, flat_ranges
+from anime_bert4rec.lists.sequences import Sequences, flat_ranges
+from anime_bert4rec.support.errors import UserError
 
 MIN_LENGTH = 5  # shorter lists are left out, as the papers do
 MOVIELENS = ("ml-100k", "ml-1m")

@@ -20,17 +20,17 @@ import train_model  # before torch, for it tells the threads not to spin
 import torch
 from contender import Run, parse, peak_memory_mb, seconds_of
 
-from averaging import AveragedWeights
-from bert4rec import BERT4Rec
+from anime_bert4rec.evaluation.ranking import Lists as Histories
+from anime_bert4rec.evaluation.ranking import Scorer, rank, top_k
+from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.records import Anime, Studio, Tag
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.training_data import Data
+from anime_bert4rec.training.averaging import AveragedWeights
+from anime_bert4rec.training.optimization import linear_schedule, make_optimizer
 from config import TrainingSettings
-from features import groups_in_common
-from model_scorer import ModelScorer
-from optimization import linear_schedule, make_optimizer
-from ranking import Lists as Histories
-from ranking import Scorer, rank, top_k
-from records import Anime, Studio, Tag
-from sequences import Sequences, Vocabulary
-from training_data import Data
 
 Catalogue = Mapping[str, Mapping[str, Any]]
 """What the catalogue says about an anime, by its id as the lists have it: genres, tags, studios, …"""

@@ -8,7 +8,7 @@ import sys
 import venv
 from pathlib import Path
 
-from errors import UserError
+from anime_bert4rec.support.errors import UserError
 
 VENVS = Path(__file__).resolve().parent / ".venvs"
 

@@ -25,9 +25,9 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import report
 
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.support.errors import UserError
 from config import PROJECT_DIR
-from console import script
-from errors import UserError
 
 PEOPLE, ANIME = 500, 1_000
 

@@ -26,18 +26,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 
-from anilist_sandbox import Sandbox
-from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import save_item_mappings, save_model
+from anime_bert4rec.anilist.sandbox import Sandbox
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import ListEntry, UserList
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from anime_bert4rec.recommender import Recommender
+from anime_bert4rec.recommending.person import Person
+from anime_bert4rec.recommending.shortlist import Wishes, shortlist
 from config import TrainingSettings
-from console import script
-from database import Database
-from item_memory import ItemMemory, MemoryConfig
-from person import Person
-from recommender import Recommender
-from records import ListEntry, UserList
-from sequences import Vocabulary
-from shortlist import Wishes, shortlist
 
 RUNS = 3
 

@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from plot_style import MUTED, TRAINING, VALIDATION, EndLabel, axis_label, label_ends, new_figure, reference_line, save
+from anime_bert4rec.plots.style import (
+    MUTED,
+    TRAINING,
+    VALIDATION,
+    EndLabel,
+    axis_label,
+    label_ends,
+    new_figure,
+    reference_line,
+    save,
+)
 
 Result = Mapping[str, Any]
 """What one contender printed with one seed, with its `name`; `error` where it failed."""

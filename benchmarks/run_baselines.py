@@ -7,8 +7,8 @@ import time
 
 from contender import emit, parse, peak_memory_mb, seconds_of
 
-from baselines import NAMES, choose_named
-from ranking import rank, top_k
+from anime_bert4rec.evaluation.baselines import NAMES, choose_named
+from anime_bert4rec.evaluation.ranking import rank, top_k
 
 
 def main() -> None:

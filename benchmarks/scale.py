@@ -3,9 +3,9 @@
     python benchmarks/scale.py
     python benchmarks/scale.py --users 5000 --steps 100 --folder /somewhere/large
 
-Made-up lists of 200 out of 3,000 anime are written into the sequence store (sequence_store.py) that train_model.py
-keeps beside its database; there is no SQLite file behind them. A process of its own for each size then does what
-train_model.py does up to the first steps of an epoch. 100 million interactions need 600 MB in --folder.
+Made-up lists of 200 out of 3,000 anime are written into the sequence store (lists/sequence_store.py) that
+train_model.py keeps beside its database; there is no SQLite file behind them. A process of its own for each size then
+does what train_model.py does up to the first steps of an epoch. 100 million interactions need 600 MB in --folder.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ import report
 import torch
 from contender import peak_memory_mb
 
-from batches import MaskedBatches
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.lists.sequence_store import stored
+from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
+from anime_bert4rec.model.batches import MaskedBatches
+from anime_bert4rec.support.whole_files import write_json
+from anime_bert4rec.training.optimization import make_optimizer
+from anime_bert4rec.training.run_report import describe_data
 from config import TrainingSettings
-from console import script
-from files import write_json
-from optimization import make_optimizer
-from run_report import describe_data
-from sequence_store import stored
-from sequences import PAD, Sequences, Vocabulary
 
 ITEMS, LENGTH = 3_000, 200
 USERS_AT_ONCE = 2_000

@@ -16,8 +16,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 from peer_environments import REQUIREMENTS, set_up
 
-from console import script
-from errors import UserError
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.support.errors import UserError
 
 
 @script

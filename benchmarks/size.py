@@ -31,21 +31,21 @@ import torch
 from contender import peak_memory_mb
 from torch.utils.data import DataLoader
 
-import anilist_sandbox
-from averaging import AveragedWeights
-from batches import Batch, MaskedBatches
-from bert4rec import BERT4Rec
+from anime_bert4rec.anilist import sandbox as anilist_sandbox
+from anime_bert4rec.command_line.script import script
+from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
+from anime_bert4rec.model.batches import Batch, MaskedBatches
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.masked_loss import masked_cross_entropy
+from anime_bert4rec.model.metrics import ranks, top_k_hits
+from anime_bert4rec.model.tied_embedding import TiedEmbedding
+from anime_bert4rec.model.two_threads import in_halves
+from anime_bert4rec.support.whole_files import write_json
+from anime_bert4rec.training.averaging import AveragedWeights
+from anime_bert4rec.training.optimization import make_optimizer
 from config import TrainingSettings, UserListSettings
-from console import script
-from features import groups_in_common
-from files import write_json
-from masked_loss import masked_cross_entropy
-from metrics import ranks, top_k_hits
-from optimization import make_optimizer
-from records import Anime
-from sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
-from tied_embedding import TiedEmbedding
-from two_threads import in_halves
 
 WARM_UP_STEPS = 3
 VALIDATION_USERS = 500

@@ -25,7 +25,7 @@ from typing import Any
 
 from loopback_graphql import World, errors
 
-from records import Anime, ListEntry, UserList
+from anime_bert4rec.lists.records import Anime, ListEntry, UserList
 
 __all__ = ["Clock", "CutBody", "Drip", "Hang", "LoopbackAniList", "Raw", "Reply", "Request", "Reset", "errors"]
 

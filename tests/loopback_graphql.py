@@ -26,7 +26,7 @@ from graphql import (
     visit,
 )
 
-from records import Anime, ListEntry, UserList
+from anime_bert4rec.lists.records import Anime, ListEntry, UserList
 
 SCHEMA = build_schema((Path(__file__).parent / "anilist_schema.graphql").read_text(encoding="utf-8"))
 MANGA_ID = 900_000  # every anime is an adaptation of manga MANGA_ID + its own id

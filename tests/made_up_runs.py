@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from curves import PLOTS
-from run_metrics import TOP_K, read_metrics
+from anime_bert4rec.plots.training_curves import PLOTS
+from anime_bert4rec.plots.training_metrics import TOP_K, read_metrics
 
 NAN = float("nan")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from batches import MaskedBatches
-from sequences import Sequences
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.batches import MaskedBatches
 
 ITEMS = 12
 MASK = ITEMS + 1

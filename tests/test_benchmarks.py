@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anime_bert4rec.evaluation.ranking import NEVER
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.support.errors import UserError
 from config import PROJECT_DIR
-from errors import UserError
-from ranking import NEVER
-from sequences import Sequences
 
 BENCHMARKS = PROJECT_DIR / "benchmarks"
 
@@ -144,7 +144,7 @@ def test_the_best_look_at_validation_is_the_one_that_counts() -> None:
     from contender import Run, add_flags
     from interactions import LeaveOneOut
 
-    from ranking import Ranks
+    from anime_bert4rec.evaluation.ranking import Ranks
 
     parser = argparse.ArgumentParser()
     add_flags(parser)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from anime_bert4rec.evaluation.ranking import ranks_of
+from anime_bert4rec.lists.sequences import Sequences
 from config import PROJECT_DIR
-from ranking import ranks_of
-from sequences import Sequences
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def test_cold_titles_are_on_enough_lists() -> None:
     import cold_titles
     from interactions import Interactions
 
-    from errors import UserError
+    from anime_bert4rec.support.errors import UserError
 
     items = np.repeat([1, 2, 3, 4], [20, 19, 30, 20])
     sequences = Sequences(items, np.zeros(89, int), np.arange(90), np.arange(89))

@@ -12,14 +12,14 @@ import pytest
 from test_evaluate import copy_of, train
 
 import evaluate
-import trained_run
+from anime_bert4rec.evaluation import trained_run
+from anime_bert4rec.evaluation.report import who_is_asked
+from anime_bert4rec.evaluation.trained_run import Asked, load_run
+from anime_bert4rec.lists.people import People, hashes_of_lists, load_people
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.support.errors import UserError
 from config import PathSettings, TrainingSettings
-from errors import UserError
-from people import People, hashes_of_lists, load_people
-from ranking_report import who_is_asked
-from sequences import Sequences, Vocabulary
-from trained_run import Asked, load_run
-from training_data import load_data
 
 SETTINGS = TrainingSettings(val_ratio=0.3)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.support.errors import SettingError
 from config import (
     PROJECT_DIR,
     AniListSettings,
@@ -18,8 +20,6 @@ from config import (
     TrainingSettings,
     UserListSettings,
 )
-from errors import SettingError
-from flags import Parser, add_flags, pick
 
 
 def parsed(settings, *argv):

@@ -8,21 +8,16 @@ from pathlib import Path
 
 import pytest
 
-import averaging
-import batches
-import bert4rec
-import ease
-import item_memory
-import memory_fitting
-import optimization
-import sequences
-import training_data
-import transitions
-import unlisted
+from anime_bert4rec.lists import sequences
+from anime_bert4rec.model import batches, bert4rec, item_memory, memory_fitting, training_data
+from anime_bert4rec.model import memory_ease as ease
+from anime_bert4rec.model import memory_transitions as transitions
+from anime_bert4rec.model import memory_unlisted as unlisted
+from anime_bert4rec.training import averaging, optimization
 from config import PROJECT_DIR, TrainingSettings
 
 HOW_IT_WORKS = (PROJECT_DIR / "docs/how-it-works.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`(\w+\.py): ([\w.]+)`", HOW_IT_WORKS)))
+NAMED = sorted(set(re.findall(r"`([\w/]+\.py): ([\w.]+)`", HOW_IT_WORKS)))
 NUMBERS = (
     f"max(1, round({TrainingSettings.mask_prob} *n*))",
     f"{TrainingSettings.cut_share:.0%} are cuts".replace("%", " %"),
@@ -39,7 +34,7 @@ NUMBERS = (
     f"{memory_fitting.TRIAL_ITEMS:,} most popular",
     f"From {training_data.LISTS_TO_ANSWER_ALONE} lists in order on",
     "together  =  {} · net + {} · prior + bias".format(*bert4rec.MIXTURE),
-    f"instead of {batches.CUT_RATIO} (`batches.py: ALONE_CUT_RATIO`)",
+    f"instead of {batches.CUT_RATIO} (`model/batches.py: ALONE_CUT_RATIO`)",
     f"{batches.MASKED_BEFORE_CUTS:.0%} look like masks".replace("%", " %"),
     f"{unlisted.WEIGHT} · Σ share of the group",
     f"D = min({averaging.DECAY}, (e − 1) / (e + 2))",
@@ -51,6 +46,12 @@ DOCUMENTS = sorted(
     for path in (PROJECT_DIR / folder).glob("*.md")
 )
 NAME_FILES = ("docs/how-it-works.md", "CONTRIBUTING.md", "CHANGELOG.md")
+
+
+def located(file: str) -> Path:
+    """The path of a file that a document names; of modules, documents give the path within the package."""
+    inside = PROJECT_DIR / "anime_bert4rec" / file
+    return inside if inside.exists() else PROJECT_DIR / file
 
 
 def names_in(file: str) -> set[str]:
@@ -66,7 +67,7 @@ def names_in(file: str) -> set[str]:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             found.update(prefix + target.id for target in targets if isinstance(target, ast.Name))
 
-    collect(ast.parse((PROJECT_DIR / file).read_text(encoding="utf-8")).body, "")
+    collect(ast.parse(located(file).read_text(encoding="utf-8")).body, "")
     return found
 
 
@@ -94,16 +95,16 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert (batches.ALONE_CUT_RATIO, "Alone, a quarter of the columns" in HOW_IT_WORKS) == (0.25, True)
     assert (batches.WIDE_ALONE_CUT_RATIO, "and half from half a million" in HOW_IT_WORKS) == (0.5, True)
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
-    assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`memory_fitting.py" in HOW_IT_WORKS) == (10, True)
+    assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
 
 
 @pytest.mark.parametrize("document", NAME_FILES)
 def test_files_that_are_named_exist(document: str) -> None:
     text = (PROJECT_DIR / document).read_text(encoding="utf-8")
-    files = set(re.findall(r"\b(?:(?:docs|tests|benchmarks)/)?[\w.-]+\.(?:py|md|toml|txt)\b", text))
+    files = set(re.findall(r"\b(?:\w+/)*[\w.-]+\.(?:py|md|toml|txt)\b", text))
     assert files
     for file in files:
-        assert (PROJECT_DIR / file).exists() or (PROJECT_DIR / document).with_name(file).exists(), file
+        assert located(file).exists() or (PROJECT_DIR / document).with_name(file).exists(), file
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -138,16 +139,20 @@ def test_the_tree_names_every_module() -> None:
     tree = re.findall(r"^```\n(.*?)^```$", (PROJECT_DIR / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M | re.S)[
         -1
     ]
-    assert sorted(re.findall(r"^(\w+\.py) ", tree, re.M)) == sorted(path.name for path in PROJECT_DIR.glob("*.py"))
+    package = PROJECT_DIR / "anime_bert4rec"
+    modules = [path.relative_to(package).as_posix() for path in package.rglob("[!_]*.py")]
+    assert sorted(re.findall(r"^([\w/]+\.py) ", tree, re.M)) == sorted(
+        [path.name for path in PROJECT_DIR.glob("*.py")] + modules
+    )
 
 
 def test_the_table_of_faults_names_tests_that_exist() -> None:
     table = (PROJECT_DIR / "docs/RELIABILITY.md").read_text(encoding="utf-8")
-    tests = "".join(path.read_text(encoding="utf-8") for path in (PROJECT_DIR / "tests").glob("test_*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (PROJECT_DIR / "tests").rglob("test_*.py"))
     named = set(re.findall(r"\btest_\w+(?!\w*\.py)\b", table))
     assert len(named) > 10
     for name in named:
-        assert (PROJECT_DIR / "tests" / f"{name}.py").exists() or f"def {name}(" in tests, name
+        assert list((PROJECT_DIR / "tests").rglob(f"{name}.py")) or f"def {name}(" in tests, name
 
 
 def test_commands_of_make_exist() -> None:

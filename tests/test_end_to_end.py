@@ -12,9 +12,9 @@ from datetime import datetime
 import pytest
 from loopback_anilist import LoopbackAniList
 
+from anime_bert4rec.lists.records import Anime, ListEntry
+from anime_bert4rec.training.run_folder import move_earlier_run_aside
 from config import PROJECT_DIR, PathSettings
-from records import Anime, ListEntry
-from run_folder import move_earlier_run_aside
 
 
 @pytest.fixture(scope="module")

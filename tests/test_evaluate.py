@@ -12,17 +12,25 @@ import pytest
 from test_terminal_escapes import HOSTILE, harmless
 
 import evaluate
-import evaluation
 import train_model
-from checkpoints import load_model, save_model
+from anime_bert4rec.evaluation import beside_baselines as evaluation
+from anime_bert4rec.evaluation.beside_baselines import (
+    FOLD_IN,
+    MODEL,
+    NEXT_ITEM,
+    choose_settings,
+    coverage,
+    evaluate_model,
+    mean_popularity,
+)
+from anime_bert4rec.evaluation.questions import Task
+from anime_bert4rec.evaluation.ranking import ranks_of
+from anime_bert4rec.evaluation.report import tables
+from anime_bert4rec.evaluation.trained_run import load_run
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.model_files import load_model, save_model
+from anime_bert4rec.model.training_data import load_data
 from config import PathSettings, TrainingSettings
-from evaluation import FOLD_IN, MODEL, NEXT_ITEM, choose_settings, coverage, evaluate_model, mean_popularity
-from held_out import Task
-from ranking import ranks_of
-from ranking_report import tables
-from sequences import Sequences
-from trained_run import load_run
-from training_data import load_data
 
 SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]
 

@@ -19,11 +19,11 @@ import evaluate
 import load_users
 import recommend
 import train_model
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.training.history import Result
+from anime_bert4rec.training.resume import LATEST, load_checkpoint
 from config import PathSettings, TrainingSettings
-from database import Database
-from history import Result
-from resume import LATEST, load_checkpoint
-from training_data import load_data
 
 KILLS = 2
 EPOCHS = 30

@@ -10,14 +10,14 @@ import pytest
 from loopback_anilist import Clock, LoopbackAniList, Reply
 
 import anilist_client
-import anilist_connection
 from anilist_client import AniListClient
-from anilist_connection import AnswerTooLarge, BadAnswer
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.anilist.connection import AnswerTooLarge, BadAnswer
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
 from config import AniListSettings
-from database import Database
 from load_users import main as load_users
 from prepare_dataset import main as prepare_dataset
-from records import Anime, CataloguePage, ListEntry, UserList
 
 POPULARITY = "POPULARITY_DESC"
 

@@ -11,9 +11,9 @@ import torch
 from small_runs import training_flags
 
 import train_model
-from checkpoints import ModelFileError
-from metrics import TOP_K
-from resume import LATEST, load_checkpoint
+from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.model.model_files import ModelFileError
+from anime_bert4rec.training.resume import LATEST, load_checkpoint
 
 NAN = float("nan")
 

@@ -11,12 +11,12 @@ from small_runs import training_flags
 
 import prepare_dataset
 import train_model
+from anime_bert4rec.lists.database import Database, DatabaseError
+from anime_bert4rec.lists.database_schema import APPLICATION_ID, MIGRATIONS
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.support.errors import UserError
 from config import PathSettings, TrainingSettings
-from database import Database, DatabaseError
-from database_file import APPLICATION_ID, MIGRATIONS
-from errors import UserError
-from sequences import Vocabulary
-from training_data import load_data
 from visualize import plot_data
 
 ENDLESS = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT x AS anime_id FROM r"

@@ -13,14 +13,20 @@ import numpy as np
 import pytest
 import torch
 
-import checkpoints
-from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import ModelFileError, load_item_mappings, load_model, save_item_mappings, save_model
-from errors import UserError
-from map_points import load_map_points
-from memory_fitting import fit_memory
-from recommender import Recommender
-from sequences import Sequences, Vocabulary
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model import model_files as checkpoints
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.model_files import (
+    ModelFileError,
+    load_item_mappings,
+    load_model,
+    save_item_mappings,
+    save_model,
+)
+from anime_bert4rec.plots.map_points import load_map_points
+from anime_bert4rec.recommender import Recommender
+from anime_bert4rec.support.errors import UserError
 
 NAN, INF = float("nan"), float("inf")
 IDS = [10, 20, 30, 40, 50, 60, 70]

@@ -7,12 +7,12 @@ import sqlite3
 import pytest
 import script_process
 
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
+from anime_bert4rec.lists.user_names import user_hash
+from anime_bert4rec.model.training_data import load_data
 from config import PROJECT_DIR, PathSettings, TrainingSettings
-from database import Database
 from load_users import main
-from records import Anime, CataloguePage, ListEntry, UserList
-from training_data import load_data
-from user_names import user_hash
 
 
 @pytest.fixture
@@ -280,7 +280,8 @@ def test_without_a_catalogue_the_commands_are_named(tmp_path, capsys):
 
 SMALL_CACHE = f"""import sys
 sys.path.insert(0, {str(PROJECT_DIR)!r})
-import database_import, load_users
+import load_users
+from anime_bert4rec.lists import bulk_import as database_import
 database_import.CACHE_KIB = 100
 raise SystemExit(load_users.main(sys.argv[1:]))
 """

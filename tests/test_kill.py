@@ -10,7 +10,7 @@ import pytest
 import script_process
 from loopback_anilist import LoopbackAniList
 
-from records import Anime, ListEntry, Tag
+from anime_bert4rec.lists.records import Anime, ListEntry, Tag
 
 KILLS = 10
 PAGES, USERS = 18, 50

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import load_users
-from database import Database
-from records import Anime, CataloguePage
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage
 
 MAL = 100
 """In this catalogue MyAnimeList's ids are AniList's and so much."""

@@ -9,10 +9,10 @@ import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reset
 
-import anilist_connection
-from database import Database, StoredUser
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.lists.database import Database, StoredUser
+from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry
 from load_users import main
-from records import Anime, CataloguePage, ListEntry
 
 KNOWN = range(1, 31)
 
@@ -285,7 +285,7 @@ class TestSandbox:
         return path
 
     def test_it_has_people_of_its_own(self, sandbox_path, monkeypatch, capsys):
-        import anilist_sandbox
+        from anime_bert4rec.anilist import sandbox as anilist_sandbox
 
         monkeypatch.setattr(anilist_sandbox.user_names, "__defaults__", (15,))
         assert main(["--sandbox", "--db", str(sandbox_path)]) == 0

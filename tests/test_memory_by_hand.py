@@ -10,12 +10,12 @@ import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists
 
 import train_model
-import training_data
-from batches import Batch
-from config import TrainingSettings
-from ease import POPULARITY_RIDGE, Ease, gram_matrix
-from item_memory import LOWEST, SOFTNESS, locate, log_softplus
-from memory_fitting import (
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model import training_data
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.item_memory import LOWEST, SOFTNESS, locate, log_softplus
+from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, Ease, gram_matrix
+from anime_bert4rec.model.memory_fitting import (
     ALIKE_WEIGHTS,
     RECENCIES,
     RIDGES,
@@ -29,7 +29,7 @@ from memory_fitting import (
     likeliest_scale,
     sample,
 )
-from sequences import Vocabulary
+from config import TrainingSettings
 
 
 def memory_of(sequences, recency=0.5, most=ITEMS):

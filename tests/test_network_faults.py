@@ -13,11 +13,11 @@ import pytest
 import script_process
 from loopback_anilist import CutBody, Drip, Hang, LoopbackAniList, Raw, Reply, Reset, errors
 
-import anilist_connection
 import load_users
 import prepare_dataset
 from anilist_client import AniListClient
-from records import Anime, ListEntry, Tag
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.lists.records import Anime, ListEntry, Tag
 
 COUNT = 60
 NAMES = ["ann", "bob", "private1", "nobody", "eve"]

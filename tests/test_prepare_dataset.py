@@ -8,10 +8,10 @@ import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reply, Reset
 
-import anilist_connection
-from database import Database
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from prepare_dataset import main
-from records import Anime, Relation, Studio, Tag
 
 
 def catalogue(size):

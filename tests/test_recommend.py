@@ -21,15 +21,15 @@ from loopback_anilist import LoopbackAniList
 from script_process import finish, start
 from test_terminal_escapes import HOSTILE, harmless
 
-import anilist_connection
-from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import save_item_mappings, save_model
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, Relation, UserList
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from config import PROJECT_DIR
-from database import Database
-from memory_fitting import fit_memory
 from recommend import main
-from records import Anime, CataloguePage, ListEntry, Relation, UserList
-from sequences import Sequences, Vocabulary
 
 GENRES = ("Drama", "Mecha", "Sports")
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import ModelFileError, mark_of, save_item_mappings, save_model
-from memory_fitting import fit_memory
-from recommender import NothingToGoOn, Recommendation, Recommender
-from sequences import Sequences, Vocabulary
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.model_files import ModelFileError, mark_of, save_item_mappings, save_model
+from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
 
 IDS = [10, 20, 30, 40, 50]
 
@@ -102,7 +102,7 @@ def test_many_at_once_are_as_one_by_one(knowing):
 def test_in_parts_each_gets_what_is_theirs(knowing, monkeypatch):
     histories, excludes = [[3, 4], [20], [], [7, 8, 9], [11]], [[5], [21], [1], [10], [12]]
     at_once = knowing.recommend_many(histories, 4, excludes)
-    monkeypatch.setattr("recommender.LISTS_AT_ONCE", 2)
+    monkeypatch.setattr("anime_bert4rec.recommender.LISTS_AT_ONCE", 2)
     parts = knowing.recommend_many(histories, 4, excludes)
     assert [[each.anime_id for each in of_one] for of_one in parts] == [
         [each.anime_id for each in of_one] for of_one in at_once

@@ -8,14 +8,14 @@ import time
 
 import pytest
 
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage, ImportedEntry, ListEntry, UserList
+from anime_bert4rec.lists.sequence_store import MARK, folder_of
+from anime_bert4rec.lists.user_names import user_hash
+from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.support.errors import UserError
 from config import PathSettings, TrainingSettings
-from database import Database
-from errors import UserError
 from load_users import main
-from records import Anime, CataloguePage, ImportedEntry, ListEntry, UserList
-from sequence_store import MARK, folder_of
-from training_data import load_data
-from user_names import user_hash
 
 SECRET = 777_777_777
 """When Ann has changed an entry: a number that is found in the file."""

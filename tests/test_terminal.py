@@ -16,14 +16,14 @@ import pytest
 from loopback_anilist import LoopbackAniList
 from small_runs import make_database
 
-import console
 import load_users
 import prepare_dataset
+from anime_bert4rec.command_line import script as console
+from anime_bert4rec.command_line.script import GREEN, coloured, logging_to, on_screen, progress, script
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.training.history import History, Result
+from anime_bert4rec.training.run_report import summarise, where_everything_is
 from config import PROJECT_DIR, PathSettings, SpeechSettings
-from console import GREEN, coloured, logging_to, on_screen, progress, script
-from history import History, Result
-from records import Anime
-from run_report import summarise, where_everything_is
 
 log = logging.getLogger(__name__)
 
@@ -211,7 +211,7 @@ def test_quiet_and_verbose(settings, on_stderr, in_file, bar, terminal, tmp_path
 @pytest.mark.parametrize(
     ("path", "level", "kept"),
     [
-        ("files.py", logging.DEBUG, True),
+        ("support/whole_files.py", logging.DEBUG, True),
         (".venv/lib/python3.11/site-packages/PIL/Image.py", logging.DEBUG, False),
         (".venv/lib/python3.11/site-packages/PIL/Image.py", logging.WARNING, True),
         ("../elsewhere/files.py", logging.DEBUG, False),

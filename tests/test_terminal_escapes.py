@@ -11,11 +11,11 @@ import pytest
 from loopback_anilist import LoopbackAniList, Raw, Reply, errors
 from loopback_graphql import media_of
 
-import anilist_connection
 import load_users
 import prepare_dataset
 from anilist_client import AniListClient
-from records import Anime, Studio, Tag
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.lists.records import Anime, Studio, Tag
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1bP1$r\x1b\\\x9b31m\x08\x7f\r\n\u202eEvil"
 

@@ -17,13 +17,13 @@ from small_lists import ITEMS, some_lists
 from small_runs import training_flags
 
 import train_model
-import training_data
-from checkpoints import load_item_mappings, load_model
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model import training_data
+from anime_bert4rec.model.model_files import load_item_mappings, load_model
+from anime_bert4rec.model.training_data import Data, load_data
+from anime_bert4rec.training.masked_baselines import popularity_accuracies
 from config import PROJECT_DIR, PathSettings, TrainingSettings
-from database import Database
-from masked_baselines import popularity_accuracies
-from sequences import Vocabulary
-from training_data import Data, load_data
 
 
 def train(db, output, *flags):

@@ -14,17 +14,17 @@ from small_runs import training_flags
 from torch.utils.data import DataLoader
 
 import train_model
-import training_data
-from averaging import AveragedWeights
-from bert4rec import BERT4Rec, ModelConfig
-from checkpoints import load_model
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model import training_data
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.metrics import TOP_K, ranks
+from anime_bert4rec.model.model_files import load_model
+from anime_bert4rec.model.training_data import Data, batches, load_data
+from anime_bert4rec.training.averaging import AveragedWeights
+from anime_bert4rec.training.history import Result
+from anime_bert4rec.training.optimization import make_optimizer
 from config import PathSettings, TrainingSettings
-from history import Result
-from metrics import TOP_K, ranks
-from optimization import make_optimizer
-from sequences import Vocabulary
 from train_model import check_sane, evaluate, learn, train_one_epoch
-from training_data import Data, batches, load_data
 
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
 SETTINGS = TrainingSettings(batch_size=4, cut_share=0.5, hidden_size=8, num_heads=2, max_seq_len=8, dropout=0.0)

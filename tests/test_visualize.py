@@ -15,12 +15,12 @@ import pytest
 from made_up_runs import broken, draw, run
 
 import config
-import plot_style
 import visualize
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
+from anime_bert4rec.plots import style as plot_style
+from anime_bert4rec.plots.training_curves import loss_curve
 from config import PathSettings
-from curves import loss_curve
-from database import Database
-from records import Anime, CataloguePage, ListEntry, UserList
 from visualize import plot_all
 
 SIZES = {

@@ -26,8 +26,8 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_seed
 
-from ranking import best_of
-from sequences import Sequences
+from anime_bert4rec.evaluation.ranking import best_of
+from anime_bert4rec.lists.sequences import Sequences
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from rectools import Columns
 from rectools.dataset import Dataset
 from rectools.models import BERT4RecModel
 
-from ranking import Ranks
-from sequences import Sequences
+from anime_bert4rec.evaluation.ranking import Ranks
+from anime_bert4rec.lists.sequences import Sequences
 
 LISTED = 11  # one more than is counted: see rank_lists
 

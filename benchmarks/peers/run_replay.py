@@ -21,8 +21,8 @@ from replay.models.nn.sequential import Bert4Rec
 from replay.models.nn.sequential.bert4rec import Bert4RecPredictionDataset, Bert4RecTrainingDataset
 from torch.utils.data import DataLoader
 
-from ranking import best_of
-from sequences import Sequences
+from anime_bert4rec.evaluation.ranking import best_of
+from anime_bert4rec.lists.sequences import Sequences
 
 for name in ("lightning.pytorch", "lightning", "lightning.pytorch.utilities.rank_zero"):
     logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,261 @@
+"""What the scripts say and how they end: results on stdout, log and progress bars on stderr, sensible exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import functools
+import logging
+import os
+import re
+import sqlite3
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from tqdm import tqdm
+
+from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.support import stopping, streams
+from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.stopping import EXIT_INTERRUPTED
+from config import PROJECT_DIR, SpeechSettings
+
+EXIT_ERROR, EXIT_USAGE = 1, 2
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Main(Protocol):
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
+
+
+def script(main: Main) -> Main:
+    """Wrap a script's `main(argv=None) -> int`: one line and an exit code for a user's error, a traceback for a bug."""
+
+    @functools.wraps(main)
+    def wrapped(argv: Sequence[str] | None = None) -> int:
+        streams.make_usable()
+        _speak(SpeechSettings())
+        with stopping.obeyed():
+            try:
+                code = _code_of(main, argv)
+            except KeyboardInterrupt:
+                stopping.over = True  # with Ctrl-C pressed twice, one is enough
+                with contextlib.suppress(OSError):
+                    print("interrupted", file=sys.stderr)
+                code = EXIT_INTERRUPTED
+            stopping.over = True
+            streams.end_stderr()
+            return code
+
+    return wrapped
+
+
+def _code_of(main: Main, argv: Sequence[str] | None) -> int:
+    try:
+        _require_working_directory()
+        try:
+            return main(argv)
+        finally:
+            streams.end_stdout()
+    except SettingError as error:
+        return _fail(error, EXIT_USAGE)
+    except UserError as error:
+        return _fail(error, EXIT_ERROR)
+    except BrokenPipeError:  # the reader of our stdout, such as `head`, has seen enough
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        return EXIT_ERROR
+    except OSError as error:
+        if error.filename is None and error.errno in NO_ROOM:  # files are named where they are written
+            error.filename = "standard output"
+        return _fail(describe_os_error(error), EXIT_ERROR)
+    except sqlite3.OperationalError as error:
+        return _fail(f"the database could not be used: {error}", EXIT_ERROR)
+
+
+def _require_working_directory() -> None:
+    """Without one, a path that is relative leads nowhere, and libraries end the process in their own words."""
+    try:
+        Path.cwd()
+    except OSError:
+        raise UserError("the working directory is gone: change to another one, and run this again") from None
+
+
+_screen_level = logging.INFO
+
+
+def _speak(settings: SpeechSettings) -> None:
+    global _screen_level
+    _screen_level = logging.WARNING if settings.quiet else logging.DEBUG if settings.verbose else logging.INFO
+
+
+def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The flags of a script, to which those that every script has are added and obeyed here."""
+    add_flags(parser, SpeechSettings, "what is said")
+    args = parser.parse_args(argv)
+    _speak(pick(args, SpeechSettings))
+    return args
+
+
+def describe_os_error(error: OSError) -> str:
+    """`No space left on device: output/models/best_model.pth`, without the errno and the quotes."""
+    reason = error.strerror or str(error)
+    return f"{reason}: {error.filename}" if error.filename else reason
+
+
+def _fail(error: object, code: int) -> int:
+    with contextlib.suppress(OSError):
+        print(coloured(f"error: {plain(str(error))}", RED, sys.stderr), file=sys.stderr)
+    return code
+
+
+RED, GREEN = 31, 32
+
+
+def coloured(text: str, colour: int, stream: TextIO) -> str:
+    """`text` in colour, if `stream` is a terminal that has colours and whose user wants them (https://no-color.org)."""
+    wanted = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\x1b[{colour}m{text}\x1b[0m" if wanted else text
+
+
+def plain(text: str, limit: int = 500) -> str:
+    """`text` on one line, without what a terminal would obey (escape sequences, control and direction characters)."""
+    text = " ".join(_harmless(text).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _harmless(text: str) -> str:
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.", "", text)
+    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+    text = re.sub(
+        "[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text
+    )  # of a file name that is no text
+    return "".join(c for c in text if unicodedata.category(c) not in ("Cs",) and c not in _DIRECTION)
+
+
+_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class _PlainFormatter(logging.Formatter):
+    """Names and titles come from strangers: nothing in them reaches the terminal or the log as a control sequence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(_harmless(line)[:2000].rstrip() for line in super().format(record).split("\n"))
+
+
+class _ScreenFormatter(_PlainFormatter):
+    """Shorter where a record says how (see `on_screen`), and in colour."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        short = getattr(record, "short", None)
+        text = super().format(record) if short is None else _harmless(short).rstrip()
+        colour = RED if record.levelno >= logging.ERROR else getattr(record, "colour", None)
+        return coloured(text, colour, sys.stderr) if colour else text
+
+
+class _Screen(logging.Handler):
+    """stderr. Progress bars make room for a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            tqdm.write(self.format(record), file=sys.stderr)
+        except Exception:
+            self.handleError(record)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written is a warning, for what is logged goes on."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            self.failed = True
+            reason = describe_os_error(error) if isinstance(error := sys.exc_info()[1], OSError) else repr(error)
+            logging.getLogger(__name__).warning("%s is not written from here on: %s", self.baseFilename, reason)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self.failed:
+            super().emit(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+def on_screen(short: str, *, good: bool = False) -> dict[str, Any]:
+    """The `extra` of a log call whose line is for the files: what stderr gets in its place, in green if it is good."""
+    return {"short": short, "colour": GREEN if good else None}
+
+
+def _from_here(record: logging.LogRecord) -> bool:
+    """--verbose is about the project, not about the packages that it uses."""
+    if record.levelno >= logging.INFO:
+        return True
+    path = Path(record.pathname).resolve()
+    return PROJECT_DIR in path.parents and "site-packages" not in path.parts  # .venv is inside the project
+
+
+@contextlib.contextmanager
+def logging_to(*files: Path) -> Iterator[None]:
+    """Log to stderr and, appended with the time, to `files`. Progress bars and log lines do not tear each other.
+
+    --quiet and --verbose are for stderr; the files leave nothing out, and hold more with --verbose.
+    """
+    root = logging.getLogger()
+    screen = _Screen(_screen_level)
+    screen.setFormatter(_ScreenFormatter("%(message)s"))
+    handlers: list[logging.Handler] = [screen]
+    for path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = _LogFile(path, encoding="utf-8")
+        handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
+        handlers.append(handler)
+    level = root.level
+    root.setLevel(min(_screen_level, logging.INFO))
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a malformed header is a traceback to it
+    for each in handlers:
+        each.addFilter(_from_here)
+        root.addHandler(each)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for each in handlers:
+            root.removeHandler(each)
+            each.close()
+
+
+def duration(seconds: float) -> str:
+    """`8.4 s`, `12 min`, `3 h 05 min`, `5 days`."""
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 6000 else f"{round(minutes / 1440)} days"
+
+
+def progress(description: str, total: int, unit: str, done: int = 0, leave: bool = True) -> tqdm[Any]:
+    """A progress bar on stderr, with what is left, of what takes longer than a second.
+
+    Silent when stderr is not a terminal, and with --quiet.
+    """
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=description,
+        unit=unit,
+        leave=leave,
+        file=sys.stderr,
+        # Of the processes that torchrun starts, the first alone shows it.
+        disable=not sys.stderr.isatty() or _screen_level > logging.INFO or os.environ.get("RANK", "0") != "0",
+        delay=1.0,
+        dynamic_ncols=True,
+        smoothing=0.1,
+    )

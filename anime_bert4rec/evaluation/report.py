@@ -1,0 +1,204 @@
+"""What is said of an evaluation: tables that fit a terminal, the sentence that sums them up, and evaluation.json."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import Any
+
+from anime_bert4rec.evaluation.beside_baselines import CUTOFFS, MODEL, Answers, Result, TaskResult
+from anime_bert4rec.evaluation.ranking import mean_and_error
+from anime_bert4rec.evaluation.trained_run import Asked, Run
+from anime_bert4rec.lists.people import Changes
+
+WIDTH = 80
+CHANCE = 2.0
+"""A difference of fewer standard errors than this may be chance."""
+NOTES = (
+    "± is the standard error of NDCG@10 over users. Cover: the share of the catalogue that is in anybody's first 10;"
+    " pop.: on how many of 100 training lists these are, in the mean. New ground: titles of a franchise of which"
+    " something was watched before are neither asked for nor suggested. The epoch was chosen by the loss on these same"
+    " users, which favours the model a little; no baseline was fitted or tuned on them."
+)
+
+
+def title(name: str, fresh: bool) -> str:
+    """`fold-in, new ground`: the name of a task, without sequels or with."""
+    return f"{name}, new ground" if fresh else name
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The model beside the best baseline of a task, by NDCG@10."""
+
+    task: str
+    users: int
+    model: float
+    baseline: str
+    of_baseline: float
+    difference: float
+    error: float
+    """The standard error of the difference: of paired differences over users."""
+
+    @property
+    def standard_errors(self) -> float | None:
+        return self.difference / self.error if self.error else None
+
+
+def verdict(task: str, result: TaskResult) -> Verdict:
+    best = result.best_baseline()
+    model, baseline = (result.contenders[name].values["ndcg@10"] for name in (MODEL, best))
+    difference, error = mean_and_error(model - baseline)
+    return Verdict(task, result.users, float(model.mean()), best, float(baseline.mean()), difference, error)
+
+
+def sentence(answers: Answers) -> str:
+    """Whether the model beats the best baseline at each task, and by how many standard errors."""
+    clauses = [_clause(verdict(name, results[False])) for name, results in answers.tasks.items()]
+    return "; ".join(clauses) + "."
+
+
+def _clause(it: Verdict) -> str:
+    users = _count(it.users, "validation user")
+    baseline = f"the {it.baseline}" if it.baseline == "Markov chain" else it.baseline
+    text = f"{it.task}: on {users} the model's NDCG@10 ({_number(it.model)}) "
+    if it.difference == 0:
+        return text + f"equals that of the best baseline, {baseline}"
+    outcome = "beats" if it.difference > 0 else "loses to"
+    text += f"{outcome} the best baseline, {baseline} ({_number(it.of_baseline)})"
+    if it.standard_errors is None:
+        return text + ", but so few tell nothing of chance"
+    much = abs(it.standard_errors)
+    return text + f", by {much:.1f} standard errors: that {'may be' if much < CHANCE else 'is hardly'} chance"
+
+
+def who_is_asked(asked: Asked) -> list[str]:
+    """Sentences: who they are, and what has changed since the training."""
+    says = [
+        f"Asked: the {_people(asked.held_out - asked.of_held_out.gone)} who were held out of the training, which had"
+        f" {asked.trained_on:,} others."
+    ]
+    if asked.newcomers:
+        count = f"{asked.newcomers_asked:,}" if asked.newcomers_asked else "none"
+        says[0] = says[0][:-1] + f", and {count} of the {asked.newcomers:,} who came later."
+    changes = [str(asked.lists)] if any(asked.lists) else []
+    if asked.anime_new:
+        changes.append(f"{asked.anime_new:,} anime more in the catalogue, which the model does not know")
+    if asked.anime_gone:
+        changes.append(f"{asked.anime_gone:,} gone from the catalogue")
+    if changes:
+        gone, changed = asked.of_held_out.gone, asked.of_held_out.changed
+        says.append(
+            f"The database has changed since: {'; '.join(changes)}. Of the {asked.held_out:,} who were held out: gone"
+            f" or left out now {gone:,}, with another list {changed:,}. The baselines are fitted to the"
+            f" {asked.trained_on - asked.of_trained_on.gone:,} of {asked.trained_on:,} who were trained on and still"
+            " are there."
+        )
+    return says
+
+
+def tables(answers: Answers, asked: Asked) -> str:
+    """All numbers, within 80 columns; then who was asked, what they mean, the shuffle gap and the sentence."""
+    blocks = [
+        table(title(name, fresh), result)
+        for name, results in answers.tasks.items()
+        for fresh, result in results.items()
+    ]
+    says = [_capitalised(f"{name} was left out: {why}.") for name, why in answers.skipped.items()]
+    for name, (lost, error) in answers.shuffle_gap.items():
+        says.append(f"Shuffle gap, {name}: {lost:+.4f} ± {error:.4f} of NDCG@10 is lost when histories are shuffled.")
+    says = [*who_is_asked(asked), NOTES, *says, _capitalised(sentence(answers))]
+    return "\n\n".join([*blocks, *map(_wrapped, says)])
+
+
+def table(name: str, result: TaskResult) -> str:
+    asked = f"{_count(result.users, 'user')}, {_count(result.targets, 'target')}"
+    columns = "".join(f"{head:>5}" for head in ("5", "10", "20", "5", "10", "±", "20", "5", "10", "20"))
+    lines = [
+        f"{_capitalised(name)} ({asked})",
+        f"{'':14}{'HR@':>5}{'':10}{'NDCG@':>5}{'':15}{'Recall@':>8}",
+        f"{'':14}{columns}  MRR cover pop.",
+    ]
+    return "\n".join([*lines, *(_row(contender, each) for contender, each in result.contenders.items())])
+
+
+def _row(contender: str, result: Result) -> str:
+    cells = [_number(result.mean(f"hr@{k}")) for k in CUTOFFS]
+    for k in CUTOFFS:
+        cells.append(_number(result.mean(f"ndcg@{k}")))
+        if k == 10:
+            cells.append(_number(result.error("ndcg@10")))
+    cells += [_number(result.mean(f"recall@{k}")) for k in CUTOFFS]
+    cells.append(_number(result.mean("mrr")))
+    cells += [f"{100 * share:.0f}%" for share in (result.coverage, result.mean("popularity"))]
+    return f"{contender:14}" + "".join(f"{cell:>5}" for cell in cells)
+
+
+def _number(value: float) -> str:
+    """`.412`, and `1.00`: four characters."""
+    return f"{value:.3f}"[1:] if value < 0.9995 else f"{value:.2f}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
+def _people(number: int) -> str:
+    return f"{number:,} people" if number != 1 else "one person"
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False)
+
+
+def as_json(run: Run, answers: Answers) -> dict[str, Any]:
+    """The content of evaluation.json: every number with its standard error where it is a mean over users."""
+    return {
+        "sentence": _capitalised(sentence(answers)),
+        "asked": {
+            "held_out": _group(run.asked.held_out, run.asked.of_held_out),
+            "trained_on": _group(run.asked.trained_on, run.asked.of_trained_on),
+            "came_later": {"now": run.asked.newcomers, "asked": run.asked.newcomers_asked},
+            "anime": {"new": run.asked.anime_new, "gone": run.asked.anime_gone},
+        },
+        "users_train": len(run.data.training),
+        "users_val": len(run.data.validation),
+        "num_items": run.data.vocabulary.num_items,
+        "seed": run.seed,
+        "model": run.model_facts,
+        "tasks": {
+            title(name, fresh): {
+                "users": result.users,
+                "targets": result.targets,
+                "contenders": {contender: _values(each) for contender, each in result.contenders.items()},
+                "verdict": _verdict(verdict(name, result)),
+            }
+            for name, results in answers.tasks.items()
+            for fresh, result in results.items()
+        },
+        "shuffle_gap": {name: {"mean": lost, "error": error} for name, (lost, error) in answers.shuffle_gap.items()},
+        "baseline_settings": answers.chosen,
+        "skipped": answers.skipped,
+    }
+
+
+def _group(then: int, changes: Changes) -> dict[str, int]:
+    return {"then": then, "now": then - changes.gone, "changed": changes.changed, "gone": changes.gone}
+
+
+def _values(result: Result) -> dict[str, Any]:
+    means = {metric: {"mean": result.mean(metric), "error": result.error(metric)} for metric in result.values}
+    return {**means, "coverage": result.coverage}
+
+
+def _verdict(it: Verdict) -> dict[str, Any]:
+    return {
+        "best_baseline": it.baseline,
+        "difference": it.difference,
+        "error": it.error,
+        "standard_errors": it.standard_errors,
+    }

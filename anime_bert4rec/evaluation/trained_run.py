@@ -1,0 +1,178 @@
+"""A training run as it is evaluated: its model, and its people with the lists that the database has of them now.
+
+Only those are asked who were held out of the training, whatever has come to the database or gone from it since: who
+they are is kept with the run (lists/people.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anime_bert4rec.lists.common_traits import franchises
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_lists, load_people, salted
+from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.model_files import load_model_with_items
+from anime_bert4rec.model.training_data import Data, as_of_one_moment, read_data, read_lists
+from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.training.run_folder import read_config
+from config import PathSettings, TrainingSettings
+
+UNCHANGED = Changes(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked, and what has changed since the training."""
+
+    held_out: int
+    """How many people were held out of the training …"""
+    trained_on: int
+    """… and how many it had."""
+    of_held_out: Changes = UNCHANGED
+    """What has become of their lists: they are never new."""
+    of_trained_on: Changes = UNCHANGED
+    newcomers: int = 0
+    """How many have come since …"""
+    newcomers_asked: int = 0
+    """… and how many of them are asked too."""
+    anime_new: int = 0
+    """The catalogue has so many that the model does not know …"""
+    anime_gone: int = 0
+    """… and has so many of the model's no more."""
+
+    @property
+    def lists(self) -> Changes:
+        gone, changed = (
+            getattr(self.of_held_out, what) + getattr(self.of_trained_on, what) for what in ("gone", "changed")
+        )
+        return Changes(self.newcomers, changed, gone)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its data in its split, and its best model."""
+
+    data: Data
+    """Validation: those who are asked. Training: those who were trained on, and still are there."""
+    model: BERT4Rec
+    model_facts: dict[str, Any]
+    seed: int
+    undated: tuple[np.ndarray, np.ndarray]
+    """How many entries of each training list, its first ones, have no date, int64 [U]; and of each validation list."""
+    franchise: np.ndarray
+    """int64 [N + 1]: the franchise of each item index."""
+    asked: Asked
+
+
+def load_run(paths: PathSettings, newcomers: bool = False) -> Run:
+    """The run in the output folder. `newcomers` are asked too if so wished: who came into the database after it.
+
+    Raises UserError where the run is missing, or where it isn't known who was trained on. The database is the one of
+    the run unless `paths` names one.
+    """
+    file = paths.models / "training_config.json"
+    config = read_config(paths)
+    try:
+        settings = TrainingSettings(seed=config["seed"], val_ratio=config["val_ratio"], memory=False)
+    except SettingError as error:
+        raise UserError(
+            f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
+        ) from None
+    database_file, fingerprint = paths.db or Path(config["database"]), config["data_fingerprint"]
+    model, saved, vocabulary = load_model_with_items(paths.models)
+    if saved.get("data_fingerprint") not in (None, fingerprint):
+        raise UserError(
+            f"{paths.models / 'best_model.pth'} is not of the run that {file.name} beside it describes, which was"
+            " stopped in its first epoch: train again (python train_model.py)"
+        )
+    if not paths.db and not database_file.exists():
+        raise UserError(
+            f"{database_file}, which this model was trained on, is not there: say where it is with --db PATH"
+        )
+    with as_of_one_moment(database_file) as (database, state):
+        data = read_data(database, state, settings)
+        asked = Asked(len(data.validation), len(data.training))
+        if data.fingerprint() != fingerprint:
+            then = load_people(paths.people_file)
+            if then is None or then.data_fingerprint != fingerprint:
+                raise UserError(
+                    f"{database_file} has changed since this model was trained, so who was left out of its training is"
+                    " no longer known: train again (python train_model.py), then evaluate"
+                )
+            data, asked = _of_then(database, state, then, vocabulary, newcomers)
+        if not np.array_equal(vocabulary.anime_ids, data.vocabulary.anime_ids):
+            raise UserError(
+                f"{paths.models / 'best_model.pth'} is of another catalogue: train again (python train_model.py)"
+            )
+        everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
+        undated = count_undated(database.iter_watched(of_catalogue=False), data.vocabulary, everybody)
+        franchise = _franchises(database, data.vocabulary)
+    facts = {"epoch": saved.get("epoch"), "val_loss": saved.get("val_loss"), "data_fingerprint": fingerprint}
+    training, validation = (
+        undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)
+    )
+    return Run(data, model, facts, settings.seed, (training, validation), franchise, asked)
+
+
+def _of_then(
+    database: Database, state: list[int], then: People, vocabulary: Vocabulary, newcomers: bool
+) -> tuple[Data, Asked]:
+    """The lists of a database that has changed, as the model sees them. Raises UserError if nobody is left to ask."""
+    persons = Persons.of(database)
+    known, at = then.where(salted(persons.hashes, then.salt))
+    held_out = known.copy()
+    held_out[known] = then.held_out[at]
+    groups = {
+        "training": persons.user_ids[known & ~held_out],
+        "validation": persons.user_ids[held_out],
+        "newcomers": persons.user_ids[~known],
+    }
+    rows = database.iter_watched(of_catalogue=False)
+    lists = read_lists(rows, database.path, state, vocabulary, groups, ["of then", then.data_fingerprint])
+
+    def changes(name: str) -> Changes:
+        is_held_out = name == "validation"
+        now = People.of([(lists[name], is_held_out)], vocabulary, persons, then.salt)
+        return then.only(held_out=is_held_out).changes(now)
+
+    # A list that was trained on is not asked for under another name either.
+    new = hashes_of_lists(lists["newcomers"], vocabulary, then.salt)
+    unknown = lists["newcomers"].select(np.flatnonzero(~np.isin(new, then.lists[~then.held_out])))
+    now = Vocabulary.of(database.anime_ids())
+    asked = Asked(
+        int(then.held_out.sum()),
+        int((~then.held_out).sum()),
+        changes("validation"),
+        changes("training"),
+        len(lists["newcomers"]),
+        len(unknown) if newcomers else 0,
+        int((vocabulary.encode(now.anime_ids) == 0).sum()),
+        int((now.encode(vocabulary.anime_ids) == 0).sum()),
+    )
+    validation = joined([lists["validation"], unknown]) if newcomers else lists["validation"]
+    if not len(validation):
+        advice = f", or ask those {len(unknown):,} who came later: --newcomers" if len(unknown) else ""
+        raise UserError(
+            f"{database.path} has nobody any more who was held out of the training of this model: train again"
+            f" (python train_model.py){advice}"
+        )
+    if not len(lists["training"]):
+        raise UserError(
+            f"{database.path} has nobody any more whom this model was trained on, so there is nothing to fit the"
+            " baselines to: train again (python train_model.py)"
+        )
+    return Data(vocabulary, lists["training"], validation, persons=persons), asked
+
+
+def _franchises(database: Database, vocabulary: Vocabulary) -> np.ndarray:
+    """int64 [N + 1]. What the catalogue does not have any more belongs to none but its own."""
+    anime = database.anime(vocabulary.anime_ids.tolist())
+    of_item = np.concatenate([[0], vocabulary.anime_ids])
+    of_item[vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))] = franchises(anime)
+    return of_item

@@ -1,0 +1,61 @@
+"""What anime have in common by the catalogue: genres, tags, studios, franchise, …; for the item-to-item memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+
+LARGEST_GROUP = 1_000
+"""What more anime have in common says nothing about them."""
+
+
+def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
+    """The items of each group as though it were somebody's list."""
+    groups: dict[tuple[str, object], list[int]] = defaultdict(list)
+    anime = list(catalogue)
+    items = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64)).tolist()
+    for each, item, franchise in zip(anime, items, franchises(anime), strict=True):
+        # Not a set: the order of the groups is the order of summation, and must be the same in every process.
+        for group in dict.fromkeys([*groups_of(each), ("franchise", franchise)]):
+            groups[group].append(item)
+    lists = [members for members in groups.values() if 2 <= len(members) <= LARGEST_GROUP]
+    flat = np.array([item for members in lists for item in members], np.int32)
+    offsets = np.cumsum([0, *map(len, lists)])
+    return Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
+
+
+def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:
+    yield from (("genre", genre) for genre in anime.genres)
+    yield from (("tag", tag.name) for tag in anime.tags)
+    yield from (("studio", studio.studio_id) for studio in anime.studios)
+    yield from (
+        (name, value)
+        for name, value in (("format", anime.format), ("year", anime.year), ("source", anime.source))
+        if value is not None
+    )
+    words = (anime.title_romaji or "").casefold().replace(":", " ").split()
+    if words:
+        yield "first word", words[0]
+        yield "first words", " ".join(words[:2])
+
+
+def franchises(anime: Sequence[Anime]) -> list[int]:
+    """For each anime the smallest id among those that relations lead to, in any number of steps."""
+    root = {each.anime_id: each.anime_id for each in anime}
+
+    def find(anime_id: int) -> int:
+        while root[anime_id] != anime_id:
+            root[anime_id] = anime_id = root[root[anime_id]]
+        return anime_id
+
+    for each in anime:
+        for relation in each.relations:
+            if relation.anime_id in root and relation.kind != "CHARACTER":  # a guest appearance joins what is apart
+                one, other = sorted((find(each.anime_id), find(relation.anime_id)))
+                root[other] = one
+    return [find(each.anime_id) for each in anime]

@@ -1,0 +1,348 @@
+"""Reads anime lists from CSV files that others have published: one line an entry, of many people, in any order.
+
+`CsvLists(path, columns)` finds out what the columns are; `survey(…)` whose ids they hold and how dates and statuses are
+written; `entries(…)` streams the entries and reports what became of every row.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.lists.csv_rows import CsvRows, Row
+from anime_bert4rec.lists.list_file import unpacked
+from anime_bert4rec.lists.list_values import (
+    MAL_NUMBERS,
+    UNCLEAR_SCORE,
+    BadRow,
+    RowReport,
+    When,
+    day_comes_first,
+    numbers_of,
+    parse_score,
+    parse_status,
+    parse_when,
+)
+from anime_bert4rec.lists.records import ImportedEntry
+from anime_bert4rec.lists.user_names import user_hash
+from anime_bert4rec.lists.whose_ids import Fit, fit_of
+from anime_bert4rec.support.errors import SettingError, UserError
+
+_REMEMBERED = 200_000
+"""Texts of a column whose meaning is kept: the same ones come again and again."""
+_SURVEYED_WHOLE = 32
+_SURVEYED_SHARE = 32
+"""Of the blocks of a file the first few are surveyed, and every so manieth after them."""
+_MAX_NAME = 200
+
+_NAMES = {
+    "user": "user user_id username user_name uid",
+    "anime_id": "anime_id media_id item_id anime item",
+    "anilist_id": "anilist_id",
+    "mal_id": "mal_id id_mal anime_mal_id myanimelist_id series_animedb_id",
+    "date": "date completed completed_at finish_date my_finish_date watched_at",
+    "timestamp": "timestamp time unix_time updated updated_at last_updated my_last_updated",
+    "score": "score rating my_score user_score",
+    "status": "status watching_status my_status list_status",
+}
+_ROLES = {name.replace("_", ""): role for role, names in _NAMES.items() for name in names.split()}
+_ID_ROLES = ("anilist_id", "anime_id", "mal_id")
+_DELIMITERS = ",;\t|"
+_WANTED = "a CSV file", (".csv", ".tsv", ".txt", ".dat")
+
+UNKNOWN_ANIME = "anime that the catalogue does not have"
+_UNCLOSED = "a quote that is not closed"
+_NO_ID = "the id of the anime is not a number"
+
+T = TypeVar("T")
+
+
+class CsvLists:
+    """A CSV file whose columns are known: `columns` has the place of each (see _NAMES) that the file has.
+
+    Raises UserError for a file that is no such list, and SettingError for names that mean nothing.
+    """
+
+    def __init__(self, path: Path, names: str = "") -> None:
+        self.path = path
+        with unpacked(path, *_WANTED) as file:
+            self.table = file.name
+            first = next(file.blocks(), b"").decode(errors="surrogateescape")
+        if not first.strip():
+            raise UserError(f"{path} is empty: give a CSV file")
+        lines = first.split("\n")
+        at = next((at for at, line in enumerate(lines) if line.strip()), 0)
+        named = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[at], re.IGNORECASE)
+        at += named is not None
+        header, self.delimiter = _split_header(lines[at] if at < len(lines) else "", named[1] if named else _DELIMITERS)
+        self.width = len(header)
+        header = [plain(name, 40) for name in header]
+        has_header = any(_key(name) in _ROLES for name in header)
+        self.first_line = at + 1 + has_header
+        if names:
+            header = [name.strip() for name in names.split(",")]
+            for name in header:
+                if name != "-" and _key(name) not in _ROLES:
+                    raise SettingError(f"--columns: {name!r} is not one of {', '.join(_NAMES)}, or - for any other")
+        elif not has_header:
+            raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
+        self.header = header
+        self.columns: dict[str, int] = {}
+        for place, name in enumerate(header):
+            if role := _ROLES.get(_key(name)):
+                self.columns.setdefault(role, place)
+        id_roles = [role for role in _ID_ROLES if role in self.columns]
+        self.ids = id_roles[0] if id_roles else ""
+        if "user" not in self.columns or not self.ids:
+            raise UserError(
+                f"{path} needs a column user and one anime_id or mal_id, but has {', '.join(header)}:"
+                " name them with --columns"
+            )
+        self._certain = bool(names)
+        self._has_both = not names and id_roles == ["anime_id", "mal_id"]
+        for role in id_roles[1 + self._has_both :]:
+            del self.columns[role]
+        self._needed = 1 + max(self.columns.values())
+        self._least, self._scores_tell = self.width, True
+        self._numbers = MAL_NUMBERS
+        self.numbered_statuses: Mapping[str, str] | None = None
+        self._day_first: bool | None = None
+
+    def survey(self, anilist_ids: Collection[int], by_mal_id: Mapping[int, int]) -> Fit:
+        """Find out from rows of all parts of the file whose ids these are, and how dates and statuses are written.
+
+        Raises UserError where it is not clear whose ids a column `anime_id` holds and --columns has not said it.
+        """
+        texts = {role: Counter[str]() for role in self.columns if role != "user"}
+        lengths: Counter[int] = Counter()
+        pairs: set[tuple[str, str]] = set()
+        for _, rows in self._chunks(every=_SURVEYED_SHARE):
+            lengths.update(map(len, filter(None, rows)))
+            long_enough = [row for row in rows if row and len(row) >= self._needed]
+            for role, seen in texts.items():
+                if len(seen) < _REMEMBERED:
+                    seen.update(map(itemgetter(self.columns[role]), long_enough))
+            if self._has_both and len(pairs) < _REMEMBERED:
+                pairs.update(map(itemgetter(self.columns["anime_id"], self.columns["mal_id"]), long_enough))
+        if self._has_both:
+            told, differing = _agreement(pairs, by_mal_id)
+            self._certain = told > 0
+            self.ids = "mal_id" if 2 * differing > told else "anime_id"
+        ids = {number for number in map(_number, texts[self.ids]) if number is not None}
+        scores, statuses = texts.get("score", Counter()), texts.get("status", Counter())
+        self._day_first = day_comes_first({*texts.get("date", ()), *texts.get("timestamp", ())})
+        self._numbers = numbers_of(statuses)
+        if any(each.strip()[:1].isdigit() for each in statuses):
+            self.numbered_statuses = self._numbers
+        unclear = sum(count for text, count in scores.items() if parse_score(text) == UNCLEAR_SCORE)
+        self._scores_tell = 2 * unclear <= scores.total()
+        usual = lengths.most_common(1)[0][0] if lengths else 0
+        if self._needed <= usual < self.width:  # the last columns are empty, and their separators left away
+            self._least = usual
+        fit = fit_of(ids, anilist_ids, by_mal_id)
+        named = "mal" if self.ids == "mal_id" else "anilist"
+        if self._certain:
+            return fit.taken(named)
+        if fit.better:
+            return fit.taken(fit.better)
+        if self.ids == "anime_id" and not fit.harmless:
+            columns = [self._role_of(place) for place in range(len(self.header))]
+            mal, anilist = (
+                ",".join(new if each == "anime_id" else each for each in columns) for new in ("mal_id", "anilist_id")
+            )
+            raise UserError(
+                f"{self.path}: it is unclear whose ids the column anime_id holds ({fit.counts}):"
+                f" say it with --columns {mal} (MyAnimeList's) or --columns {anilist} (AniList's)"
+            )
+        return fit.taken(named)
+
+    def entries(
+        self,
+        known: Mapping[int, int],
+        keep_names: bool,
+        report: RowReport,
+        read: Callable[[int], object] = lambda so_far: None,
+    ) -> Iterator[ImportedEntry]:
+        """The entries in the order of the file, numbered by row; `known` is anime_id by the file's own ids.
+
+        `read` is told how many bytes of the file have been read so far.
+        Raises UserError when the file cannot be read to its end.
+        """
+        place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
+        at_user, at_anime, at_date, at_time, at_score, at_status = place
+        user_of, anime_of = _Remembered(_parse_user), _Remembered(lambda text: _parse_anime(text, known))
+        shown = _Remembered(lambda text: plain(_name(text), 100))
+        when_of = _Remembered(partial(parse_when, day_first=self._day_first))
+        score_of, status_of = _Remembered(parse_score), _Remembered(partial(parse_status, numbers=self._numbers))
+        needed, width = self._needed, self.width
+        score, status, day, second = None, "COMPLETED", None, None
+        given: When | None
+        for first, rows in self._chunks(read):
+            number, report.rows = report.rows, report.rows + len(rows) - rows.count([])
+            for line, row in enumerate(rows, first):
+                if row == []:
+                    continue
+                number += 1
+                if row is None:
+                    report.leave_out(_UNCLOSED, line)
+                    continue
+                try:
+                    if len(row) != width:
+                        if len(row) < needed:
+                            raise BadRow("fewer columns than the header")
+                        if len(row) > width and any(row[width:]):
+                            raise BadRow("more columns than the header")
+                    user, anime_id = user_of[row[at_user]], anime_of[row[at_anime]]
+                    if at_status >= 0:
+                        status = status_of[row[at_status]]
+                except BadRow as error:
+                    report.leave_out(str(error), line)
+                    continue
+                if at_time >= 0:
+                    text = row[at_time]  # most are ten digits, and different from all others
+                    if len(text) == 10 and "1" <= text[0] <= "6" and text.isdecimal():
+                        day, second = None, int(text)
+                    elif given := when_of[text]:
+                        day, second = given
+                    else:
+                        report.without("its time", line)
+                        day, second = None, None
+                if at_date >= 0:
+                    given = when_of[row[at_date]]
+                    if given is None:
+                        report.without("its date", line)
+                        given = None, None
+                    day, second = (given[0] or day, given[1] or second) if at_time >= 0 else given
+                if at_score >= 0:
+                    score = score_of[row[at_score]]
+                    if score == UNCLEAR_SCORE:
+                        report.without("its score", line)
+                        score = None
+                name = shown[row[at_user]] if keep_names else None
+                # A plain tuple takes a third of the time of the class, and is equal to it.
+                yield (user, name, anime_id, number, status, score, 0, None, day, second)  # type: ignore[misc]
+
+    def _chunks(
+        self, read: Callable[[int], object] = lambda so_far: None, every: int = 1
+    ) -> Iterator[tuple[int, list[Row]]]:
+        """The rows below the header, as CsvRows gives them.
+
+        `every`: of the blocks of text after the first few, only every so manieth is read; line numbers are wrong then.
+        """
+        with unpacked(self.path, *_WANTED) as file:
+
+            def blocks() -> Iterator[bytes]:
+                for number, block in enumerate(file.blocks()):
+                    read(file.position)
+                    if number < _SURVEYED_WHOLE or number % every == 0:
+                        yield block
+
+            needed = set(self.columns.values())
+            for line, rows in CsvRows(blocks(), self.delimiter, needed, self._is_whole, self._is_row):
+                above = max(0, self.first_line - line)
+                yield line + above, rows[above:] if above else rows
+
+    def _is_whole(self, row: Sequence[str]) -> bool:
+        return self._least <= len(row) and not any(row[self.width :])
+
+    def _is_row(self, row: Sequence[str]) -> bool:
+        """Whether the fields make sense, each in its place. Dates are too colourful to tell."""
+        if not self._is_whole(row) or not row[self.columns["user"]].strip():
+            return False
+        try:
+            parse_status(row[self.columns["status"]] if "status" in self.columns else "", self._numbers)
+        except BadRow:
+            return False
+        if "score" in self.columns and self._scores_tell and parse_score(row[self.columns["score"]]) == UNCLEAR_SCORE:
+            return False
+        return _number(row[self.columns[self.ids]]) is not None
+
+    def _role_of(self, place: int) -> str:
+        return next((role for role, its in self.columns.items() if its == place), "-")
+
+
+class _Remembered(dict[str, T], Generic[T]):
+    """What a parser makes of each text, computed once for the texts of late."""
+
+    def __init__(self, parse: Callable[[str], T]) -> None:
+        self.parse = parse
+
+    def __missing__(self, text: str) -> T:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        value = self[text] = self.parse(text)
+        return value
+
+
+def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
+    """The names in the first line, and the separator that makes most known names of it, or else most fields."""
+
+    def names(delimiter: str) -> list[str]:
+        try:
+            return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        except csv.Error:
+            return []
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        found = names(delimiter)
+        return sum(_key(name) in _ROLES for name in found), len(found)
+
+    best = max(delimiters, key=worth)
+    return names(best), best
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def _number(text: str) -> int | None:
+    found = _ID.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -> tuple[int, int]:
+    """Of the pairs of `anime_id` and `mal_id`, how many the catalogue can tell of, and of these, how many times
+    `anime_id` is not AniList's: a file may number its anime in a way of its own."""
+    meant = [(_number(anime_id), by_mal_id.get(_number(mal_id) or 0)) for anime_id, mal_id in pairs]
+    told = [(number, anime_id) for number, anime_id in meant if anime_id is not None]
+    return len(told), sum(number != anime_id for number, anime_id in told)
+
+
+_ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")
+
+
+def _name(text: str) -> str:
+    """The user's name. A number is the same with and without decimals, which table programs add."""
+    name = text.strip()
+    return re.sub(r"^([0-9]+)[.,]0+$", r"\1", name)
+
+
+def _parse_user(text: str) -> int:
+    name = _name(text)
+    if not name:
+        raise BadRow("no user")
+    if "\n" in name or name.count('"') % 2:
+        raise BadRow("a stray quote in the user's name")
+    if len(name) > _MAX_NAME:
+        raise BadRow(f"the user's name is longer than {_MAX_NAME} characters")
+    try:
+        return user_hash(name)
+    except UnicodeEncodeError:
+        raise BadRow("the user's name is not UTF-8 text") from None
+
+
+def _parse_anime(text: str, known: Mapping[int, int]) -> int:
+    number = _number(text)
+    if number is None:
+        raise BadRow(_NO_ID)
+    anime_id = known.get(number)
+    if anime_id is None:
+        raise BadRow(UNKNOWN_ANIME)
+    return anime_id

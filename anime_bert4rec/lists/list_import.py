@@ -1,0 +1,98 @@
+"""Stores the lists of a file, a published CSV or MyAnimeList's own export: from the file's rows to the database's.
+
+A person is known by the name and by the source that it comes from, for the user 1 of two published files is two people.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from anime_bert4rec.command_line.script import plain, progress
+from anime_bert4rec.lists.bulk_import import Imported, OtherPeople
+from anime_bert4rec.lists.csv_lists import UNKNOWN_ANIME, CsvLists
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.list_values import MAL_NUMBERS, RowReport
+from anime_bert4rec.lists.mal_export import MalExport, read_export
+from anime_bert4rec.lists.records import ImportedEntry
+from anime_bert4rec.lists.user_names import user_hash
+from anime_bert4rec.lists.whose_ids import NAMES
+from anime_bert4rec.support.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_SUFFIXES = re.compile(r"(?:\.(?:csv|tsv|txt|dat|gz|bz2|xz|zip))+$", re.IGNORECASE)
+_DATE = re.compile(
+    r"(?<![0-9])(?:19|20)[0-9]{2}(?:[-_.]?[0-9]{2}){0,2}(?![0-9])|(?<![0-9])[0-9]{2}[-_.][0-9]{2}[-_.]20[0-9]{2}(?![0-9])"
+)
+_COPY = re.compile(r"\s*\([0-9]+\)$")
+
+
+def source_of(name: str) -> str:
+    """The name of a published file without date and packing, by which its people are told from those of others.
+
+    `Ratings-2020-05.csv.gz` and `ratings (1).csv` are both `ratings`.
+    """
+    stem = _COPY.sub("", _SUFFIXES.sub("", name.lower()))
+    return _tidy(_COPY.sub("", _DATE.sub("", stem))) or _tidy(stem) or "csv"
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"[\W_]*[^\w.-]+[\W_]*|[-_.]{2,}", "-", text).strip("-_.")[:60]
+
+
+def import_csv(
+    path: Path, columns: str, source: str, keep_names: bool, database: Database, min_anime: int
+) -> tuple[Imported, RowReport]:
+    """Store the lists of a published CSV. Raises UserError for one that cannot be used, and stores nothing then."""
+    lists, report = CsvLists(path, columns), RowReport()
+    by_mal_id, anilist_ids = database.anime_by_mal_id(), set(database.anime_ids())
+    fit = lists.survey(anilist_ids, by_mal_id)
+    log.info("%s: ids are taken for %s's: %s.", path, NAMES[fit.whose], fit.counts)
+    if fit.better and fit.better != fit.whose:
+        log.warning("They fit %s's clearly better: is --columns right?", NAMES[fit.better])
+    if lists.numbered_statuses:
+        whose = NAMES["mal" if lists.numbered_statuses is MAL_NUMBERS else "anilist"]
+        log.info("Its statuses are numbers, taken for %s's.", whose)
+    sure, source = bool(source), source_of(source or lists.table)
+    log.info(
+        'Its source is "%s"%s: importing it again replaces these people\'s lists.',
+        source,
+        "" if sure else " (--source)",
+    )
+    known = by_mal_id if fit.whose == "mal" else {each: each for each in anilist_ids}
+    with progress("reading", path.stat().st_size, "B") as bar:
+        entries = lists.entries(known, keep_names, report, lambda so_far: bar.update(so_far - bar.n))
+        try:
+            imported = database.import_lists(f"csv:{source}", entries, min_anime, sure=sure)
+        except OtherPeople as found:
+            raise UserError(
+                f'{found.known:,} people of an earlier import from the source "{source}" have other lists here'
+                f" ({found.kept:,} of {found.stored:,} anime in common): if these are other people, give this file's"
+                f" source a name with --source NAME; if not, replace the lists with --source {source}"
+            ) from None
+    return imported, report
+
+
+def import_export(path: Path, keep_name: bool, database: Database, min_anime: int) -> tuple[Imported, RowReport]:
+    """Store the list of MyAnimeList's own export. Raises UserError for what is none."""
+    export = read_export(path)
+    entries = _entries(export, path, database.anime_by_mal_id(), keep_name)
+    return database.import_lists("mal", entries, min_anime, points=True), export.report
+
+
+def _entries(export: MalExport, path: Path, known: Mapping[int, int], keep_name: bool) -> Iterator[ImportedEntry]:
+    """The list, under the name that is in it or else that of the file."""
+    name = export.name or os.fsencode(path.name).decode(errors="backslashreplace").partition(".")[0]
+    user, shown = user_hash(name), plain(name, 100) if keep_name else None
+    for number, entry in export.entries:
+        anime_id = known.get(entry.mal_id)
+        if anime_id is None:
+            export.report.leave_out(UNKNOWN_ANIME, number)
+            continue
+        yield ImportedEntry(
+            user, shown, anime_id, number, entry.status, entry.score, entry.progress, entry.started, entry.completed
+        )

@@ -1,0 +1,182 @@
+"""Who was trained on and who was held out: hashes of who they are, and of each one's list, kept with the run.
+
+A database changes, and with it who would be held out of a training. From this file evaluate.py knows whom it may ask,
+and what has changed since. There are no names in it; but who has the file and a name can find out whether it is in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary, build_in_parts
+from anime_bert4rec.lists.user_names import user_hash
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.whole_files import write_aside
+
+
+class Persons(NamedTuple):
+    """Who is behind the rows of a database: a hash of what tells a person from all others, names aside."""
+
+    user_ids: np.ndarray
+    """int64 [U], ascending."""
+    hashes: np.ndarray
+    """int64 [U]."""
+
+    @classmethod
+    def of(cls, database: Database) -> Persons:
+        """Everybody in the training set."""
+        found = [(user_id, user_hash(identity)) for user_id, identity in database.identities()]
+        return cls(*np.array(found, np.int64).reshape(-1, 2).T)
+
+    def behind(self, user_ids: np.ndarray) -> np.ndarray:
+        """The hashes of these users, who all are among them."""
+        return self.hashes[np.searchsorted(self.user_ids, user_ids)]
+
+
+class Changes(NamedTuple):
+    """How many lists are new, changed and gone since then."""
+
+    new: int
+    changed: int
+    gone: int
+
+    def __str__(self) -> str:
+        """`3 lists more than then, 1 changed, 2 gone`; empty where nothing has changed."""
+        words = ("more than then", "changed", "gone")
+        counts = [(count, word) for count, word in zip(self, words, strict=True) if count]
+        return ", ".join(
+            f"{count:,} {word}" if place else f"{count:,} list{'s' if count > 1 else ''} {word}"
+            for place, (count, word) in enumerate(counts)
+        )
+
+
+@dataclass(frozen=True)
+class People:
+    """Some people with their lists."""
+
+    persons: np.ndarray
+    """uint64 [U], ascending: a salted hash of each."""
+    lists: np.ndarray
+    """uint64 [U]: a salted hash of the list of each, as the model sees it."""
+    held_out: np.ndarray
+    """bool [U]"""
+    salt: bytes
+    data_fingerprint: str = ""
+    """Of the run that they belong to (`training_data.Data.fingerprint`)."""
+
+    @classmethod
+    def of(
+        cls,
+        parts: Iterable[tuple[Sequences, bool]],
+        vocabulary: Vocabulary,
+        persons: Persons,
+        salt: bytes = b"",
+        data_fingerprint: str = "",
+    ) -> People:
+        """Of lists, each part with whether it is held out; with a salt of its own where none is given."""
+        salt = salt or secrets.token_bytes(16)
+        hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
+        lists, held_out = hashes.copy(), [np.zeros(0, bool)]
+        for sequences, is_held_out in parts:
+            hashes.append(salted(persons.behind(sequences.user_ids), salt))
+            lists.append(hashes_of_lists(sequences, vocabulary, salt))
+            held_out.append(np.full(len(sequences), is_held_out))
+        order = np.argsort(np.concatenate(hashes))
+        in_order = [np.concatenate(each)[order] for each in (hashes, lists, held_out)]
+        return cls(in_order[0], in_order[1], in_order[2], salt, data_fingerprint)
+
+    def only(self, *, held_out: bool) -> People:
+        """Those who were held out, or the others."""
+        kept = self.held_out == held_out
+        return People(self.persons[kept], self.lists[kept], self.held_out[kept], self.salt, self.data_fingerprint)
+
+    def where(self, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which of these (uint64 [P], salted) are among them, and of those who are, the places."""
+        if not len(self.persons):
+            return np.zeros(len(persons), bool), np.zeros(0, np.int64)
+        at = np.minimum(np.searchsorted(self.persons, persons), len(self.persons) - 1)
+        known = self.persons[at] == persons
+        return known, at[known]
+
+    def changes(self, now: People) -> Changes:
+        """What has changed from these people to those of `now`, which have the same salt."""
+        known, at = self.where(now.persons)
+        changed = int((self.lists[at] != now.lists[known]).sum())
+        return Changes(int((~known).sum()), changed, len(self.persons) - len(at))
+
+    def save(self, path: Path) -> None:
+        with write_aside(path) as file:
+            np.savez(
+                file,
+                persons=self.persons,
+                lists=self.lists,
+                held_out=self.held_out,
+                salt=np.frombuffer(self.salt, np.uint8),
+                data_fingerprint=np.array(self.data_fingerprint),
+            )
+
+
+def load_people(path: Path) -> People | None:
+    """None if there is no such file. Raises UserError for a damaged one; nothing of it is run or unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is compressed")
+        with np.load(path, allow_pickle=False) as saved:
+            people = People(
+                saved["persons"],
+                saved["lists"],
+                saved["held_out"],
+                saved["salt"].tobytes(),
+                str(saved["data_fingerprint"]),
+            )
+        arrays = (people.persons, np.uint64), (people.lists, np.uint64), (people.held_out, np.bool_)
+        if any(array.dtype != kind or array.shape != people.persons.shape for array, kind in arrays):
+            raise ValueError("its arrays are not as they were written")
+        in_order = people.persons.ndim == 1 and bool((people.persons[1:] >= people.persons[:-1]).all())
+        if not in_order or not 1 <= len(people.salt) <= hashlib.blake2b.MAX_KEY_SIZE:
+            raise ValueError("it was not written by this program")
+    except FileNotFoundError:
+        return None
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged or hostile file makes the readers say
+        raise UserError(f"{path} is damaged ({type(error).__name__}): train again (python train_model.py)") from error
+    return people
+
+
+def people_of(database: Database, vocabulary: Vocabulary, salt: bytes) -> People:
+    """The people of the database now, with the lists that a model of this vocabulary sees; whose anime the catalogue
+    need not have any more. Streamed, for the lists may not fit into memory."""
+    parts = build_in_parts(database.iter_watched(of_catalogue=False), vocabulary)
+    return People.of(((part, False) for part in parts), vocabulary, Persons.of(database), salt)
+
+
+def salted(hashes: np.ndarray, salt: bytes) -> np.ndarray:
+    """uint64 [U] of int64 [U]."""
+    return _digests((each.tobytes() for each in hashes.astype("<i8")), salt)
+
+
+def hashes_of_lists(sequences: Sequences, vocabulary: Vocabulary, salt: bytes) -> np.ndarray:
+    """uint64 [U]; the same in whatever order those entries are stored that have no order among themselves."""
+
+    def content(user: int) -> bytes:
+        part = slice(sequences.offsets[user], sequences.offsets[user + 1])
+        anime, blocks = vocabulary.decode(sequences.items[part]).astype("<i8"), sequences.blocks[part].astype("<i4")
+        return anime[np.lexsort((anime, blocks))].tobytes() + blocks.tobytes()
+
+    return _digests(map(content, range(len(sequences))), salt)
+
+
+def _digests(contents: Iterable[bytes], salt: bytes) -> np.ndarray:
+    whole = b"".join(hashlib.blake2b(content, digest_size=8, key=salt).digest() for content in contents)
+    return np.frombuffer(whole, "<u8").astype(np.uint64)

@@ -1,0 +1,58 @@
+"""A trained model as a scorer of what comes next, for evaluation/ranking.py and whoever wants recommendations."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from anime_bert4rec.evaluation.ranking import Lists as Histories
+from anime_bert4rec.evaluation.ranking import flatten
+from anime_bert4rec.model.batches import Lists, ask_what_comes_next
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.two_threads import in_two_threads
+from anime_bert4rec.support.errors import UserError
+
+LISTS_AT_ONCE = 256
+"""With fewer, each operation is too small; with more, less would stay in the processor's cache (benchmarks/LOG.md)."""
+
+
+class ScoresFailed(UserError):
+    """Weights that are numbers, but such as no training leaves, lead beyond all numbers."""
+
+
+class ModelScorer:
+    """Histories of U users, each in order and none empty → the logits of what comes behind them, float32 [U, N].
+
+    counted_but: how many of the newest entries of each history are not in the lists that the item memory was made of.
+    All others are, and are left out of it again, as in training. None: no history has anything to do with these lists.
+    """
+
+    def __init__(self, model: BERT4Rec, counted_but: int | None = None) -> None:
+        self.model = model
+        self.counted_but = counted_but
+
+    def __call__(self, histories: Histories) -> np.ndarray:
+        self.model.eval()
+        config = self.model.config
+        items, lengths = flatten(histories)
+        ends = np.cumsum(lengths)
+        scores = np.empty((len(lengths), config.num_items), np.float32)
+        by_length = np.argsort(-lengths, kind="stable")  # what takes longest first: the two threads end together
+
+        @torch.inference_mode()
+        def score(users: np.ndarray) -> None:
+            lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
+            batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
+            if self.counted_but is not None:
+                batch = batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
+            scores[users] = self.model(batch).numpy()
+
+        in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
+        if not np.isfinite(scores).all():
+            raise ScoresFailed("the model's scores are not numbers, so its weights are of no use: train again")
+        return scores
+
+
+def _concatenated(lists: list[np.ndarray]) -> Lists:
+    ends = np.cumsum([len(items) for items in lists])
+    return Lists(torch.from_numpy(np.concatenate(lists).astype(np.int64)), torch.from_numpy(np.append(0, ends[:-1])))

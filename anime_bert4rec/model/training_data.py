@@ -1,0 +1,188 @@
+"""What a model learns from and is checked on: the database's lists as sequences, split by user, and batches of them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from anime_bert4rec.command_line.script import progress
+from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.people import People, Persons
+from anime_bert4rec.lists.sequence_store import state_of, stored
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, split_users
+from anime_bert4rec.model.batches import (
+    ALONE_CUT_RATIO,
+    FUSED_EVERY,
+    WIDE_ALONE_CUT_RATIO,
+    Batch,
+    MaskedBatches,
+    Shares,
+)
+from anime_bert4rec.model.memory_fitting import has_order
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.stopping import ignore_in_a_worker
+from config import PathSettings, TrainingSettings
+
+MOST_ENTRIES = 5_000_000
+"""The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
+
+ENTRIES_FOR_A_WIDE_NETWORK = 500_000
+"""With 100,000 it makes no difference, with a million it does (benchmarks/LOG.md)."""
+LISTS_TO_ANSWER_ALONE = 600
+"""With fewer, a network alone has learned too little when it is time to stop; with more, as long as they are in order,
+what it finds in them is worth more than what it can add to the memory (benchmarks/LOG.md)."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is learnt from, and what it is checked on."""
+
+    vocabulary: Vocabulary
+    training: Sequences
+    validation: Sequences
+    alike: Sequences | None = None
+    """What items have in common by the catalogue (lists/common_traits.py)."""
+    persons: Persons | None = None
+    """Who the users are."""
+
+    @functools.cached_property
+    def ordered(self) -> bool:
+        return has_order(self.training.select(self.counted))
+
+    @functools.cached_property
+    def counted(self) -> np.ndarray:
+        """Positions of the training lists that the item memory is made of, ascending: all, or a random part."""
+        drawn = np.random.default_rng(0).permutation(len(self.training))
+        enough = np.cumsum(self.training.lengths[drawn]) <= MOST_ENTRIES
+        return np.sort(drawn[enough])
+
+    @property
+    def enough_for_a_wide_network(self) -> bool:
+        return len(self.training.items) >= ENTRIES_FOR_A_WIDE_NETWORK
+
+    def answers_alone(self, settings: TrainingSettings) -> bool:
+        """Whether a network without the memory has enough to learn from to be of use beside it."""
+        return settings.memory and self.ordered and len(self.training) >= LISTS_TO_ANSWER_ALONE
+
+    def popularity(self) -> np.ndarray:
+        """On how many training lists each item is: float32 [N]."""
+        return self.training.popularity(self.vocabulary.num_items)
+
+    def people(self) -> People:
+        """Who is trained on and who is held out, to be kept with the run."""
+        assert self.persons is not None
+        parts = ((self.training, False), (self.validation, True))
+        return People.of(parts, self.vocabulary, self.persons, data_fingerprint=self.fingerprint())
+
+    def fingerprint(self) -> str:
+        """Tells whether two runs saw the same lists in the same split."""
+        return _digest(self.vocabulary.anime_ids, self.training, self.validation)
+
+    def catalogue_fingerprint(self) -> str:
+        """… and the same in common between anime."""
+        return "" if self.alike is None else _digest(self.vocabulary.anime_ids, self.alike)
+
+
+def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
+    digest = hashlib.sha256(anime_ids.tobytes())
+    for sequences in all_sequences:
+        for array in (sequences.items, sequences.blocks, sequences.offsets):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]
+
+
+def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
+    """The users in the training set of the database, in order of time, split by user. Raises UserError."""
+    with as_of_one_moment(paths.database_file) as (database, state):
+        return read_data(database, state, settings)
+
+
+@contextlib.contextmanager
+def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]]:
+    """The database, all that is read of which in the block is of one moment, and its state then.
+
+    What a state is: see lists/sequence_store.py.
+    """
+    with Database.open_to_read(database_file) as database:
+        state = state_of(database_file)  # before the snapshot, so that no change in between is missed
+        with database.snapshot():
+            yield database, state
+
+
+def read_data(database: Database, state: list[int], settings: TrainingSettings) -> Data:
+    database.require_training_data()
+    vocabulary = Vocabulary.of(database.anime_ids())
+    users = database.user_keys()
+    if len(users) < 2:
+        raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
+    alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
+    split = split_users([key for _, key in users], settings.val_ratio, settings.seed)
+    ids = np.array([user_id for user_id, _ in users])
+    groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
+    rows, purpose = database.iter_watched(), [settings.val_ratio, settings.seed]
+    lists = read_lists(rows, database.path, state, vocabulary, groups, purpose)
+    if not all(len(part) for part in lists.values()):
+        raise UserError(
+            f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
+            " more with load_users.py"
+        )
+    return Data(vocabulary, lists["training"], lists["validation"], alike, Persons.of(database))
+
+
+def read_lists(
+    rows: Iterable[WatchedRow],
+    database_file: Path,
+    state: list[int],
+    vocabulary: Vocabulary,
+    groups: Mapping[str, np.ndarray],
+    purpose: object,
+) -> dict[str, Sequences]:
+    """The lists of each group of user_ids, from the files beside the database where they are there for the purpose."""
+
+    def parts() -> Iterator[dict[str, Sequences]]:
+        with progress("reading lists", sum(map(len, groups.values())), "user", leave=False) as bar:
+            for part in build_in_parts(rows, vocabulary):
+                yield {
+                    name: part.select(np.flatnonzero(np.isin(part.user_ids, user_ids)))
+                    for name, user_ids in groups.items()
+                }
+                bar.update(len(part))
+
+    return stored(database_file, state, purpose, vocabulary.num_items, parts)
+
+
+def batches(
+    sequences: Sequences, data: Data, settings: TrainingSettings, epoch: int | None, rank: int = 0, world: int = 1
+) -> DataLoader[Batch]:
+    """The batches of one training epoch or, without an epoch, of validation; of several processes, the own shares."""
+    whole = MaskedBatches(
+        sequences,
+        mask=data.vocabulary.mask,
+        batch_size=settings.batch_size,
+        max_seq_len=settings.max_seq_len,
+        mask_prob=settings.mask_prob,
+        seed=settings.seed,
+        epoch=epoch,
+        cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
+        whole_lists=not data.ordered,
+        counted=data.counted if epoch is not None else None,
+        fused_every=FUSED_EVERY if epoch is not None and data.answers_alone(settings) else 1,
+        alone_cut_ratio=WIDE_ALONE_CUT_RATIO if data.enough_for_a_wide_network else ALONE_CUT_RATIO,
+    )
+    dataset = whole if world == 1 else Shares(whole, rank, world)
+    return DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=settings.num_workers,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=ignore_in_a_worker,
+    )

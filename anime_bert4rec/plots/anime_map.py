@@ -1,0 +1,120 @@
+"""Draws anime_map.png: the titles of the catalogue in the plane, those that go together near each other."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+
+from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.plots import style
+from anime_bert4rec.plots.map_layout import lay_out, place_labels, spread_apart
+from anime_bert4rec.plots.matplotlib_settings import with_own_settings
+
+LABELS = 60
+LONGEST_LABEL = 26
+LABEL_SIZE = 7.5
+ROOM, ROOM_OF_NAMED = 0.008, 0.04  # around a title, on a map that is 2 wide
+OTHER = "other"
+COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#222222")
+"""Okabe and Ito's eight, told apart with any colour vision; the shapes tell them apart in grey."""
+SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<")
+
+
+@with_own_settings
+def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray, told: str) -> Figure:
+    """The map of `anime`, each a row of `points` [N, D] and a number of `popularity` [N].
+
+    told: what the points are, a sentence for the caption.
+    """
+    order = np.argsort(-popularity, kind="stable")
+    anime, points, popularity = [anime[i] for i in order], points[order], popularity[order]
+    genres = main_genres(anime)
+    caption = (
+        f"{told}\nNear titles go together; the axes mean nothing. Coloured by the rarest of a title's genres among the"
+        f" eight\nmost common ones. Larger: more popular. Of the {min(LABELS, len(anime))} most popular ones, those"
+        " whose name fits have it."
+    )
+    figure, (ax,) = style.new_figure(
+        8.6, "Map of anime", f"{len(anime):,} anime", caption, left=0.2 / 8, right=1 - 0.2 / 8
+    )
+    style.axis_label(ax, "x", "")
+    ax.grid(False)
+    ax.set(xticks=[], yticks=[], xlim=(-1.04, 1.04), ylim=(-1.04, 1.04))
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    room = np.where(np.arange(len(anime)) < LABELS, ROOM_OF_NAMED, ROOM)
+    place = spread_apart(lay_out(points), room)
+    place = 2 * (place - place.min(0)) / np.maximum(np.ptp(place, axis=0), 1e-9) - 1 if len(anime) > 1 else place
+    size = 5 + 45 * popularity / max(float(popularity.max(initial=0)), 1)
+    drawn = sorted({*genres} - {OTHER})
+    looks = {OTHER: ("#bbbbbb", "o"), **dict(zip(drawn, zip(COLORS, SHAPES, strict=True), strict=False))}
+    dots = {}
+    for genre, (color, shape) in looks.items():
+        of_genre = np.array([each == genre for each in genres], bool)
+        if of_genre.any():
+            dots[genre] = ax.scatter(
+                place[of_genre, 0], place[of_genre, 1], s=size[of_genre], c=color, marker=shape, alpha=0.8,
+                linewidths=0, zorder=1 if genre == OTHER else 2,
+            )  # fmt: skip
+    # The clusters overlap, so no label could stand beside one: here a legend is clearer.
+    legend = ax.legend(
+        list(dots.values()), [""] * len(dots),
+        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=5, frameon=False, handletextpad=0.1, columnspacing=1.2,
+        prop={"family": style.FONT, "size": style.SMALL_SIZE}, labelcolor=style.INK, borderaxespad=0.0,
+    )  # fmt: skip
+    for text, genre in zip(legend.get_texts(), dots, strict=True):
+        text.set_text(genre)  # here, for a label that begins with "_" would be left out
+    for handle in filter(None, legend.legend_handles):
+        handle.set(sizes=[36], alpha=1)
+    _write_names(figure, anime[:LABELS], place[:LABELS])
+    return figure
+
+
+def _write_names(figure: Figure, anime: Sequence[Anime], place: np.ndarray) -> None:
+    ax = figure.axes[0]
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    names = [label_of(each) for each in anime]
+    points = ax.transData.transform(place) if len(place) else np.zeros((0, 2))
+    font = FontProperties(family=style.FONT, size=LABEL_SIZE)
+    point = style.DPI / 72
+    sizes = []
+    for name in names:
+        width, height, _ = renderer.get_text_width_height_descent(name, font, False)
+        sizes.append((width + 2 * point, height + point))
+    area = ax.get_window_extent()
+    boxes = place_labels(points, sizes, (area.x0, area.y0, area.x1, area.y1), 1.6 * point)
+    for name, box, (x, y) in zip(names, boxes, place, strict=True):
+        if box:
+            text = ax.annotate(
+                name, ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2), xycoords="figure pixels", ha="center",
+                va="center", color=style.INK, fontproperties=font, zorder=5,
+            )  # fmt: skip
+            text.set_bbox({"facecolor": "white", "alpha": 0.72, "edgecolor": "none", "pad": 0.4})
+            ax.plot([x], [y], marker="o", markersize=2.5, color=style.INK, zorder=4, label="named")
+
+
+def main_genres(anime: Sequence[Anime]) -> list[str]:
+    """For each the rarest of its genres among the eight that most titles have; OTHER if it has none of them."""
+    names = [[style.drawable(genre, 20) for genre in each.genres] for each in anime]
+    counts = Counter(itertools.chain.from_iterable(names))
+    common = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: len(COLORS)])
+    return [
+        min((genre for genre in of_one if genre in common), key=lambda genre: (common[genre], genre), default=OTHER)
+        for of_one in names
+    ]
+
+
+def label_of(anime: Anime) -> str:
+    """The English title, else the romaji, else the native one: the first that the font has all characters of."""
+    for title in (anime.title_english, anime.title_romaji, anime.title_native):
+        text = plain(title or "", 200)
+        if text and style.can_be_drawn(text):
+            return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1].rstrip(" :,.-") + "…"
+    return f"anime {anime.anime_id}"

@@ -1,0 +1,150 @@
+"""A trained model that recommends: anime ids in, plain records out.
+
+    from anime_bert4rec.recommender import Recommender
+
+    recommender = Recommender.load(Path("output"))
+    for each in recommender.recommend([1, 5, 20], top_k=10):  # AniList ids, the newest last
+        print(each.anime_id, f"{each.score:.1%}")
+
+It knows ids alone; titles, genres and sequels are the catalogue's (recommending/shortlist.py). Loading runs
+nothing that a file may hold, and nothing changes after it, so that any number of threads may ask one Recommender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.model_files import load_model_with_items
+from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.support.errors import UserError
+
+LISTS_AT_ONCE = 500
+NOTHING = np.array([PAD], np.int32)
+"""Stands for a history without any title: the model is asked what people list anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """`score` is the model's probability, 0 to 1, that of all titles not in the history this one is listed next.
+
+    The scores of all these titles sum to 1, so that a good one among thousands has a few percent. They are as the model
+    has learnt them, and not calibrated against what people then watch.
+    """
+
+    anime_id: int
+    score: float
+
+
+class NothingToGoOn(UserError):
+    """A history without any title that the model knows."""
+
+
+class Recommender:
+    def __init__(self, model: BERT4Rec, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self._max_seq_len = model.config.max_seq_len
+        self._score = ModelScorer(model)
+
+    @classmethod
+    def load(cls, output_dir: Path | str) -> Recommender:
+        """The best model that training left in `output_dir`. Raises ModelFileError for what is missing or not ours."""
+        model, _, vocabulary = load_model_with_items(Path(output_dir) / "models")
+        return cls(model, vocabulary)
+
+    def recommend(
+        self, anime_ids: Sequence[int], top_k: int = 20, exclude: Collection[int] = ()
+    ) -> list[Recommendation]:
+        """The `top_k` titles most likely to come next, the best first: neither of `anime_ids` nor of `exclude`.
+
+        anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
+        that the model does not know are passed over. Raises NothingToGoOn when it knows none.
+        """
+        history = self.history(anime_ids)
+        if not len(history):
+            raise NothingToGoOn(_why_nothing(anime_ids))
+        return self.recommend_many([anime_ids], top_k, [exclude])[0]
+
+    def recommend_many(
+        self, histories: Sequence[Sequence[int]], top_k: int = 20, excludes: Sequence[Collection[int]] | None = None
+    ) -> list[list[Recommendation]]:
+        """As `recommend`, for many people at once, which is several times as fast; nothing for those without a known
+        title. excludes: one collection a person."""
+        results: list[list[Recommendation]] = []
+        for start in range(0, len(histories), LISTS_AT_ONCE):
+            part = slice(start, start + LISTS_AT_ONCE)
+            items = [self.history(anime_ids) for anime_ids in histories[part]]
+            scores = self._log_probabilities([each if len(each) else NOTHING for each in items])
+            left_out = [()] * len(items) if excludes is None else excludes[part]
+            for history, score, exclude in zip(items, scores, left_out, strict=True):
+                score[self._items(exclude) - 1] = -np.inf
+                results.append(list(self._best(score, top_k)) if len(history) else [])
+        return results
+
+    def because(self, anime_ids: Sequence[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
+        """For each recommended title the watched ones, at most `most`, that it owes its score to, the strongest first.
+
+        Each title of the history is left out in turn, all in one batch: those are named without which the logarithm of
+        the score is lowest, if it is lower than with them. Only the newest `max_seq_len` of the history are tried.
+        """
+        history = self.history(anime_ids)
+        columns = self.vocabulary.encode(np.array(recommended, np.int64)) - 1
+        if not len(history) or not len(columns):
+            return [() for _ in recommended]
+        tried = np.arange(max(0, len(history) - self._max_seq_len), len(history))
+        without = [np.delete(history, place) if len(history) > 1 else NOTHING for place in tried]
+        scores = self._log_probabilities([history, *without], seen=history)[:, columns]
+        lost = scores[0] - scores[1:]  # [tried, recommended]
+        strongest = np.argsort(-lost, axis=0, kind="stable")[:most]
+        return [
+            tuple(self.vocabulary.decode(history[tried[best[lost[best, which] > 0]]]).tolist())
+            for which, best in enumerate(strongest.T)
+        ]
+
+    def knows(self, anime_id: int) -> bool:
+        return bool(len(self._items([anime_id])))
+
+    def history(self, anime_ids: Iterable[int]) -> np.ndarray:
+        """Item indices of the known ids, in order, each at its last place."""
+        items = self._items(anime_ids)[::-1]
+        _, first = np.unique(items, return_index=True)
+        return items[np.sort(first)][::-1]
+
+    def _items(self, anime_ids: Iterable[int]) -> np.ndarray:
+        in_range = [each for each in anime_ids if 0 <= each < 2**63]
+        items = self.vocabulary.encode(np.array(in_range, np.int64))
+        return items[items != PAD]
+
+    def _log_probabilities(self, histories: list[np.ndarray], seen: np.ndarray | None = None) -> np.ndarray:
+        """log of the softmax over what is not `seen` (by default, each history itself), -inf for that: [U, N]."""
+        scores = self._score(histories)
+        for history, score in zip(histories, scores, strict=True):
+            of_list = history if seen is None else seen
+            score[of_list[of_list != PAD] - 1] = -np.inf
+            largest = score.max()
+            if np.isfinite(largest):
+                score -= largest + np.log(np.exp(score - largest).sum())
+        return scores
+
+    def _best(self, scores: np.ndarray, top_k: int) -> Iterator[Recommendation]:
+        count = min(max(top_k, 0), int((scores > -np.inf).sum()))
+        if not count:
+            return
+        best = np.argpartition(-scores, count - 1)[:count]
+        best = best[np.lexsort((best, -scores[best]))]
+        probability = np.exp(scores[best].astype(np.float64))
+        for anime_id, score in zip(self.vocabulary.decode(best + 1).tolist(), probability.tolist(), strict=True):
+            yield Recommendation(anime_id, score)
+
+
+def _why_nothing(anime_ids: Sequence[int]) -> str:
+    if not len(anime_ids):
+        return "there is nothing to go on: the list is empty"
+    if len(anime_ids) == 1:
+        return f"there is nothing to go on: the model does not know anime {anime_ids[0]}"
+    return f"there is nothing to go on: the model knows none of the {len(anime_ids):,} anime"

@@ -1,0 +1,162 @@
+"""Recommendations as a table for people, and as JSON and CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.lists.records import Anime
+
+LEAST_WIDTH = 40
+LEAST_GENRES = 8
+
+
+@dataclass(frozen=True)
+class Reason:
+    anime_id: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is shown of one recommendation."""
+
+    rank: int
+    anime_id: int
+    title: str
+    score: float
+    because: tuple[Reason, ...]
+    year: int | None
+    format: str | None
+    genres: tuple[str, ...]
+    url: str
+    planned: bool
+
+    @classmethod
+    def of(cls, rank: int, anime: Anime, score: float, because: Sequence[Reason], planned: bool) -> Row:
+        return cls(
+            rank=rank,
+            anime_id=anime.anime_id,
+            title=title_of(anime),
+            score=score,
+            because=tuple(because),
+            year=anime.year,
+            format=anime.format and plain(anime.format, 20),
+            genres=tuple(plain(genre, 40) for genre in anime.genres),
+            url=_address(anime),
+            planned=planned,
+        )
+
+
+def title_of(anime: Anime) -> str:
+    """On one line, without what a terminal would obey."""
+    title = anime.title_romaji or anime.title_english or anime.title_native or ""
+    return plain(title) or f"anime {anime.anime_id}"
+
+
+def as_json(rows: Sequence[Row], ascii_only: bool) -> str:
+    """A list of objects; the score is 0 to 1."""
+    objects = [{**dataclasses.asdict(row), "score": _rounded(row.score)} for row in rows]
+    return json.dumps(objects, indent=2, ensure_ascii=ascii_only) + "\n"
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """A header and a line a row; several genres, and several reasons, are joined by `; `. No text is a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Row))
+    for row in rows:
+        values: dict[str, Any] = {field.name: getattr(row, field.name) for field in dataclasses.fields(Row)}
+        values["score"] = _rounded(row.score)
+        values["genres"] = "; ".join(row.genres)
+        values["because"] = "; ".join(reason.title for reason in row.because)
+        values["planned"] = "yes" if row.planned else "no"
+        writer.writerow(_no_formula(value) if isinstance(value, str) else value for value in values.values())
+    return text.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """With an apostrophe before what a spreadsheet would compute, also where it takes `;` or `|` to end a cell."""
+    return re.sub(r"""(^|[,;|\t\r\n][\s"']*)(?=\s*[=+@\t\r＝＋－＠-])""", r"\1'", text)
+
+
+def as_table(rows: Sequence[Row], width: int | None) -> str:
+    """Two lines a row, or three where `width`, the columns of a terminal, needs it; longer ones are cut.
+
+    None, as for a pipe: nothing is cut.
+    """
+    facts = [(f"{row.rank}", f"{row.year or ''}", row.format or "", f"{100 * row.score:.2f} %") for row in rows]
+    number, year, format, score = (max(map(len, column), default=0) for column in zip(*facts, strict=True))
+    genres = [", ".join(row.genres) for row in rows]
+    widest = max((columns(row.title) for row in rows), default=0)
+    if width is None:
+        room, of_genres = widest, max(map(columns, genres), default=0)
+    else:
+        width = max(width, LEAST_WIDTH)
+        left = width - (number + year + format + score + 8)
+        room = min(widest, left * 2 // 3)
+        of_genres = left - room - 2
+        if of_genres < LEAST_GENRES:
+            room, of_genres = left, 0
+    lines = []
+    for row, (a, b, c, d), genre in zip(rows, facts, genres, strict=True):
+        first = f"{a:>{number}}  {fit(row.title, room)}  {b:>{year}}  {c:<{format}}  {d:>{score}}"
+        lines.append((first + ("  " + fit(genre, of_genres) if of_genres else "")).rstrip())
+        room_below = None if width is None else width - number - 2
+        lines.extend(" " * (number + 2) + line for line in _below(row, room_below))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _below(row: Row, room: int | None) -> list[str]:
+    """The address, which must be whole to be of use, and the reasons, on a line of their own if need be."""
+    address = row.url + (" · planned" if row.planned else "")
+    if not row.because:
+        return [address]
+    because = "because of " + ", ".join(reason.title for reason in row.because)
+    both = f"{address} · {because}"
+    if room is None or columns(both) <= room:
+        return [both]
+    return [address, fit(because, room).rstrip()]
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal `text` takes: wide characters take two, and marks that combine take none."""
+    return sum(map(_columns, text))
+
+
+def _columns(c: str) -> int:
+    if unicodedata.category(c) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def fit(text: str, room: int) -> str:
+    """`text` in exactly `room` columns: cut, ending in `…`, or filled up with spaces."""
+    taken = columns(text)
+    if taken > room:
+        kept, taken = [], 1
+        for c in text:
+            if taken + _columns(c) > room:
+                break
+            kept.append(c)
+            taken += _columns(c)
+        text = "".join(kept) + "…"
+    return text + " " * (room - taken)
+
+
+def _rounded(score: float) -> float:
+    """Six significant digits: more would be noise."""
+    return float(f"{score:.6g}")
+
+
+def _address(anime: Anime) -> str:
+    given = plain(anime.site_url or "", 200)
+    return given if given.startswith("https://") else f"https://anilist.co/anime/{anime.anime_id}"

@@ -1,0 +1,85 @@
+"""What a list says of a person: what was liked, in the order of time, what was only seen, and what is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from anime_bert4rec.lists.mal_export import MalExport
+from anime_bert4rec.lists.records import ListEntry
+from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences
+
+WELL_BELOW = 15
+"""A score so many points of 100 below the person's own mean, or lower still, is a dislike."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Anime ids. What is `seen` is never recommended; `history` is what recommendations are made from."""
+
+    history: tuple[int, ...]
+    """The liked titles that the model knows, the oldest first."""
+    liked: frozenset[int]
+    """… and those that it does not know."""
+    seen: frozenset[int]
+    planned: frozenset[int] = frozenset()
+
+    @classmethod
+    def of_ids(cls, anime_ids: Sequence[int]) -> Person:
+        """Somebody who likes these, the last one the newest."""
+        return cls(tuple(anime_ids), frozenset(anime_ids), frozenset(anime_ids))
+
+    @classmethod
+    def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary) -> Person:
+        """Dropped titles and those rated well below the person's mean are not liked, unless nothing else is known."""
+        entries = list(entries)
+        watched = [entry for entry in entries if is_watched(entry)]
+        scores = [entry.score for entry in watched if entry.score is not None]
+        limit = sum(scores) / len(scores) - WELL_BELOW if scores else 0
+        liked = [
+            entry for entry in watched if entry.status != "DROPPED" and (entry.score is None or entry.score > limit)
+        ]
+        history = in_order(liked, vocabulary)
+        if not history:
+            liked, history = watched, in_order(watched, vocabulary)
+        seen = frozenset(entry.anime_id for entry in watched)
+        planned = frozenset(entry.anime_id for entry in entries) - seen
+        return cls(history, frozenset(entry.anime_id for entry in liked), seen, planned)
+
+
+def is_watched(entry: ListEntry) -> bool:
+    """An entry without a status counts as watched when something of it was seen."""
+    if entry.status is None:
+        return entry.progress > 0 or entry.completed is not None
+    return entry.status != "PLANNING"
+
+
+def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The ids that the vocabulary has, in the order that training gave its lists (lists/sequences.py)."""
+    rows: list[WatchedRow] = [
+        (0, each.anime_id, each.entry_id, each.completed, each.started, each.updated, each.created) for each in entries
+    ]
+    sequences = build_sequences(rows, vocabulary)
+    return tuple(vocabulary.decode(sequences.items).tolist())
+
+
+def from_export(export: MalExport, anime_of_mal: Mapping[int, int]) -> tuple[list[ListEntry], int]:
+    """MyAnimeList's entries with AniList's ids, and how many are of no anime in the catalogue.
+
+    Of two entries for the same anime the last counts.
+    """
+    known = {
+        anime_of_mal[entry.mal_id]: ListEntry(
+            entry_id=number,
+            anime_id=anime_of_mal[entry.mal_id],
+            status=entry.status,
+            score=entry.score,
+            progress=entry.progress,
+            started=entry.started,
+            completed=entry.completed,
+        )
+        for number, entry in export.entries
+        if entry.mal_id in anime_of_mal
+    }
+    missing = sum(entry.mal_id not in anime_of_mal for _, entry in export.entries)
+    return list(known.values()), missing

@@ -1,0 +1,81 @@
+"""From titles that a person gave to anime. What isn't clear is asked: the candidates, and what to type instead."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.output import title_of
+from anime_bert4rec.recommending.title_search import Match, TitleSearch
+from anime_bert4rec.support.errors import UserError
+
+SHOWN_MATCHES = 20
+
+log = logging.getLogger(__name__)
+
+
+def anime_of_titles(wanted: Sequence[str], catalogue: Sequence[Anime], flag: str = "--anime") -> list[Anime]:
+    """The one anime of each title; which it is goes to stderr.
+
+    Raises UserError unless all are clear, when the candidates for the others are on stderr, with `flag` and their ids.
+    """
+    if not wanted:
+        return []
+    search = TitleSearch(catalogue)
+    found = [search.find(title) for title in wanted]
+    unclear = [(title, match) for title, match in zip(wanted, found, strict=True) if match.anime is None]
+    for title, match in zip(wanted, found, strict=True):
+        if match.anime:
+            less_known = "".join(f"; not {described(other, flag)}, which fewer know" for other in match.others)
+            log.info('"%s": %s%s', plain(title), described(match.anime, flag), less_known)
+    for title, match in unclear:
+        _ask(title, match, flag)
+    if unclear and not any(anime.synonyms for anime in catalogue):
+        log.info("The catalogue has no synonyms (abbreviations, Chinese titles, …): prepare_dataset.py fetches them.")
+    if unclear:
+        raise UserError(_what_is_unclear(unclear, len(wanted), flag))
+    return [match.anime for match in found if match.anime]
+
+
+def similar_to(wanted: str, catalogue: Sequence[Anime]) -> int:
+    """The id that `--similar-to` names: a number is an id, if there is such an anime, and else a title."""
+    number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19 else None
+    if number is None:
+        return anime_of_titles([wanted], catalogue, "--similar-to")[0].anime_id
+    titled = TitleSearch(catalogue).find(wanted).anime
+    if titled and titled.anime_id != number:
+        if all(anime.anime_id != number for anime in catalogue):
+            return anime_of_titles([wanted], catalogue, "--similar-to")[0].anime_id
+        log.info("%s is taken for an id; the title is %s", wanted, described(titled, "--similar-to"))
+    return number
+
+
+def _ask(title: str, match: Match, flag: str) -> None:
+    if not match.others:
+        return
+    log.warning('"%s" is no title here. Did you mean' if match.alike else '"%s" may be', plain(title))
+    for anime in match.others[:SHOWN_MATCHES]:
+        log.warning("%s", described(anime, flag))
+    if len(match.others) > SHOWN_MATCHES:
+        log.warning("and %d more", len(match.others) - SHOWN_MATCHES)
+
+
+def _what_is_unclear(unclear: Sequence[tuple[str, Match]], given: int, flag: str) -> str:
+    what_to_do = f"give the id of the one that is meant to {flag}"
+    (title, match), *more = unclear
+    if more:
+        return f"{len(unclear)} of {given} titles are not clear: {what_to_do}, instead of each"
+    if match.others and not match.alike:
+        several = f"may be {len(match.others):,} titles" if len(match.others) > 1 else "is too little to be sure"
+        return f'"{title}" {several}: {what_to_do}'
+    return f'no title of the catalogue matches "{title}"' + (f": {what_to_do}" if match.others else "")
+
+
+def described(anime: Anime, flag: str) -> str:
+    """A line about an anime that ends in what to type for it."""
+    facts = ", ".join(plain(str(fact), 20) for fact in (anime.format, anime.year) if fact)
+    english = plain(anime.title_english or "", 200)
+    english = f" / {english}" if english and english != title_of(anime) else ""
+    return f"{title_of(anime)}{english}" + (f" ({facts})" if facts else "") + f", {flag} {anime.anime_id}"

@@ -1,0 +1,298 @@
+"""Which anime is meant by a title as people type it: one that is clear, or several to ask about; never a guess.
+
+Case, accents, punctuation and spaces do not matter. What counts, the best first: a whole title or synonym; a season or
+part of what is found by the rest of the words; initials; words of a title; a slip of the fingers. Of a franchise the
+first season is meant, unless more is said. Of equal namesakes (a remake) the much better known one is meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.title_family import Families, Season, year_of
+from anime_bert4rec.recommending.title_names import Name, names_of
+from anime_bert4rec.recommending.title_words import Numbered, fold, numbered, sound
+
+MUCH_BETTER_KNOWN = 4
+"""So many times the popularity of the next decides between namesakes, and between those with the same initials."""
+
+SURELY_A_SLIP = 0.9
+MAYBE_A_SLIP = 0.45
+"""How alike a title and what was typed are, by difflib's ratio, to be taken for it, and to be worth a question."""
+
+LEAST_FOR_A_SLIP = 8
+"""Letters of what was typed: of fewer, a slip may make another title. Words of less than 4 must be right."""
+
+LEAST_SHARE = 0.4
+"""Words from within a title must make up so much of it to name it."""
+
+NEAREST = 3
+
+LOOKED_AT = 200
+"""So many titles with the most letters in common are compared letter by letter."""
+
+_ABBREVIATION = re.compile(r"[a-z]{3,6}")
+_YEAR = re.compile(r"(?:19|20)[0-9]{2}")
+
+
+@dataclass(frozen=True)
+class Match:
+    """`anime` is what is clearly meant, or None; `others` is what else it may be, the best first."""
+
+    anime: Anime | None
+    others: tuple[Anime, ...] = ()
+    alike: bool = False
+    """Whether the others are only spelt much like it."""
+
+
+class TitleSearch:
+    """Finds anime of a catalogue by title; made once, asked often."""
+
+    def __init__(self, catalogue: Iterable[Anime]) -> None:
+        self._anime = list(catalogue)
+        self._names: list[Name] = []
+        self._by_key: dict[str, list[Name]] = defaultdict(list)
+        self._by_sound: dict[str, list[Name]] = defaultdict(list)
+        for place, anime in enumerate(self._anime):
+            for name in names_of(anime, place):
+                self._names.append(name)
+                self._by_key["".join(name.spelt)].append(name)
+                self._by_sound[name.key].append(name)
+        self._families = Families(self._anime, lambda place: [n.words for n in self._names_at(place)])
+        self._well_known = statistics.median_low([anime.popularity or 0 for anime in self._anime] or [0])
+        self._first_name: dict[int, int] = {}
+        for at, name in enumerate(self._names):
+            self._first_name.setdefault(name.place, at)
+
+    def find(self, wanted: str) -> Match:
+        """What `wanted` means."""
+        words = fold(wanted)
+        if not words:
+            return Match(None)
+        found = self._same(wanted, words) or self._of_year(words) or self._season(words) or _NOTHING
+        if found.anime is None:
+            more = self._words_of_titles(words)
+            found = more if more.anime else _joined(found, more)
+        if found.anime is None and not found.others:
+            found = self._spelt_alike(words)
+        return found
+
+    def _same(self, text: str, words: list[str]) -> Match | None:
+        """By a whole title or, if none is the same, a whole synonym."""
+        key = "".join(words)
+        for names in (self._by_key.get(key, ()), self._by_sound.get("".join(sound(words)), ())):
+            same = [name for name in names if name.is_title] or list(names)
+            to_the_dot = [name for name in same if _no_space(name.text) == _no_space(text)]  # K-ON! and K-ON!!
+            if same:
+                return self._decide({name.place for name in to_the_dot or same}, namesakes=True)
+        return None
+
+    def _of_year(self, words: list[str]) -> Match | None:
+        """`hunter x hunter 1999`"""
+        *rest, last = words
+        if not rest or not _YEAR.fullmatch(last):
+            return None
+        same = {name.place for name in self._by_key.get("".join(rest), ())}
+        named = {name.place for name in self._names if name.share(sound(rest))}
+        for places in (same, named):
+            then = {place for place in places if year_of(self._anime[place]) == int(last)}
+            if then:
+                return self._decide(then, namesakes=places is same)
+        return None
+
+    def _season(self, words: list[str]) -> Match | None:
+        """By what the other words mean, and its season. None where nothing is numbered or the rest means nothing."""
+        asked = numbered(words)
+        if not asked.is_numbered:
+            return None
+        same = self._same("".join(asked.base), asked.base)
+        first = same or self._unnumbered(asked.base)
+        if first.anime is None and (first.alike or not first.others):
+            return None
+        roots = self._places([first.anime] if first.anime else first.others[:NEAREST])
+        found: set[int] = set()
+        whole: set[int] = set()
+        for root in roots:
+            like = self._named_like(root)
+            seasons = self._families.seasons(root, like, [name.parts[0] for name in self._names_at(root)])
+            found |= _asked_for(seasons, asked)
+            whole |= {season.place for season in seasons} | {place for place, _ in like}
+        if not found or (first.anime is None and not same):
+            return Match(None, self._best_first(found or whole))
+        return self._decide(found, namesakes=False)
+
+    def _unnumbered(self, words: list[str]) -> Match:
+        """What the words mean, once the season or year that was asked for is taken away."""
+        found = self._same("".join(words), words) or self._words_of_titles(words)
+        return found if found.anime or found.others else self._spelt_alike(words)
+
+    def _words_of_titles(self, words: list[str]) -> Match:
+        """By initials, the beginning of a title, or words in it."""
+        sounded = sound(words)
+        letters = words[0] if len(words) == 1 and _ABBREVIATION.fullmatch(words[0]) else ""
+        known_as: dict[int, float] = {}
+        named: dict[int, float] = {}  # which share of its title the words are
+        main: set[int] = set()
+        begins: set[int] = set()
+        subtitles: set[int] = set()
+        for name in self._names:
+            share = name.share(sounded)
+            if share:
+                named[name.place] = max(share, named.get(name.place, 0.0))
+                first, *more = name.parts
+                if name.key.startswith("".join(sounded)):
+                    begins.add(name.place)
+                if first == "".join(sounded):
+                    main.add(name.place)
+                elif "".join(sounded) in more:
+                    subtitles.add(name.place)
+            if letters and name.is_title and (fit := name.abbreviated(letters)):
+                weight = fit * (self._popularity(name.place) or 1)
+                known_as[name.place] = max(weight, known_as.get(name.place, 0.0))
+        return (
+            self._much_the_best_abbreviated(known_as, set(named))
+            or self._named(named, main, begins, subtitles)
+            or Match(None, (*self._best_first(set(named)), *self._best_first({*known_as} - {*named})))
+        )
+
+    def _much_the_best_abbreviated(self, known_as: dict[int, float], named: set[int]) -> Match | None:
+        weights = {place: known_as.get(place) or self._popularity(place) for place in {*known_as, *named}}
+        roots = sorted(self._families.first_of(weights), key=lambda place: -weights[place])
+        if not roots or roots[0] not in known_as or self._popularity(roots[0]) < self._well_known:
+            return None  # nobody abbreviates what few know
+        others = roots[1:2]
+        if others and weights[roots[0]] < MUCH_BETTER_KNOWN * weights[others[0]]:
+            return None
+        return self._clear(roots[0], ())
+
+    def _named(self, shares: dict[int, float], main: set[int], begins: set[int], subtitles: set[int]) -> Match | None:
+        """By the main title, or by words that make up much of one or a subtitle if nothing else has these words.
+
+        What the title of a film or special begins with may name its franchise: then that one alone is not clear.
+        """
+        roots = self._best(self._families.first_of(set(shares)))
+        earlier: set[int] = set()
+        if roots and roots[0] in begins and not self._families.is_series(roots[0]):
+            earlier = self._families.earlier_than(roots[0]) - set(shares)
+        if earlier:
+            return Match(None, tuple(dict.fromkeys((*self._best_first(earlier), *self._best_first(set(shares))))))
+        if roots and self._families.is_numbered(roots[0]):
+            return None
+        of_main = [place for place in roots if place in main]
+        if of_main and of_main[0] == roots[0] and self._is_much_better_known(of_main):
+            return self._clear(of_main[0], of_main[1:])
+        if len(roots) == 1 and (roots[0] in subtitles or shares[roots[0]] >= LEAST_SHARE):
+            return self._clear(roots[0], ())
+        return None
+
+    def _spelt_alike(self, words: list[str]) -> Match:
+        """By a slip: clear if a long title differs in a letter or two, and no short word or number does."""
+        key = "".join(sound(words))
+        matcher = difflib.SequenceMatcher(b=key, autojunk=False)  # what it knows of `b` it keeps from title to title
+        ratios: dict[int, float] = {}
+        for title in heapq.nlargest(
+            LOOKED_AT, self._by_sound, key=lambda title: _letters_in_common(matcher, title, key)
+        ):
+            matcher.set_seq1(title)
+            ratio = matcher.ratio()
+            if ratio >= MAYBE_A_SLIP:
+                for name in self._by_sound[title]:
+                    ratios[name.place] = max(ratio, ratios.get(name.place, 0.0))
+        surely = {
+            place
+            for place, ratio in ratios.items()
+            if ratio >= SURELY_A_SLIP and len(key) >= LEAST_FOR_A_SLIP
+            if any(_differ_in_letters(words, name.spelt) for name in self._names_at(place))
+        }
+        if surely:
+            found = self._decide(surely, namesakes=False)
+            if found.anime:
+                return found
+        nearest = sorted(ratios, key=lambda place: (-ratios[place], -self._popularity(place)))[:NEAREST]
+        return Match(None, tuple(self._anime[place] for place in nearest), alike=True)
+
+    # What is behind all of these
+
+    def _decide(self, places: set[int], namesakes: bool) -> Match:
+        """The first of a franchise; of several franchises, the much better known one if they are `namesakes`."""
+        roots = self._best(self._families.first_of(places))
+        clear = len(roots) == 1 or (namesakes and self._is_much_better_known(roots))
+        return self._clear(roots[0], roots[1:]) if clear else Match(None, self._best_first(places))
+
+    def _is_much_better_known(self, best: Sequence[int]) -> bool:
+        """Whether the first is than the second, if there is one."""
+        first, second, *_ = [*map(self._popularity, best), 0, 0]
+        return len(best) == 1 or first >= MUCH_BETTER_KNOWN * max(1, second)
+
+    def _clear(self, place: int, others: Sequence[int]) -> Match:
+        return Match(self._anime[place], tuple(self._anime[other] for other in others))
+
+    def _best_first(self, places: set[int]) -> tuple[Anime, ...]:
+        roots = self._best(self._families.first_of(places))
+        return tuple(self._anime[place] for place in [*roots, *self._best(places - set(roots))])
+
+    def _best(self, places: Iterable[int]) -> list[int]:
+        return sorted(places, key=lambda place: (-self._popularity(place), self._anime[place].anime_id))
+
+    def _popularity(self, place: int) -> int:
+        return self._anime[place].popularity or 0
+
+    def _places(self, anime: Iterable[Anime]) -> list[int]:
+        return [self._families.place_of[each.anime_id] for each in anime]
+
+    def _names_at(self, place: int) -> Iterator[Name]:
+        at = self._first_name.get(place, len(self._names))
+        while at < len(self._names) and self._names[at].place == place:
+            yield self._names[at]
+            at += 1
+
+    def _named_like(self, root: int) -> list[tuple[int, list[str]]]:
+        """Each name that begins with one of the root's, numbers aside."""
+        keys = tuple("".join(numbered(name.words).base) for name in self._names_at(root))
+        return [(name.place, name.words) for name in self._names if name.key.startswith(keys)]
+
+
+_NOTHING = Match(None)
+
+
+def _asked_for(seasons: list[Season], asked: Numbered) -> set[int]:
+    """The places of the season, and of the part of it, that were asked for: by what titles say, or else the chain."""
+    if asked.final:
+        found = [season for season in seasons if season.final]
+    else:
+        number = asked.season or 1
+        found = [season for season in seasons if season.number == number]
+        found = [season for season in found if season.told] or found
+    wanted = {asked.part} if asked.part and asked.part > 1 else {None, 1}
+    return {season.place for season in found if season.part in wanted}
+
+
+def _no_space(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _joined(one: Match, other: Match) -> Match:
+    """A question of what both have."""
+    return Match(None, tuple(dict.fromkeys((*one.others, *other.others))))
+
+
+def _differ_in_letters(words: list[str], others: list[str]) -> bool:
+    """Whether each word has its counterpart, and those that are short or with a number are the same."""
+    exact = [{one, other} for one, other in zip(words, others, strict=False) if min(len(one), len(other)) < 4]
+    exact += [{one, other} for one, other in zip(words, others, strict=False) if re.search("[0-9]", one + other)]
+    return len(words) == len(others) and all(len(each) == 1 for each in exact)
+
+
+def _letters_in_common(matcher: difflib.SequenceMatcher[str], title: str, key: str) -> float:
+    """The share of letters in common, in whatever order: never less than the true ratio, and quick."""
+    if 2 * min(len(title), len(key)) < MAYBE_A_SLIP * (len(title) + len(key)):
+        return 0.0
+    matcher.set_seq1(title)
+    return matcher.quick_ratio()

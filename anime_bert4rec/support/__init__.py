@@ -1,0 +1,1 @@
+"""What every part of the package may use: errors, text for terminals, whole files, progress bars."""

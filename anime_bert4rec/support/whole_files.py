@@ -1,0 +1,90 @@
+"""Files that are either whole or not there: written aside, flushed to the disk, then renamed into place."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from anime_bert4rec.support.locks import hold
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def write_aside(path: Path) -> Iterator[IO[bytes]]:
+    """A binary file that takes the place of `path` when the block ends well; otherwise `path` stays as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with naming(path):
+        file = aside.open("xb")
+        try:
+            with file:
+                hold(file)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            _flush_folder(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+    log.debug("written: %s", path)
+
+
+def written_aside_for(name: str) -> str | None:
+    """The file that one of this name was written aside for, if `write_aside` gives such names."""
+    found = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.part", name, re.DOTALL)
+    return found[1] if found else None
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors in the block that don't say which file they are about, such as that of a full disk, are about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """In UTF-8; what is no text, as a file name may be, is escaped in a way that reading takes back."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    with write_aside(path) as file:
+        file.write(text.encode(errors="backslashreplace"))  # a lone surrogate becomes \udce9, which is JSON's own way
+
+
+LONGEST_JSON = 2**26
+"""Bytes; a run of a hundred thousand epochs writes less."""
+
+
+def read_json(path: Path) -> Any:
+    """Raises OSError, or ValueError, in words that can be shown, for what is no JSON, too long, or no file: from a pipe
+    or a device one could read for ever."""
+    found = path.stat()
+    if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
+        raise ValueError("it is not a file")
+    if found.st_size > LONGEST_JSON:
+        raise ValueError("it is too large")
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the rename itself survive a power loss. Windows has no such call, and needs none."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,160 @@
+"""What a training run has measured: the content of training_metrics.json, the line of an epoch and the summary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+from anime_bert4rec.command_line.script import duration
+from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.support.forms import WrongForm, check
+
+
+class Result(NamedTuple):
+    """Means over all masked positions of an epoch."""
+
+    loss: float
+    accuracies: dict[int, float]
+    """The share of masked positions whose item is among the k best, for each k of TOP_K."""
+    errors: Mapping[int, float] = MappingProxyType({})
+    """Standard errors of these over users; only in validation."""
+
+
+class Measured(TypedDict):
+    """What is recorded: one entry an epoch in each list."""
+
+    train_losses: list[float]
+    val_losses: list[float]
+    train_accuracies: dict[int, list[float]]
+    val_accuracies: dict[int, list[float]]
+    val_accuracy_errors: NotRequired[dict[int, list[float | None]]]
+    """What earlier versions recorded has none."""
+    learning_rates: list[float]
+    epoch_seconds: list[float]
+
+
+def check_measured(measured: Any, epochs: int) -> None:
+    """Raises WrongForm unless it is what so many epochs, at least one, have recorded."""
+    check(measured, Measured, "history")
+    curves: list[list[Any]] = []
+    for name, values in measured.items():
+        if isinstance(values, dict) and set(values) != set(TOP_K):
+            raise WrongForm(f"history.{name} is of other numbers than {', '.join(map(str, TOP_K))}")
+        curves += values.values() if isinstance(values, dict) else [values]
+    if epochs < 1 or any(len(curve) != epochs for curve in curves):
+        raise WrongForm("its history has more or fewer epochs than it says")
+
+
+def _curves() -> dict[int, list[Any]]:
+    return {k: [] for k in TOP_K}
+
+
+@dataclass
+class History:
+    """One entry an epoch in each list; epochs count from 1."""
+
+    epochs_planned: int
+    facts: dict[str, Any]
+    """More of the summary: numbers of users and items, the accuracies of baselines."""
+    train_losses: list[float] = field(default_factory=list)
+    val_losses: list[float] = field(default_factory=list)
+    train_accuracies: dict[int, list[float]] = field(default_factory=_curves)
+    val_accuracies: dict[int, list[float]] = field(default_factory=_curves)
+    val_accuracy_errors: dict[int, list[float | None]] = field(default_factory=_curves)
+    learning_rates: list[float] = field(default_factory=list)
+    epoch_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def epochs_done(self) -> int:
+        return len(self.val_losses)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the lowest validation loss, the first of equals."""
+        return 1 + self.val_losses.index(min(self.val_losses))
+
+    @property
+    def epochs_without_gain(self) -> int:
+        """How many epochs ago the best one was."""
+        return self.epochs_done - self.best_epoch if self.epochs_done else 0
+
+    def record(self, trained: Result, validated: Result, learning_rate: float, seconds: float) -> None:
+        for losses, accuracies, result in (
+            (self.train_losses, self.train_accuracies, trained),
+            (self.val_losses, self.val_accuracies, validated),
+        ):
+            losses.append(result.loss)
+            for k in TOP_K:
+                accuracies[k].append(result.accuracies[k])
+        for k in TOP_K:
+            self.val_accuracy_errors[k].append(validated.errors[k])
+        self.learning_rates.append(learning_rate)
+        self.epoch_seconds.append(seconds)
+
+    def measured(self) -> dict[str, Any]:
+        """A copy of all that was recorded, which `restore` takes."""
+        copy: dict[str, Any] = {}
+        for name in Measured.__annotations__:
+            value = getattr(self, name)
+            copy[name] = {k: list(curve) for k, curve in value.items()} if isinstance(value, dict) else list(value)
+        return copy
+
+    def restore(self, measured: Mapping[str, Any]) -> None:
+        errors = {k: [None] * len(measured["val_losses"]) for k in TOP_K}  # older checkpoints don't have them
+        for name in Measured.__annotations__:
+            setattr(self, name, measured.get(name, errors))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of training_metrics.json."""
+        best = self.best_epoch
+        return {
+            "train_losses": self.train_losses,
+            "val_losses": self.val_losses,
+            "train_accuracies": {str(k): curve for k, curve in self.train_accuracies.items()},
+            "val_accuracies": {str(k): curve for k, curve in self.val_accuracies.items()},
+            "val_accuracy_errors": {str(k): curve for k, curve in self.val_accuracy_errors.items()},
+            "learning_rates": self.learning_rates,
+            "epoch_seconds": self.epoch_seconds,
+            "summary": {
+                "epochs_done": self.epochs_done,
+                "epochs_planned": self.epochs_planned,
+                "best_epoch": best,
+                "best_val_loss": self.val_losses[best - 1],
+                "best_val_accuracies": {str(k): self.val_accuracies[k][best - 1] for k in TOP_K},
+                "total_seconds": sum(self.epoch_seconds),
+                **self.facts,
+            },
+        }
+
+    def line(self) -> str:
+        """The latest epoch in one line for the log; a star marks the best so far."""
+        return (
+            f"{self._which()} loss {self.train_losses[-1]:.4f} val {self.val_losses[-1]:.4f}"
+            f" | top-1/5/10/20 % {percents(self.train_accuracies, -1)} val {percents(self.val_accuracies, -1)}"
+            f" | lr {self.learning_rates[-1]:.1e} | {self._time()}"
+        )
+
+    def short_line(self) -> str:
+        """… and what fits into 80 columns, for the terminal."""
+        return (
+            f"{self._which()} loss {self.train_losses[-1]:.4f}  val {self.val_losses[-1]:.4f}"
+            f"  top-10 {100 * self.val_accuracies[10][-1]:4.1f} %  {self._time()}"
+        )
+
+    def is_best(self) -> bool:
+        """Whether the latest epoch is the best so far."""
+        return self.best_epoch == self.epochs_done
+
+    def _which(self) -> str:
+        width = len(str(self.epochs_planned))
+        return f"{self.epochs_done:>{width}}/{self.epochs_planned} {'*' if self.is_best() else ' '}"
+
+    def _time(self) -> str:
+        left = sum(self.epoch_seconds) / self.epochs_done * (self.epochs_planned - self.epochs_done)
+        return f"{duration(self.epoch_seconds[-1])}, {duration(left)} left"
+
+
+def percents(curves: dict[int, list[float]], at: int) -> str:
+    return " ".join(f"{100 * curves[k][at]:4.1f}" for k in TOP_K)

@@ -1,0 +1,95 @@
+"""Exit codes, one-line errors, and text that no terminal would obey."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anime_bert4rec.command_line.script import duration, logging_to, plain, script
+from anime_bert4rec.support.errors import SettingError, UserError
+from config import PROJECT_DIR
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "line"),
+    [
+        (UserError("no such user"), 1, "error: no such user\n"),
+        (SettingError("--epochs must be at least 1, not 0"), 2, "error: --epochs must be at least 1, not 0\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (OSError(28, "No space left on device", "a/b"), 1, "error: No space left on device: a/b\n"),
+    ],
+)
+def test_errors_become_a_line_and_an_exit_code(raised, code, line, capsys):
+    @script
+    def main(argv=None):
+        raise raised
+
+    assert main() == code
+    assert capsys.readouterr().err == line
+
+
+def test_a_bug_stays_a_traceback():
+    @script
+    def main(argv=None):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        main([])
+
+
+def test_control_sequences_do_not_reach_the_terminal():
+    assert plain("\x1b[31mred\x1b[0m \x1b]0;title\x07text\x00\r\nline\u202e") == "red text line"
+    assert plain("lone \ud800 surrogate") == "lone surrogate"
+    assert plain("x" * 10_000, limit=10) == "x" * 9 + "…"
+    assert plain("進撃の巨人 é") == "進撃の巨人 é"
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_plain_text_is_one_printable_line(text):
+    shown = plain(text)
+    shown.encode()
+    assert not any(ord(c) < 32 or ord(c) == 127 or 128 <= ord(c) < 160 for c in shown)
+
+
+def test_the_log_is_appended_and_cleaned(tmp_path):
+    path = tmp_path / "logs" / "run.log"
+    for text in ("first", "second \x1b[2Jcleared"):
+        with logging_to(path):
+            logging.getLogger("test").info(text)
+    first, second = path.read_text().splitlines()
+    assert first.endswith("INFO first") and second.endswith("INFO second cleared")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp950", "ascii"])
+def test_a_console_that_lacks_characters_does_not_end_the_script(encoding):
+    code = """
+from anime_bert4rec.command_line.script import script
+@script
+def main(argv=None):
+    print('進撃の巨人 é →')
+    return 0
+raise SystemExit(main())
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_DIR, env={"PYTHONIOENCODING": encoding}, capture_output=True
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (99.9, "99.9 s"), (120, "2 min"), (5940, "99 min"), (11_100, "3 h 05 min"), (432_000, "5 days")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_nothing_is_written_to_stdout_by_the_log(capsys):
+    with logging_to():
+        logging.getLogger("test").warning("careful")
+    assert capsys.readouterr() == ("", "careful\n")

@@ -1,0 +1,345 @@
+"""CSV lists: which columns are found, whose ids they hold, and that every row is accounted for with its reason."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anime_bert4rec.lists import csv_lists, list_file
+from anime_bert4rec.lists.csv_lists import CsvLists
+from anime_bert4rec.lists.list_values import RowReport
+from anime_bert4rec.lists.user_names import user_hash
+from anime_bert4rec.lists.whose_ids import fit_of
+from anime_bert4rec.support.errors import SettingError, UserError
+
+KNOWN = {1: 1, 5: 5, 20: 20}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="lists.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def read(path, columns="", known=KNOWN, keep_names=True):
+    """The entries as (name, anime_id, entry_id, status, score, completed, updated), and what was left out."""
+    report = RowReport()
+    lists = CsvLists(path, columns)
+    lists.survey(known, known)
+    entries = list(lists.entries(known, keep_names, report))
+    assert len(entries) + report.total_left_out == report.rows
+    assert all(user == user_hash(name) for user, name, *_ in entries if name)
+    return [(*entry[1:6], *entry[8:]) for entry in entries], report.left_out
+
+
+PLAIN = [("Ann", 1, 1, "COMPLETED", None, None, None), ("Bob", 5, 2, "COMPLETED", None, None, None)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "user,anime_id\nAnn,1\nBob,5\n",
+        "user,anime_id\r\nAnn,1\r\nBob,5",
+        "\ufeffuser;anime_id\nAnn;1\nBob;5\n",
+        'user\tanime_id\n"Ann"\t1\nBob\t5\n',
+        "animeId,userName\n1,Ann\n5,Bob\n",
+        "Item ID,other,USER_ID\n1,x,Ann\n5,x,Bob\n",
+        gzip.compress(b"user,anilist_id\nAnn,1\nBob,5\n", mtime=0),
+        "user,anime_id,mal_id\nAnn,1,1\nBob,5,20000\n",
+        "user|anime_id|note\nAnn|1|a, b; c, d\nBob|5|\n",
+        "sep=;\r\nuser;anime_id\r\nAnn;1\r\nBob;5\r\n",
+        '"sep=\t"\nuser\tanime_id\nAnn\t1\nBob\t5\n',
+        "user,anime_id\rAnn,1\rBob,5\r",
+        "\n\nuser,anime_id\nAnn,1\n\nBob,5\n",
+        'user, anime_id\n"Ann", "1"\nBob, 5.0\n',
+        "user,anime_id,a,b\nAnn,1\nBob,5\n",
+        "user,anime_id\nAnn,1,\nBob,5,,\n",
+        "user,anime_id\nAnn,1\nBob,5\n".encode("utf-16"),
+        "user,anime_id\nAnn,1\nBob,5\n".encode("utf-16-be"),
+    ],
+)
+def test_the_header_says_what_the_columns_are(write, content):
+    assert read(write(content)) == (PLAIN, {})
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("Ann,1\nBob,5\n", "user,anime_id"),
+        ("1;x;Ann\n5;x;Bob\n", "anime_id,-,user"),
+        ("person,number\nAnn,1\nBob,5\n", "user,anime_id"),
+        ("user,anime_id\nAnn,1\nBob,5\n", "user, anime_id"),
+    ],
+)
+def test_columns_can_be_given(write, content, columns):
+    entries, left_out = read(write(content), columns)
+    assert [(entry[0], entry[1]) for entry in entries] == [("Ann", 1), ("Bob", 5)]
+    assert sum(count for count, _ in left_out.values()) == content.startswith("person")
+
+
+@pytest.mark.parametrize(
+    ("only_anilist", "only_mal", "same", "differing", "whose", "harmless"),
+    [
+        (2, 0, 0, 0, None, True),
+        (3, 0, 0, 9, "anilist", True),
+        (6, 2, 0, 0, "anilist", False),
+        (5, 2, 0, 0, None, False),
+        (1, 3, 9, 9, "mal", False),
+        (1, 2, 0, 0, None, False),
+        (3, 3, 0, 0, None, False),
+        (0, 1, 5, 0, None, False),
+        (0, 0, 5, 0, None, True),
+        (0, 0, 5, 1, None, False),
+        (1, 0, 5, 1, None, True),
+    ],
+)
+def test_whose_ids_are_clear_and_where_it_does_not_matter(only_anilist, only_mal, same, differing, whose, harmless):
+    """Ids that only one has, ids of the same anime in both, and ids that mean another anime to each."""
+    ours, theirs, equal, other = (
+        range(100 * k, 100 * k + count) for k, count in enumerate((only_anilist, only_mal, same, differing))
+    )
+    by_mal_id = {n: n for n in (*theirs, *equal)} | {n: n + 1000 for n in other}
+    fit = fit_of({*ours, *theirs, *equal, *other}, {*ours, *equal, *other}, by_mal_id)
+    assert (fit.better, fit.harmless) == (whose, harmless)
+
+
+def test_of_columns_that_mean_the_same_the_first_counts(write):
+    entries, _ = read(write("user,anime_id,anime,score,rating,username\nAnn,1,5,7,9,Bob\n"))
+    assert entries == [("Ann", 1, 1, "COMPLETED", 7, None, None)]
+
+
+def test_each_reason_is_counted_with_its_first_line(write):
+    rows = [
+        "user,anime_id,date,score,status",
+        "Ann,1,2015-04-30,8,Completed",
+        "Ann",  # 3
+        "",
+        " ,1,,,",  # 5
+        "Ann,one,,,",
+        "Ann,99,,,",  # 7
+        "Ann,1,,,,",  # fine
+        'A"nn,1,,good,',  # 9
+        "Ann,1,,,liked",
+        "Ann,98,,,",  # 11
+        "A\udcffn,1,,,",
+        "Ann,5,,,,or so",  # 13
+        "Ann,5,,,PLANNING",
+    ]
+    path = write("\n".join(rows).encode(errors="surrogateescape"))
+    entries, left_out = read(path)
+    assert [entry[:4] for entry in entries] == [
+        ("Ann", 1, 1, "COMPLETED"),
+        ("Ann", 1, 6, "COMPLETED"),
+        ("Ann", 5, 12, "PLANNING"),
+    ]
+    assert left_out == {
+        "fewer columns than the header": (1, 3),
+        "no user": (1, 5),
+        "the id of the anime is not a number": (1, 6),
+        "anime that the catalogue does not have": (2, 7),
+        "a stray quote in the user's name": (1, 9),
+        "unknown status": (1, 10),
+        "the user's name is not UTF-8 text": (1, 12),
+        "more columns than the header": (1, 13),
+    }
+
+
+def test_times_in_smaller_units_than_seconds(write):
+    text = "user,anime_id,time\nAnn,1,1430438399\nAnn,5,1430438399123\nAnn,20,1430438399123456\n"
+    assert [entry[6] for entry in read(write(text))[0]] == [1430438399] * 3
+
+
+def test_dates_and_times_of_one_row(write):
+    text = "user,anime_id,time,date\nAnn,1,1430438399,2015-04-30\nAnn,5,,2015-04-30\nAnn,20,1430438399,\n"
+    assert [entry[5:] for entry in read(write(text))[0]] == [
+        (20150430, 1430438399),
+        (20150430, None),
+        (None, 1430438399),
+    ]
+
+
+def test_when_a_row_was_finished_counts_more_than_when_it_was_changed(write):
+    rows = ["Ann,1,2016-01-01,2015-04-30", "Ann,5,1451606400,2015-04-30T23:59:59Z", "Ann,20,2016-01-01,"]
+    text = "\n".join(["user,anime_id,time,date", *rows])
+    assert [entry[5:] for entry in read(write(text))[0]] == [(20150430, None), (None, 1430438399), (20160101, None)]
+
+
+def test_what_is_not_understood_costs_the_value_and_not_the_row(write):
+    path = write("user,anime_id,score,date,time\nAnn,1,good,2015-02-31,soon\nAnn,5,8,2015-02-28,\nAnn,20,7,,\n")
+    report = RowReport()
+    entries = list(CsvLists(path).entries(KNOWN, False, report))
+    assert [(entry[5], *entry[8:]) for entry in entries] == [(None, None, None), (8, 20150228, None), (7, None, None)]
+    assert report.unclear == {"its time": (1, 2), "its date": (1, 2), "its score": (1, 2)}
+    assert next(iter(report.lines())) == "1 kept without its time, which was not understood (the first: line 2)"
+
+
+def test_the_other_dates_tell_which_number_is_the_day(write):
+    """05/06/2015 is the 5th of June where there is a 31/12, the 6th of May where there is a 12/31, else in 2015."""
+    for other, day in (("31/12/2014", 20150605), ("12/31/2014", 20150506), ("2014-12-31", 20150000)):
+        entries, _ = read(write(f"user,anime_id,date\nAnn,1,05/06/2015\nAnn,5,{other}\nAnn,20,05/06/2015 10:11\n"))
+        assert [entry[5] for entry in entries] == [day, 20141231, day]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "meant"),
+    [
+        ("1 2 3 4 6", ["CURRENT", "COMPLETED", "PAUSED", "DROPPED", "PLANNING"]),
+        ("1.0 2.0 6.0", ["CURRENT", "COMPLETED", "PLANNING"]),
+        ("0 1 2 3 4 5", ["CURRENT", "PLANNING", "COMPLETED", "DROPPED", "PAUSED", "REPEATING"]),
+        ("plan_to_watch On-Hold WATCHING", ["PLANNING", "PAUSED", "CURRENT"]),
+    ],
+)
+def test_statuses_are_words_or_numbers_of_either_catalogue(write, statuses, meant):
+    rows = "".join(f"u{n},1,{status}\n" for n, status in enumerate(statuses.split()))
+    entries, left_out = read(write("user,anime_id,status\n" + rows))
+    assert [entry[3] for entry in entries] == meant and not left_out
+
+
+ANILIST = {n if n < 100 else 1000 + n for n in range(1, 301)}
+BY_MAL_ID = {n: n if n < 100 else 1000 + n for n in range(1, 301)}
+"""As in reality: the old ones have the same id, the others do not."""
+
+
+def whose(write, ids, column="anime_id", names="", user="u"):
+    text = f"user,{column}\n" + "".join(f"{user}{n},{each}\n" for n, each in enumerate(ids))
+    return CsvLists(write(text), names).survey(ANILIST, BY_MAL_ID).whose
+
+
+@pytest.mark.parametrize("column", ["anime_id", "mal_id", "anilist_id"])
+@pytest.mark.parametrize("unknown", [0, 5000])
+def test_whose_ids_these_are_is_seen_by_which_catalogue_has_them(write, column, unknown):
+    others = range(50_000, 50_000 + unknown)
+    assert whose(write, [*range(90, 110), *others], column) == "mal"
+    assert whose(write, [*range(90, 100), *range(1100, 1110), *others], column) == "anilist"
+
+
+def test_ten_rows_are_enough_and_one_busy_id_is_not(write):
+    assert whose(write, [1, 2, 3, 4, 5, 6, 7, 200, 201, 202]) == "mal"
+    with pytest.raises(UserError, match=r"unclear whose ids .* --columns user,mal_id .* --columns user,anilist_id "):
+        whose(write, [1, 2, *[200] * 500])
+    with pytest.raises(UserError, match="unclear"):
+        whose(write, [*range(200, 220), *range(1200, 1219)])
+
+
+def test_ids_that_mean_the_same_to_both_need_no_decision(write):
+    assert whose(write, range(1, 50)) == "anilist"
+    assert whose(write, range(1, 50), "mal_id") == "mal"
+    assert whose(write, [1, 2, 1200]) == "anilist"
+
+
+def test_what_the_user_says_counts_whatever_fits(write):
+    assert whose(write, range(200, 220), names="user,anime_id") == "anilist"
+    assert whose(write, range(1200, 1220), names="user,mal_id") == "mal"
+    assert whose(write, range(200, 220), names="user,anilist_id") == "anilist"
+
+
+@pytest.mark.parametrize(
+    ("own", "whose"),
+    [
+        (lambda mal_id: BY_MAL_ID[mal_id], "anilist"),
+        (lambda mal_id: BY_MAL_ID[mal_id] if mal_id % 3 else 999, "anilist"),
+        (lambda mal_id: mal_id, "mal"),
+        (lambda mal_id: 1 + list(BY_MAL_ID).index(mal_id), "mal"),
+    ],
+    ids=["AniList's", "mostly AniList's", "MyAnimeList's twice", "the file's own"],
+)
+def test_beside_mal_id_an_anime_id_has_to_agree_with_it(write, own, whose):
+    """Some dumps number their anime from 1, which would be other anime."""
+    differing = [mal_id for mal_id, anime_id in BY_MAL_ID.items() if mal_id != anime_id][:20]
+    text = "user,anime_id,mal_id\n" + "".join(f"u,{own(mal_id)},{mal_id}\n" for mal_id in differing)
+    assert CsvLists(write(text)).survey(ANILIST, BY_MAL_ID).whose == whose
+
+
+def test_rows_from_all_parts_of_a_large_file_tell(write, monkeypatch):
+    monkeypatch.setattr(list_file, "BLOCK", 4096)
+    assert whose(write, [*range(1, 40)] * 2000 + [*range(100, 300)] * 200) == "mal"
+
+
+def test_numbers_as_names_are_the_same_with_decimals(write):
+    (first, second), _ = read(write("user,anime_id\n1,1\n1.0,5\n")), None
+    assert [entry[0] for entry in first] == ["1", "1"] and second == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "message"),
+    [
+        ("", "", "is empty"),
+        ("Ann,1\n", "", "name them with --columns"),
+        ("user,title\nAnn,Bebop\n", "", "needs a column user .* but has user, title"),
+        ("user,title\n", "user,score", "needs a column user"),
+        (b"user,anime_id\n" + bytes(range(256)) * 2 + bytes(900), "", "not a text file"),
+        (gzip.compress(b"user,anime_id\nAnn,1\n" * 1000, mtime=0)[:-12], "", "damaged packed file"),
+        ("user,anime_id\n" + "x" * (3 * 2**20), "", "has a line longer than"),
+    ],
+)
+def test_what_is_no_list_is_one_clear_line(write, content, columns, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read(write(content), columns)
+    assert "lists.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read_and_columns_that_mean_nothing(tmp_path, write):
+    with pytest.raises(UserError, match="there is no file"):
+        CsvLists(tmp_path / "none.csv")
+    with pytest.raises(UserError, match="directory"):
+        CsvLists(tmp_path)
+    with pytest.raises(SettingError, match="'anmie'"):
+        CsvLists(write("Ann,1\n"), "user,anmie")
+
+
+def test_names_are_not_kept_unless_asked_for_and_then_plain(write):
+    path = write("user,anime_id\nA\x1b[31mnn,1\n")
+    (entry,), _ = read(path, keep_names=False)
+    assert entry[0] is None
+    assert next(CsvLists(path).entries(KNOWN, True, RowReport()))[1] == "Ann"
+
+
+def test_blocks_do_not_matter(write, monkeypatch):
+    text = "user,anime_id\n\n" + "".join(f"Änn{n},{(1, 5, 99)[n % 3]}\n" for n in range(50)) + "Bob,1"
+    expected = read(write(text))
+    assert len(expected[0]) == 35 and expected[1] == {csv_lists.UNKNOWN_ANIME: (16, 5)}
+    for size in (15, 16, 17, 64):
+        monkeypatch.setattr(list_file, "BLOCK", size)
+        assert read(write(text)) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(
+                st.characters(exclude_characters='\0\r\n"', exclude_categories=["Cs"]), min_size=1, max_size=100
+            ).filter(str.strip),
+            st.sampled_from(sorted(KNOWN)),
+        ),
+        min_size=1,
+    ),
+    st.sampled_from(",;\t"),
+)
+def test_what_is_written_is_read(tmp_path_factory, rows, delimiter):
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=delimiter).writerows([("user", "anime_id"), *rows])
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    path.write_bytes(file.getvalue().encode())
+    report = RowReport()
+    entries = CsvLists(path).entries(KNOWN, False, report)
+    assert [(e[0], e[2]) for e in entries] == [(user_hash(csv_lists._name(name)), anime_id) for name, anime_id in rows]
+    assert report.total_left_out == 0
+
+
+@given(st.binary(max_size=300), st.booleans())
+def test_any_file_is_read_or_refused(tmp_path_factory, content, header):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_bytes((b"user,anime_id,date,score,status\n" if header else b"") + content)
+    try:
+        list(CsvLists(path).entries(KNOWN, True, RowReport()))
+    except UserError as error:
+        assert "\n" not in str(error)

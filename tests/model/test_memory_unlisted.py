@@ -1,0 +1,136 @@
+"""Items on no list: ranked by what the catalogue says, when recommendations are asked for, and only then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.item_memory import locate
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
+from anime_bert4rec.model.model_files import load_model, save_model
+
+ITEMS = 6
+UNLISTED = [5, 6]
+GROUPS = [[1, 2, 5], [3, 4, 6], [1, 3, 5, 6], [1, 2], [5, 6]]  # the last two relate no unlisted item to a listed one
+
+
+def sequences_of(lists, ordered=True):
+    offsets = np.cumsum([0, *map(len, lists)])
+    blocks = np.concatenate([np.arange(len(one)) if ordered else np.zeros(len(one), int) for one in lists])
+    return Sequences(np.concatenate(lists).astype(np.int32), blocks.astype(np.int32), offsets, np.arange(len(lists)))
+
+
+def trained_on(ordered):
+    return sequences_of([[1, 2], [2, 1], [3, 4], [4, 3], [1, 2, 3]] * 8, ordered)
+
+
+def model_of(ordered, **more):
+    sequences = trained_on(ordered)
+    alike = sequences_of(GROUPS, ordered=False)
+    memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=alike)
+    return BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=ordered, memory=memory.config, **more), memory).eval()
+
+
+def recommend(model, items):
+    batch = ask_what_comes_next([np.array(items)], ITEMS + 1, 4, model.config.ordered)
+    with torch.inference_mode():
+        return model(batch)[0].numpy()
+
+
+def test_in_common_by_hand():
+    popularity = np.array([3, 2, 1, 1, 0, 0])
+    unlisted = UnlistedItems.of(sequences_of(GROUPS), popularity)
+    assert unlisted.columns.tolist() == [4, 5]
+    share = unlisted(torch.tensor([[1, 4, PAD, ITEMS + 1], [1, 2, 3, 4]]), ITEMS)
+    # Item 5 is in {1, 2, 5} and {1, 3, 5, 6}: of the first a third is on the list, of the second a quarter; a list of
+    # all listed items would give two thirds and a half. Item 6 is in {3, 4, 6} and {1, 3, 5, 6}.
+    assert share[0].tolist() == pytest.approx([WEIGHT * (1 / 3 + 1 / 4) / (2 / 3 + 1 / 2)] * 2)
+    assert share[1].tolist() == pytest.approx([WEIGHT, WEIGHT])
+    # Of item 2 alone a third of {1, 2, 5} is on the list, and nothing of the other group, nor of those of item 6.
+    assert unlisted(torch.tensor([[2]]), ITEMS)[0].tolist() == pytest.approx([WEIGHT * (1 / 3) / (2 / 3 + 1 / 2), 0])
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_one_that_has_more_in_common_comes_first(ordered):
+    model = model_of(ordered)
+    first, other = recommend(model, [1, 2]), recommend(model, [4, 3])
+    assert np.isfinite(first).all()
+    assert first[4] > first[5] and other[5] > other[4]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_the_network_learnt_of_them_does_not_count(ordered):
+    model = model_of(ordered)
+    before = recommend(model, [1, 2])
+    with torch.no_grad():
+        model.item_bias.copy_(torch.arange(6.0))
+    after = recommend(model, [1, 2])
+    assert (after - before).tolist() == pytest.approx([0, 1, 2, 3, 0, 0], abs=1e-5)
+
+
+def test_what_they_follow_is_not_known_and_the_mean_is_taken():
+    memory = model_of(True).memory
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
+    slots, (of_ease, of_transitions) = locate(batch), memory.strength[1]
+    follows = memory.by_transitions(batch, slots)[0]
+    assert follows[:4].std() > 0.1
+    expected = memory.by_ease(batch, slots)[0, 4:] * of_ease + follows.mean() * of_transitions
+    assert memory(batch)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+
+
+def test_of_several_lists_each_has_its_own_mean():
+    memory = model_of(True).memory
+    lists = [np.array(items) for items in ([1, 2], [4, 3], [3])]
+    together = memory(ask_what_comes_next(lists, ITEMS + 1, 4, True))
+    for row, items in enumerate(lists):
+        alone = memory(ask_what_comes_next([items], ITEMS + 1, 4, True))[0]
+        torch.testing.assert_close(together[row], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_beside_a_network_that_answers_alone_their_odds_are_those_of_the_memory():
+    model = model_of(True, answers_alone=True)
+    with torch.no_grad():
+        model.project.weight.normal_()
+        model.item_bias.copy_(torch.tensor([3.0, -1, 2, 0, 9, 9]))
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
+    with torch.inference_mode():
+        said, prior = model(batch)[0], model.memory(batch)[0]
+    for each in (4, 5):
+        odds = [logits[each] - logits[:4].logsumexp(0) for logits in (said, prior)]
+        assert odds[0].item() == pytest.approx(odds[1].item(), abs=1e-4)
+
+
+def test_beside_a_network_that_answers_alone_they_keep_their_odds(monkeypatch):
+    model = model_of(True, answers_alone=True)
+    before = recommend(model, [1, 2])
+    with torch.no_grad():
+        model.item_bias.fill_(3.0)  # says nothing, being the same for all
+    monkeypatch.setattr(
+        "anime_bert4rec.model.bert4rec.MIXTURE", (1.0, 0.4)
+    )  # flattens what the memory says of the others
+    after = recommend(model, [1, 2])
+    assert after[4] - after[5] == pytest.approx(before[4] - before[5], abs=1e-5)
+    odds = [each[4] - torch.from_numpy(each[:4]).logsumexp(0).item() for each in (before, after)]
+    assert odds[1] == pytest.approx(odds[0], abs=1e-5)
+    assert abs(after - before)[4] > 0.5, "nothing has changed that they could have lost by"
+
+
+def test_in_training_they_are_items_like_the_others():
+    model, sequences = model_of(True), trained_on(True)
+    made = MaskedBatches(sequences, mask=ITEMS + 1, batch_size=4, max_seq_len=4, mask_prob=0.2, seed=1, epoch=1)
+    before = model(made[0])
+    with torch.no_grad():
+        model.item_bias.copy_(torch.arange(6.0))
+    assert torch.allclose(model(made[0]) - before, torch.arange(6.0), atol=1e-5)
+
+
+def test_saved_with_the_model(tmp_path):
+    model = model_of(False)
+    save_model(tmp_path / "model.pth", model, epoch=1, val_loss=1.0)
+    loaded, _ = load_model(tmp_path / "model.pth")
+    assert np.array_equal(recommend(loaded, [1, 2]), recommend(model, [1, 2]))

@@ -1,0 +1,124 @@
+"""What a model learns from and is checked on: which batches, of which lists, and whether two runs saw the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_lists import ITEMS, sequences_of, some_lists
+
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model import training_data
+from anime_bert4rec.model.training_data import Data, batches
+from config import TrainingSettings
+
+VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
+CUTS_ALONE = TrainingSettings(batch_size=4, cut_share=1.0)
+
+
+@pytest.fixture
+def few_answer_alone(monkeypatch):
+    monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 20)
+
+
+def data_of(training, validation=None, alike=None):
+    return Data(VOCABULARY, training, some_lists(9, seed=5) if validation is None else validation, alike)
+
+
+def test_validation_has_masks_only_and_is_answered_by_network_and_memory(few_answer_alone):
+    data = data_of(some_lists(20))
+    validation = list(batches(data.validation, data, CUTS_ALONE, None))
+    assert len(validation) == 3 and data.ordered and data.answers_alone(CUTS_ALONE)
+    for batch in validation:
+        assert batch.cuts is None and (batch.items == VOCABULARY.mask).any(1).all()
+        assert not batch.alone and batch.masked is None
+        assert batch.entries is None and batch.lists is None, "nobody of these was counted"
+
+
+def test_training_has_cuts_and_three_of_four_batches_are_for_the_network_alone(few_answer_alone):
+    data = data_of(some_lists(20))
+    training = list(batches(data.training, data, CUTS_ALONE, 1))
+    assert all(batch.cuts is not None for batch in training)
+    assert [batch.alone for batch in training] == [False, True, True, True, False]
+    fewer = data_of(some_lists(19))
+    assert not any(batch.alone for batch in batches(fewer.training, fewer, CUTS_ALONE, 1))
+
+
+@pytest.mark.parametrize("epoch", [1, None])
+def test_without_an_order_there_are_masks_that_see_the_whole_list(epoch):
+    unordered = data_of(some_lists(20, unordered=True))
+    settings = TrainingSettings(batch_size=4, cut_share=1.0, max_seq_len=3)
+    for batch in batches(unordered.training, unordered, settings, epoch):
+        assert batch.cuts is None and (batch.visible > 0).sum(1).max() > 3
+    ordered = data_of(some_lists(20))
+    assert all(batch.visible is None for batch in batches(ordered.training, ordered, settings, epoch))
+
+
+def test_the_memory_counts_as_many_lists_as_fit_and_is_asked_to_leave_out_these_alone(monkeypatch):
+    lists = sequences_of(*[np.roll(np.arange(1, 11), k) for k in range(8)])
+    monkeypatch.setattr(training_data, "MOST_ENTRIES", 59)
+    data = data_of(lists)
+    assert len(data.counted) == 5, "five lists of ten entries are 50, a sixth would make 60"
+    assert data.counted.tolist() == sorted(set(data.counted.tolist())) != [0, 1, 2, 3, 4], "drawn by chance"
+    counted = 0
+    for batch in batches(data.training, data, TrainingSettings(batch_size=3), 1):
+        ends = [*batch.lists.starts[1:].tolist(), len(batch.lists.items)]
+        lengths = [end - start for start, end in zip(batch.lists.starts.tolist(), ends, strict=True)]
+        assert set(lengths) <= {0, 10}
+        assert [bool((row >= 0).all()) for row in batch.entries] == [length == 10 for length in lengths]
+        counted += sum(lengths)
+    assert counted == 50
+    monkeypatch.setattr(training_data, "MOST_ENTRIES", 80)
+    assert data_of(lists).counted.tolist() == list(range(8))
+
+
+def test_whether_lists_have_an_order_is_asked_of_the_training_lists():
+    assert data_of(some_lists(20), some_lists(9, unordered=True)).ordered
+    assert not data_of(some_lists(20, unordered=True), some_lists(9)).ordered
+
+
+def test_the_fingerprint_tells_every_change_of_what_is_learnt_from():
+    lists = [[1, 2, 3], [4, 5], [6, 7, 8]]
+    before = data_of(sequences_of(*lists), sequences_of([9, 1]))
+    assert data_of(sequences_of(*lists), sequences_of([9, 1])).fingerprint() == before.fingerprint()
+    changed = {
+        "an item": data_of(sequences_of([1, 2, 12], *lists[1:]), sequences_of([9, 1])),
+        "the order": data_of(sequences_of([1, 3, 2], *lists[1:]), sequences_of([9, 1])),
+        "what was watched on one day": data_of(
+            sequences_of(*lists, blocks=[[0, 1, 2], [0, 0], [0, 1, 2]]), sequences_of([9, 1])
+        ),
+        "where a list ends": data_of(sequences_of([1, 2], [3, 4, 5], [6, 7, 8]), sequences_of([9, 1])),
+        "a list less": data_of(sequences_of(*lists[:2]), sequences_of([9, 1])),
+        "whom it is checked on": data_of(sequences_of(*lists), sequences_of([9, 2])),
+        "the split": data_of(sequences_of(*lists[:2]), sequences_of(lists[2], [9, 1])),
+        "which anime the items are": Data(
+            Vocabulary(np.arange(2, ITEMS + 2)), sequences_of(*lists), sequences_of([9, 1])
+        ),
+    }
+    prints = {name: data.fingerprint() for name, data in changed.items()} | {"nothing": before.fingerprint()}
+    assert len(set(prints.values())) == len(prints), prints
+
+
+def test_the_fingerprint_of_the_catalogue_is_of_what_anime_have_in_common():
+    groups = sequences_of([1, 2, 5], [3, 5])
+    prints = [
+        data_of(some_lists(3), alike=groups).catalogue_fingerprint(),
+        data_of(some_lists(3), alike=sequences_of([1, 2, 5], [3, 6])).catalogue_fingerprint(),
+        data_of(some_lists(3), alike=sequences_of([1, 2], [5, 3, 5])).catalogue_fingerprint(),
+    ]
+    assert len(set(prints)) == 3
+    assert data_of(some_lists(4), alike=groups).catalogue_fingerprint() == prints[0], "the lists are no part of it"
+    assert data_of(some_lists(3)).catalogue_fingerprint() == ""
+
+
+def test_popularity_is_on_how_many_training_lists_each_item_is():
+    popularity = data_of(sequences_of([1, 2, 12], [2], [12, 2])).popularity()
+    assert popularity.tolist() == [1, 3, *[0] * 9, 2] and popularity.dtype == np.float32
+
+
+def test_several_processes_share_the_batches_of_one():
+    data = data_of(some_lists(20))
+    whole = list(batches(data.training, data, CUTS_ALONE, 1))
+    shares = [list(batches(data.training, data, CUTS_ALONE, 1, rank, 2)) for rank in range(2)]
+    for batch, one, other in zip(whole, *shares, strict=True):
+        assert torch.equal(torch.cat([one.items, other.items]), batch.items)

@@ -1,0 +1,121 @@
+"""A training batch in two threads: the same gradients as in one, whichever thread is first."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.two_threads import MOST_WEIGHTS, _two_threads, in_halves, in_two_threads
+from train_model import learn
+
+ROWS, LENGTH, ITEMS = 7, 9, 40
+FEW = 1  # weights
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    _two_threads.cache_clear()  # a thread that has computed nothing yet would take over the number set since it started
+    yield
+    torch.set_num_threads(before)
+
+
+def a_batch(rows: int = ROWS) -> Batch:
+    torch.manual_seed(5)
+    items = torch.randint(1, ITEMS + 1, (rows, LENGTH))
+    slots = torch.randperm(rows * LENGTH)[: 2 * rows].sort().values
+    targets = items.view(-1)[slots].clone()
+    items.view(-1)[slots] = ITEMS + 1
+    return Batch(items, slots, targets, seed=3)
+
+
+def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor, list]:
+    torch.manual_seed(1)
+    model = BERT4Rec(ModelConfig(ITEMS, hidden_size=16, num_heads=2, max_seq_len=LENGTH, dropout=dropout))
+    torch.nn.init.normal_(model.project.weight)
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+
+    def work(part: Batch):
+        return learn(model, part, scaler)
+
+    learnt = in_halves(batch, FEW, work) if halved else [work(batch)]
+    return torch.cat([weight.grad.flatten() for weight in model.parameters()]), learnt
+
+
+def test_both_halves_together_have_the_gradients_and_the_losses_of_the_whole():
+    (whole, [(loss, hits, count)]), (halved, halves) = (gradients(a_batch(), 0.0, halved) for halved in (False, True))
+    assert len(halves) == 2
+    torch.testing.assert_close(halved, whole, rtol=1e-4, atol=1e-6)
+    assert sum(part[2] for part in halves) == count == 2 * ROWS
+    assert sum(part[0] * part[2] for part in halves) / count == pytest.approx(loss.item())
+    assert torch.equal(sum(part[1] for part in halves), hits)
+
+
+def test_the_same_batch_gives_the_same_gradients_to_the_last_digit():
+    first, _ = gradients(a_batch(), 0.3, True)
+    for _ in range(20):
+        again, _ = gradients(a_batch(), 0.3, True)
+        assert torch.equal(again, first)
+
+
+def test_the_halves_drop_out_different_units():
+    seeds = set(in_halves(a_batch(), FEW, lambda part: part.seed))
+    assert len(seeds) == 2
+
+
+def test_two_threads_work_at_once_with_half_of_the_threads_each():
+    together = threading.Barrier(2, timeout=60)
+
+    def work(part: Batch) -> tuple[int, int]:
+        together.wait()  # for ever, if the halves came one after the other
+        return len(part.items), torch.get_num_threads()
+
+    assert in_halves(a_batch(), FEW, work) == [(3, 1), (4, 1)]
+    assert torch.get_num_threads() == 2
+
+
+def test_one_row_or_one_thread_is_not_halved():
+    assert in_halves(a_batch(1), FEW, lambda part: (len(part.items), part.weight)) == [(1, 1.0)]
+    torch.set_num_threads(1)
+    assert in_halves(a_batch(), FEW, lambda part: (len(part.items), part.weight)) == [(ROWS, 1.0)]
+
+
+def test_more_weights_than_pay_for_themselves_are_not_halved():
+    most = MOST_WEIGHTS * ROWS * LENGTH
+    assert [len(in_halves(a_batch(), weights, id)) for weights in (most, most + 1)] == [2, 1]
+
+
+def test_what_goes_wrong_in_a_half_is_raised():
+    def work(part: Batch):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        in_halves(a_batch(), FEW, work)
+
+
+def test_ctrl_c_waits_for_what_has_begun():
+    ended = []
+
+    def work(part: int) -> None:
+        if part == 0:
+            signal.raise_signal(signal.SIGINT)
+        time.sleep(0.3)
+        ended.append(part)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_two_threads(work, range(3))
+    assert sorted(ended) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("processes", "parts"), [(1, 2), (2, 1), (3, 1)])
+def test_what_several_processes_share_is_not_halved_again(processes, parts, monkeypatch):
+    """Each would send its gradients twice, and wait for the other's."""
+    monkeypatch.setattr("anime_bert4rec.model.two_threads.world", lambda: processes)
+    assert len(in_halves(a_batch(), FEW, id)) == parts

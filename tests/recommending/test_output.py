@@ -1,0 +1,164 @@
+"""The table, JSON and CSV: widths worked out by hand, strangers' text made harmless."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+
+import pytest
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.output import Reason, Row, as_csv, as_json, as_table, columns, fit
+
+BEBOP = Anime(
+    1,
+    title_romaji="Cowboy Bebop",
+    year=1998,
+    format="TV",
+    genres=("Action", "Sci-Fi"),
+    site_url="https://anilist.co/anime/1",
+)
+KYOJIN = Anime(16498, title_native="進撃の巨人", site_url="javascript:alert(1)")
+ROWS = [
+    Row.of(1, BEBOP, 0.0512345678, [Reason(6, "Trigun"), Reason(7, "進撃")], planned=True),
+    Row.of(2, KYOJIN, 0.004, [], planned=False),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("abc", 3), ("進撃", 4), ("ｶﾞ", 2), ("か\u3099", 2), ("e\u0301", 1), ("a\u200bb", 2), ("", 0), ("🎬", 2)],
+)
+def test_how_wide_text_is(text, width):
+    assert columns(text) == width
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("abc", 5, "abc  "),
+        ("abcdef", 4, "abc…"),
+        ("進撃の巨人", 10, "進撃の巨人"),
+        ("進撃の巨人", 8, "進撃の… "),  # half of a wide character is not shown
+        ("進撃の巨人", 7, "進撃の…"),
+    ],
+)
+def test_text_is_cut_to_the_column(text, room, shown):
+    assert fit(text, room) == shown
+    assert columns(fit(text, room)) == room
+
+
+def test_the_table_for_a_pipe_is_whole():
+    assert as_table(ROWS, None).splitlines() == [
+        "1  Cowboy Bebop  1998  TV  5.12 %  Action, Sci-Fi",
+        "   https://anilist.co/anime/1 · planned · because of Trigun, 進撃",
+        "2  進撃の巨人              0.40 %",
+        "   https://anilist.co/anime/16498",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_table_fits_the_terminal(width):
+    long = Anime(
+        3, title_romaji="進撃の巨人 " * 20, year=2020, format="TV_SHORT", genres=("Slice of Life", "Drama") * 4
+    )
+    rows = [*ROWS, Row.of(10, long, 0.5, [Reason(8, "x" * 100)] * 3, planned=True)]
+    lines = as_table(rows, width).splitlines()
+    assert max(map(columns, lines)) <= width
+    first, address, because = lines[-3:]
+    assert first.startswith("10  進撃") and "…" in first and "50.00 %" in first
+    assert address == "    https://anilist.co/anime/3 · planned"  # never cut
+    assert because.startswith("    because of xxxx") and because.endswith("…")
+
+
+def test_reasons_stand_beside_the_address_where_there_is_room():
+    assert as_table(ROWS[:1], 65).splitlines()[1:] == [
+        "   https://anilist.co/anime/1 · planned · because of Trigun, 進撃"
+    ]
+    assert as_table(ROWS[:1], 64).splitlines()[1:] == [
+        "   https://anilist.co/anime/1 · planned",
+        "   because of Trigun, 進撃",
+    ]
+
+
+def test_json_is_a_list_of_objects():
+    first, second = json.loads(as_json(ROWS, ascii_only=False))
+    assert first == {
+        "rank": 1,
+        "anime_id": 1,
+        "title": "Cowboy Bebop",
+        "score": 0.0512346,
+        "because": [{"anime_id": 6, "title": "Trigun"}, {"anime_id": 7, "title": "進撃"}],
+        "year": 1998,
+        "format": "TV",
+        "genres": ["Action", "Sci-Fi"],
+        "url": "https://anilist.co/anime/1",
+        "planned": True,
+    }
+    assert second["year"] is None and second["because"] == []
+    assert json.loads(as_json(ROWS, ascii_only=True)) == [first, second]
+    assert as_json(ROWS, ascii_only=True).isascii()
+
+
+def test_csv_has_a_header_and_a_line_a_row():
+    rows = list(csv.DictReader(io.StringIO(as_csv(ROWS))))
+    assert list(rows[0]) == [
+        "rank",
+        "anime_id",
+        "title",
+        "score",
+        "because",
+        "year",
+        "format",
+        "genres",
+        "url",
+        "planned",
+    ]
+    assert rows[0]["because"] == "Trigun; 進撃" and rows[0]["genres"] == "Action; Sci-Fi"
+    assert rows[0]["planned"] == "yes" and rows[1]["planned"] == "no"
+    assert rows[1]["year"] == ""
+
+
+def of_texts(title, *genres, because=(), format="TV"):
+    row = Row.of(1, Anime(1, title_romaji="x", year=-5), 0.1, [Reason(2, each) for each in because], planned=False)
+    return dataclasses.replace(row, title=title, genres=genres, format=format)
+
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+
+
+@pytest.mark.parametrize("begin", [*FORMULA, "\t", "\r", " ="])
+def test_a_spreadsheet_shows_a_text_that_looks_like_a_formula(begin):
+    evil = f"{begin}HYPERLINK(A1)"
+    row = of_texts(evil, "Drama", evil, because=["Trigun", evil, f"of; {evil}"], format=evil)
+    (read,) = csv.DictReader(io.StringIO(as_csv([row]).replace("\r", "\f"), newline=""))
+    evil = evil.replace("\r", "\f")
+    assert read["title"] == read["format"] == f"'{evil}"
+    if begin != " =":
+        assert read["genres"] == f"Drama; '{evil}"
+        assert read["because"] == f"Trigun; '{evil}; of; '{evil}"
+    assert read["year"] == "-5", "a number stays one"
+
+
+@pytest.mark.parametrize("title", ["a;=1+1", 'a;"=1+1', "a; =1", "a,-1", "a|@x", "a\t+1", 'a;""=1', "a, ; =1", "a\n=1"])
+@pytest.mark.parametrize("separator", ",;|\t")
+def test_nor_is_one_where_another_character_ends_a_cell(title, separator):
+    text = as_csv([dataclasses.replace(of_texts(title), year=None)])
+    cells = [cell for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for cell in line]
+    assert not [cell for cell in cells if cell.lstrip('" \n').startswith(FORMULA)]
+
+
+def test_other_texts_stay_as_they_are():
+    row = of_texts("Re:Zero -Starting Life- 2+2=4 a@b", "Sci-Fi", "Slice of Life", because=["Steins;Gate", "K-On!"])
+    (read,) = csv.DictReader(io.StringIO(as_csv([row])))
+    assert read["title"] == row.title and read["genres"] == "Sci-Fi; Slice of Life"
+    assert read["because"] == "Steins;Gate; K-On!"
+    assert json.loads(as_json([of_texts("=1", "-2")], ascii_only=False))[0]["title"] == "=1"
+
+
+def test_nothing_of_a_title_reaches_the_terminal_as_a_command():
+    row = Row.of(1, Anime(1, title_romaji="\x1b[2J\x1b]0;x\x07Evil\nrank\u202e"), 0.1, [], planned=False)
+    assert row.title == "Evil rank"
+    assert Row.of(1, Anime(1, title_romaji="\x1b[2J"), 0.1, [], planned=False).title == "anime 1"

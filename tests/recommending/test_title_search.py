@@ -1,0 +1,362 @@
+"""Titles as people type them: the right anime, or a question, never a guess."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+
+from anime_bert4rec.lists.records import Anime, Relation
+from anime_bert4rec.recommending.title_search import TitleSearch
+
+
+def anime(anime_id, romaji, english=None, native=None, *, year, popularity, format="TV", synonyms=(), **related):
+    """`related`: the kinds of relations, in small letters, with the ids of whom they lead to."""
+    relations = tuple(Relation(each, kind.upper()) for kind, ids in related.items() for each in ids)
+    return Anime(
+        anime_id,
+        title_romaji=romaji,
+        title_english=english,
+        title_native=native,
+        format=format,
+        year=year,
+        start_date=year * 10_000 + 401,
+        popularity=popularity,
+        synonyms=synonyms,
+        relations=relations,
+    )
+
+
+TITAN, HERO, KAGUYA = "Shingeki no Kyojin", "Boku no Hero Academia", "Kaguya-sama wa Kokurasetai"
+FMA, EVA = "Hagane no Renkinjutsushi", "Evangelion: 1.0 You Are (Not) Alone"
+CHINESE = ("鬼灭之刃", "鬼滅之刃")
+CATALOGUE = [
+    anime(1, "Cowboy Bebop", native="カウボーイビバップ", year=1998, popularity=430, side_story=[5]),
+    anime(5, "Cowboy Bebop: Tengoku no Tobira", "Cowboy Bebop: The Movie", year=2001, popularity=80, format="MOVIE"),
+    anime(9, "Steins;Gate", year=2011, popularity=545, sequel=[10]),
+    anime(10, "Steins;Gate 0", year=2018, popularity=206),
+    anime(20, "NARUTO", "Naruto", "NARUTO -ナルト-", year=2002, popularity=660, sequel=[21]),
+    anime(21, "NARUTO: Shippuuden", "Naruto: Shippuden", year=2007, popularity=558, sequel=[22]),
+    anime(23, "ONE PIECE", year=1999, popularity=667),
+    anime(
+        24, "One Piece Special", native="ワンピース ～空島～", year=2018, popularity=22, format="SPECIAL", parent=[23]
+    ),
+    anime(25, "Dungeon Meshi 2nd Season", native="ダンジョン飯 第2期", year=2026, popularity=35),
+    anime(26, "Delicious in Dungeon", year=2024, popularity=190),
+    anime(22, "Boruto: NARUTO NEXT GENERATIONS", year=2017, popularity=210),
+    anime(30, TITAN, "Attack on Titan", "進撃の巨人", year=2013, popularity=960, synonyms=("进击的巨人",), sequel=[31]),
+    anime(31, f"{TITAN} Season 2", "Attack on Titan Season 2", year=2017, popularity=674, sequel=[32]),
+    anime(32, f"{TITAN} Season 3", "Attack on Titan Season 3", year=2018, popularity=630, sequel=[33]),
+    anime(33, f"{TITAN} Season 3 Part 2", "Attack on Titan Season 3 Part 2", year=2019, popularity=560, sequel=[34]),
+    anime(34, f"{TITAN}: The Final Season", "Attack on Titan Final Season", year=2020, popularity=588, sequel=[35]),
+    anime(35, f"{TITAN}: The Final Season Part 2", year=2022, popularity=393),
+    anime(36, f"{TITAN} OVA", year=2013, popularity=123, format="OVA", parent=[30]),
+    anime(40, HERO, "My Hero Academia", year=2016, popularity=804, synonyms=("我的英雄學院",)),
+    anime(41, f"{HERO} 2", "My Hero Academia Season 2", year=2017, popularity=610),
+    anime(50, "One Punch Man", year=2015, popularity=711, sequel=[51]),
+    anime(51, "One Punch Man 2", year=2019, popularity=430),
+    anime(52, "Monster Development Department", year=2022, popularity=30),
+    anime(53, "BNA", "Brand New Animal", year=2020, popularity=150),
+    anime(60, "Sword Art Online", year=2012, popularity=660, sequel=[61]),
+    anime(61, "Sword Art Online II", year=2014, popularity=420, sequel=[62]),
+    anime(62, "Sword Art Online Movie: Ordinal Scale", year=2017, popularity=181, format="MOVIE", sequel=[63]),
+    anime(63, "Sword Art Online: Alicization", year=2018, popularity=266, sequel=[64]),
+    anime(64, "Sword Art Online: Alicization - War of Underworld", year=2019, popularity=203),
+    anime(70, "HUNTER×HUNTER", "Hunter x Hunter", year=1999, popularity=123),
+    anime(71, "HUNTER×HUNTER (2011)", "Hunter x Hunter (2011)", year=2011, popularity=770, alternative=[70]),
+    anime(72, "Fruits Basket", year=2001, popularity=93),
+    anime(73, "Fruits Basket 1st Season", "Fruits Basket", year=2019, popularity=286),
+    anime(74, "Fruits Basket 2nd Season", year=2020, popularity=174, prequel=[73]),
+    anime(80, FMA, "Fullmetal Alchemist", year=2003, popularity=244),
+    anime(81, f"{FMA}: FULLMETAL ALCHEMIST", "Fullmetal Alchemist: Brotherhood", year=2009, popularity=665),
+    anime(90, "Fate/Zero", year=2011, popularity=325, sequel=[91]),
+    anime(91, "Fate/stay night", year=2006, popularity=175),
+    anime(92, "Fate/stay night: Unlimited Blade Works", year=2014, popularity=246, alternative=[91]),
+    anime(93, "Fate/Apocrypha", year=2017, popularity=124, alternative=[91]),
+    anime(100, "K-ON!", native="けいおん!", year=2009, popularity=257),
+    anime(101, "K-ON!!", native="けいおん!!", year=2010, popularity=157),
+    anime(102, "K", year=2012, popularity=163),
+    anime(103, "86", "86 EIGHTY-SIX", "86-エイティシックス-", year=2021, popularity=281),
+    anime(104, "86 EIGHTY-SIX Part 2", native="86-エイティシックス-(第2クール)", year=2021, popularity=172),
+    anime(105, "91 Days", year=2016, popularity=185),
+    anime(106, "Mob Psycho 100", year=2016, popularity=500, sequel=[107]),
+    anime(107, "Mob Psycho 100 II", year=2019, popularity=415),
+    anime(
+        110,
+        "Kimetsu no Yaiba",
+        "Demon Slayer: Kimetsu no Yaiba",
+        "鬼滅の刃",
+        year=2019,
+        popularity=910,
+        synonyms=CHINESE,
+    ),
+    anime(111, f"{KAGUYA}: Renai Zunousen", "Kaguya-sama: Love is War", year=2019, popularity=509),
+    anime(112, f"{KAGUYA}?: Renai Zunousen", "Kaguya-sama: Love is War?", year=2020, popularity=401),
+    anime(113, "Re:Zero kara Hajimeru Isekai", "Re:ZERO -Starting Life in Another World-", year=2016, popularity=555),
+    anime(114, "Kidou Senshi Gundam", "Mobile Suit Gundam", year=1979, popularity=44),
+    anime(115, "Kidou Senshi Gundam: Suisei no Majo", year=2022, popularity=68),
+    anime(116, "∀ Gundam", "Turn A Gundam", year=1999, popularity=20),
+    anime(117, "DEATH NOTE", "Death Note", "デスノート", year=2006, popularity=875),
+    anime(118, "Ginga Eiyuu Densetsu", "Legend of the Galactic Heroes", year=1988, popularity=79),
+    anime(119, "Jujutsu Kaisen (TV)", "Jujutsu Kaisen", year=2020, popularity=870),
+    anime(120, "Kimi no Na wa.", "Your Name.", year=2016, popularity=652, format="MOVIE", synonyms=("你的名字",)),
+    anime(121, "Code Geass: Hangyaku no Lelouch", year=2006, popularity=450, sequel=[122]),
+    anime(122, "Code Geass: Hangyaku no Lelouch R2", year=2008, popularity=333),
+    anime(123, "Code Geass: Dakkan no Rozé", year=2024, popularity=31, format="ONA"),
+    anime(124, "Shin Seiki Evangelion", "Neon Genesis Evangelion", year=1995, popularity=449, alternative=[125]),
+    anime(125, "Evangelion Shin Movie: Jo", EVA, year=2007, popularity=130, format="MOVIE"),
+    anime(126, "THE IDOLM@STER", year=2011, popularity=42),
+    anime(127, "Ookami to Koushinryou", "Spice and Wolf", year=2008, popularity=170),
+    anime(131, "Love Live! School idol project", year=2013, popularity=90),
+    anime(132, "Love Live! Sunshine!!", year=2016, popularity=58, sequel=[133]),
+    anime(133, "Love Live! Sunshine!! Season 2", year=2017, popularity=35),
+    Anime(999),
+    *(anime(1000 + n, f"Little known {n}", year=2000, popularity=n) for n in range(80)),
+]
+SEARCH = TitleSearch(CATALOGUE)
+
+
+def meant(typed):
+    match = SEARCH.find(typed)
+    return match.anime and match.anime.anime_id
+
+
+def candidates(typed):
+    match = SEARCH.find(typed)
+    assert match.anime is None
+    return [each.anime_id for each in match.others]
+
+
+CLEAR = {
+    "cowboy bebop": 1,
+    "COWBOY  BEBOP!": 1,
+    "カウボーイビバップ": 1,
+    "ｃｏｗｂｏｙ　ｂｅｂｏｐ": 1,
+    "bebop": 1,
+    "bebop movie": 5,
+    "steinsgate": 9,
+    "steins gate 0": 10,
+    "steins gate season 2": 10,
+    "naruto": 20,
+    "ナルト": 20,
+    "Naruto Shippuuden": 21,
+    "naruto season 2": 21,
+    "boruto": 22,
+    "one piece": 23,
+    "one piece special": 24,
+    "naruto shippūden": 21,
+    "Attack on Titan": 30,
+    "進撃の巨人": 30,
+    "进击的巨人": 30,
+    "AoT": 30,
+    "snk": 30,
+    "aot season 1": 30,
+    "aot s2": 31,
+    "進撃の巨人 第2期": 31,
+    "进击的巨人 第二季": 31,
+    "attack on titan season 3": 32,
+    "attack on titan 3rd season": 32,
+    "attack on titan III": 32,
+    "aot season three part two": 33,
+    "aot season 4": 34,
+    "attack on titan final season": 34,
+    "aot final season part 2": 35,
+    "BNHA": 40,
+    "MHA": 40,
+    "我的英雄學院": 40,
+    "mha season 2": 41,
+    "my hero academia 2": 41,
+    "OPM": 50,
+    "one punch man second season": 51,
+    "bna": 53,
+    "SAO": 60,
+    "sword art online season 2": 61,
+    "sao 3": 63,
+    "alicization": 63,
+    "hunter x hunter": 71,
+    "HxH": 71,
+    "hunter x hunter 1999": 70,
+    "Fruits Basket season 2": 74,
+    "fruits basket 2001": 72,
+    "Fullmetal Alchemist": 80,
+    "FMAB": 81,
+    "fullmetal alchemist 2009": 81,
+    "unlimited blade works": 92,
+    "UBW": 92,
+    "K-ON": 100,
+    "k-on!!": 101,
+    "k-on season 2": 101,
+    "けいおん": 100,
+    "K": 102,
+    "86": 103,
+    "86 part 2": 104,
+    "86 season 1": 103,
+    "91 days": 105,
+    "mob psycho 100": 106,
+    "mob psycho 100 season 2": 107,
+    "demon slayer": 110,
+    "KnY": 110,
+    "鬼灭之刃": 110,
+    "Kaguya-sama": 111,
+    "kaguya sama season 2": 112,
+    "Re:Zero": 113,
+    "rezero": 113,
+    "turn a gundam": 116,
+    "ＤＥＡＴＨ　ＮＯＴＥ": 117,
+    "デスノート": 117,
+    "LoGH": 118,
+    "JJK": 119,
+    "your name": 120,
+    "你的名字": 120,
+    "code geass": 121,
+    "code geass season 2": 122,
+    "NGE": 124,
+    "evangelion": 124,
+    "idolmaster": 126,
+    "spice & wolf": 127,
+    # slips
+    "cowbow bebop": 1,
+    "shingeki no kyojn": 30,
+    "atack on titan season 2": 31,
+    "fullmetal alchemsit brotherhood": 81,
+}
+
+
+@pytest.mark.parametrize(("typed", "anime_id"), CLEAR.items(), ids=CLEAR)
+def test_what_is_clear(typed, anime_id):
+    assert meant(typed) == anime_id
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("fruits basket", [73, 72]),  # a remake that is not much better known
+        ("fate", [90, 92, 93]),
+        ("gundam", [115, 114]),
+        ("sword", [60]),  # little of a title, though no other has it
+        ("development", [52]),
+        ("boru", []),
+        ("attack on titan season 9", [30, 31]),
+        ("steins gate season 3", [9]),
+        ("death note 2", [117]),
+        ("code", [121, 123]),
+        ("love live season 2", [133]),  # of which?
+        ("ワンピース", [23, 24]),  # a special alone has the franchise's name in this spelling
+        ("dungeon meshi", [25]),  # the first season goes by another name
+        ("naruto season 3", [20, 21]),  # a sequel of another name is no season
+        ("kyojin", [30]),
+        ("monster", [52]),  # nobody's, where the one of that name is missing
+        ("geass", [121, 123]),
+        ("hunter c hunter", [71]),  # a letter alone is no slip
+    ],
+)
+def test_what_is_not_clear_is_asked_the_best_known_first(typed, first):
+    assert candidates(typed)[: len(first)] == first
+
+
+@pytest.mark.parametrize("typed", ["naruko", "narutow", "deth nte", "code gaess", "鬼滅之刀"])
+def test_what_is_not_found_is_asked_with_the_three_nearest(typed):
+    match = SEARCH.find(typed)
+    assert match.anime is None and match.alike
+    assert 1 <= len(match.others) <= 3
+
+
+@pytest.mark.parametrize("typed", ["!?", "", "   ", "龘龘龘"])
+def test_nothing_at_all(typed):
+    match = SEARCH.find(typed)
+    assert (match.anime, match.others) == (None, ())
+
+
+def test_a_much_better_known_namesake_is_taken_and_the_other_is_named():
+    match = SEARCH.find("hunter x hunter")
+    assert match.anime.anime_id == 71
+    assert [each.anime_id for each in match.others] == [70]
+
+
+@pytest.mark.parametrize("missing", [50, 51, 40, 41])
+def test_what_is_missing_is_never_replaced_by_a_weak_match(missing):
+    """OPM without One Punch Man is no develOPMent, and BNHA without Boku no Hero Academia is not BNA."""
+    search = TitleSearch(each for each in CATALOGUE if each.anime_id not in (missing, missing + 1, missing - 1))
+    for typed in ("OPM", "BNHA", "one punch man season 2", "my hero academia season 2"):
+        found = search.find(typed).anime
+        assert found is None or found.anime_id in (40, 41, 50, 51)
+
+
+def test_an_abbreviation_of_what_few_know_is_asked():
+    search = TitleSearch([*CATALOGUE, anime(900, "Yoru no Zoo Quest", year=2000, popularity=1)])
+    assert search.find("yzq").anime is None
+    known = TitleSearch([*CATALOGUE, anime(900, "Yoru no Zoo Quest", year=2000, popularity=500)])
+    assert known.find("yzq").anime.anime_id == 900
+
+
+def test_initials_that_a_well_known_subtitle_has_too_are_asked():
+    """EoE is The End of Evangelion at least as much as Eden of the East."""
+    east = anime(901, "Higashi no Eden", "Eden of The East", year=2009, popularity=105)
+    end = anime(902, "Evangelion Movie: Air", "Evangelion: The End of Evangelion", year=1997, popularity=231)
+    match = TitleSearch([*CATALOGUE, east, end]).find("eoe")
+    assert match.anime is None
+    assert {each.anime_id for each in match.others} == {901, 902}
+
+
+def test_a_numbered_season_comes_before_a_final_one_that_was_only_counted():
+    first = anime(903, "Kaze no Machi", year=2016, popularity=800)
+    second = dataclasses.replace(anime(904, "Kaze no Machi 2", year=2022, popularity=230), year=None, start_date=None)
+    final = anime(905, "Kaze no Machi FINAL SEASON", year=2025, popularity=98)
+    search = TitleSearch([first, second, final])
+    assert search.find("kaze no machi season 2").anime.anime_id == 904
+    assert search.find("kaze no machi final season").anime.anime_id == 905
+    assert TitleSearch([first, final]).find("kaze no machi 2").anime.anime_id == 905
+
+
+def test_an_exact_title_comes_before_a_synonym():
+    search = TitleSearch(
+        [
+            anime(1, "Nana", year=2006, popularity=5),
+            anime(2, "Nanatsu no Iro", year=2010, popularity=500, synonyms=("NANA",)),
+        ]
+    )
+    assert search.find("nana").anime.anime_id == 1
+
+
+def test_relations_in_a_circle_have_an_end():
+    circle = [
+        anime(n, f"Around {n}", year=2000 + n, popularity=40 - 10 * n, sequel=[n % 3 + 1], prequel=[(n + 1) % 3 + 1])
+        for n in (1, 2, 3)
+    ]
+    search = TitleSearch(circle)
+    assert search.find("around").anime.anime_id == 1  # all come before each other: the best known
+    assert search.find("around season 7").anime is None
+
+
+def test_without_popularity_nobody_is_much_better_known():
+    unknown = [dataclasses.replace(each, popularity=None) for each in CATALOGUE]
+    assert TitleSearch(unknown).find("hunter x hunter").anime is None
+    assert TitleSearch(unknown).find("cowboy bebop").anime.anime_id == 1
+
+
+def test_endless_titles_and_questions_have_an_end():
+    long = [anime(n, "a" * 100_000 + str(n), year=2000, popularity=n) for n in range(20)]
+    long += [anime(100 + n, "season 2 " * 20_000, year=2000, popularity=n) for n in range(20)]
+    search = TitleSearch(long)
+    before = time.process_time()
+    for typed in ("a" * 100_000, "season 2 " * 20_000, "a " * 50_000, "2 " * 9_999):
+        assert search.find(typed).anime is None
+    assert time.process_time() - before < 30
+
+
+@pytest.mark.parametrize(
+    ("typed", "taken", "asked"),
+    [
+        ("bagidekomup", True, False),
+        ("bagidekomut", True, False),  # 20 of 22 letters: 0.91
+        ("bagidekosut", False, True),  # 18 of 22: 0.82
+        ("bagitarasut", False, True),  # 10 of 22: 0.455
+        ("bagitarasat", False, False),  # 8 of 22: 0.36
+    ],
+)
+def test_one_slip_in_ten_letters_is_taken_and_several_are_asked_about(typed, taken, asked):
+    found = TitleSearch(
+        [anime(1, "Bagidekomup", year=2001, popularity=9), anime(2, "Zzz", year=2001, popularity=9)]
+    ).find(typed)
+    assert (found.anime is not None, bool(found.others)) == (taken, asked)

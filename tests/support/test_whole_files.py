@@ -1,0 +1,61 @@
+"""A file is whole or it is not there."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pytest
+
+from anime_bert4rec.support import whole_files as files
+from anime_bert4rec.support.whole_files import write_aside, write_json, written_aside_for
+
+
+def test_the_file_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "new" / "file.json"
+    write_json(path, {"a": "é"})
+    write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 2}
+    assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), write_aside(path) as file:
+        file.write(b"half of the n")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_nobody_sees_a_half_written_file(tmp_path):
+    path = tmp_path / "file"
+    with write_aside(path) as file:
+        file.write(b"half")
+        file.flush()
+        assert not path.exists()
+    assert path.read_bytes() == b"half"
+
+
+def test_an_error_that_names_no_file_is_about_this_one(tmp_path):
+    path = tmp_path / "file"
+    with pytest.raises(OSError, match="No space left") as caught, write_aside(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_has_the_name_already_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0123abcd")
+    (tmp_path / ".file.0123abcd.part").write_bytes(b"of another process")
+    with pytest.raises(FileExistsError), write_aside(tmp_path / "file"):
+        pass
+    assert (tmp_path / ".file.0123abcd.part").read_bytes() == b"of another process"
+
+
+def test_names_of_what_is_written_aside(tmp_path):
+    with write_aside(tmp_path / "a.png") as file:
+        assert written_aside_for(file.name.rpartition("/")[2]) == "a.png"
+    for name in ("a.png", ".a.png.part", ".a.png.0123abc.part", ".a.png.0123ABCD.part", "a.png.0123abcd.part"):
+        assert written_aside_for(name) is None

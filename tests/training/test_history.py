@@ -1,0 +1,66 @@
+"""What is recorded of epochs, and which is the best, by hand; and what an epoch adds up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anime_bert4rec.model.metrics import TOP_K, squares_of_rows
+from anime_bert4rec.training.history import History, Result
+from anime_bert4rec.training.totals import Totals
+
+
+def history_of(*losses: float) -> History:
+    """Top-k accuracies of epoch e are e / 100, e / 100 + 0.1, …"""
+    history = History(9, {"num_items": 7})
+    for epoch, loss in enumerate(losses, 1):
+        accuracies = {k: epoch / 100 + place / 10 for place, k in enumerate(TOP_K)}
+        history.record(
+            Result(loss + 1, accuracies), Result(loss, accuracies, dict.fromkeys(TOP_K, 0.01)), 0.001 / epoch, 2.0
+        )
+    return history
+
+
+def test_the_best_epoch_has_the_lowest_loss_and_is_the_first_of_equals():
+    assert history_of(3.0, 2.0, 2.5, 2.0).best_epoch == 2
+    assert history_of(3.0, 2.0, 2.5, 1.0).best_epoch == 4
+    assert [history_of(*losses).is_best() for losses in ([3.0, 2.0], [2.0, 2.0], [2.0, 3.0])] == [True, False, False]
+
+
+def test_epochs_without_gain_are_those_since_the_best():
+    assert history_of().epochs_without_gain == 0
+    assert history_of(2.0).epochs_without_gain == 0
+    assert history_of(3.0, 2.0, 2.5, 2.0).epochs_without_gain == 2
+
+
+def test_the_summary_is_of_the_best_epoch():
+    summary = history_of(3.0, 2.0, 2.5).as_dict()["summary"]
+    assert (summary["best_epoch"], summary["best_val_loss"]) == (2, 2.0)
+    assert summary["best_val_accuracies"] == pytest.approx({"1": 0.02, "5": 0.12, "10": 0.22, "20": 0.32})
+    assert (summary["epochs_done"], summary["epochs_planned"], summary["total_seconds"]) == (3, 9, 6.0)
+    assert summary["num_items"] == 7
+
+
+def test_the_line_of_an_epoch():
+    line = history_of(3.0, 2.0, 2.5).line()
+    assert line.startswith("3/9   loss 3.5000 val 2.5000 | top-1/5/10/20 %  3.0 13.0 23.0 33.0 val  3.0 13.0")
+    assert "lr 3.3e-04" in line and "2.0 s, 12.0 s left" in line, "six epochs of two seconds"
+    assert history_of(3.0, 2.0).line().startswith("2/9 * loss")
+
+
+def test_an_epoch_is_the_mean_over_positions_and_not_over_batches():
+    totals = Totals(torch.device("cpu"))
+    totals.add(torch.tensor(2.0), torch.tensor([0, 1, 2, 3]), 3)
+    totals.add(torch.tensor(4.0), torch.tensor([1, 1, 1, 1]), 1)
+    result = totals.result()
+    assert result.loss == pytest.approx((3 * 2 + 1 * 4) / 4)
+    assert result.accuracies == {1: 1 / 4, 5: 2 / 4, 10: 3 / 4, 20: 4 / 4}
+
+
+def test_errors_are_over_the_users_of_all_batches():
+    """Two users of two positions each, one all right, one all wrong: √2 / 4, as in test_metrics.py."""
+    totals = Totals(torch.device("cpu"))
+    for hits in (2, 0):
+        totals.add(torch.tensor(1.0), torch.tensor([hits] * 4), 2)
+        totals.squares += squares_of_rows(torch.tensor([[float(hits)] * 4 + [2.0]], dtype=torch.float64))
+    assert totals.result().errors == pytest.approx(dict.fromkeys(TOP_K, 2**0.5 / 4))

@@ -1,0 +1,71 @@
+"""How the weights are moved, worked out by hand: which decay, the two moments, the learning rate over a run."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.item_memory import MemoryConfig
+from anime_bert4rec.training.optimization import linear_schedule, make_optimizer
+
+RATE = 0.1
+
+
+def a_model():
+    torch.manual_seed(0)
+    memory = MemoryConfig(9, 9, ordered=True, recency=1.0)
+    model = BERT4Rec(ModelConfig(9, 8, 2, 2, 6, memory=memory, answers_alone=True))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(1.0)
+    return model
+
+
+def test_matrices_decay_and_embeddings_distances_and_biases_do_not():
+    model = a_model()
+    optimizer = make_optimizer(model, RATE)
+    for weight in model.parameters():
+        weight.grad = torch.zeros_like(weight)
+    optimizer.step()
+    kept = {name for name, weight in model.named_parameters() if weight.mean() == 1}
+    assert kept == {"item_embedding.weight", "item_bias", "alone_bias", "layers.0.distance", "layers.1.distance"}
+    for name, weight in model.named_parameters():
+        if name not in kept:  # by the rate times 0.01
+            assert weight.mean().item() == pytest.approx(1 - RATE * 0.01), name
+
+
+def test_each_weight_is_moved_once():
+    """Each parameter is in one group, and all are in one."""
+    model = a_model()
+    grouped = [weight for group in make_optimizer(model, RATE).param_groups for weight in group["params"]]
+    assert sorted(map(id, grouped)) == sorted(map(id, model.parameters()))
+
+
+def test_two_steps_by_hand():
+    """A gradient of 1 and then none. The mean of gradients forgets a tenth a step, that of their squares a fiftieth."""
+    model = a_model()
+    optimizer = make_optimizer(model, RATE)
+    for gradient in (1.0, 0.0):
+        for weight in model.parameters():
+            weight.grad = torch.full_like(weight, gradient)
+        optimizer.step()
+    first = 1.0  # 0.1 / (1 - 0.9), over the root of 0.02 / (1 - 0.98)
+    second = 0.09 / (1 - 0.9**2) / math.sqrt(0.0196 / (1 - 0.98**2))
+    assert model.item_bias.tolist() == pytest.approx([1 - RATE * (first + second)] * 9, rel=1e-5)
+
+
+def test_the_rate_rises_over_the_first_twentieth_of_the_steps_and_falls_to_nothing():
+    factor = linear_schedule(100)
+    assert [factor(step) for step in (0, 1, 4)] == pytest.approx([1 / 5, 2 / 5, 1.0])
+    assert [factor(step) for step in (5, 6, 52, 99)] == pytest.approx([1.0, 94 / 95, 48 / 95, 1 / 95])
+    assert factor(100) == 0
+    assert max(map(factor, range(100))) == 1
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_of_few_steps_learns_in_each_of_them(steps):
+    rates = [linear_schedule(steps)(step) for step in range(steps)]
+    assert rates[0] == 1 and min(rates) > 0

@@ -1,0 +1,349 @@
+"""An interrupted run that goes on ends as one that was never interrupted, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+import torch
+from fault_injection import DAMAGES
+from small_runs import training_flags, unlike
+
+import train_model
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model import training_data
+from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.model.model_files import ModelFileError
+from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.training.history import History, Result
+from anime_bert4rec.training.resume import (
+    LATEST,
+    PREVIOUS,
+    CannotResume,
+    CheckpointFiles,
+    load_checkpoint,
+    newest_good,
+    numbered,
+)
+from anime_bert4rec.training.run_differences import differences
+from config import PathSettings, TrainingSettings
+
+EPOCHS = 12
+
+
+def train(db, output, *flags):
+    return train_model.main(training_flags(db, output, "--epochs", EPOCHS, *flags))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(db, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_model, "plot_all", lambda *_: None)
+        assert train(db, output) == 0
+    return output
+
+
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    """They take longer than the epochs here, and are drawn from the metrics alone."""
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+
+
+@pytest.fixture
+def copied(undisturbed, tmp_path):
+    return shutil.copytree(undisturbed, tmp_path / "output")
+
+
+def stop_in_epoch(monkeypatch, number):
+    """Ctrl-C half way through an epoch, when the weights are no longer those of the epoch before."""
+    real = train_model.in_halves
+    steps = [0]
+
+    def in_halves(*args):
+        steps[0] += 1
+        if steps[0] == 3 * number - 1:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(train_model, "in_halves", in_halves)
+
+
+def test_the_rest_is_equal_to_the_last_digit(db, undisturbed, tmp_path, monkeypatch, capsys):
+    # Each run's own epochs: the 3rd of 12, then the 6th of the 10 left.
+    for number, flags in ((3, []), (6, ["--resume"])):
+        with monkeypatch.context() as patch:
+            stop_in_epoch(patch, number)
+            assert train(db, tmp_path, *flags) == 130
+        assert "the same command with --resume" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 7
+    assert train(db, tmp_path, "--resume") == 0
+    assert "Going on after epoch 7" in capsys.readouterr().err
+    assert unlike(tmp_path, undisturbed) == []
+    ours, theirs = (load_checkpoint(each / "checkpoints/checkpoint_epoch_10.pth") for each in (tmp_path, undisturbed))
+    assert torch.equal(ours["resume"]["weights"]["item_bias"], theirs["resume"]["weights"]["item_bias"])
+
+
+def test_the_same_where_the_network_learns_to_answer_alone_too(db, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 0)
+    counted = []
+    real = train_model.in_halves
+
+    def in_halves(*args):
+        learnt = list(real(*args))
+        counted.append(any(learnt))
+        return learnt
+
+    monkeypatch.setattr(train_model, "in_halves", in_halves)
+    assert train(db, tmp_path / "whole") == 0
+    assert sum(counted) == EPOCHS, "of three batches an epoch, one is answered by network and memory together"
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 5)
+        assert train(db, tmp_path / "parts") == 130
+    assert train(db, tmp_path / "parts", "--resume") == 0
+    assert unlike(tmp_path / "parts", tmp_path / "whole") == []
+
+
+def test_a_run_that_is_done_stays_as_it_is(db, undisturbed, copied):
+    assert train(db, copied, "--resume") == 0
+    assert unlike(copied, undisturbed) == []
+    assert not (copied / "old").exists()
+
+
+def test_outputs_ahead_of_the_checkpoint_are_taken_back_and_made_again(db, undisturbed, copied, capsys):
+    # As after a kill: the best model and the metrics are of later epochs than the newest checkpoint, or lost.
+    (copied / "checkpoints" / LATEST).unlink()
+    (copied / "models/best_model.pth").unlink()
+    (copied / "models/.best_model.pth.0123abcd.part").write_bytes(b"half")
+    assert train(db, copied, "--resume") == 0
+    assert "Going on after epoch 10" in capsys.readouterr().err
+    assert unlike(copied, undisturbed) == []
+    assert not list(copied.rglob("*.part"))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_one_falls_back_to_the_one_before(copied, damage, caplog):
+    folder = copied / "checkpoints"
+    damage(folder / LATEST)
+    path, checkpoint = newest_good(folder)
+    assert (path.name, checkpoint["epoch"]) == (PREVIOUS, 10)
+    assert f"{folder / LATEST} is damaged" in caplog.text and "falling back" in caplog.text
+    assert not (folder / LATEST).exists() and (folder / "checkpoint_latest.damaged").exists()
+    shutil.copy(folder / "checkpoint_latest.damaged", folder / LATEST)
+    assert newest_good(folder)[0].name == PREVIOUS
+    assert (folder / "checkpoint_latest.damaged").exists() and (folder / "checkpoint_latest_2.damaged").exists()
+    for path in (folder / PREVIOUS, folder / "checkpoint_epoch_10.pth"):
+        damage(path)
+    with pytest.raises(CannotResume, match="no good checkpoint"):
+        newest_good(folder)
+
+
+def test_the_newest_is_the_one_with_most_epochs_whatever_the_clock_says(copied):
+    folder = copied / "checkpoints"
+    os.utime(folder / LATEST, (1, 1))
+    assert newest_good(folder)[1]["epoch"] == EPOCHS
+    (folder / LATEST).rename(folder / "checkpoint_epoch_12.pth")
+    shutil.copy(folder / "checkpoint_epoch_10.pth", folder / LATEST)
+    assert newest_good(folder)[1]["epoch"] == EPOCHS
+
+
+def test_a_model_is_no_checkpoint(copied):
+    with pytest.raises(ModelFileError, match="no checkpoint to resume from"):
+        load_checkpoint(copied / "models/best_model.pth")
+
+
+@pytest.fixture
+def refused(copied, undisturbed, monkeypatch, capsys):
+    """What the one line of `--resume` says; nothing was fitted before it, and everything is as it was."""
+
+    def refused(db, *flags):
+        with monkeypatch.context() as patch:
+            for name in ("build_model", "describe_data"):
+                patch.setattr(train_model, name, lambda *_: pytest.fail("this takes long"))
+            assert train(db, copied, "--resume", *flags) == 1
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert unlike(copied, undisturbed) == [] and not (copied / "old").exists()
+        return re.search("is of another run: (.*). Make them the same, or start anew without --resume", error)[1]
+
+    return refused
+
+
+@pytest.fixture
+def changed(db, tmp_path):
+    """A copy of the database in which something is changed."""
+
+    def changed(*statements):
+        connection = sqlite3.connect(shutil.copy(db, tmp_path / "changed.db"))
+        connection.execute("PRAGMA foreign_keys = ON")
+        for statement in statements:
+            assert connection.execute(statement).rowcount
+        connection.commit()
+        connection.close()
+        return tmp_path / "changed.db"
+
+    return changed
+
+
+def test_other_settings_are_refused_by_their_flags(db, refused):
+    said = refused(db, "--hidden-size", "32", "--no-memory", "--dropout", "0.25")
+    assert said == "--hidden-size was 16, is 32 now; --dropout was 0.1, is 0.25 now; --memory was on, is off now"
+    assert refused(db, "--seed", "1") == "--seed was 42, is 1 now", "so other people are held out, but that is not why"
+
+
+A_PERSON = "(SELECT user_id FROM user WHERE left_out IS NULL ORDER BY user_id LIMIT 1 OFFSET {})"
+LATER = "UPDATE list_entry SET completed = 20000101 + anime_id % 28 WHERE user_id = " + A_PERSON
+NEW_ANIME = "INSERT INTO anime (anime_id, is_adult, fetch_id) VALUES (1, 0, 1), (2, 0, 1)"
+NO_FIRST_ANIME = "DELETE FROM anime WHERE anime_id = (SELECT min(anime_id) FROM anime)"
+NEW_PEOPLE = (
+    "INSERT INTO user (anilist_id, name, name_key, fetched_at) VALUES (7001, 'a', 'a', 0), (7002, 'b', 'b', 0)",
+    """INSERT INTO list_entry (user_id, anime_id, entry_id, status, progress, repeats)
+       SELECT user_id, anime_id, anime_id, 'COMPLETED', 0, 0 FROM anime, user WHERE anilist_id IN (7001, 7002)""",
+)
+RENAMED = (
+    "the lists are the same, but in another order, or not the same ones are held out: somebody has another name,"
+    " or was taken out and came back"
+)
+OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, tags, studios, relations or titles)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([LATER.format(0)], "1 list changed"),
+        ([LATER.format(0), LATER.format(9), *NEW_PEOPLE], "2 lists more than then, 2 changed"),
+        ([f"DELETE FROM user WHERE user_id = {A_PERSON.format(3)}", *NEW_PEOPLE], "2 lists more than then, 1 gone"),
+        (["UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2"], OTHER_CATALOGUE),
+        ([NEW_ANIME], "2 anime more in the catalogue"),
+        ([NO_FIRST_ANIME, NEW_ANIME], "2 anime more in the catalogue, 1 anime gone from the catalogue"),
+        ([NO_FIRST_ANIME, LATER.format(0)], "1 anime gone from the catalogue; 1 list changed"),
+        (["UPDATE user SET name_key = 'n' || user_id"], RENAMED),
+    ],
+)
+def test_other_data_is_refused_with_what_has_changed(refused, changed, changes, said):
+    assert refused(changed(*changes)) == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([LATER.format(0)], "the lists in the database have changed since"),
+        ([NEW_ANIME], "the catalogue had 300 anime, and has 302 now, not all of them the same"),
+    ],
+)
+def test_a_run_that_did_not_keep_its_people_is_refused_without_counts(copied, refused, changed, changes, said):
+    (copied / "models/people.npz").unlink()
+    (copied / "models/item_mappings.pkl").unlink()
+    assert refused(changed(*changes)) == said
+
+
+def test_the_form_of_the_network_is_known_before_the_memory(db, copied):
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30)
+    data = load_data(PathSettings(db=db), settings)
+    model = train_model.build_model(data, settings)
+    kept = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]
+    shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]
+    assert kept["identity"]["network"] == hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
+
+
+def test_nothing_to_go_on_from_is_one_line(db, tmp_path, capsys):
+    assert train(db, tmp_path, "--resume") == 1
+    assert capsys.readouterr().err.endswith("yet; start without --resume\n")
+    assert train(db, tmp_path, "--resume", tmp_path / "none.pth") == 1
+    assert capsys.readouterr().err.endswith("none.pth does not exist\n")
+
+
+def test_more_epochs_go_on_with_another_schedule_and_it_is_said(db, copied, capsys):
+    assert train(db, copied, "--resume", "--epochs", EPOCHS + 1) == 0
+    assert "not the same run any more" in capsys.readouterr().err
+    rates = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]["history"]["learning_rates"]
+    # 3 steps an epoch, 39 in all, of which 2 warm up: the rate of the first step of the last epoch.
+    assert rates[-1] == pytest.approx(0.01 * (39 - 36) / (39 - 2))
+
+
+def test_another_learning_rate_is_taken_from_where_the_run_goes_on(db, copied, undisturbed):
+    """Twice the rate: epoch by epoch twice what it was, since the schedule is the same."""
+    assert train(db, copied, "--lr", 0.02, "--resume", copied / "checkpoints" / "checkpoint_epoch_10.pth") == 0
+    rates, before = (
+        json.loads((output / "plots/training_metrics.json").read_text())["learning_rates"]
+        for output in (copied, undisturbed)
+    )
+    assert rates[:10] == before[:10]
+    assert rates[10:] == pytest.approx([2 * rate for rate in before[10:]])
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(TrainingSettings), ids=lambda setting: setting.name)
+def test_what_batches_and_weights_depend_on_may_not_change(setting):
+    """Otherwise the rest of the run would not be the rest of the same run."""
+    may_change = {"epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate"}
+    before = {**dataclasses.asdict(TrainingSettings()), "data": "the same"}
+    now = {**before, setting.name: 7}
+    said = differences(before, now, Path(), Path(), Vocabulary.of([1]))
+    assert len(said) == (setting.name not in may_change) and all("is 7 now" in each for each in said)
+
+
+def test_going_back_to_a_chosen_checkpoint_loses_nothing(db, copied, undisturbed, capsys):
+    chosen = copied / "checkpoints/checkpoint_epoch_10.pth"
+    assert train(db, copied, "--resume", chosen) == 0
+    assert unlike(copied, undisturbed) == []
+    (old,) = (copied / "old").iterdir()
+    assert unlike(old, undisturbed) == []
+
+
+def test_a_new_run_moves_what_is_there_aside(db, copied, undisturbed, capsys):
+    assert train(db, copied, "--seed", "1", "--epochs", "1") == 0
+    (old,) = (copied / "old").iterdir()
+    assert unlike(old, undisturbed) == []
+    assert str(old) in capsys.readouterr().err
+    assert not list((copied / "checkpoints").glob("checkpoint_epoch_*"))
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, [10, 20, 100]), (2, [20, 100])])
+def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
+    files = CheckpointFiles(tmp_path, keep)
+    for epoch in (10, 20, 100):
+        files.save_numbered({"epoch": epoch})
+    assert [path.name for path in numbered(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
+
+
+def test_only_checkpoints_of_the_run_are_removed(tmp_path):
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"x")
+    (tmp_path / "checkpoint_epoch_5.pth").symlink_to(mine)
+    (tmp_path / "checkpoint_epoch_6.pth").mkdir()
+    for name in ("checkpoint_epoch_07.pth", "checkpoint_epoch_8.pth.bak", "checkpoint_epoch_\u0669.pth"):
+        (tmp_path / name).write_bytes(b"x")
+    others = set(tmp_path.iterdir())
+    files = CheckpointFiles(tmp_path, keep=1)
+    for epoch in (10, 20):
+        files.save_numbered({"epoch": epoch})
+    assert {*tmp_path.iterdir()} - others == {tmp_path / "checkpoint_epoch_20.pth"}
+    assert others <= {*tmp_path.iterdir()}
+
+
+def test_a_history_of_before_errors_were_recorded_goes_on():
+    result = Result(2.0, dict.fromkeys(TOP_K, 0.5), dict.fromkeys(TOP_K, 0.1))
+    before, after = History(5, {}), History(5, {})
+    before.record(result, result, 0.001, 1.0)
+    old = before.measured()
+    del old["val_accuracy_errors"]
+    after.restore(old)
+    after.record(result, result, 0.001, 1.0)
+    assert after.as_dict()["val_accuracy_errors"]["10"] == [None, 0.1]
+    assert after.val_losses == [2.0, 2.0]
+
+
+def test_a_checkpoint_of_another_version_of_the_network_is_refused(db, copied, capsys):
+    for path in (copied / "checkpoints").iterdir():
+        checkpoint = torch.load(path, weights_only=True)
+        checkpoint["resume"]["identity"]["network"] = "0123456789abcdef"
+        torch.save(checkpoint, path)
+    assert train(db, copied, "--resume") == 1
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert "is of another run: the network is that of another version of this program. Make" in error
