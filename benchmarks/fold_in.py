@@ -33,7 +33,7 @@ import report
 
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.baselines import NAMES, Baseline, Chosen, Ease, ItemKNN, Popularity, choose, choose_named
-from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, rank
+from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, ranks_by
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -169,7 +169,7 @@ def fit_ours(
 
 
 def metrics(scorer: Scorer, held_out: FoldIn) -> dict[str, float]:
-    ranks = rank(scorer, held_out.known, held_out.hidden)
+    ranks = ranks_by(scorer, held_out.known, held_out.hidden)
     values = dict(zip(METRICS, (ranks.ndcg(10), ranks.ndcg(100), ranks.recall(20)), strict=True))
     means = {name: mean_and_error(each) for name, each in values.items()}
     return {name: round(mean, 5) for name, (mean, _) in means.items()} | {

@@ -20,11 +20,10 @@ import train_model  # before torch, for it tells the threads not to spin
 import torch
 from contender import Run, parse, peak_memory_mb, seconds_of
 
-from anime_bert4rec.evaluation.ranking import Lists as Histories
-from anime_bert4rec.evaluation.ranking import Scorer, rank, top_k
+from anime_bert4rec.evaluation.ranking import Scorer, ranks_by, top_k
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.records import Anime, Studio, Tag
-from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.training_data import Data
@@ -69,7 +68,7 @@ def main() -> None:
     run.parameters = sum(p.numel() for p in model.parameters())
 
     def look_at_validation() -> None:
-        ranks = rank(ModelScorer(model, counted_but=0), split.training, split.validation_items)
+        ranks = ranks_by(ModelScorer(model, counted_but=0), split.training, split.validation_items)
         run.validated(ranks, lambda: copy.deepcopy(model.state_dict()))
 
     look_at_validation()
@@ -95,13 +94,13 @@ def main() -> None:
         model.load_state_dict(weights)
         scorer = ModelScorer(model, counted_but=0)
         more = {"refit_seconds": round(time.perf_counter() - clock, 2)}
-    run.report(rank(scorer, split.known, split.test_items), top_10_seconds, peak, **more)
+    run.report(ranks_by(scorer, split.known, split.test_items), top_10_seconds, peak, **more)
 
 
 def fit_fold_in(
     training: Sequences,
-    histories: Histories,
-    targets: Histories,
+    histories: ItemLists,
+    targets: ItemLists,
     *,
     item_names: Sequence[str],
     catalogue: Catalogue | None,
@@ -119,7 +118,7 @@ def fit_fold_in(
     scorer = ModelScorer(model)
 
     def ndcg() -> float:
-        return float(rank(scorer, histories, targets).ndcg(10).mean())
+        return float(ranks_by(scorer, histories, targets).ndcg(10).mean())
 
     best, best_weights = ndcg(), copy.deepcopy(model.state_dict())
     look_every = max(1, epochs // 40)

@@ -8,7 +8,7 @@ import time
 from contender import emit, parse, peak_memory_mb, seconds_of
 
 from anime_bert4rec.evaluation.baselines import NAMES, choose_named
-from anime_bert4rec.evaluation.ranking import rank, top_k
+from anime_bert4rec.evaluation.ranking import ranks_by, top_k
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
 
     top_10_seconds = seconds_of(lambda: top_k(chosen.scorer, split.known, 10))
     emit(
-        rank(chosen.scorer, split.known, split.test_items),
+        ranks_by(chosen.scorer, split.known, split.test_items),
         settings=repr(chosen.baseline),
         train_seconds=round(fit_seconds, 3),
         top_10_seconds=round(top_10_seconds, 3),

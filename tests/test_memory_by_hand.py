@@ -10,7 +10,7 @@ import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists
 
 import train_model
-from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.lists.sequences import Vocabulary, has_order
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.item_memory import LOWEST, SOFTNESS, locate, log_softplus
@@ -25,7 +25,6 @@ from anime_bert4rec.model.memory_fitting import (
     best_share,
     best_strength,
     fit_memory,
-    has_order,
     likeliest_scale,
     sample,
 )

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from anime_bert4rec.evaluation.ranking import Lists, Scorer, flatten, rank
-from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
+from anime_bert4rec.lists.sequences import ItemLists, Sequences, flatten
 
 MAX_ITEMS = 8_000
 """Tables of item by item hold at most the most popular so many, as the model's own memory does."""
@@ -45,7 +45,7 @@ class Weighting:
     recency: float = 1.0
     last: int | None = None
 
-    def of(self, histories: Lists, num_items: int) -> np.ndarray:
+    def of(self, histories: ItemLists, num_items: int) -> np.ndarray:
         """Weights, float32 [U, N]; an item that occurs twice counts as its newest occurrence."""
         items, lengths = flatten(histories)
         age = np.repeat(np.cumsum(lengths), lengths) - 1 - np.arange(len(items))
@@ -69,7 +69,7 @@ class ItemToItem:
     num_items: int
     weighting: Weighting
 
-    def __call__(self, histories: Lists) -> np.ndarray:
+    def __call__(self, histories: ItemLists) -> np.ndarray:
         weights = self.weighting.of(histories, self.num_items)
         if len(self.columns) == self.num_items:
             return weights @ self.table
@@ -215,8 +215,8 @@ def choose(
     candidates: Iterable[Baseline],
     training: Sequences,
     num_items: int,
-    histories: Lists,
-    targets: Lists,
+    histories: ItemLists,
+    targets: ItemLists,
     k: int = 10,
 ) -> Chosen:
     """Fit each candidate on `training`; the best has the highest NDCG@k for `targets`, given `histories`."""
@@ -227,14 +227,14 @@ def choose_for_each(
     candidates: Iterable[Baseline],
     training: Sequences,
     num_items: int,
-    questions: Sequence[tuple[Lists, Lists]],
+    questions: Sequence[tuple[ItemLists, ItemLists]],
     k: int = 10,
 ) -> list[Chosen]:
     """The best candidate for each of several (histories, targets), every one of them fitted once."""
     best: list[Chosen | None] = [None] * len(questions)
     for candidate, scorer in _fitted(candidates, training, num_items):
         for number, (histories, targets) in enumerate(questions):
-            ndcg = float(rank(scorer, histories, targets).ndcg(k).mean())
+            ndcg = float(ranks_by(scorer, histories, targets).ndcg(k).mean())
             before = best[number]
             if before is None or ndcg > before.ndcg:
                 best[number] = Chosen(candidate, scorer, ndcg)
@@ -242,7 +242,7 @@ def choose_for_each(
 
 
 def choose_named(
-    name: str, training: Sequences, num_items: int, histories: Lists, targets: Lists, k: int = 10
+    name: str, training: Sequences, num_items: int, histories: ItemLists, targets: ItemLists, k: int = 10
 ) -> Chosen:
     """The best of the grid of `name`, one of NAMES; of the blend, the best weight of its two parts' best."""
     if name != BLEND:
@@ -251,13 +251,13 @@ def choose_named(
     return choose_weight(markov, ease, histories, targets, k)
 
 
-def choose_weight(markov: Chosen, ease: Chosen, histories: Lists, targets: Lists, k: int = 10) -> Chosen:
+def choose_weight(markov: Chosen, ease: Chosen, histories: ItemLists, targets: ItemLists, k: int = 10) -> Chosen:
     """The blend of both with the weight that is best on validation."""
     assert isinstance(markov.baseline, MarkovChain) and isinstance(ease.baseline, Ease)
     tried = []
     for weight in BLEND_WEIGHTS:
         scorer = blended(markov.scorer, ease.scorer, weight)
-        ndcg = float(rank(scorer, histories, targets).ndcg(k).mean())
+        ndcg = float(ranks_by(scorer, histories, targets).ndcg(k).mean())
         tried.append(Chosen(Blend(markov.baseline, ease.baseline, weight), scorer, ndcg))
     return max(tried, key=lambda chosen: chosen.ndcg)
 

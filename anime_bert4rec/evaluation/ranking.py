@@ -8,18 +8,15 @@ Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 20
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.lists.sequences import ItemLists, flatten, list_of, part_of
 
-Lists = Sequences | Sequence[np.ndarray] | np.ndarray
-"""A list of item indices (1 … N) for each user; a plain array [U] is one item each."""
-
-Scorer = Callable[[Lists], np.ndarray]
+Scorer = Callable[[ItemLists], np.ndarray]
 """Histories of U users → scores [U, N], column 0 of which belongs to item 1."""
 
 NEVER = np.iinfo(np.int64).max
@@ -66,7 +63,7 @@ class Ranks:
         return np.bincount(self.users, values, self.num_users)
 
 
-def ranks_of(scores: np.ndarray, seen: Lists, targets: Lists) -> Ranks:
+def ranks_of(scores: np.ndarray, seen: ItemLists, targets: ItemLists) -> Ranks:
     """Rank each user's targets among all items but the `seen` ones, the worst way that ties allow.
 
     scores [U, N]. An item that isn't a target comes before every target whose score isn't higher, and so does one whose
@@ -94,7 +91,7 @@ def ranks_of(scores: np.ndarray, seen: Lists, targets: Lists) -> Ranks:
     return Ranks(np.concatenate(ranks or empty), np.concatenate(users or empty), len(scores))
 
 
-def rank(scorer: Scorer, histories: Lists, targets: Lists) -> Ranks:
+def ranks_by(scorer: Scorer, histories: ItemLists, targets: ItemLists) -> Ranks:
     """The ranks of `targets` by a scorer that knows `histories`, some users at a time so that memory stays small."""
     parts = []
     for start in range(0, len(histories), USERS_AT_ONCE):
@@ -104,7 +101,7 @@ def rank(scorer: Scorer, histories: Lists, targets: Lists) -> Ranks:
     return Ranks(np.concatenate([p.ranks for p in parts]), np.concatenate([p.users for p in parts]), len(histories))
 
 
-def top_k(scorer: Scorer, histories: Lists, k: int) -> np.ndarray:
+def top_k(scorer: Scorer, histories: ItemLists, k: int) -> np.ndarray:
     """The k best items that each user has not seen, best first: [U, k]; 0 where there are no more."""
     parts = []
     for start in range(0, len(histories), USERS_AT_ONCE):
@@ -113,7 +110,7 @@ def top_k(scorer: Scorer, histories: Lists, k: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def best_of(scores: np.ndarray, seen: Lists, k: int) -> np.ndarray:
+def best_of(scores: np.ndarray, seen: ItemLists, k: int) -> np.ndarray:
     """The items of the k highest scores [U, N] of each user but the `seen` ones, highest first: [U, k]; 0 for none."""
     import torch  # which nothing else here needs; NumPy would take three times as long to find the best
 
@@ -129,23 +126,3 @@ def mean_and_error(values: npt.ArrayLike) -> tuple[float, float]:
     values = np.asarray(values, float)
     spread = values.std(ddof=1) if len(values) > 1 else 0.0
     return float(values.mean()), float(spread / np.sqrt(len(values)))
-
-
-def list_of(lists: Lists, user: int) -> np.ndarray:
-    """The items of one user."""
-    return lists.of_user(user) if isinstance(lists, Sequences) else np.atleast_1d(lists[user])
-
-
-def part_of(lists: Lists, start: int, stop: int) -> Lists:
-    """The lists of users start … stop - 1, or of as many of them as there are."""
-    if isinstance(lists, Sequences):
-        return lists.select(np.arange(start, min(stop, len(lists))))
-    return lists[start:stop]
-
-
-def flatten(lists: Lists) -> tuple[np.ndarray, np.ndarray]:
-    """All items, one list after the other, and the length of each list [U]."""
-    if isinstance(lists, Sequences):
-        return lists.items, lists.lengths
-    each = [np.atleast_1d(items) for items in lists]
-    return np.concatenate([np.zeros(0, np.int64), *each]).astype(np.int64), np.array([len(x) for x in each], np.int64)

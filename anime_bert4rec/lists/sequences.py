@@ -101,6 +101,37 @@ class Sequences:
         return Sequences(self.items[kept], blocks.astype(np.int32), offsets, self.user_ids)
 
 
+ItemLists = Sequences | Sequence[np.ndarray] | np.ndarray
+"""A list of item indices (1 … N) for each user, in one of three forms; a plain array [U] is one item each."""
+
+
+def list_of(lists: ItemLists, user: int) -> np.ndarray:
+    """The items of one user."""
+    return lists.of_user(user) if isinstance(lists, Sequences) else np.atleast_1d(lists[user])
+
+
+def part_of(lists: ItemLists, start: int, stop: int) -> ItemLists:
+    """The lists of users start … stop - 1, or of as many of them as there are."""
+    if isinstance(lists, Sequences):
+        return lists.select(np.arange(start, min(stop, len(lists))))
+    return lists[start:stop]
+
+
+def flatten(lists: ItemLists) -> tuple[np.ndarray, np.ndarray]:
+    """All items, one list after the other, and the length of each list [U]."""
+    if isinstance(lists, Sequences):
+        return lists.items, lists.lengths
+    each = [np.atleast_1d(items) for items in lists]
+    return np.concatenate([np.zeros(0, np.int64), *each]).astype(np.int64), np.array([len(x) for x in each], np.int64)
+
+
+def has_order(sequences: Sequences) -> bool:
+    """Whether most pairs of entries of a list have an order. Those imported in bulk, or without a date, have none."""
+    starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
+    _, sizes = np.unique(starts + sequences.blocks, return_counts=True)
+    return bool(np.sum(sizes.astype(float) ** 2) < np.sum(sequences.lengths.astype(float) ** 2) / 2)
+
+
 def joined(parts: Sequence[Sequences]) -> Sequences:
     """The lists of all parts, one part after the other; at least one."""
     offsets = np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))])

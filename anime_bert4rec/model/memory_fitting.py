@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.command_line.script import progress
-from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch, MaskedBatches
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig, locate
 from anime_bert4rec.model.memory_ease import gram_matrix
@@ -45,13 +45,6 @@ SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
-
-
-def has_order(sequences: Sequences) -> bool:
-    """Whether most pairs of entries have an order. Those imported in bulk, or without a date, have none."""
-    starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
-    _, sizes = np.unique(starts + sequences.blocks, return_counts=True)
-    return bool(np.sum(sizes.astype(float) ** 2) < np.sum(sequences.lengths.astype(float) ** 2) / 2)
 
 
 def fit_memory(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from anime_bert4rec.evaluation.ranking import Lists as Histories
-from anime_bert4rec.evaluation.ranking import flatten
+from anime_bert4rec.lists.sequences import ItemLists, flatten
 from anime_bert4rec.model.batches import Lists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.two_threads import in_two_threads
@@ -31,7 +30,7 @@ class ModelScorer:
         self.model = model
         self.counted_but = counted_but
 
-    def __call__(self, histories: Histories) -> np.ndarray:
+    def __call__(self, histories: ItemLists) -> np.ndarray:
         self.model.eval()
         config = self.model.config
         items, lengths = flatten(histories)

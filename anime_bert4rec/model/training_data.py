@@ -18,7 +18,7 @@ from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.sequence_store import state_of, stored
-from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, split_users
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
 from anime_bert4rec.model.batches import (
     ALONE_CUT_RATIO,
     FUSED_EVERY,
@@ -27,7 +27,6 @@ from anime_bert4rec.model.batches import (
     MaskedBatches,
     Shares,
 )
-from anime_bert4rec.model.memory_fitting import has_order
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.stopping import ignore_in_a_worker
 from config import PathSettings, TrainingSettings

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
-from anime_bert4rec.evaluation.ranking import NEVER, Ranks, flatten, mean_and_error, rank, ranks_of, top_k
-from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.evaluation.ranking import NEVER, Ranks, mean_and_error, ranks_by, ranks_of, top_k
+from anime_bert4rec.lists.sequences import Sequences, flatten
 
 NAN = math.nan
 
@@ -131,7 +131,7 @@ def test_ranking_in_parts_equals_ranking_at_once(monkeypatch: pytest.MonkeyPatch
     def scorer(some: list[np.ndarray]) -> np.ndarray:
         return table[[int(history[0]) - 1 for history in some]]
 
-    parts, whole = rank(scorer, histories, targets), ranks_of(table, histories, targets)
+    parts, whole = ranks_by(scorer, histories, targets), ranks_of(table, histories, targets)
     assert parts.ranks.tolist() == whole.ranks.tolist()
     assert parts.ndcg(10).tolist() == whole.ndcg(10).tolist()
 

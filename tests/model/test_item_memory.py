@@ -10,6 +10,7 @@ import torch
 from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, with_bulk_days, without
 from tqdm import tqdm
 
+from anime_bert4rec.lists.sequences import has_order
 from anime_bert4rec.model import memory_fitting
 from anime_bert4rec.model.batches import Batch, flat_lists
 from anime_bert4rec.model.item_memory import Slots, locate, nearest_before
@@ -19,7 +20,6 @@ from anime_bert4rec.model.memory_fitting import (
     Tables,
     best_share,
     fit_memory,
-    has_order,
     likeliest_scale,
     newer_half,
     sample,

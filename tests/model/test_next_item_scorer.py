@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from anime_bert4rec.evaluation import ranking
-from anime_bert4rec.evaluation.ranking import rank
+from anime_bert4rec.evaluation.ranking import ranks_by
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
@@ -60,6 +60,6 @@ def test_in_parts_nobody_is_taken_for_another(monkeypatch):
     lists = made_up_lists(30)
     targets = np.array([np.setdiff1d(np.arange(1, ITEMS + 1), lists.of_user(user))[-1] for user in range(len(lists))])
     scorer = ModelScorer(model_of(lists), 0)
-    whole = rank(scorer, lists, targets)
+    whole = ranks_by(scorer, lists, targets)
     monkeypatch.setattr(ranking, "USERS_AT_ONCE", 7)
-    assert rank(scorer, lists, targets).ranks.tolist() == whole.ranks.tolist()
+    assert ranks_by(scorer, lists, targets).ranks.tolist() == whole.ranks.tolist()
