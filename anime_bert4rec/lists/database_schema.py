@@ -1,31 +1,22 @@
-"""Opens the SQLite file: is it ours and whole, which schema does it have, and what do SQLite's errors mean to a user?
+"""The tables of the database, and whether a file has these, nothing else, and in each column what belongs there.
 
-The schema is here too; what is asked of it is in lists/database.py.
+SQLite itself keeps text in a column of numbers if it is given some, and what another program has put into a file (a
+trigger, a view in the place of a table) would run as soon as the tables are used.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import shutil
+import functools
+import re
 import sqlite3
-import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from typing import Any
 
-from anime_bert4rec.command_line.script import describe_os_error
-from anime_bert4rec.lists.database_check import Strange, check_schema, protect, what_is_damaged
-from anime_bert4rec.support.errors import UserError
-
-log = logging.getLogger(__name__)
+from anime_bert4rec.command_line.script import plain
 
 APPLICATION_ID = 0x42345265
 """Marks our files in the SQLite header ("B4Re"), so that another program's file is never taken for one."""
-
-BUSY_SECONDS = 10.0
-"""How long to wait for another process that is writing."""
 
 MIGRATIONS = (
     """
@@ -121,196 +112,110 @@ MIGRATIONS = (
 )
 """Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
 
-_DAMAGED = "the file is damaged: move it away and start again with `python prepare_dataset.py`"
-_STRANGE = "the file is not as this program leaves it: move it away and start again with `python prepare_dataset.py`"
-_REASONS = {
-    sqlite3.SQLITE_FULL: "the disk is full: make room and run this again, what was saved before is safe",
-    sqlite3.SQLITE_READONLY: "the file or its folder is read-only",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; is its folder read-only?",
-    sqlite3.SQLITE_BUSY: "another program is using the file; run this again when it is done",
-    sqlite3.SQLITE_IOERR: "the disk reports an error; is it full?",
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
-    sqlite3.SQLITE_TOOBIG: "a text is longer than any that belongs there",
+LONGEST = 1_000_000
+"""The most bytes that a text or a row may have: the longest title there is has some hundred."""
+ROWS_AT_ONCE = 500
+
+LAST_DAY, LAST_SECOND = 9999_12_31, 253_402_300_799
+RANGES = {
+    "anime_id": (1, 2**63 - 1),
+    "year": (0, 9999),
+    **dict.fromkeys(("start_date", "started", "completed"), (0, LAST_DAY)),
+    **dict.fromkeys(("updated", "created", "fetched_at"), (-LAST_SECOND, LAST_SECOND)),
 }
+"""The smallest and the largest number of these columns."""
+
+_COLUMN = r'"?\w+"?(?: ASC| DESC)?'
+OWN_INDEX = re.compile(rf"CREATE INDEX [^(]+\({_COLUMN}(?:, ?{_COLUMN})*\)", re.IGNORECASE)
+"""An index of columns alone is allowed: somebody's questions are faster with it, and ours have the same answers."""
 
 
-class DatabaseError(UserError):
-    """The database cannot be used as it is."""
+class NotOurs(Exception):
+    """The database has something that this program did not make; the text says what, in a line."""
 
 
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """A connection with the newest schema, and no transaction but those of `transaction`. Makes the file if `create`.
+def protect(connection: sqlite3.Connection) -> None:
+    """What a file defines may not call what could do harm, and nothing in it is longer than it needs to be."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
 
-    Raises DatabaseError when the file is not ours, newer than this code or damaged, and leaves it as it is.
+
+def check_schema(connection: sqlite3.Connection) -> None:
+    """Raises NotOurs unless the tables are those that the first of the migrations make, as many as the file says."""
+    connection.execute("BEGIN")
+    try:
+        ((version,),) = connection.execute("PRAGMA user_version")
+        found = _objects(connection)
+    finally:
+        connection.execute("ROLLBACK")
+    known, _ = _made_by(MIGRATIONS[:version])
+    for kind, name, _, sql in sorted(found - known):
+        if kind == "index" and OWN_INDEX.fullmatch(sql):
+            continue
+        raise NotOurs(f'it has a {plain(kind, 10)} "{plain(name, 40)}" that is not of this program')
+    for kind, name, *_ in sorted(known - found):
+        raise NotOurs(f'its {kind} "{name}" is missing')
+
+
+def what_is_damaged(connection: sqlite3.Connection) -> str | None:
+    """In SQLite's words: pages of the file, or indices that do not fit their tables. None where all is well.
+
+    The schema has to be checked before.
     """
-    with _reachable(), explained(path):
-        if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        _check_header(path)
-        connection = _open(path, "rwc" if create else "rw")
-        with _closed_on_error(connection):
-            _set_up(connection, path)
-            _use_write_ahead_log(connection)
-        return connection
+    checks = ["quick_check(1)"]
+    if sqlite3.sqlite_version_info >= (3, 33):  # those before know no table here
+        indexed = connection.execute("SELECT DISTINCT tbl_name FROM main.sqlite_master WHERE type = 'index'").fetchall()
+        checks += [f"integrity_check({table})" for (table,) in indexed]
+    verdicts = (connection.execute(f"PRAGMA {check}").fetchone()[0] for check in checks)
+    return next((plain(verdict) for verdict in verdicts if verdict != "ok"), None)
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
-    """The same to a file that is there, for reading alone: it may be where nobody can write, or somebody else's.
-
-    There SQLite cannot make the two files that it keeps beside a database in use. Without a journal it needs none; a
-    journal that somebody left behind, and an older schema, are worked into a copy in memory.
-    """
-    with _reachable(), explained(path):
-        version = _check_header(path)
-        journal, index = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
-        with_journal = journal.exists() and journal.stat().st_size > 0
-        if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-            connection = _open(path, "rw")
-        elif version == len(MIGRATIONS) and (index.exists() or not with_journal):
-            connection = _open(path, "ro" if with_journal else "ro&immutable=1")
-        else:
-            connection = _copy_in_memory(path, journal if with_journal else None)
-        with _closed_on_error(connection):
-            _set_up(connection, path)
-            connection.execute("PRAGMA query_only = ON")
-        return connection
-
-
-def _open(path: Path, mode: str) -> sqlite3.Connection:
-    log.debug("database: %s (SQLite %s)", path, sqlite3.sqlite_version)
-    address = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+def typed(cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+    """The rows, once their columns hold what belongs there: whole numbers, in their range, or texts. Raises NotOurs."""
+    _, types = _made_by(MIGRATIONS)
+    names = [name for name, *_ in cursor.description]
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        for name, values in zip(names, zip(*rows, strict=True), strict=True):
+            if name not in types:  # it is computed
+                continue
+            limits = RANGES.get(name)
+            there: Collection[Any] = set(values) if limits else values
+            if not set(map(type, there)) <= types[name]:
+                kind = "a text" if str in types[name] else "a whole number"
+                raise NotOurs(f'the column "{name}" holds something that is not {kind}')
+            if limits:
+                low, high = limits
+                known = set(there) - {None}
+                if known and not low <= min(known) <= max(known) <= high:
+                    raise NotOurs(f'the column "{name}" holds a number that is not from {low} to {high}')
+        yield from rows
 
 
-def _copy_in_memory(path: Path, journal: Path | None) -> sqlite3.Connection:
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.db"
-        shutil.copyfile(path, copy)
-        if journal:
-            shutil.copyfile(journal, copy.with_name("copy.db-wal"))
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        with contextlib.closing(_open(copy, "rw")) as source, _closed_on_error(connection):
-            source.backup(connection)
-    return connection
+_Objects = frozenset[tuple[str, str, str, str]]
+"""Type, name, table and definition of all that a database has."""
 
 
-@contextlib.contextmanager
-def _reachable() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DatabaseError(f"the database cannot be used: {describe_os_error(error)}") from None
+@functools.cache
+def _made_by(migrations: tuple[str, ...]) -> tuple[_Objects, dict[str, set[type]]]:
+    """What these scripts make, and which types a column may hold by its name, which means the same in all tables."""
+    types: dict[str, set[type]] = {}
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        for script in migrations:
+            made.executescript(script)
+        objects = _objects(made)
+        for table in {table for _, _, table, _ in objects}:
+            for _, name, kind, not_null, _, key in made.execute(f"PRAGMA table_info({table})"):
+                if kind in ("INTEGER", "TEXT"):
+                    nothing = set() if not_null or key else {type(None)}
+                    types[name] = types.get(name, set()) | {int if kind == "INTEGER" else str} | nothing
+    return objects, types
 
 
-@contextlib.contextmanager
-def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
-
-
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the block is saved, power loss or not, or none of it."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turns the errors of SQLite that a user can do something about into a DatabaseError."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        # The low byte is the error; the rest tells variants of it apart.
-        reason = _REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        if str(error).startswith("Could not decode"):  # a text that is none; what is said of it has no code
-            raise DatabaseError(f"database {path}: {_DAMAGED}") from error
-        if reason is None:
-            raise
-        raise DatabaseError(f"database {path}: {reason} ({error})") from error
-    except Strange as error:
-        raise DatabaseError(f"database {path}: {_STRANGE} ({error})") from error
-    except UnicodeDecodeError as error:  # SQLite names a damaged table by what is left of its name
-        raise DatabaseError(f"database {path}: {_DAMAGED}") from error
-
-
-def _check_header(path: Path) -> int:
-    """Looks at the first bytes without SQLite, which would write beside the file or take up an unfinished journal.
-
-    Returns the version of the schema, 0 where there is none yet.
-    """
-    if not path.exists():
-        return 0
-    if not path.is_file():
-        raise DatabaseError(f"{path} is not a file: the database has to be one")
-    with path.open("rb") as file:
-        header = file.read(100)
-    if not header:
-        return 0  # made, and killed before the first transaction
-    application_id = int.from_bytes(header[68:72], "big")
-    if not header.startswith(b"SQLite format 3\0") or application_id != APPLICATION_ID:
-        raise DatabaseError(f"{path} is not a database of this program: choose another file with --db, or move it away")
-    version = int.from_bytes(header[60:64], "big")
-    _check_version(version, path)
-    return version
-
-
-def _check_version(version: int, path: Path) -> None:
-    if not 0 <= version <= len(MIGRATIONS):
-        raise DatabaseError(
-            f"{path} was made by a newer version of this program (schema {version}, known here: {len(MIGRATIONS)}):"
-            " update the program"
-        )
-
-
-def _set_up(connection: sqlite3.Connection, path: Path) -> None:
-    protect(connection)
-    version = _version(connection)
-    _check_version(version, path)
-    check_schema(connection, MIGRATIONS)
-    if damage := what_is_damaged(connection, MIGRATIONS[:version]):
-        raise DatabaseError(f"database {path}: {_DAMAGED} ({damage})")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")  # in WAL mode, less would lose commits in a power loss
-    _migrate(connection, path)
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """SQLite itself does not wait for this when another process is about to write."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(0.01)
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection) == len(MIGRATIONS):
-        return
-    with transaction(connection):
-        version = _version(connection)  # again: another process may have been first
-        _check_version(version, path)
-        for script in MIGRATIONS[version:]:
-            for statement in script.split(";\n"):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
+def _objects(connection: sqlite3.Connection) -> _Objects:
+    """All objects but the indices that tables imply, and the numbers that ANALYZE leaves."""
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM main.sqlite_master WHERE sql IS NOT NULL")
+    return frozenset(
+        (str(kind), str(name), str(table), " ".join(str(sql).split()))
+        for kind, name, table, sql in rows
+        if (kind, name) not in (("table", "sqlite_stat1"), ("table", "sqlite_stat4"))
+    )

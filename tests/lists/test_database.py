@@ -1,4 +1,4 @@
-"""What is stored comes back, one transaction at a time. Files that are not ours: see test_database_schema.py."""
+"""What is stored comes back, one transaction at a time. Files that are not ours: see test_database_file.py."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from fault_injection import needs_mounts
-from test_database_schema import make
+from test_database_file import make
 
 from anime_bert4rec.lists.database import Database, DatabaseError
 from config import PROJECT_DIR

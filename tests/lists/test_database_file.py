@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from anime_bert4rec.lists import database_schema as database_file
+from anime_bert4rec.lists import database_file, database_schema
 from anime_bert4rec.lists.database import Database, DatabaseError
 from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage
 
@@ -148,8 +148,8 @@ def test_what_a_new_file_promises(tmp_path):
         def pragma(name):
             return database._connection.execute(f"PRAGMA {name}").fetchone()[0]
 
-        assert pragma("application_id") == database_file.APPLICATION_ID
-        assert pragma("user_version") == len(database_file.MIGRATIONS)
+        assert pragma("application_id") == database_schema.APPLICATION_ID
+        assert pragma("user_version") == len(database_schema.MIGRATIONS)
         assert pragma("journal_mode") == "wal"
         assert pragma("synchronous") == 2  # FULL: a commit survives a power loss
         assert pragma("foreign_keys") == 1
@@ -160,18 +160,18 @@ def test_an_older_schema_is_brought_up_to_date_with_its_rows(tmp_path, monkeypat
     path = tmp_path / "bert.db"
     make(path)
     more = ("CREATE TABLE extra (a);\nINSERT INTO extra VALUES (1);\n", "ALTER TABLE extra ADD COLUMN b DEFAULT 5;\n")
-    monkeypatch.setattr(database_file, "MIGRATIONS", (*database_file.MIGRATIONS, *more))
+    monkeypatch.setattr(database_schema, "MIGRATIONS", (*database_schema.MIGRATIONS, *more))
     for _ in range(2):
         with Database.open(path, create=False) as database:
             assert list(database._rows("SELECT * FROM extra")) == [(1, 5)]
-            assert list(database._rows("PRAGMA user_version")) == [(len(database_file.MIGRATIONS),)]
+            assert list(database._rows("PRAGMA user_version")) == [(len(database_schema.MIGRATIONS),)]
             assert len(database.anime_ids()) == 200
 
 
 def test_a_database_from_before_synonyms_goes_on_working_and_takes_them(tmp_path, monkeypatch):
     path = tmp_path / "bert.db"
     with monkeypatch.context() as patch:
-        patch.setattr(database_file, "MIGRATIONS", database_file.MIGRATIONS[:1])
+        patch.setattr(database_schema, "MIGRATIONS", database_schema.MIGRATIONS[:1])
         Database.open(path, create=True).close()
     connection = sqlite3.connect(path)
     connection.execute("INSERT INTO catalogue_fetch VALUES (1, 'ID', 1, 1, NULL, 5)")
@@ -190,11 +190,11 @@ def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
     make(path)
     with monkeypatch.context() as patch:
         more = ("CREATE TABLE extra (a);\n", "INSERT INTO nowhere VALUES (1);\n")
-        patch.setattr(database_file, "MIGRATIONS", (*database_file.MIGRATIONS, *more))
+        patch.setattr(database_schema, "MIGRATIONS", (*database_schema.MIGRATIONS, *more))
         with pytest.raises(sqlite3.OperationalError, match="nowhere"):
             Database.open(path, create=False)
     with Database.open(path, create=False) as database:
-        assert list(database._rows("PRAGMA user_version")) == [(len(database_file.MIGRATIONS),)]
+        assert list(database._rows("PRAGMA user_version")) == [(len(database_schema.MIGRATIONS),)]
         assert list(database._rows("SELECT name FROM sqlite_master WHERE name = 'extra'")) == []
 
 

@@ -1,0 +1,173 @@
+"""The catalogue in the database: pages of anime in, anime out, one transaction a page."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from anime_bert4rec.lists.database_file import DatabaseError, DatabaseFile, insert_into, no_anime
+from anime_bert4rec.lists.database_schema import typed
+from anime_bert4rec.lists.records import (
+    Anime,
+    CatalogueCursor,
+    CataloguePage,
+    Relation,
+    Studio,
+    Tag,
+)
+
+IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
+
+_ANIME_LISTS = {"synonyms", "genres", "tags", "studios", "relations"}
+_ANIME_COLUMNS = [field.name for field in dataclasses.fields(Anime) if field.name not in _ANIME_LISTS]
+_SAVE_ANIME = (
+    insert_into("anime", [*_ANIME_COLUMNS, "fetch_id"])
+    + " ON CONFLICT (anime_id) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in [*_ANIME_COLUMNS, "fetch_id"])
+)
+
+
+@dataclass(frozen=True)
+class CatalogueFetch:
+    """A fetch under way: where to go on, and the anime that it has brought up to now."""
+
+    fetch_id: int
+    cursor: CatalogueCursor
+    seen: frozenset[int]
+
+
+class CatalogueTables(DatabaseFile):
+    """The part of `Database` that is about anime."""
+
+    def resume_or_start_catalogue_fetch(self, sort: str, count: int) -> CatalogueFetch:
+        """The last fetch, if it was interrupted and has the same sort (the count may differ), or else a new one."""
+        with self._transaction() as connection:
+            found = connection.execute(
+                """SELECT fetch_id, next_page, popularity_below FROM catalogue_fetch
+                   WHERE fetch_id = (SELECT max(fetch_id) FROM catalogue_fetch) AND finished_at IS NULL AND sort = ?""",
+                (sort,),
+            )
+            interrupted = next(typed(found), None)
+            if interrupted:
+                fetch_id, cursor = interrupted[0], CatalogueCursor(*interrupted[1:])
+                connection.execute("UPDATE catalogue_fetch SET count = ? WHERE fetch_id = ?", (count, fetch_id))
+            else:
+                cursor = CatalogueCursor()
+                fetch_id = connection.execute(
+                    "INSERT INTO catalogue_fetch (sort, count, next_page, popularity_below) VALUES (?, ?, ?, ?)",
+                    (sort, count, cursor.page, cursor.popularity_below),
+                ).lastrowid
+            seen = connection.execute("SELECT anime_id FROM anime WHERE fetch_id = ?", (fetch_id,))
+            return CatalogueFetch(fetch_id, cursor, frozenset(anime_id for (anime_id,) in seen))
+
+    def save_catalogue_page(self, fetch_id: int, page: CataloguePage) -> tuple[int, int]:
+        """Store a page together with the place to go on from. Returns how many anime were new and how many updated."""
+        new = 0
+        with self._transaction() as connection:
+            for anime in page.anime:
+                new += _save_anime(connection, anime, fetch_id)
+            if page.next:
+                connection.execute(
+                    "UPDATE catalogue_fetch SET next_page = ?, popularity_below = ? WHERE fetch_id = ?",
+                    (page.next.page, page.next.popularity_below, fetch_id),
+                )
+            (reached,) = connection.execute(
+                """SELECT count <= (SELECT count(*) FROM anime WHERE anime.fetch_id = catalogue_fetch.fetch_id)
+                   FROM catalogue_fetch WHERE fetch_id = ?""",
+                (fetch_id,),
+            ).fetchone()
+            # The page that reaches the count may be cut, so going on behind it with a larger count would leave a gap.
+            if reached or not page.next:
+                _finish(connection, fetch_id)
+        return new, len(page.anime) - new
+
+    def finish_catalogue_fetch(self, fetch_id: int) -> None:
+        """There is no more to fetch: the next fetch starts from the first page."""
+        with self._transaction() as connection:
+            _finish(connection, fetch_id)
+
+    def require_catalogue(self) -> None:
+        """Raises DatabaseError, naming the commands to run, when no anime is stored."""
+        if not any(self._rows("SELECT 1 FROM anime LIMIT 1")):
+            raise DatabaseError(no_anime(self.path))
+
+    def anime_ids(self) -> list[int]:
+        """Every anime of the catalogue, in ascending order."""
+        return [anime_id for (anime_id,) in self._rows("SELECT anime_id FROM anime ORDER BY anime_id")]
+
+    def anime_by_mal_id(self) -> dict[int, int]:
+        """The anime_id by MyAnimeList's id; the lowest, where AniList has two entries for one."""
+        rows = self._rows("SELECT mal_id, min(anime_id) FROM anime WHERE mal_id IS NOT NULL GROUP BY mal_id")
+        return dict(rows)
+
+    def anime(self, ids: Iterable[int]) -> list[Anime]:
+        """The anime of these ids, in their order; those that the catalogue does not have are left out."""
+        wanted = list(ids)
+        found: dict[int, Anime] = {}
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            found |= self._anime(wanted[start : start + IDS_AT_ONCE])
+        return [found[anime_id] for anime_id in wanted if anime_id in found]
+
+    def _anime(self, ids: list[int]) -> dict[int, Anime]:
+        among = f"WHERE anime_id IN ({', '.join('?' * len(ids))})"
+
+        def children(columns: str, table: str) -> dict[int, list[Any]]:
+            of_anime: dict[int, list[Any]] = defaultdict(list)
+            for anime_id, *values in self._rows(f"SELECT anime_id, {columns} FROM {table} {among} ORDER BY rowid", ids):  # noqa: S608
+                of_anime[anime_id].append(values)
+            return of_anime
+
+        synonyms = children("synonym", "anime_synonym")
+        genres = children("genre", "anime_genre")
+        tags = children("name, rank, category, is_adult, is_spoiler", "anime_tag")
+        studios = children("studio_id, name, is_main", "anime_studio")
+        relations = children("related_id, kind", "anime_relation")
+        found = {}
+        for row in self._rows(f"SELECT {', '.join(_ANIME_COLUMNS)} FROM anime {among}", ids):  # noqa: S608
+            scalars = dict(zip(_ANIME_COLUMNS, row, strict=True))
+            scalars["is_adult"] = bool(scalars["is_adult"])
+            anime_id = scalars["anime_id"]
+            found[anime_id] = Anime(
+                **scalars,
+                synonyms=tuple(synonym for (synonym,) in synonyms[anime_id]),
+                genres=tuple(genre for (genre,) in genres[anime_id]),
+                tags=tuple(
+                    Tag(name, rank, category, bool(is_adult), bool(is_spoiler))
+                    for name, rank, category, is_adult, is_spoiler in tags[anime_id]
+                ),
+                studios=tuple(Studio(studio_id, name, bool(main)) for studio_id, name, main in studios[anime_id]),
+                relations=tuple(Relation(*values) for values in relations[anime_id]),
+            )
+        return found
+
+
+def _save_anime(connection: sqlite3.Connection, anime: Anime, fetch_id: int) -> bool:
+    """Returns whether the anime is new."""
+    anime_id = anime.anime_id
+    known = connection.execute("SELECT 1 FROM anime WHERE anime_id = ?", (anime_id,)).fetchone()
+    connection.execute(_SAVE_ANIME, [*(getattr(anime, column) for column in _ANIME_COLUMNS), fetch_id])
+    children = {
+        "anime_synonym": [(anime_id, synonym) for synonym in anime.synonyms],
+        "anime_genre": [(anime_id, genre) for genre in anime.genres],
+        "anime_tag": [(anime_id, *dataclasses.astuple(tag)) for tag in anime.tags],
+        "anime_studio": [(anime_id, *dataclasses.astuple(studio)) for studio in anime.studios],
+        "anime_relation": [(anime_id, *dataclasses.astuple(relation)) for relation in anime.relations],
+    }
+    for table, rows in children.items():
+        connection.execute(f"DELETE FROM {table} WHERE anime_id = ?", (anime_id,))  # noqa: S608
+        if rows:
+            places = ", ".join("?" * len(rows[0]))
+            connection.executemany(f"INSERT INTO {table} VALUES ({places}) ON CONFLICT DO NOTHING", rows)  # noqa: S608
+    return not known
+
+
+def _finish(connection: sqlite3.Connection, fetch_id: int) -> None:
+    connection.execute(
+        "UPDATE catalogue_fetch SET finished_at = ? WHERE fetch_id = ? AND finished_at IS NULL",
+        (int(time.time()), fetch_id),
+    )

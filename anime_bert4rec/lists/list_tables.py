@@ -1,0 +1,186 @@
+"""People and their lists in the database: lists in, watched anime out, one transaction a person or an import."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
+from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, transaction
+from anime_bert4rec.lists.database_removal import Removed, remove
+from anime_bert4rec.lists.records import ImportedEntry, ListEntry, UserList
+from anime_bert4rec.lists.user_names import name_key
+
+_ENTRY_COLUMNS = [field.name for field in dataclasses.fields(ListEntry)]
+_SAVE_ENTRY = insert_into("list_entry", [*_ENTRY_COLUMNS, "user_id"]) + " ON CONFLICT DO NOTHING"
+
+# An entry without a status counts as watched when something of it was seen.
+_IS_WATCHED = """(entry.status <> 'PLANNING'
+    OR entry.status IS NULL AND (entry.progress > 0 OR entry.completed IS NOT NULL))"""
+_WATCHED = f"list_entry AS entry JOIN anime USING (anime_id) WHERE {_IS_WATCHED}"
+
+
+KEEP_SECONDS = 7 * 86_400
+"""How long a list, or the answer that there is none, is kept before AniList is asked again."""
+
+
+@dataclass(frozen=True)
+class StoredUser:
+    """`watched` counts known, watched anime; `left_out` is unknown, private, short or, in the training set, None."""
+
+    user_id: int
+    name: str
+    fetched_at: int
+    left_out: str | None
+    watched: int
+
+    def is_kept(self, now: float) -> bool:
+        """Whether it is new enough. A time in the future, from a clock that was wrong, does not count."""
+        return 0 <= now - self.fetched_at < KEEP_SECONDS
+
+
+class ListTables(DatabaseFile):
+    """The part of `Database` that is about people and their lists."""
+
+    def save_user_list(self, user_list: UserList, requested: str, fetched_at: int, min_anime: int) -> StoredUser:
+        """Replace what is stored of a person. `requested` is the name it was asked by, whatever the list calls itself.
+
+        A person is known by the AniList id: under a new name it is the same row, and whoever had that name is dropped.
+        """
+        key = name_key(requested)
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM user WHERE name_key = ? AND anilist_id IS NOT ?", (key, user_list.user_id))
+            values = (user_list.name, key, fetched_at, user_list.user_id)
+            changed = connection.execute(
+                "UPDATE user SET name = ?, name_key = ?, fetched_at = ?, left_out = NULL WHERE anilist_id = ?", values
+            )
+            if not changed.rowcount:
+                connection.execute(
+                    "INSERT INTO user (name, name_key, fetched_at, anilist_id) VALUES (?, ?, ?, ?)", values
+                )
+            (user_id,) = connection.execute("SELECT user_id FROM user WHERE name_key = ?", (key,)).fetchone()
+            connection.execute("DELETE FROM list_entry WHERE user_id = ?", (user_id,))
+            fields = operator.attrgetter(*_ENTRY_COLUMNS)
+            connection.executemany(_SAVE_ENTRY, ((*fields(entry), user_id) for entry in user_list.entries))
+            _mark_short(connection, min_anime, user_id)
+        return self.users(key)[key]
+
+    def save_unavailable_user(self, name: str, reason: str, fetched_at: int) -> StoredUser:
+        """Note why a name has no list ("unknown" or "private"), and forget the list stored for it before."""
+        key = name_key(name)
+        with self._transaction() as connection:
+            connection.execute(
+                """INSERT INTO user (name, name_key, fetched_at, left_out) VALUES (?, ?, ?, ?)
+                   ON CONFLICT (name_key)
+                   DO UPDATE SET fetched_at = excluded.fetched_at, left_out = excluded.left_out""",
+                (name, key, fetched_at, reason),
+            )
+            connection.execute(
+                "DELETE FROM list_entry WHERE user_id = (SELECT user_id FROM user WHERE name_key = ?)", (key,)
+            )
+        return self.users(key)[key]
+
+    def import_lists(
+        self,
+        source: str,
+        entries: Iterable[ImportedEntry],
+        min_anime: int,
+        *,
+        points: bool = False,
+        sure: bool = True,
+    ) -> Imported:
+        """Store lists from elsewhere, all of them or none; who was imported from `source` before gets the new list.
+
+        `points`: scores are of 100. Unless it is `sure` that the people are the same, raises OtherPeople when their
+        stored lists have little in common with the new ones. Afterwards every stored list is judged by `min_anime`, as
+        by `mark_short_users`.
+        """
+        with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
+            imported = write_lists(self._connection, source, points, sure)
+            _mark_short(self._connection, min_anime)
+        return imported
+
+    def remove(self, names: Sequence[str]) -> list[Removed]:
+        """Take everybody of these names out, all or none. Raises NobodyOfThisName, for one that is nobody's."""
+        with explained(self.path):
+            self._connection.execute("PRAGMA secure_delete = ON")  # nothing is left of them in the file either
+        with self._transaction() as connection:
+            return remove(connection, names)
+
+    def mark_short_users(self, min_anime: int) -> None:
+        """Judge every stored list anew: the limit or the catalogue may have changed."""
+        with self._transaction() as connection:
+            _mark_short(connection, min_anime)
+
+    def users(self, key: str | None = None) -> dict[str, StoredUser]:
+        """Everybody who was asked for, by `name_key`; or only the one with `key`."""
+        rows = self._rows(
+            f"""SELECT user.name_key, user.user_id, user.name, user.fetched_at, user.left_out,
+                       (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id)
+                FROM user WHERE ? IS NULL OR name_key = ? ORDER BY user.user_id""",  # noqa: S608
+            [key, key],
+        )
+        return {name_key: StoredUser(*fields) for name_key, *fields in rows}
+
+    def key_of(self, anilist_id: int) -> str | None:
+        """The name_key of the person whom AniList knows by this id."""
+        return next(
+            (key for (key,) in self._rows("SELECT name_key FROM user WHERE anilist_id = ?", [anilist_id])), None
+        )
+
+    def entries(self, user_id: int) -> list[ListEntry]:
+        """The whole list of one person, whatever the status of its entries."""
+        columns = ", ".join(_ENTRY_COLUMNS)
+        rows = self._rows(f"SELECT {columns} FROM list_entry WHERE user_id = ? ORDER BY anime_id", [user_id])  # noqa: S608
+        return [ListEntry(*row) for row in rows]
+
+    # What a model is trained on
+
+    def training_size(self) -> tuple[int, int]:
+        """How many users are in the training set, and how many known, watched anime they have together."""
+        ((users, watched),) = self._rows(
+            f"""SELECT (SELECT count(*) FROM user WHERE left_out IS NULL),
+                       (SELECT count(*) FROM {_WATCHED}
+                        AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL))"""  # noqa: S608
+        )
+        return users, watched
+
+    def user_keys(self) -> list[tuple[int, str]]:
+        """`(user_id, name_key)` of everybody in the training set."""
+        rows = self._rows("SELECT user_id, name_key FROM user WHERE left_out IS NULL ORDER BY user_id")
+        return [(user_id, key) for user_id, key in rows]
+
+    def identities(self) -> list[tuple[int, str]]:
+        """`(user_id, what tells a person from all others)` of everybody in the training set, ordered by user_id.
+
+        On AniList that is the number there, which a new name does not change; in an import, the key.
+        """
+        rows = self._rows("SELECT user_id, anilist_id, name_key FROM user WHERE left_out IS NULL ORDER BY user_id")
+        return [(user_id, key if anilist_id is None else f"anilist:{anilist_id}") for user_id, anilist_id, key in rows]
+
+    def iter_watched(self, of_catalogue: bool = True) -> Iterator[tuple[Any, ...]]:
+        """What the users of the training set have watched, ordered by user_id, then anime_id.
+
+        `(user_id, anime_id, entry_id, completed, started, updated, created)`, as in records.ListEntry. Anime that the
+        catalogue does not have are left out if `of_catalogue`.
+        """
+        watched = _WATCHED if of_catalogue else f"list_entry AS entry WHERE {_IS_WATCHED}"
+        return self._rows(
+            f"""SELECT entry.user_id, anime_id, entry_id, completed, started, updated, created
+                FROM {watched} AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL)
+                ORDER BY entry.user_id, anime_id"""  # noqa: S608
+        )
+
+
+def _mark_short(connection: sqlite3.Connection, min_anime: int, user_id: int | None = None) -> None:
+    """Set or clear `short` for one user or for all, except those out for another reason."""
+    connection.execute(
+        f"""UPDATE user SET left_out =
+                CASE WHEN (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id) < ? THEN 'short' END
+            WHERE ifnull(left_out, 'short') = 'short' AND user_id = ifnull(?, user_id)""",  # noqa: S608
+        (min_anime, user_id),
+    )
