@@ -147,7 +147,7 @@ def meant_by(text: str) -> str:
 
 
 def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[list[UserName], list[str]]:
-    """The names, and a text for each bad line. The sandbox has people of its own, if --file is not given."""
+    """The names, and a text for each bad line. Without --file, the sandbox has people of its own."""
     if paths.sandbox and wanted.file == UserListSettings().file:
         from anime_bert4rec.anilist import sandbox as anilist_sandbox
 
@@ -195,7 +195,7 @@ def load_users(
 def load_user(
     source: AniListSource, database: Database, name: UserName, wanted: UserListSettings, taken: Mapping[str, UserName]
 ) -> StoredUser | None:
-    """None, with nothing stored, where AniList gives a name the id of another of the names, which are `taken`."""
+    """Store the list of a name, unless AniList gives it the id of one of the `taken` names: then returns None."""
     try:
         user_list = source.user_list(name.name)
     except ListUnavailable as error:

@@ -43,7 +43,7 @@ def refused(path, act):
 
 
 @pytest.mark.parametrize(
-    ("statements", "told"),
+    ("statements", "message"),
     [
         (["CREATE TRIGGER spy AFTER INSERT ON list_entry BEGIN DELETE FROM anime; END"], 'trigger "spy"'),
         (["CREATE TABLE bookmark (url)"], 'table "bookmark"'),
@@ -63,11 +63,11 @@ def refused(path, act):
     ],
 )
 @pytest.mark.parametrize("create", [True, False])
-def test_what_this_program_did_not_make_is_refused_and_nothing_is_run(path, statements, told, create):
+def test_what_this_program_did_not_make_is_refused_and_nothing_is_run(path, statements, message, create):
     change(path, "PRAGMA journal_mode = DELETE", *statements)
     before = path.read_bytes()
-    assert told in refused(path, lambda: Database.open(path, create=create))
-    assert told in refused(path, lambda: Database.open_to_read(path))
+    assert message in refused(path, lambda: Database.open(path, create=create))
+    assert message in refused(path, lambda: Database.open_to_read(path))
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 

@@ -64,7 +64,7 @@ def run(anilist, path, tmp_path):
 
 @pytest.fixture
 def age(path):
-    """Make everything stored older by so many days."""
+    """Make everything stored older by this number of days."""
 
     def age(days, key=None):
         connection = sqlite3.connect(path)

@@ -18,13 +18,13 @@ from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.support.errors import UserError
 
 CACHE_KIB = 64 * 1024
-"""What SQLite may hold in memory of each database, and while it sorts."""
+"""The KiB that SQLite may hold in memory of each database, and while it sorts."""
 
 _COLUMNS = "entry_id, status, score, progress, started, completed, updated"
 
 
 SAME_PEOPLE = 0.7
-"""Share of the stored entries that have to be in a newer import of the same people. Two strangers share far fewer."""
+"""The share of the stored entries that a newer import of the same people has at least. Strangers share far fewer."""
 
 
 class OtherPeople(Exception):
@@ -158,7 +158,7 @@ def write_lists(connection: sqlite3.Connection, source: str, points: bool, sure:
 
 
 def _find_scales(connection: sqlite3.Connection, points: bool) -> None:
-    """What each user's scores have to be multiplied by to be of 100, by the scores themselves.
+    """Find the factor that brings each user's scores to a scale of 100, from the scores themselves.
 
     Where more than a tenth is above 10, they are of 100, else where more than a tenth is above 5, of 10. Of the others,
     who would be of 10 and never give more than 5, or of 5, nothing is known but who else is in the file: they are of 5
@@ -187,7 +187,7 @@ def _in_common(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def _adopt(connection: sqlite3.Connection, source: str) -> None:
-    """Users that versions before sources had names stored get theirs now, if their lists say that they are the same."""
+    """Give users of versions that named no source their source, if their lists say that they are the same people."""
     kind = source.partition(":")[0]
     if kind == source:
         return

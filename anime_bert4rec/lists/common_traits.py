@@ -11,11 +11,11 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 
 LARGEST_GROUP = 1_000
-"""What more anime have in common says nothing about them."""
+"""A trait that more anime share says nothing about them, and is left out."""
 
 
 def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
-    """The items of each group as though it were somebody's list."""
+    """The items of each group of anime with a trait in common, as though they were somebody's list."""
     groups: dict[tuple[str, object], list[int]] = defaultdict(list)
     anime = list(catalogue)
     items = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64)).tolist()

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from anime_bert4rec.command_line.script import plain
-from anime_bert4rec.lists.csv_rows import CsvRows, Row
-from anime_bert4rec.lists.list_file import unpacked
+from anime_bert4rec.lists.csv_rows import CsvRow, CsvRows
+from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
     MAL_NUMBERS,
     UNCLEAR_SCORE,
@@ -36,11 +36,13 @@ from anime_bert4rec.lists.whose_ids import Fit, fit_of
 from anime_bert4rec.support.errors import SettingError, UserError
 
 _REMEMBERED = 200_000
-"""Texts of a column whose meaning is kept: the same ones come again and again."""
+"""The number of texts of a column whose meaning is remembered, since the same texts come again and again."""
 _SURVEYED_WHOLE = 32
+"""The survey reads this many blocks from the start of a file."""
 _SURVEYED_SHARE = 32
-"""Of the blocks of a file the first few are surveyed, and every so manieth after them."""
+"""After these, the survey reads one block in 32."""
 _MAX_NAME = 200
+"""The most characters of a user's name."""
 
 _NAMES = {
     "user": "user user_id username user_name uid",
@@ -72,7 +74,7 @@ class CsvLists:
 
     def __init__(self, path: Path, names: str = "") -> None:
         self.path = path
-        with unpacked(path, *_WANTED) as file:
+        with open_list(path, *_WANTED) as file:
             self.table = file.name
             first = next(file.blocks(), b"").decode(errors="surrogateescape")
         if not first.strip():
@@ -132,9 +134,9 @@ class CsvLists:
             if self._has_both and len(pairs) < _REMEMBERED:
                 pairs.update(map(itemgetter(self.columns["anime_id"], self.columns["mal_id"]), long_enough))
         if self._has_both:
-            told, differing = _agreement(pairs, by_mal_id)
-            self._certain = told > 0
-            self.ids = "mal_id" if 2 * differing > told else "anime_id"
+            compared, differing = _agreement(pairs, by_mal_id)
+            self._certain = compared > 0
+            self.ids = "mal_id" if 2 * differing > compared else "anime_id"
         ids = {number for number in map(_number, texts[self.ids]) if number is not None}
         scores, statuses = texts.get("score", Counter()), texts.get("status", Counter())
         self._day_first = day_comes_first({*texts.get("date", ()), *texts.get("timestamp", ())})
@@ -172,7 +174,7 @@ class CsvLists:
     ) -> Iterator[ImportedEntry]:
         """The entries in the order of the file, numbered by row; `known` is anime_id by the file's own ids.
 
-        `read` is told how many bytes of the file have been read so far.
+        `read` is called with the number of bytes of the file that have been read.
         Raises UserError when the file cannot be read to its end.
         """
         place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
@@ -231,12 +233,12 @@ class CsvLists:
 
     def _chunks(
         self, read: Callable[[int], object] = lambda so_far: None, every: int = 1
-    ) -> Iterator[tuple[int, list[Row]]]:
+    ) -> Iterator[tuple[int, list[CsvRow]]]:
         """The rows below the header, as CsvRows gives them.
 
-        `every`: of the blocks of text after the first few, only every so manieth is read; line numbers are wrong then.
+        `every`: after the first _SURVEYED_WHOLE blocks of text, one block in `every` is read, and line numbers are wrong.
         """
-        with unpacked(self.path, *_WANTED) as file:
+        with open_list(self.path, *_WANTED) as file:
 
             def blocks() -> Iterator[bytes]:
                 for number, block in enumerate(file.blocks()):
@@ -253,7 +255,7 @@ class CsvLists:
         return self._least <= len(row) and not any(row[self.width :])
 
     def _is_row(self, row: Sequence[str]) -> bool:
-        """Whether the fields make sense, each in its place. Dates are too colourful to tell."""
+        """Whether the fields make sense, each in its place. Dates are left out: they are written in too many ways."""
         if not self._is_whole(row) or not row[self.columns["user"]].strip():
             return False
         try:
@@ -269,7 +271,7 @@ class CsvLists:
 
 
 class _Remembered(dict[str, T], Generic[T]):
-    """What a parser makes of each text, computed once for the texts of late."""
+    """A dict that calls a parser for each new text and remembers the result, for the latest texts."""
 
     def __init__(self, parse: Callable[[str], T]) -> None:
         self.parse = parse
@@ -308,11 +310,11 @@ def _number(text: str) -> int | None:
 
 
 def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -> tuple[int, int]:
-    """Of the pairs of `anime_id` and `mal_id`, how many the catalogue can tell of, and of these, how many times
-    `anime_id` is not AniList's: a file may number its anime in a way of its own."""
+    """The number of pairs of `anime_id` and `mal_id` whose MyAnimeList id the catalogue knows, and of those among them
+    whose `anime_id` is not AniList's id of that anime: a file may number its anime in a way of its own."""
     meant = [(_number(anime_id), by_mal_id.get(_number(mal_id) or 0)) for anime_id, mal_id in pairs]
-    told = [(number, anime_id) for number, anime_id in meant if anime_id is not None]
-    return len(told), sum(number != anime_id for number, anime_id in told)
+    known = [(number, anime_id) for number, anime_id in meant if anime_id is not None]
+    return len(known), sum(number != anime_id for number, anime_id in known)
 
 
 _ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")

@@ -11,10 +11,10 @@ import csv
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 MAX_SPAN = 1_000
-"""Lines that one quoted field may go over, such as a review. csv itself limits a field to 128 KiB."""
+"""The most lines of one quoted field, such as a review. The csv module itself limits a field to 128 KiB."""
 
-Row = list[str] | None
-"""The fields; none at all for an empty line, and None for a line with a quote that is not closed."""
+CsvRow = list[str] | None
+"""The fields of a row: an empty list for an empty line, and None for a line with a quote that is not closed."""
 
 
 class CsvRows:
@@ -38,7 +38,7 @@ class CsvRows:
         self.is_whole = is_whole
         self.is_row = is_row
 
-    def __iter__(self) -> Iterator[tuple[int, list[Row]]]:
+    def __iter__(self) -> Iterator[tuple[int, list[CsvRow]]]:
         line, rest = 1, ""
         for block in self.blocks:
             lines = _lines(rest + block.decode(errors="surrogateescape"))
@@ -58,20 +58,20 @@ class CsvRows:
     def _reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True)
 
-    def _simply(self, lines: list[str]) -> list[Row] | None:
+    def _simply(self, lines: list[str]) -> list[CsvRow] | None:
         """The rows, or None if they are not one a line. An open quote would take up the empty line at the end."""
         try:
-            rows: list[Row] = list(self._reader([*lines, ""]))
+            rows: list[CsvRow] = list(self._reader([*lines, ""]))
         except csv.Error:
             return None
         return rows[:-1] if len(rows) == len(lines) + 1 else None
 
-    def _carefully(self, lines: list[str], last: bool) -> Iterator[tuple[int, int, list[Row]]]:
+    def _carefully(self, lines: list[str], last: bool) -> Iterator[tuple[int, int, list[CsvRow]]]:
         """`(start, end, rows)` of these lines; unless they are the last, without a row that may go on after them."""
         start = endless = 0  # before the line `endless`, no field that is open ends
         while start < len(lines):
             feed = _Feed(lines, start, endless, self._looks_like_row)
-            closed, rows = False, list[Row]()  # of one line each, up to feed.start
+            closed, rows = False, list[CsvRow]()  # of one line each, up to feed.start
             for row in _until_error(self._reader(feed)):
                 if feed.start == len(lines):
                     break
@@ -106,8 +106,8 @@ class CsvRows:
         parsed = (row for each in closed for row in _until_error(self._reader([each])))
         return any(map(self.is_row, parsed))
 
-    def _as_if_unquoted(self, line: str) -> Row:
-        """The row of a line with a stray quote, if the quote is no separator's and no needed field's business."""
+    def _as_if_unquoted(self, line: str) -> CsvRow:
+        """The row of a line with a stray quote, if the quote hides no separator and stands in no needed field."""
         row = line.split(self.delimiter)
         good = self.is_whole(row) and not any('"' in row[place] for place in self.needed if place < len(row))
         return row if good else None

@@ -124,7 +124,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """The same to a file that is there, for reading alone: it may be where nobody can write, or somebody else's.
+    """A connection that only reads a file that exists: it may be where nobody can write, or somebody else's.
 
     There SQLite cannot make the two files that it keeps beside a database in use. Without a journal it needs none; a
     journal that somebody left behind, and an older schema, are worked into a copy in memory.
@@ -182,7 +182,7 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of the block is saved, power loss or not, or none of it."""
+    """Save all that the block writes, power loss or not, or nothing of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -195,7 +195,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns the errors of SQLite that a user can do something about into a DatabaseError."""
+    """Turn the errors of SQLite that a user can do something about into a DatabaseError."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,6 +1,6 @@
 """Opens a file that holds lists, whoever made it: CSV, an export in XML, or names.
 
-`unpacked(path, …)` says in one line what is wrong with a file that is missing, a device, damaged or something else than
+`open_list(path, …)` says in one line what is wrong with a file that is missing, a device, damaged or no
 text. gz, bz2, xz and zip are unpacked while they are read, UTF-16 becomes UTF-8, and every line ends with \\n.
 """
 
@@ -23,9 +23,10 @@ from anime_bert4rec.command_line.script import describe_os_error, plain
 from anime_bert4rec.support.errors import UserError
 
 MAX_LINE = 2**20
-"""Bytes. A longer line is no line of a list, and would have to be held in memory."""
+"""The most bytes of a line. A longer line is no line of a list, and would have to be held in memory."""
 BLOCK = 2**16
 FREELY_UNPACKED = 64 * 2**20
+"""The bytes that any packed file may unpack to."""
 MAX_RATIO = 200
 """How many times its packed size a file may have, beyond FREELY_UNPACKED bytes. Lists reach about 20."""
 _SHOWN_FILES = 8
@@ -52,8 +53,8 @@ _DAMAGES = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZ
 
 
 @dataclass
-class Unpacked:
-    """A file that is being read. `name` is that of the table, which in a zip has one of its own."""
+class ListFile:
+    """An open file. `name` is the name of what is in it, which in a zip has a name of its own."""
 
     path: Path
     name: str
@@ -86,7 +87,7 @@ class Unpacked:
             yield rest.replace(b"\r", b"\n")
 
     def whole(self, limit: int) -> bytes:
-        """The same in one piece, whatever its lines are. Raises UserError for more than `limit` bytes."""
+        """The text of `blocks` in one piece, with lines of any length. Raises UserError for more than `limit` bytes."""
         blocks, size = [], 0
         for block in self._text():
             blocks.append(block)
@@ -127,8 +128,8 @@ class Unpacked:
 
 
 @contextlib.contextmanager
-def unpacked(path: Path, kind: str, suffixes: tuple[str, ...]) -> Iterator[Unpacked]:
-    """The file at `path`. `kind` says what is wanted, such as "a CSV file"; `suffixes` choose among a zip's files."""
+def open_list(path: Path, kind: str, suffixes: tuple[str, ...]) -> Iterator[ListFile]:
+    """Open a file. `kind` says what is wanted, such as "a CSV file"; `suffixes` choose among a zip's files."""
     with contextlib.ExitStack() as stack:
         try:
             mode = path.stat().st_mode
@@ -153,7 +154,7 @@ def unpacked(path: Path, kind: str, suffixes: tuple[str, ...]) -> Iterator[Unpac
                 raise UserError(f"{path} is packed several times: unpack it first")
         except (*_DAMAGES, NotImplementedError, RuntimeError, OSError) as error:
             _refuse_damaged(path, error)
-        yield Unpacked(path, name, packed, stream)
+        yield ListFile(path, name, packed, stream)
 
 
 def _open_one(path: Path, stream: IO[bytes], name: str, suffixes: tuple[str, ...]) -> tuple[IO[bytes], str] | None:
@@ -206,7 +207,7 @@ def _refuse_damaged(path: Path, error: BaseException) -> NoReturn:
 
 
 def _encoding(head: bytes) -> str | None:
-    """utf-8, utf-16-le, utf-16-be, or None for what is no text. Other 8-bit encodings count as UTF-8 here."""
+    """The encoding: utf-8, utf-16-le, utf-16-be, or None for what is no text. Other 8-bit encodings count as UTF-8."""
     if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return None
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):

@@ -19,7 +19,7 @@ from anime_bert4rec.lists.list_values import MAL_NUMBERS, RowReport
 from anime_bert4rec.lists.mal_export import MalExport, read_export
 from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
-from anime_bert4rec.lists.whose_ids import NAMES
+from anime_bert4rec.lists.whose_ids import CATALOGUES
 from anime_bert4rec.support.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _COPY = re.compile(r"\s*\([0-9]+\)$")
 
 
 def source_of(name: str) -> str:
-    """The name of a published file without date and packing, by which its people are told from those of others.
+    """The name of a published file without date and packing, which keeps its people apart from those of other files.
 
     `Ratings-2020-05.csv.gz` and `ratings (1).csv` are both `ratings`.
     """
@@ -51,11 +51,11 @@ def import_csv(
     lists, report = CsvLists(path, columns), RowReport()
     by_mal_id, anilist_ids = database.anime_by_mal_id(), set(database.anime_ids())
     fit = lists.survey(anilist_ids, by_mal_id)
-    log.info("%s: ids are taken for %s's: %s.", path, NAMES[fit.whose], fit.counts)
+    log.info("%s: ids are taken for %s's: %s.", path, CATALOGUES[fit.whose], fit.counts)
     if fit.better and fit.better != fit.whose:
-        log.warning("They fit %s's clearly better: is --columns right?", NAMES[fit.better])
+        log.warning("They fit %s's clearly better: is --columns right?", CATALOGUES[fit.better])
     if lists.numbered_statuses:
-        whose = NAMES["mal" if lists.numbered_statuses is MAL_NUMBERS else "anilist"]
+        whose = CATALOGUES["mal" if lists.numbered_statuses is MAL_NUMBERS else "anilist"]
         log.info("Its statuses are numbers, taken for %s's.", whose)
     sure, source = bool(source), source_of(source or lists.table)
     log.info(
@@ -78,14 +78,14 @@ def import_csv(
 
 
 def import_export(path: Path, keep_name: bool, database: Database, min_anime: int) -> tuple[Imported, RowReport]:
-    """Store the list of MyAnimeList's own export. Raises UserError for what is none."""
+    """Store the list of MyAnimeList's own export. Raises UserError for a file that is no such export."""
     export = read_export(path)
     entries = _entries(export, path, database.anime_by_mal_id(), keep_name)
     return database.import_lists("mal", entries, min_anime, points=True), export.report
 
 
 def _entries(export: MalExport, path: Path, known: Mapping[int, int], keep_name: bool) -> Iterator[ImportedEntry]:
-    """The list, under the name that is in it or else that of the file."""
+    """The entries of the export, under the name in it or, if it has none, the name of the file."""
     name = export.name or os.fsencode(path.name).decode(errors="backslashreplace").partition(".")[0]
     user, shown = user_hash(name), plain(name, 100) if keep_name else None
     for number, entry in export.entries:

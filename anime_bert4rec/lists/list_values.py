@@ -37,13 +37,13 @@ ANILIST_NUMBERS = {
 }
 
 _NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231, 16010101}
-"""What programs write for "no date": the first or last day that they know."""
+"""The days that programs write for "no date": the first or the last that they know."""
 _YEARS = range(1900, 2201)
 _DAY = 86_400
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _WEEKDAYS = "montuewedthufrisatsun"
 _BESIDE = {"st", "nd", "rd", "th", "of", "年", "月", "日", "xx", "x"}
-"""What may stand beside the numbers of a day, and says nothing."""
+"""Words that may stand beside the numbers of a day and have no meaning."""
 _YEAR_LAST = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
 _NUMBER = re.compile(r"([0-9]{4,8})(?:[.,]0*)?|(-?[0-9]{9,19})(?:[.,][0-9]*)?")
 _POWER_OF_TEN = re.compile(r"[0-9][.,][0-9]+e\+?[0-9]{1,2}")
@@ -83,7 +83,7 @@ class RowReport:
         return sum(count for count, _ in self.left_out.values())
 
     def lines(self, place: str = "line") -> Iterable[str]:
-        """What a user should know, a line each."""
+        """The lines that the user is shown: one for each reason and each value."""
         for reason, (count, line) in self.left_out.items():
             yield f"{count:,} left out: {reason} (the first: {place} {line})"
         for value, (count, line) in self.unclear.items():
@@ -120,7 +120,8 @@ def parse_score(text: str) -> float | None:
 def points(scores: Sequence[float]) -> list[int]:
     """The scores of one person, of 100 each.
 
-    They are of 100 if more than a tenth of them is above 10, else of 10, save the single one that cannot be.
+    They are taken to be of 100 if more than a tenth of them are above 10, else of 10; a single score above 10 is then
+    of 100 itself.
     """
     of_100 = sum(score > 10 for score in scores) * 10 > len(scores)
     return [max(1, int(score * (1 if of_100 or score > 10 else 10) + 0.5)) for score in scores]
@@ -141,7 +142,7 @@ def parse_status(text: str, numbers: dict[str, str] = MAL_NUMBERS) -> str:
 
 
 def _status_word(text: str) -> str:
-    """The letters alone, or a number as table programs wrote it before they added decimals or zeros."""
+    """Only the letters, or a number without the decimals and zeros that table programs add."""
     number = re.fullmatch(r"0*([0-9]+?)(?:[.,]0*)?", text.strip())
     letters = re.sub(r"[\W_]+", "", text).lower()
     return number[1] if number else text if letters.isdigit() else letters
@@ -157,7 +158,7 @@ def numbers_of(texts: Mapping[str, int]) -> dict[str, str]:
 
 
 def day_comes_first(texts: Iterable[str]) -> bool | None:
-    """Whether 05/06/2015 is in June, by the days above 12 of the other dates; None when they do not tell."""
+    """Whether 05/06/2015 is in June, by the days above 12 of the other dates; None when these do not decide it."""
     days_first = days_second = 0
     for text in texts:
         if found := _YEAR_LAST.match(text.strip()):
@@ -192,7 +193,7 @@ def parse_when(text: str, day_first: bool | None = None) -> When | None:
 
 
 def parse_day(text: str, day_first: bool | None = None) -> tuple[int | None, bool]:
-    """The day alone, also of a time, and whether the text was understood."""
+    """The day, also of a text with a time, and whether the text was understood."""
     when = parse_when(text, day_first)
     if when is None or when[1] is None:
         return (when[0], True) if when else (None, False)

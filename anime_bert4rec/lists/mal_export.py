@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from anime_bert4rec.lists.list_file import unpacked
+from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
     UNCLEAR_SCORE,
     BadRow,
@@ -27,7 +27,7 @@ from anime_bert4rec.lists.list_values import (
 from anime_bert4rec.support.errors import UserError
 
 MAX_BYTES = 64 * 2**20
-"""Unpacked. An entry takes about 1 KB, and MyAnimeList has about 30,000 anime."""
+"""The most bytes of an unpacked export. An entry takes about 1 KB, and MyAnimeList has about 30,000 anime."""
 MAX_ENTRIES = 100_000
 MAX_ID = 2**31 - 1
 _MAX_TEXT = 1_000
@@ -35,7 +35,7 @@ _MAX_TEXT = 1_000
 _FIELDS = {"series_animedb_id", "my_watched_episodes", "my_start_date", "my_finish_date", "my_score", "my_status"}
 _DATES = ("my_start_date", "my_finish_date")
 _TEXTS = {"series_title", "my_tags", "my_comments"}
-"""What people write. Tags in it are none."""
+"""The elements that hold what people write: what looks like a tag there is none."""
 _TAG = re.compile(rb"<!--|<!DOCTYPE\b|<!ENTITY\b|<(/?)([A-Za-z][A-Za-z_]*)(?:\s[^<>]*)?(/?)>", re.IGNORECASE)
 
 
@@ -56,7 +56,7 @@ class MalEntry:
 
 @dataclass(frozen=True)
 class MalExport:
-    """`name` is the person's, if the file has it. Each of the `entries` comes with its number in the file."""
+    """An export. `name` is the person's, if the file has one. Each of the `entries` comes with its number in the file."""
 
     name: str | None
     entries: tuple[tuple[int, MalEntry], ...]
@@ -64,8 +64,8 @@ class MalExport:
 
 
 def read_export(path: Path) -> MalExport:
-    """Raises UserError for what is not an export, or has no anime."""
-    with unpacked(path, "the file of MyAnimeList's export", (".xml",)) as file:
+    """Read an export. Raises UserError for a file that is none, or has no anime."""
+    with open_list(path, "the file of MyAnimeList's export", (".xml",)) as file:
         text = file.whole(MAX_BYTES)
     name, found = _fields_of_anime(path, text)
     report = RowReport(rows=len(found))
@@ -175,6 +175,6 @@ def _content(raw: bytes) -> str:
 
 
 def _number(text: str) -> int:
-    """0 for what is not a number."""
+    """The number that a text is, or 0 if it is none."""
     found = re.fullmatch(r"([0-9]{1,10})(?:[.,]0*)?", text)
     return int(found[1]) if found else 0

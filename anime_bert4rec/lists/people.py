@@ -43,7 +43,7 @@ class Persons(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """How many lists are new, changed and gone since then."""
+    """How many lists are new, changed and gone since these people were saved."""
 
     new: int
     changed: int
@@ -100,7 +100,7 @@ class People:
         return People(self.persons[kept], self.lists[kept], self.held_out[kept], self.salt, self.data_fingerprint)
 
     def where(self, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of these (uint64 [P], salted) are among them, and of those who are, the places."""
+        """Which of `persons` (uint64 [P], salted) are among these people, and the places of those who are."""
         if not len(self.persons):
             return np.zeros(len(persons), bool), np.zeros(0, np.int64)
         at = np.minimum(np.searchsorted(self.persons, persons), len(self.persons) - 1)
@@ -126,7 +126,7 @@ class People:
 
 
 def load_people(path: Path) -> People | None:
-    """None if there is no such file. Raises UserError for a damaged one; nothing of it is run or unpacked."""
+    """The people in a file, or None if it is missing. Raises UserError for a damaged one, of which nothing is run."""
     try:
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
@@ -155,19 +155,20 @@ def load_people(path: Path) -> People | None:
 
 
 def people_of(database: Database, vocabulary: Vocabulary, salt: bytes) -> People:
-    """The people of the database now, with the lists that a model of this vocabulary sees; whose anime the catalogue
-    need not have any more. Streamed, for the lists may not fit into memory."""
+    """The people of the database now, with the lists that a model of this vocabulary sees.
+
+    The catalogue need not have the anime any more. The lists are streamed, since they may not fit into memory."""
     parts = build_in_parts(database.iter_watched(of_catalogue=False), vocabulary)
     return People.of(((part, False) for part in parts), vocabulary, Persons.of(database), salt)
 
 
 def salted(hashes: np.ndarray, salt: bytes) -> np.ndarray:
-    """uint64 [U] of int64 [U]."""
+    """The salted hashes, uint64 [U], of plain ones, int64 [U]."""
     return _digests((each.tobytes() for each in hashes.astype("<i8")), salt)
 
 
 def hashes_of_lists(sequences: Sequences, vocabulary: Vocabulary, salt: bytes) -> np.ndarray:
-    """uint64 [U]; the same in whatever order those entries are stored that have no order among themselves."""
+    """A salted hash of each list, uint64 [U]. The stored order of entries without an order among them does not matter."""
 
     def content(user: int) -> bytes:
         part = slice(sequences.offsets[user], sequences.offsets[user + 1])

@@ -102,7 +102,7 @@ class ImportedEntry(NamedTuple):
     """An entry of a list that does not come from AniList, one of millions; fields as in ListEntry, except for these."""
 
     user: int
-    """user_names.user_hash of the name."""
+    """The `user_names.user_hash` of the name."""
     name: str | None
     """None where names are not kept."""
     anime_id: int

@@ -26,7 +26,7 @@ from anime_bert4rec.support.whole_files import naming
 ABOUT = "about.json"
 ARRAYS = ("items", "blocks", "offsets.npy", "user_ids.npy")
 FILE_NAME = re.compile(rf"{re.escape(ABOUT)}|[a-z]+\.({'|'.join(map(re.escape, ARRAYS))})")
-"""What the files that are made here are called."""
+"""The names of the files that are made here."""
 
 ABOUT_BYTES = 65_536
 BYTES_AT_ONCE = 2**22
@@ -37,7 +37,7 @@ class Unusable(Exception):
 
 
 def compact(part: Sequences, num_items: int) -> Sequences:
-    """The block numbers in as few bytes as a list of all items needs."""
+    """The same sequences, with block numbers in as few bytes as a list of all items needs."""
     return Sequences(part.items, part.blocks.astype(_block_type(num_items)), part.offsets, part.user_ids)
 
 
@@ -46,7 +46,7 @@ def _block_type(num_items: int) -> np.dtype:
 
 
 def write_sequences(folder: Path, parts: Iterable[dict[str, Sequences]], num_items: int) -> None:
-    """Write into an empty folder what comes in parts, whose whole length is known last."""
+    """Write sequences that come in parts into an empty folder. Their whole length is known only at the end."""
     files: dict[str, tuple[int, int]] = {}
     lengths: dict[str, list[np.ndarray]] = {}
     users: dict[str, list[np.ndarray]] = {}
@@ -85,7 +85,7 @@ def _checksum(about: dict[str, Any]) -> int:
 
 
 def read_sequences(folder: Path, num_items: int) -> dict[str, Sequences]:
-    """What was written there. Raises Unusable.
+    """Map the sequences that `write_sequences` has written there. Raises Unusable.
 
     Every file is opened before anything is read, and held for as long as one of the arrays is there: who removes the
     folder meanwhile takes nothing away.
@@ -105,7 +105,7 @@ def read_sequences(folder: Path, num_items: int) -> dict[str, Sequences]:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Only what is a file: no link, and nothing that could wait for ever or never end."""
+    """Open a regular file. Raises ValueError for a link, a pipe or a device, which could wait for ever or never end."""
     _require(stat.S_ISREG(path.lstat().st_mode), f"{path.name} is not a file")
     return path.open("rb")
 
@@ -152,7 +152,7 @@ def _read(files: dict[str, IO[bytes]], name: str, num_items: int, about: dict[st
 
 
 def _check(file: IO[bytes], name: str, checksum: int, numbers: np.dtype | None, low: int, high: int) -> None:
-    """Bit by bit, for it may not fit into memory."""
+    """Compare checksum and range, one chunk at a time, since the file may not fit into memory."""
     found = 0
     while chunk := file.read(BYTES_AT_ONCE):
         found = zlib.crc32(chunk, found)

@@ -37,12 +37,12 @@ from anime_bert4rec.support.whole_files import write_aside, written_aside_for
 log = logging.getLogger(__name__)
 
 KEPT = 3
-"""So many are kept: of the same database there is one for every seed and every share of validation users."""
+"""How many folders of lists are kept: a database has one for every seed and every share of validation users."""
 ABANDONED = 86_400
-"""Seconds after which what is half made was left by a process that was killed."""
+"""The age in seconds from which a half-made folder is taken to be left by a process that was killed."""
 
 VERSION = 2
-"""Goes up when the same database has to give other sequences."""
+"""The version of what is kept, raised when the same database has to give other sequences or other files."""
 
 MARK = ".anime-bert4rec"
 MARK_TEXT = b"""The lists of the database beside this folder, as the model reads them.
@@ -53,7 +53,7 @@ PART = re.compile(r"\.[0-9a-f]{8}\.part")
 
 
 def state_of(database_file: Path) -> list[int]:
-    """Changes with whatever is written to the database: size and time of the file, and of its journal if it has one."""
+    """A state that changes with every write to a database: size and time of the file, and of its journal if there is one."""
     state = []
     for path in (database_file, database_file.with_name(database_file.name + "-wal")):
         if path.exists() and (found := path.stat()).st_size:
@@ -113,7 +113,7 @@ def folder_of(database_file: Path) -> Path:
 
 
 def forget(database_file: Path) -> bool:
-    """Remove what is kept of the lists of a database, and nothing else. Whether none of it is left."""
+    """Remove what is kept of the lists of a database, and nothing else. Returns whether none of it is left."""
     folder = folder_of(database_file)
     try:
         if not os.path.lexists(folder):
@@ -132,7 +132,7 @@ def _in_memory(parts: Iterable[dict[str, Sequences]], num_items: int) -> dict[st
 
 
 def _read(kept: Path, num_items: int) -> dict[str, Sequences] | None:
-    """What is kept there, if it is there and whole."""
+    """The sequences that are kept there, or None if they are missing or damaged."""
     try:
         found = read_sequences(kept, num_items) if _is_folder(kept) else None
     except Unusable as error:
@@ -152,7 +152,7 @@ def _say_once(text: str) -> None:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether it is one itself, not a link to one."""
+    """Whether the path is a folder itself, not a link to one."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -196,7 +196,7 @@ def _has_our_about(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> bool:
-    """Remove what was made here, unless somebody is reading it; whether it is gone. Nothing else is removed."""
+    """Remove a folder that was made here, unless somebody is reading it. Returns whether it is gone."""
     try:
         if not _is_made(folder):
             return False

@@ -19,7 +19,7 @@ BULK_DAY = 10
 """This many entries of one person with the same date were imported together: the order among them means nothing."""
 
 ENTRIES_AT_ONCE = 1_000_000
-"""How much of lists that may not fit into memory is looked at together."""
+"""How many entries are processed together, of lists that may not fit into memory."""
 
 WatchedRow = tuple[int, int, int, int | None, int | None, int | None, int | None]
 """user_id, anime_id, entry_id, completed, started (YYYYMMDD), updated, created (unix seconds); None is unknown."""
@@ -86,14 +86,14 @@ class Sequences:
         return Sequences(self.items[entries], self.blocks[entries], offsets, self.user_ids[users])
 
     def popularity(self, num_items: int) -> np.ndarray:
-        """How often each item 1 … N is on a list: float32 [N]. Bit by bit, for the lists may not fit into memory."""
+        """How often each item 1 … N is on a list: float32 [N]. In chunks, since the lists may not fit into memory."""
         counts = np.zeros(num_items + 1, np.int64)
         for start in range(0, len(self.items), ENTRIES_AT_ONCE):
             counts += np.bincount(self.items[start : start + ENTRIES_AT_ONCE], minlength=num_items + 1)
         return counts[1:].astype(np.float32)
 
     def keep(self, kept: np.ndarray) -> Sequences:
-        """The lists with the `kept` entries (bool, one for each) alone."""
+        """The lists with only the `kept` entries (bool, one for each)."""
         offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
         block = (np.repeat(self.offsets[:-1], self.lengths) + self.blocks)[kept]
         _, first, number = np.unique(block, return_index=True, return_inverse=True)
@@ -190,7 +190,7 @@ def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Seque
 def count_undated(rows: Iterable[WatchedRow], vocabulary: Vocabulary, user_ids: np.ndarray) -> np.ndarray:
     """How many of the entries of each of `user_ids` (ascending) have no date at all: int64 [U].
 
-    With the same rows, these are the first so many of each list that `build_sequences` makes.
+    With the same rows, these entries come first in each list that `build_sequences` makes.
     """
     flat = (value for row in rows if not any(row[3:]) for value in row[:2])
     users, anime = np.fromiter(flat, np.int64).reshape(-1, 2).T
@@ -240,7 +240,7 @@ def _blocks(user: np.ndarray, day: np.ndarray, offsets: np.ndarray) -> np.ndarra
 def split_users(keys: Sequence[str], val_ratio: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions in `keys` of the training and of the validation users; at least one of each when there are two.
 
-    Who is where depends on the seed and on the keys alone, not on their order.
+    Who is where depends only on the seed and the keys, not on their order.
     """
     drawn = sorted(range(len(keys)), key=lambda k: hashlib.blake2b(f"{seed}:{keys[k]}".encode()).digest())
     held_out = min(max(round(len(keys) * val_ratio), 1), len(keys) - 1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from anime_bert4rec.command_line.script import plain
-from anime_bert4rec.lists.list_file import unpacked
+from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.support.errors import UserError
 
 MAX_BYTES = 16 * 2**20
@@ -45,7 +45,7 @@ class UserName:
 
 
 def name_key(name: str) -> str:
-    """What names are compared by: AniList ignores case in them."""
+    """The form in which names are compared: AniList ignores case in them."""
     return name.lower()
 
 
@@ -101,7 +101,7 @@ def read_user_names(path: Path) -> tuple[list[UserName], list[str]]:
 
 
 def _names(path: Path) -> Iterator[tuple[str, str]]:
-    with unpacked(path, "a text file with one AniList name a line", (".txt", ".csv")) as file:
+    with open_list(path, "a text file with one AniList name a line", (".txt", ".csv")) as file:
         data = file.whole(MAX_BYTES)
     for number, line in enumerate(data.split(b"\n"), start=1):
         try:
@@ -116,6 +116,6 @@ def _names(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _usual_characters(text: str) -> str:
-    """The same without marks that cannot be seen, and with full-width letters and signs as the usual ones."""
+    """The text without invisible marks, and with full-width letters and signs as the usual ones."""
     text = unicodedata.normalize("NFKC", text)
     return "".join(c for c in text if unicodedata.category(c) != "Cf" or c in _TURNS_ROUND)

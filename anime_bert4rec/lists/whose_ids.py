@@ -1,7 +1,7 @@
 """Tells whose ids a list holds, AniList's or MyAnimeList's, by how many of them either catalogue has.
 
-For anime from before 2014 the two mostly agree. Those ids tell nothing and do no harm; the others tell, and would be
-other anime if they were taken for the wrong one's.
+For anime from before 2014 the two mostly agree. Those ids show nothing and do no harm; the others show
+whose they are, and would be other anime if they were taken for the wrong one's.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 CLEARLY = 3
-"""So many times as many ids have to fit better, and at least so many."""
+"""One catalogue is clearly meant if it alone has at least 3 of the ids, and 3 times as many as the other one alone."""
 
-NAMES = {"anilist": "AniList", "mal": "MyAnimeList"}
+CATALOGUES = {"anilist": "AniList", "mal": "MyAnimeList"}
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Fit:
     only_mal: int
     differing: int
     whose: str = ""
-    """What they are taken for in the end: a key of NAMES."""
+    """The catalogue whose ids they are taken for: a key of CATALOGUES."""
 
     @property
     def better(self) -> str | None:
-        """Whose ids they clearly are. None where it is not clear."""
+        """The catalogue whose ids they clearly are, or None where it is not clear."""
         ours, other = self.only_anilist, self.only_mal
         if max(ours, other) < CLEARLY or max(ours, other) < CLEARLY * min(ours, other):
             return None
@@ -56,7 +56,7 @@ class Fit:
 
 
 def fit_of(ids: Collection[int], anilist_ids: Collection[int], by_mal_id: Mapping[int, int]) -> Fit:
-    """`by_mal_id` has the AniList id of each of MyAnimeList's."""
+    """Count the ids that each catalogue has. `by_mal_id` maps each id of MyAnimeList to AniList's."""
     anilist = set(ids) & set(anilist_ids)
     mal = {each for each in ids if each in by_mal_id}
     both = anilist & mal

@@ -13,14 +13,14 @@ import zipfile
 import pytest
 
 from anime_bert4rec.lists import list_file
-from anime_bert4rec.lists.list_file import unpacked
+from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.support.errors import UserError
 
 TEXT = "user,anime_id\nÄnn,1\n"
 
 
 def whole(path, limit=2**26):
-    with unpacked(path, "a CSV file", (".csv",)) as file:
+    with open_list(path, "a CSV file", (".csv",)) as file:
         return file.name, file.whole(limit).decode(errors="surrogateescape")
 
 
@@ -77,7 +77,7 @@ def test_the_same_text_however_it_is_packed_and_written(write, content):
 def test_line_ends_at_the_ends_of_blocks(write, monkeypatch):
     lines = "a\r\nbb\r\rccc\n\r\n\rdddd\r\n"
     for block in range(1, 9):
-        with unpacked(write(lines), "", ()) as file:
+        with open_list(write(lines), "", ()) as file:
             assert b"".join(file.blocks()) == b"a\nbb\n\nccc\n\n\ndddd\n"
         monkeypatch.setattr(list_file, "BLOCK", block)
         monkeypatch.setattr(list_file, "_HEAD", 4)
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_is_one_line_that_says_what_it_is(write, content, me
 
 
 def test_a_line_without_end_is_no_line_of_a_list(write):
-    with pytest.raises(UserError, match="has a line longer than"), unpacked(write(b"x" * 2**21), "", ()) as file:
+    with pytest.raises(UserError, match="has a line longer than"), open_list(write(b"x" * 2**21), "", ()) as file:
         list(file.blocks())
 
 
@@ -147,7 +147,10 @@ def test_a_bomb_is_refused_in_little_memory(write, monkeypatch, pack):
     path = write(pack(b"\n" * (16 * 2**20)))
     tracemalloc.start()
     try:
-        with pytest.raises(UserError, match="unpacks to more than 200 times its size"), unpacked(path, "", ()) as file:
+        with (
+            pytest.raises(UserError, match="unpacks to more than 200 times its size"),
+            open_list(path, "", ()) as file,
+        ):
             for _ in file.blocks():
                 pass
         assert tracemalloc.get_traced_memory()[1] < 12 * 2**20
