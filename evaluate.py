@@ -15,19 +15,24 @@ stopping.while_importing(__name__)
 import logging
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
 from anime_bert4rec.command_line.flags import Parser, add_flags, pick
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, parse, script
-from anime_bert4rec.evaluation.beside_baselines import evaluate_model
-from anime_bert4rec.evaluation.report import as_json, tables
-from anime_bert4rec.evaluation.trained_run import load_run
+from anime_bert4rec.evaluation.measuring import Answers, measure_all
+from anime_bert4rec.evaluation.questions import ask
+from anime_bert4rec.evaluation.report import as_json, short_lines, tables
+from anime_bert4rec.evaluation.trained_run import TrainedRun, load_run
+from anime_bert4rec.evaluation.tuning import tune
+from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.plots.ranking_comparison import ranking_comparison
 from anime_bert4rec.plots.style import save
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED
-from anime_bert4rec.support.whole_files import write_json
+from anime_bert4rec.support.whole_files import write_aside, write_json
 from config import EvaluationSettings, PathSettings
 
 log = logging.getLogger(__name__)
@@ -40,30 +45,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, PathSettings, "files")
     args = parse(parser, argv)
     with logging_to():
-        evaluate_run(pick(args, PathSettings), pick(args, EvaluationSettings).newcomers)
+        paths = pick(args, PathSettings)
+        report = evaluate_run(paths, pick(args, EvaluationSettings).newcomers)
+        plot = paths.plots / "ranking_comparison.png"
+        print(f"{report.whole}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
     return 0
 
 
-def evaluate_run(paths: PathSettings, newcomers: bool = False) -> None:
-    """Evaluate best_model.pth in the output folder: tables on stdout, evaluation.json, ranking_comparison.png.
+@dataclass(frozen=True)
+class Report:
+    """What is said of an evaluation."""
+
+    lines: list[str]
+    """A line for each task, of at most 80 characters."""
+    whole: str
+    """All tables, and what they mean; the content of evaluation.txt."""
+
+
+def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
+    """Evaluate best_model.pth in the output folder; writes evaluation.json, evaluation.txt, ranking_comparison.png.
 
     The database is that of the training unless `paths.db` names one. It may have changed: those who were held out are
     asked, and, if so wished, newcomers. Raises UserError, one line.
     """
-    run = load_run(paths, newcomers)
-    answers = evaluate_model(run)
+    run = load_run(paths.models, paths.db, newcomers)
+    answers = answers_of(run)
+    report = Report(short_lines(answers), tables(answers, run.asked))
     write_json(paths.evaluation_file, as_json(run, answers))
+    with write_aside(text_file(paths)) as file:
+        file.write(f"{report.whole}\n".encode())
     facts = f"{len(run.data.training):,} training users · {run.data.vocabulary.num_items:,} anime"
-    plot = paths.plots / "ranking_comparison.png"
-    save(ranking_comparison(answers, facts), plot)
-    print(f"{tables(answers, run.asked)}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
+    save(ranking_comparison(answers, facts), paths.plots / "ranking_comparison.png")
+    return report
 
 
-def evaluate_the_best(paths: PathSettings) -> int:
-    """`evaluate_run` at the end of a training, which is done and saved whatever happens here. Returns the exit code."""
-    print(flush=True)
+def answers_of(run: TrainedRun) -> Answers:
+    """What the model and the baselines answer when they are asked about the validation users. Raises UserError."""
+    training, num_items = run.data.training, run.data.vocabulary.num_items
+    tasks = ask(run.data.validation, run.undated_validation, run.seed)
+    if not tasks:
+        raise UserError("no validation user has two entries: there is nothing to ask; load more with load_users.py")
+    settings = tune(training, run.undated_training, num_items, tasks, run.seed)
+    return measure_all(ModelScorer(run.model), settings, tasks, run.franchise, training, num_items, run.seed)
+
+
+def text_file(paths: PathSettings) -> Path:
+    """Where all tables are, to be read."""
+    return paths.evaluation_file.with_suffix(".txt")
+
+
+def evaluate_the_best(paths: PathSettings, whole: bool = False) -> int:
+    """`evaluate_run` at the end of a training, which is done and saved whatever happens here. Returns the exit code.
+
+    A line for each task on stdout and where the tables are, or all tables if they are wanted.
+    """
     try:
-        evaluate_run(paths)
+        report = evaluate_run(paths)
     except KeyboardInterrupt:
         log.info("Stopped in the evaluation. The training is complete and saved; evaluate.py does the rest.")
         return EXIT_INTERRUPTED
@@ -74,6 +111,7 @@ def evaluate_the_best(paths: PathSettings) -> int:
         log.error("The evaluation failed: %s", error if own else repr(error), exc_info=not own)
         log.error("The training is complete and saved; run evaluate.py to try the evaluation again.")
         return EXIT_ERROR
+    print("\n" + report.whole if whole else "\n".join(report.lines))
     return 0
 
 

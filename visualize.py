@@ -87,7 +87,7 @@ def plot_data(paths: PathSettings) -> list[Path]:
 
 def _database_of_run(paths: PathSettings) -> Path:
     try:
-        return Path(read_config(paths)["database"])
+        return Path(read_config(paths.models)["database"])
     except (OSError, UserError):
         return paths.database_file
 

@@ -31,10 +31,10 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 import contender
 import interactions
 import report
+from full_grids import NAMES as BASELINES
 from peer_environments import REQUIREMENTS, is_set_up, python_of
 
 from anime_bert4rec.command_line.script import script
-from anime_bert4rec.evaluation.baselines import NAMES as BASELINES
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
 

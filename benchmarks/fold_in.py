@@ -30,10 +30,12 @@ import interactions
 import numpy as np
 import ours
 import report
+from full_grids import NAMES, choose, choose_named
 
 from anime_bert4rec.command_line.script import script
-from anime_bert4rec.evaluation.baselines import NAMES, Baseline, Chosen, Ease, ItemKNN, Popularity, choose, choose_named
+from anime_bert4rec.evaluation.baselines import EASE, Baseline, ItemKNN, Popularity
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, ranks_by
+from anime_bert4rec.evaluation.tuning import Chosen
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -45,7 +47,7 @@ METRICS = ("ndcg@10", "ndcg@100", "recall@20")
 GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (20, 50, 100, 200, 500) for shrink in (0, 10, 50)],
-    "EASE": [Ease(l2=l2) for l2 in (10, 30, 100, 200, 300, 500, 1000)],
+    "EASE": [EASE(l2=l2) for l2 in (10, 30, 100, 200, 300, 500, 1000)],
 }
 
 

@@ -6,8 +6,8 @@ import argparse
 import time
 
 from contender import emit, parse, peak_memory_mb, seconds_of
+from full_grids import NAMES, choose_named
 
-from anime_bert4rec.evaluation.baselines import NAMES, choose_named
 from anime_bert4rec.evaluation.ranking import ranks_by, top_k
 
 

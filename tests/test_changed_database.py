@@ -79,7 +79,7 @@ class Changed:
         )
 
     def load(self, newcomers=False):
-        run = load_run(self.paths, newcomers)
+        run = load_run(self.paths.models, self.path, newcomers)
         return run, *(ids_of(self.path, part) for part in (run.data.validation, run.data.training))
 
 
@@ -117,7 +117,7 @@ def test_newcomers_are_asked_if_so_wished_alone(changed, of_then):
     run, asked, fitted = changed.load(newcomers=True)
     assert (asked, fitted) == ([*held_out, 900_001], trained_on)
     assert run.asked.newcomers_asked == 1
-    assert len(run.undated[1]) == len(asked)
+    assert len(run.undated_validation) == len(asked)
 
 
 def test_the_list_of_somebody_trained_on_is_not_asked_for_under_another_name(changed, of_then):
@@ -168,7 +168,7 @@ def test_changed_lists_are_counted_and_asked_for_as_they_are_now(changed, of_the
 
 
 def test_more_anime_and_fewer_shift_no_index(db, trained, changed, of_then):
-    before = load_run(PathSettings(db=db, output_dir=trained))
+    before = load_run(trained / "models", db)
     first, second = before.data.vocabulary.anime_ids[:2].tolist()
     new = second + 1_000_000
     somebody = of_then[0][0]
@@ -184,7 +184,7 @@ def test_more_anime_and_fewer_shift_no_index(db, trained, changed, of_then):
     assert (run.asked.of_held_out.changed, run.asked.of_trained_on.changed) == (1, 0)
     assert np.array_equal(run.data.vocabulary.anime_ids, before.data.vocabulary.anime_ids)
     assert np.array_equal(run.data.training.items, before.data.training.items)
-    assert np.array_equal(run.undated[0], before.undated[0])
+    assert np.array_equal(run.undated_training, before.undated_training)
     assert len(run.franchise) == len(before.franchise) and run.franchise[0] == 0
     same = np.delete(run.franchise, [2]) == np.delete(before.franchise, [2])
     assert same.mean() > 0.9
@@ -197,7 +197,7 @@ def test_what_is_said_of_it(changed, of_then, capsys, monkeypatch):
         f"DELETE FROM user WHERE anilist_id IN ({held_out[0]}, {trained_on[0]})",
         "INSERT INTO anime (anime_id, is_adult, fetch_id) VALUES (1, 0, 1)",
     )
-    monkeypatch.setattr(trained_run.PathSettings, "evaluation_file", changed.path.with_suffix(".json"))
+    monkeypatch.setattr(PathSettings, "evaluation_file", changed.path.with_suffix(".json"))
     assert evaluate.main(["--db", str(changed.path), "--output-dir", str(changed.paths.output), "--newcomers"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert (
@@ -239,7 +239,7 @@ def test_where_nobody_is_left_it_says_so(changed, of_then, capsys):
     changed.run(f"DELETE FROM user WHERE anilist_id IN ({', '.join(map(str, held_out))})")
     assert "nobody any more who was held out" in error() and error().endswith("those 1 who came later: --newcomers")
     changed.run(f"UPDATE user SET anilist_id = {held_out[0]} WHERE anilist_id = 900001")
-    assert ids_of(changed.path, load_run(changed.paths).data.validation) == held_out[:1]
+    assert ids_of(changed.path, load_run(changed.paths.models, changed.path).data.validation) == held_out[:1]
     changed.run(
         f"UPDATE user SET anilist_id = anilist_id + 500000 WHERE anilist_id IN ({', '.join(map(str, trained_on))})"
     )
@@ -275,15 +275,14 @@ def test_people_of_another_run_are_not_taken_for_those_of_this_one(trained, chan
     shutil.copy(trained / "models" / "item_mappings.pkl", models)
     people = load_people(trained / "models" / "people.npz")
     changed.run("DELETE FROM user WHERE user_id = (SELECT max(user_id) FROM user WHERE left_out IS NULL)")
-    paths = PathSettings(db=changed.path, output_dir=tmp_path)
     for fingerprint in ("", "another", people.data_fingerprint):
         if fingerprint:
             replace(people, data_fingerprint=fingerprint).save(models / "people.npz")
         if fingerprint == people.data_fingerprint:
-            assert load_run(paths).asked.held_out == people.held_out.sum()
+            assert load_run(models, changed.path).asked.held_out == people.held_out.sum()
         else:
             with pytest.raises(UserError, match="who was left out of its training is no longer known"):
-                load_run(paths)
+                load_run(models, changed.path)
 
 
 def test_a_million_people_are_looked_up_at_once():
@@ -306,8 +305,9 @@ def test_all_is_of_one_moment(changed, of_then, monkeypatch):
     before, _, _ = changed.load()
     monkeypatch.setattr(trained_run, "count_undated", count_undated)
     run, _, _ = changed.load()
-    assert [each.tolist() for each in run.undated] == [each.tolist() for each in before.undated]
-    assert run.undated[0].sum() < run.data.training.offsets[-1]
+    assert run.undated_training.tolist() == before.undated_training.tolist()
+    assert run.undated_validation.tolist() == before.undated_validation.tolist()
+    assert run.undated_training.sum() < run.data.training.offsets[-1]
 
 
 def test_what_has_no_date_is_counted_for_whose_it_is(changed, of_then):
@@ -318,10 +318,10 @@ def test_what_has_no_date_is_counted_for_whose_it_is(changed, of_then):
             WHERE user_id = {row_of(somebody)}"""
     )
     run, asked, _ = changed.load()
-    expected = before.undated[1].copy()
+    expected = before.undated_validation.copy()
     expected[asked.index(somebody)] = run.data.validation.lengths[asked.index(somebody)]
-    assert run.undated[1].tolist() == expected.tolist() != before.undated[1].tolist()
-    assert run.undated[0].tolist() == before.undated[0].tolist()
+    assert run.undated_validation.tolist() == expected.tolist() != before.undated_validation.tolist()
+    assert run.undated_training.tolist() == before.undated_training.tolist()
 
 
 def test_a_list_is_the_same_whatever_the_order_of_what_has_none():

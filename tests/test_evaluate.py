@@ -13,24 +13,17 @@ from test_terminal_escapes import HOSTILE, harmless
 
 import evaluate
 import train_model
-from anime_bert4rec.evaluation import beside_baselines as evaluation
-from anime_bert4rec.evaluation.beside_baselines import (
-    FOLD_IN,
-    MODEL,
-    NEXT_ITEM,
-    choose_settings,
-    coverage,
-    evaluate_model,
-    mean_popularity,
-)
-from anime_bert4rec.evaluation.questions import Task
-from anime_bert4rec.evaluation.ranking import ranks_of
+from anime_bert4rec.evaluation import tuning
+from anime_bert4rec.evaluation.baselines import EASE
+from anime_bert4rec.evaluation.measuring import MODEL
+from anime_bert4rec.evaluation.questions import FOLD_IN, NEXT_ITEM, ask
 from anime_bert4rec.evaluation.report import tables
 from anime_bert4rec.evaluation.trained_run import load_run
-from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.evaluation.tuning import GRIDS, tune
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.training_data import load_data
 from config import PathSettings, TrainingSettings
+from evaluate import answers_of
 
 SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]
 
@@ -48,7 +41,7 @@ def trained(db, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(trained):
-    return load_run(PathSettings(output_dir=trained))
+    return load_run(trained / "models")
 
 
 def copy_of(trained, tmp_path):
@@ -66,6 +59,7 @@ def test_training_ends_with_it(trained, capsys):
     out = capsys.readouterr().out
     assert max(map(len, out.split("\n\nThe numbers")[0].splitlines())) <= 80
     assert first["sentence"] in " ".join(out.split())
+    assert out.startswith((trained / "evaluation.txt").read_text(encoding="utf-8"))
     assert json.loads((trained / "evaluation.json").read_text()) == first, "the same again"
 
 
@@ -93,7 +87,7 @@ def test_the_numbers_equal_those_of_an_independent_way(run, trained):
     ndcg, shares = [], []
     for user in range(len(run.data.validation)):
         items = run.data.validation.of_user(user)
-        task = evaluation.ask(run.data.validation, run.undated[1], run.seed)[FOLD_IN]
+        task = ask(run.data.validation, run.undated_validation, run.seed)[FOLD_IN]
         known, hidden = task.histories[user], set(task.targets[user].tolist())
         assert set(known.tolist()) | hidden == set(items.tolist())
         # Ties against the model: targets come after everything else that is as popular.
@@ -110,7 +104,7 @@ def test_the_numbers_equal_those_of_an_independent_way(run, trained):
 def test_new_ground_is_without_what_belongs_to_something_watched(run, trained):
     """Neither asked for nor suggested; counted here without the modules under test."""
     counts = np.bincount(run.data.training.items, minlength=301)[1:]
-    task = evaluation.ask(run.data.validation, run.undated[1], run.seed)[FOLD_IN]
+    task = ask(run.data.validation, run.undated_validation, run.seed)[FOLD_IN]
     gains, targets = [], 0
     for known, wanted in zip(task.histories, task.targets, strict=True):
         watched = set(run.franchise[known].tolist())
@@ -133,15 +127,15 @@ def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):
     """The model is trained on load_data(...).training, so those who are asked must be the others; the baselines too."""
     data = load_data(PathSettings(db=db), TrainingSettings(val_ratio=0.3))
     asked, fitted_on = [], []
-    monkeypatch.setattr(evaluation, "ModelScorer", lambda _: lambda h: asked.extend(h) or np.zeros((len(h), 300)))
-    fit = evaluation.Ease.fit
+    monkeypatch.setattr(evaluate, "ModelScorer", lambda _: lambda h: asked.extend(h) or np.zeros((len(h), 300)))
+    fit = EASE.fit
 
     def fit_and_note(self, sequences, num_items):
         fitted_on.append({tuple(sequences.of_user(u)) for u in range(len(sequences))})
         return fit(self, sequences, num_items)
 
-    monkeypatch.setattr(evaluation.Ease, "fit", fit_and_note)
-    evaluate_model(run)
+    monkeypatch.setattr(EASE, "fit", fit_and_note)
+    answers_of(run)
     trained_on = {tuple(data.training.of_user(u)) for u in range(len(data.training))}
     validation = [set(data.validation.of_user(u).tolist()) for u in range(len(data.validation))]
 
@@ -149,7 +143,7 @@ def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):
         return [any(set(history.tolist()) <= whole for whole in validation) for history in histories]
 
     assert len(asked) > 2 * len(validation) and all(of_validation(asked))
-    tasks = evaluation.ask(data.training, run.undated[0], run.seed)
+    tasks = ask(data.training, run.undated_training, run.seed)
     assert not all(of_validation(tasks[FOLD_IN].histories)), "asking those who were trained on would show"
     assert fitted_on and all(lists <= trained_on for lists in fitted_on)
     assert trained_on in fitted_on, "in the end the baselines are fitted on all of them"
@@ -158,14 +152,15 @@ def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):
 def test_settings_are_chosen_on_training_users_alone(run, monkeypatch):
     seen = []
 
-    choose = evaluation.choose_for_each
+    choose = tuning.choose_for_each
 
     def note(grid, training, num_items, questions):
         seen.append((training, questions))
         return choose(grid, training, num_items, questions)
 
-    monkeypatch.setattr(evaluation, "choose_for_each", note)
-    choose_settings(evaluation.GRIDS["Markov chain"], run, (NEXT_ITEM, FOLD_IN))
+    monkeypatch.setattr(tuning, "choose_for_each", note)
+    grids = {"Markov chain": GRIDS["Markov chain"]}
+    tune(run.data.training, run.undated_training, 300, (NEXT_ITEM, FOLD_IN), run.seed, grids)
     ((fitted_on, questions),) = seen
     users = [set(run.data.training.of_user(u).tolist()) for u in range(len(run.data.training))]
     fitted = [set(fitted_on.of_user(u).tolist()) for u in range(len(fitted_on))]
@@ -178,41 +173,9 @@ def test_settings_are_chosen_on_training_users_alone(run, monkeypatch):
     assert all(a in users and a not in fitted for a in asked)
 
 
-def test_with_many_items_settings_are_chosen_on_the_most_popular(monkeypatch):
-    lists = Sequences(
-        np.array([1, 2, 3, 4, 2, 4], np.int32), np.array([0, 1, 2, 3, 0, 1]), np.array([0, 4, 6]), np.arange(2)
-    )
-    few, undated = evaluation.most_popular(lists, np.array([2, 1]), 4, 2)  # 2 and 4 are on both lists
-    assert few.items.tolist() == [1, 2, 1, 2] and few.offsets.tolist() == [0, 2, 4]
-    assert undated.tolist() == [1, 1]
-
-
-def test_the_shuffle_gap_of_a_model_that_is_blind_to_order_is_zero():
-    def blind(histories):
-        return np.array([(np.arange(1, 41) * int(items.sum())) % 7 for items in histories])
-
-    def what_follows_the_newest(histories):
-        return np.array([[item == items[-1] + 1 for item in range(1, 41)] for items in histories], float)
-
-    histories = [np.arange(1, 11), np.arange(5, 16)]
-    task = Task(np.arange(2), histories, [np.array([11]), np.array([16])], histories)
-    in_order = ranks_of(blind(histories), histories, task.targets).ndcg(10)
-    assert evaluation.shuffle_gap(blind, task, in_order, seed=1) == (0, 0)
-    in_order = ranks_of(what_follows_the_newest(histories), histories, task.targets).ndcg(10)
-    assert in_order.tolist() == [1, 1]
-    assert evaluation.shuffle_gap(what_follows_the_newest, task, in_order, seed=1) == (1, 0)
-
-
-def test_coverage_and_popularity_by_hand():
-    top = np.array([[1, 2, 3], [1, 4, 0]])
-    assert coverage(top, 8) == 4 / 8
-    popularity = np.array([0.8, 0.5, 0.2, 0.0, 1, 1, 1, 1])
-    assert mean_popularity(top, popularity) == pytest.approx([1.5 / 3, 0.8 / 2])
-
-
 def test_a_task_that_nobody_can_be_asked_is_said_and_skipped(run):
     everything = tuple(part.lengths for part in (run.data.training, run.data.validation))
-    answers = evaluate_model(dataclasses.replace(run, undated=everything))
+    answers = answers_of(dataclasses.replace(run, undated_training=everything[0], undated_validation=everything[1]))
     assert list(answers.tasks) == [FOLD_IN]
     assert "date" in answers.skipped[NEXT_ITEM]
     assert "\nNext item was left out: no list has" in tables(answers, run.asked)
@@ -226,10 +189,10 @@ def test_without_evaluation_none_is_made(db, tmp_path):
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("a bug"), 1)])
 def test_what_goes_wrong_in_the_evaluation_leaves_the_training_whole(db, tmp_path, capsys, monkeypatch, error, code):
-    def fail(run):
+    def fail(*_):
         raise error
 
-    monkeypatch.setattr(evaluate, "evaluate_model", fail)
+    monkeypatch.setattr(evaluate, "load_run", fail)
     assert train(db, tmp_path, "--epochs", "1") == code
     out, err = capsys.readouterr()
     assert "Best of 1 epochs" in out and "complete and saved" in err
@@ -257,7 +220,7 @@ def test_a_database_that_was_moved_is_asked_for(db, trained, tmp_path, capsys):
     assert evaluate.main(["--output-dir", str(tmp_path)]) == 1
     err = capsys.readouterr().err
     assert "gone.db" in err and "--db PATH" in err and err.count("\n") == 1
-    assert load_run(PathSettings(output_dir=tmp_path, db=db)).seed == 42
+    assert load_run(models, db).seed == 42
 
 
 def test_a_model_of_another_split_is_refused(trained, tmp_path, capsys):

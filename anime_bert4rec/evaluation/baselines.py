@@ -1,6 +1,6 @@
-"""Recommenders that need no training: popularity, item-kNN, EASE, a decayed Markov chain, and a blend of the two last.
+"""Recommenders that need no training: popularity, item-kNN, EASE and a decayed Markov chain.
 
-    scorer = Ease(l2=300).fit(training, num_items)
+    scorer = EASE(l2=300).fit(training, num_items)
     scores = scorer(histories)          # [U, N]
 
 A model that doesn't beat these has learnt nothing that is worth its training.
@@ -8,19 +8,16 @@ A model that doesn't beat these has learnt nothing that is worth its training.
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
+from anime_bert4rec.evaluation.ranking import Scorer
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, flatten
 
 MAX_ITEMS = 8_000
-"""Tables of item by item hold at most the most popular so many, as the model's own memory does."""
+"""How many items a table of item by item has at most, the most popular ones, as the model's own memory does."""
 
 
 class Baseline(Protocol):
@@ -34,7 +31,7 @@ class Popularity:
     """The same for everyone: on how many lists an item is."""
 
     def fit(self, sequences: Sequences, num_items: int) -> Scorer:
-        popularity = popularity_of(sequences, num_items)
+        popularity = sequences.popularity(num_items)
         return lambda histories: np.tile(popularity, (len(histories), 1))
 
 
@@ -79,13 +76,15 @@ class ItemToItem:
 
 
 @dataclass(frozen=True)
-class _ItemToItemBaseline:
+class ItemToItemBaseline:
+    """A baseline that is a table of item by item."""
+
     weighting: Weighting = Weighting()
 
     def fit(self, sequences: Sequences, num_items: int, most: int | None = None) -> ItemToItem:
-        """most: so many of the most popular items have a row; MAX_ITEMS if not given."""
+        """most: how many items have a row, the most popular ones; MAX_ITEMS if not given."""
         most = MAX_ITEMS if most is None else most
-        columns = np.sort(np.argsort(-popularity_of(sequences, num_items), kind="stable")[:most])
+        columns = np.sort(np.argsort(-sequences.popularity(num_items), kind="stable")[:most])
         return ItemToItem(self.table(_restrict(sequences, columns), len(columns)), columns, num_items, self.weighting)
 
     def table(self, sequences: Sequences, num_items: int) -> np.ndarray:
@@ -94,7 +93,7 @@ class _ItemToItemBaseline:
 
 
 @dataclass(frozen=True)
-class ItemKNN(_ItemToItemBaseline):
+class ItemKNN(ItemToItemBaseline):
     """Cosine of the items' columns in the matrix of users and items; of each item only the nearest neighbours.
 
     Sarwar et al., "Item-based collaborative filtering recommendation algorithms", 2001.
@@ -116,7 +115,7 @@ class ItemKNN(_ItemToItemBaseline):
 
 
 @dataclass(frozen=True)
-class Ease(_ItemToItemBaseline):
+class EASE(ItemToItemBaseline):
     """The ridge regression of each item on all others, in closed form.
 
     Steck, "Embarrassingly shallow autoencoders for sparse data", 2019.
@@ -134,7 +133,7 @@ class Ease(_ItemToItemBaseline):
 
 
 @dataclass(frozen=True)
-class MarkovChain(_ItemToItemBaseline):
+class MarkovChain(ItemToItemBaseline):
     """How often an item follows another within `steps`, the nearer the more; rows are shares, drawn to popularity."""
 
     weighting: Weighting = Weighting(recency=0.8)
@@ -154,135 +153,9 @@ class MarkovChain(_ItemToItemBaseline):
             pair, times = np.unique(pairs, return_counts=True)
             cells[pair] += self.decay ** (step - 1) * times
         counts = cells.reshape(num_items, num_items)
-        popularity = popularity_of(sequences, num_items)
+        popularity = sequences.popularity(num_items)
         counts += self.prior * popularity / max(popularity.sum(), 1)
         return counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
-
-
-@dataclass(frozen=True)
-class Blend:
-    """`weight` of the Markov chain's z-scores and the rest of EASE's: one knows order, the other taste."""
-
-    markov: MarkovChain = MarkovChain()
-    ease: Ease = Ease()
-    weight: float = 0.5
-
-    def fit(self, sequences: Sequences, num_items: int) -> Scorer:
-        return blended(self.markov.fit(sequences, num_items), self.ease.fit(sequences, num_items), self.weight)
-
-
-def blended(first: Scorer, second: Scorer, weight: float) -> Scorer:
-    return lambda histories: weight * z_scores(first(histories)) + (1 - weight) * z_scores(second(histories))
-
-
-def z_scores(scores: np.ndarray) -> np.ndarray:
-    """Each row [U, N] with mean 0 and standard deviation 1 (0 where all are equal)."""
-    centred = scores - scores.mean(1, keepdims=True)
-    return centred / np.maximum(centred.std(1, keepdims=True), 1e-12)
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The settings that were best on validation, fitted."""
-
-    baseline: Baseline
-    scorer: Scorer
-    ndcg: float
-
-
-GRIDS: dict[str, list[Baseline]] = {
-    "popularity": [Popularity()],
-    "item-kNN": [
-        ItemKNN(neighbours=neighbours, shrink=shrink) for neighbours in (20, 50, 100, 200) for shrink in (0, 10, 50)
-    ],
-    "EASE": [
-        Ease(l2=l2, weighting=weighting)
-        for l2 in (30, 100, 200, 300, 500, 1000)
-        for weighting in (Weighting(), Weighting(last=10), Weighting(0.95), Weighting(0.9), Weighting(0.8))
-    ],
-    "Markov chain": [
-        MarkovChain(decay=decay, weighting=Weighting(recency))
-        for decay in (0.6, 0.8, 0.9)
-        for recency in (0.6, 0.7, 0.8, 0.9)
-    ],
-}
-BLEND = "Markov + EASE"
-NAMES = (*GRIDS, BLEND)
-BLEND_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)
-
-
-def choose(
-    candidates: Iterable[Baseline],
-    training: Sequences,
-    num_items: int,
-    histories: ItemLists,
-    targets: ItemLists,
-    k: int = 10,
-) -> Chosen:
-    """Fit each candidate on `training`; the best has the highest NDCG@k for `targets`, given `histories`."""
-    return choose_for_each(candidates, training, num_items, [(histories, targets)], k)[0]
-
-
-def choose_for_each(
-    candidates: Iterable[Baseline],
-    training: Sequences,
-    num_items: int,
-    questions: Sequence[tuple[ItemLists, ItemLists]],
-    k: int = 10,
-) -> list[Chosen]:
-    """The best candidate for each of several (histories, targets), every one of them fitted once."""
-    best: list[Chosen | None] = [None] * len(questions)
-    for candidate, scorer in _fitted(candidates, training, num_items):
-        for number, (histories, targets) in enumerate(questions):
-            ndcg = float(ranks_by(scorer, histories, targets).ndcg(k).mean())
-            before = best[number]
-            if before is None or ndcg > before.ndcg:
-                best[number] = Chosen(candidate, scorer, ndcg)
-    return [each for each in best if each is not None]
-
-
-def choose_named(
-    name: str, training: Sequences, num_items: int, histories: ItemLists, targets: ItemLists, k: int = 10
-) -> Chosen:
-    """The best of the grid of `name`, one of NAMES; of the blend, the best weight of its two parts' best."""
-    if name != BLEND:
-        return choose(GRIDS[name], training, num_items, histories, targets, k)
-    markov, ease = (choose_named(part, training, num_items, histories, targets, k) for part in ("Markov chain", "EASE"))
-    return choose_weight(markov, ease, histories, targets, k)
-
-
-def choose_weight(markov: Chosen, ease: Chosen, histories: ItemLists, targets: ItemLists, k: int = 10) -> Chosen:
-    """The blend of both with the weight that is best on validation."""
-    assert isinstance(markov.baseline, MarkovChain) and isinstance(ease.baseline, Ease)
-    tried = []
-    for weight in BLEND_WEIGHTS:
-        scorer = blended(markov.scorer, ease.scorer, weight)
-        ndcg = float(ranks_by(scorer, histories, targets).ndcg(k).mean())
-        tried.append(Chosen(Blend(markov.baseline, ease.baseline, weight), scorer, ndcg))
-    return max(tried, key=lambda chosen: chosen.ndcg)
-
-
-def _fitted(candidates: Iterable[Baseline], training: Sequences, num_items: int) -> Iterator[tuple[Baseline, Scorer]]:
-    # Neighbouring candidates that differ only in the weighting share one table: it is what takes the time.
-    for _, alike in itertools.groupby(candidates, _without_weighting):
-        fitted: Scorer | None = None
-        for candidate in alike:
-            if isinstance(fitted, ItemToItem) and isinstance(candidate, _ItemToItemBaseline):
-                fitted = dataclasses.replace(fitted, weighting=candidate.weighting)
-            else:
-                fitted = candidate.fit(training, num_items)
-            yield candidate, fitted
-
-
-def _without_weighting(baseline: Baseline) -> Baseline:
-    if isinstance(baseline, _ItemToItemBaseline):
-        return dataclasses.replace(baseline, weighting=Weighting())
-    return baseline
-
-
-def popularity_of(sequences: Sequences, num_items: int) -> np.ndarray:
-    """How often each item is on a list: float32 [N]."""
-    return np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
 
 
 def co_occurrences(sequences: Sequences, num_items: int) -> np.ndarray:

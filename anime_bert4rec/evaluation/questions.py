@@ -36,49 +36,105 @@ class Task:
         return sum(map(len, self.targets))
 
 
-def next_item(sequences: Sequences, undated: np.ndarray) -> Task:
-    """The last reliably dated entry is asked for, from all entries before it.
+@dataclass(frozen=True)
+class OneList:
+    """What a person has watched, in order of time."""
 
-    Reliably dated is what has a date and isn't part of a bulk import. undated [U]: how many entries of each list,
-    its first ones, have no date. What comes after the target is not known yet.
+    items: np.ndarray
+    """Indices 1 … N."""
+    blocks: np.ndarray
+    """The same number for entries that have no order among themselves, ascending."""
+    undated: int
+    """How many entries, the first ones, have no date."""
+    seed: tuple[int, int]
+    """For what is drawn by chance: it depends on the person, not on who else is asked."""
+
+
+Split = Callable[[OneList], tuple[np.ndarray, np.ndarray]]
+"""A way to ask: of a list, what is known and what is to be found. A person of whom nothing is known is not asked."""
+
+
+def next_item(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
+    """The last reliably dated entry is to be found, from all entries before it.
+
+    Reliably dated is what has a date and isn't part of a bulk import. What comes after the target is not known yet.
     """
-
-    def split(items: np.ndarray, blocks: np.ndarray, user: int) -> tuple[np.ndarray, np.ndarray]:
-        _, block, size = np.unique(blocks, return_inverse=True, return_counts=True)
-        dated = np.flatnonzero((size[block] == 1) & (np.arange(len(items)) >= max(undated[user], 1)))
-        at = dated[-1] if len(dated) else 0
-        return items[:at], items[at : at + 1]
-
-    return _task(sequences, split)
+    _, block, size = np.unique(watched.blocks, return_inverse=True, return_counts=True)
+    at_least = max(watched.undated, 1)
+    dated = np.flatnonzero((size[block] == 1) & (np.arange(len(watched.items)) >= at_least))
+    at = dated[-1] if len(dated) else 0
+    return watched.items[:at], watched.items[at : at + 1]
 
 
-def fold_in(sequences: Sequences, undated: np.ndarray, seed: int) -> Task:
-    """The last fifth of each list, at least one entry, is asked for, from the rest.
+def fold_in(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
+    """The last fifth of the list, at least one entry, is to be found, from the rest.
 
     Among entries without an order, those of a bulk import or without a date, chance decides which are last.
     """
-
-    def split(items: np.ndarray, blocks: np.ndarray, user: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng((seed, abs(int(sequences.user_ids[user]))))
-        block = np.where(np.arange(len(items)) < undated[user], 0, blocks)
-        last = np.argsort(block + random.random(len(items)))[-max(1, round(HIDDEN * len(items))) :]
-        hidden = np.zeros(len(items), bool)
-        hidden[last] = True
-        return items[~hidden], items[hidden]
-
-    return _task(sequences, split)
+    size = len(watched.items)
+    block = np.where(np.arange(size) < watched.undated, 0, watched.blocks)
+    last = np.argsort(block + np.random.default_rng(watched.seed).random(size))[-max(1, round(HIDDEN * size)) :]
+    hidden = np.zeros(size, bool)
+    hidden[last] = True
+    return watched.items[~hidden], watched.items[hidden]
 
 
-def _task(sequences: Sequences, split: Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]) -> Task:
+@dataclass(frozen=True)
+class Question:
+    """A way to ask, and how it is called."""
+
+    split: Split
+    description: str
+    nobody: str
+    """Why nobody can be asked, where that is so."""
+
+
+NEXT_ITEM, FOLD_IN = "next item", "fold-in"
+QUESTIONS = {
+    NEXT_ITEM: Question(
+        next_item,
+        "the last dated entry, from all before it",
+        "no list has an entry whose own date puts it after another",
+    ),
+    FOLD_IN: Question(fold_in, "the last fifth of a list, from the rest", "nobody has two entries"),
+}
+
+
+def ask(sequences: Sequences, undated: np.ndarray, seed: int) -> dict[str, Task]:
+    """A task for every question that somebody can be asked, by its name.
+
+    undated [U]: how many entries of each list, its first ones, have no date.
+    """
+    tasks = {name: task_of(question.split, sequences, undated, seed) for name, question in QUESTIONS.items()}
+    return {name: task for name, task in tasks.items() if len(task)}
+
+
+def task_of(split: Split, sequences: Sequences, undated: np.ndarray, seed: int) -> Task:
+    """The task of everybody who can be asked in this way."""
     users, histories, targets = [], [], []
     for user in range(len(sequences)):
         blocks = sequences.blocks[sequences.offsets[user] : sequences.offsets[user + 1]]
-        history, wanted = split(sequences.of_user(user), blocks, user)
+        own_seed = (seed, abs(int(sequences.user_ids[user])))
+        history, wanted = split(OneList(sequences.of_user(user), blocks, int(undated[user]), own_seed))
         if len(history):
             users.append(user)
             histories.append(history)
             targets.append(wanted)
     return Task(np.array(users, np.int64), histories, targets, histories)
+
+
+EVERYTHING, NEW_GROUND = "everything", "new ground"
+
+
+def variants(task: Task, franchise: np.ndarray) -> dict[str, Task]:
+    """The task itself, and with fewer targets and candidates, as far as somebody can be asked, by name."""
+    both = {EVERYTHING: task, NEW_GROUND: without_sequels(task, franchise)}
+    return {name: each for name, each in both.items() if len(each)}
+
+
+def title(question: str, variant: str) -> str:
+    """What a variant of a question is called: `fold-in`, or `fold-in, new ground`."""
+    return question if variant == EVERYTHING else f"{question}, {variant}"
 
 
 def without_sequels(task: Task, franchise: np.ndarray) -> Task:

@@ -8,7 +8,7 @@ Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 20
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,9 +96,15 @@ def ranks_by(scorer: Scorer, histories: ItemLists, targets: ItemLists) -> Ranks:
     parts = []
     for start in range(0, len(histories), USERS_AT_ONCE):
         some = part_of(histories, start, start + USERS_AT_ONCE)
-        part = ranks_of(scorer(some), some, part_of(targets, start, start + USERS_AT_ONCE))
-        parts.append(Ranks(part.ranks, part.users + start, 0))
-    return Ranks(np.concatenate([p.ranks for p in parts]), np.concatenate([p.users for p in parts]), len(histories))
+        parts.append(ranks_of(scorer(some), some, part_of(targets, start, start + USERS_AT_ONCE)))
+    return joined(parts)
+
+
+def joined(parts: Sequence[Ranks]) -> Ranks:
+    """The ranks of all users of the parts, one part after the other; at least one."""
+    before = np.cumsum([0, *(part.num_users for part in parts)])
+    users = [part.users + start for part, start in zip(parts, before, strict=False)]
+    return Ranks(np.concatenate([part.ranks for part in parts]), np.concatenate(users), int(before[-1]))
 
 
 def top_k(scorer: Scorer, histories: ItemLists, k: int) -> np.ndarray:

@@ -6,25 +6,23 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from anime_bert4rec.evaluation.beside_baselines import CUTOFFS, MODEL, Answers, Result, TaskResult
+from anime_bert4rec.evaluation.measuring import CUTOFFS, MODEL, Answers, RankingMetrics, TaskResult
+from anime_bert4rec.evaluation.questions import EVERYTHING, title
 from anime_bert4rec.evaluation.ranking import mean_and_error
-from anime_bert4rec.evaluation.trained_run import Asked, Run
+from anime_bert4rec.evaluation.trained_run import Asked, TrainedRun
 from anime_bert4rec.lists.people import Changes
 
 WIDTH = 80
 CHANCE = 2.0
 """A difference of fewer standard errors than this may be chance."""
+ENOUGH = 10
+"""With fewer people to ask, nothing can be told: their numbers are in evaluation.json alone."""
 NOTES = (
     "± is the standard error of NDCG@10 over users. Cover: the share of the catalogue that is in anybody's first 10;"
     " pop.: on how many of 100 training lists these are, in the mean. New ground: titles of a franchise of which"
     " something was watched before are neither asked for nor suggested. The epoch was chosen by the loss on these same"
     " users, which favours the model a little; no baseline was fitted or tuned on them."
 )
-
-
-def title(name: str, fresh: bool) -> str:
-    """`fold-in, new ground`: the name of a task, without sequels or with."""
-    return f"{name}, new ground" if fresh else name
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,16 @@ class Verdict:
 
     @property
     def standard_errors(self) -> float | None:
+        """How many the difference is; None where it is the same for everybody."""
         return self.difference / self.error if self.error else None
+
+    @property
+    def may_be_chance(self) -> bool:
+        return self.standard_errors is not None and abs(self.standard_errors) < CHANCE
 
 
 def verdict(task: str, result: TaskResult) -> Verdict:
+    """The model and the best baseline, compared user by user."""
     best = result.best_baseline()
     model, baseline = (result.contenders[name].values["ndcg@10"] for name in (MODEL, best))
     difference, error = mean_and_error(model - baseline)
@@ -54,22 +58,45 @@ def verdict(task: str, result: TaskResult) -> Verdict:
 
 def sentence(answers: Answers) -> str:
     """Whether the model beats the best baseline at each task, and by how many standard errors."""
-    clauses = [_clause(verdict(name, results[False])) for name, results in answers.tasks.items()]
-    return "; ".join(clauses) + "."
+    return "; ".join(map(_clause, _verdicts(answers))) + "."
+
+
+def short_lines(answers: Answers) -> list[str]:
+    """The same in a line of at most 80 characters for each task."""
+    return [_capitalised(_short(each)) for each in _verdicts(answers)]
+
+
+def _verdicts(answers: Answers) -> list[Verdict]:
+    return [verdict(name, results[EVERYTHING]) for name, results in answers.tasks.items()]
 
 
 def _clause(it: Verdict) -> str:
-    users = _count(it.users, "validation user")
+    if it.users < ENOUGH:
+        return _too_few(it.task, it.users)
     baseline = f"the {it.baseline}" if it.baseline == "Markov chain" else it.baseline
-    text = f"{it.task}: on {users} the model's NDCG@10 ({_number(it.model)}) "
+    text = f"{it.task}: on {it.users:,} validation users the model's NDCG@10 ({_number(it.model)}) "
     if it.difference == 0:
         return text + f"equals that of the best baseline, {baseline}"
     outcome = "beats" if it.difference > 0 else "loses to"
     text += f"{outcome} the best baseline, {baseline} ({_number(it.of_baseline)})"
     if it.standard_errors is None:
-        return text + ", but so few tell nothing of chance"
-    much = abs(it.standard_errors)
-    return text + f", by {much:.1f} standard errors: that {'may be' if much < CHANCE else 'is hardly'} chance"
+        return text + ", by the same for everybody"
+    chance = "may be chance" if it.may_be_chance else "is hardly chance"
+    return text + f", by {abs(it.standard_errors):.1f} standard errors: that {chance}"
+
+
+def _short(it: Verdict) -> str:
+    if it.users < ENOUGH:
+        return _too_few(it.task, it.users)
+    chance = "may be chance" if it.may_be_chance else "hardly chance"
+    return (
+        f"{it.task}: NDCG@10 {_number(it.model)}, the best baseline ({it.baseline}) {_number(it.of_baseline)}:"
+        f" {chance if it.difference else 'the same'}"
+    )
+
+
+def _too_few(task: str, users: int) -> str:
+    return f"{task}: with {_people(users)} to ask, nothing can be told"
 
 
 def who_is_asked(asked: Asked) -> list[str]:
@@ -100,18 +127,29 @@ def who_is_asked(asked: Asked) -> list[str]:
 def tables(answers: Answers, asked: Asked) -> str:
     """All numbers, within 80 columns; then who was asked, what they mean, the shuffle gap and the sentence."""
     blocks = [
-        table(title(name, fresh), result)
+        table(title(name, variant), result)
         for name, results in answers.tasks.items()
-        for fresh, result in results.items()
+        for variant, result in results.items()
+        if result.users >= ENOUGH
     ]
     says = [_capitalised(f"{name} was left out: {why}.") for name, why in answers.skipped.items()]
-    for name, (lost, error) in answers.shuffle_gap.items():
-        says.append(f"Shuffle gap, {name}: {lost:+.4f} ± {error:.4f} of NDCG@10 is lost when histories are shuffled.")
-    says = [*who_is_asked(asked), NOTES, *says, _capitalised(sentence(answers))]
+    for name, results in answers.tasks.items():
+        if results[EVERYTHING].users >= ENOUGH:
+            lost, error = answers.shuffle_gap[name]
+            gap = f"{lost:+.4f} ± {error:.4f}"
+            says.append(f"Shuffle gap, {name}: {gap} of NDCG@10 is lost when histories are shuffled.")
+        says += [
+            _capitalised(_too_few(title(name, variant), result.users)) + "."
+            for variant, result in results.items()
+            if result.users < ENOUGH and variant != EVERYTHING
+        ]
+    notes = [NOTES] if blocks else []
+    says = [*who_is_asked(asked), *notes, *says, _capitalised(sentence(answers))]
     return "\n\n".join([*blocks, *map(_wrapped, says)])
 
 
 def table(name: str, result: TaskResult) -> str:
+    """The numbers of a task, a row for each contender."""
     asked = f"{_count(result.users, 'user')}, {_count(result.targets, 'target')}"
     columns = "".join(f"{head:>5}" for head in ("5", "10", "20", "5", "10", "±", "20", "5", "10", "20"))
     lines = [
@@ -122,7 +160,7 @@ def table(name: str, result: TaskResult) -> str:
     return "\n".join([*lines, *(_row(contender, each) for contender, each in result.contenders.items())])
 
 
-def _row(contender: str, result: Result) -> str:
+def _row(contender: str, result: RankingMetrics) -> str:
     cells = [_number(result.mean(f"hr@{k}")) for k in CUTOFFS]
     for k in CUTOFFS:
         cells.append(_number(result.mean(f"ndcg@{k}")))
@@ -155,7 +193,7 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_on_hyphens=False)
 
 
-def as_json(run: Run, answers: Answers) -> dict[str, Any]:
+def as_json(run: TrainedRun, answers: Answers) -> dict[str, Any]:
     """The content of evaluation.json: every number with its standard error where it is a mean over users."""
     return {
         "sentence": _capitalised(sentence(answers)),
@@ -171,17 +209,20 @@ def as_json(run: Run, answers: Answers) -> dict[str, Any]:
         "seed": run.seed,
         "model": run.model_facts,
         "tasks": {
-            title(name, fresh): {
+            title(name, variant): {
                 "users": result.users,
                 "targets": result.targets,
                 "contenders": {contender: _values(each) for contender, each in result.contenders.items()},
                 "verdict": _verdict(verdict(name, result)),
             }
             for name, results in answers.tasks.items()
-            for fresh, result in results.items()
+            for variant, result in results.items()
         },
         "shuffle_gap": {name: {"mean": lost, "error": error} for name, (lost, error) in answers.shuffle_gap.items()},
-        "baseline_settings": answers.chosen,
+        "baseline_settings": {
+            name: {baseline: repr(each) for baseline, each in settings.items()}
+            for name, settings in answers.settings.items()
+        },
         "skipped": answers.skipped,
     }
 
@@ -190,7 +231,7 @@ def _group(then: int, changes: Changes) -> dict[str, int]:
     return {"then": then, "now": then - changes.gone, "changed": changes.changed, "gone": changes.gone}
 
 
-def _values(result: Result) -> dict[str, Any]:
+def _values(result: RankingMetrics) -> dict[str, Any]:
     means = {metric: {"mean": result.mean(metric), "error": result.error(metric)} for metric in result.values}
     return {**means, "coverage": result.coverage}
 

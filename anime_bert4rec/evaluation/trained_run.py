@@ -19,9 +19,8 @@ from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
 from anime_bert4rec.model.training_data import Data, as_of_one_moment, read_data, read_lists
-from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.training.run_folder import read_config
-from config import PathSettings, TrainingSettings
 
 UNCHANGED = Changes(0, 0, 0)
 
@@ -31,23 +30,24 @@ class Asked:
     """Who is asked, and what has changed since the training."""
 
     held_out: int
-    """How many people were held out of the training …"""
+    """How many people were held out of the training."""
     trained_on: int
-    """… and how many it had."""
+    """How many people the training had."""
     of_held_out: Changes = UNCHANGED
     """What has become of their lists: they are never new."""
     of_trained_on: Changes = UNCHANGED
     newcomers: int = 0
-    """How many have come since …"""
+    """How many people have come into the database since the training."""
     newcomers_asked: int = 0
-    """… and how many of them are asked too."""
+    """How many of the newcomers are asked too."""
     anime_new: int = 0
-    """The catalogue has so many that the model does not know …"""
+    """How many anime of the catalogue the model does not know."""
     anime_gone: int = 0
-    """… and has so many of the model's no more."""
+    """How many anime of the model the catalogue no longer has."""
 
     @property
     def lists(self) -> Changes:
+        """What has become of all lists together."""
         gone, changed = (
             getattr(self.of_held_out, what) + getattr(self.of_trained_on, what) for what in ("gone", "changed")
         )
@@ -55,7 +55,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedRun:
     """A training run: its data in its split, and its best model."""
 
     data: Data
@@ -63,53 +63,54 @@ class Run:
     model: BERT4Rec
     model_facts: dict[str, Any]
     seed: int
-    undated: tuple[np.ndarray, np.ndarray]
-    """How many entries of each training list, its first ones, have no date, int64 [U]; and of each validation list."""
+    undated_training: np.ndarray
+    """How many entries of each training list, its first ones, have no date: int64 [U]."""
+    undated_validation: np.ndarray
+    """The same of each validation list."""
     franchise: np.ndarray
     """int64 [N + 1]: the franchise of each item index."""
     asked: Asked
 
 
-def load_run(paths: PathSettings, newcomers: bool = False) -> Run:
-    """The run in the output folder. `newcomers` are asked too if so wished: who came into the database after it.
+def load_run(models: Path, database_file: Path | None = None, newcomers: bool = False) -> TrainedRun:
+    """The run whose model is in the folder `models`, with the lists of the database; the one of the run if not given.
 
-    Raises UserError where the run is missing, or where it isn't known who was trained on. The database is the one of
-    the run unless `paths` names one.
+    Who came into the database after the training is asked too if `newcomers`. Raises UserError where the run is
+    missing, or where it isn't known who was trained on.
     """
-    file = paths.models / "training_config.json"
-    config = read_config(paths)
-    try:
-        settings = TrainingSettings(seed=config["seed"], val_ratio=config["val_ratio"], memory=False)
-    except SettingError as error:
+    file, model_file = models / "training_config.json", models / "best_model.pth"
+    config = read_config(models)
+    seed, val_ratio, fingerprint = config["seed"], config["val_ratio"], config["data_fingerprint"]
+    if not (0 <= seed < 2**32 and 0 < val_ratio < 1):
         raise UserError(
-            f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
-        ) from None
-    database_file, fingerprint = paths.db or Path(config["database"]), config["data_fingerprint"]
-    model, saved, vocabulary = load_model_with_items(paths.models)
+            f"{file} is not the training_config.json of a run (its seed is {seed}, its val_ratio {val_ratio}): train"
+            " again (python train_model.py)"
+        )
+    model, saved, vocabulary = load_model_with_items(models)
     if saved.get("data_fingerprint") not in (None, fingerprint):
         raise UserError(
-            f"{paths.models / 'best_model.pth'} is not of the run that {file.name} beside it describes, which was"
+            f"{model_file} is not of the run that {file.name} beside it describes, which was"
             " stopped in its first epoch: train again (python train_model.py)"
         )
-    if not paths.db and not database_file.exists():
-        raise UserError(
-            f"{database_file}, which this model was trained on, is not there: say where it is with --db PATH"
-        )
+    if database_file is None:
+        database_file = Path(config["database"])
+        if not database_file.exists():
+            raise UserError(
+                f"{database_file}, which this model was trained on, is not there: say where it is with --db PATH"
+            )
     with as_of_one_moment(database_file) as (database, state):
-        data = read_data(database, state, settings)
+        data = read_data(database, state, val_ratio, seed, alike=False)
         asked = Asked(len(data.validation), len(data.training))
         if data.fingerprint() != fingerprint:
-            then = load_people(paths.people_file)
+            then = load_people(models / "people.npz")
             if then is None or then.data_fingerprint != fingerprint:
                 raise UserError(
                     f"{database_file} has changed since this model was trained, so who was left out of its training is"
                     " no longer known: train again (python train_model.py), then evaluate"
                 )
-            data, asked = _of_then(database, state, then, vocabulary, newcomers)
+            data, asked = _lists_of_then(database, state, then, vocabulary, newcomers)
         if not np.array_equal(vocabulary.anime_ids, data.vocabulary.anime_ids):
-            raise UserError(
-                f"{paths.models / 'best_model.pth'} is of another catalogue: train again (python train_model.py)"
-            )
+            raise UserError(f"{model_file} is of another catalogue: train again (python train_model.py)")
         everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
         undated = count_undated(database.iter_watched(of_catalogue=False), data.vocabulary, everybody)
         franchise = _franchises(database, data.vocabulary)
@@ -117,10 +118,10 @@ def load_run(paths: PathSettings, newcomers: bool = False) -> Run:
     training, validation = (
         undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)
     )
-    return Run(data, model, facts, settings.seed, (training, validation), franchise, asked)
+    return TrainedRun(data, model, facts, seed, training, validation, franchise, asked)
 
 
-def _of_then(
+def _lists_of_then(
     database: Database, state: list[int], then: People, vocabulary: Vocabulary, newcomers: bool
 ) -> tuple[Data, Asked]:
     """The lists of a database that has changed, as the model sees them. Raises UserError if nobody is left to ask."""

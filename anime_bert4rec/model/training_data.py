@@ -102,7 +102,7 @@ def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
 def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
     with as_of_one_moment(paths.database_file) as (database, state):
-        return read_data(database, state, settings)
+        return read_data(database, state, settings.val_ratio, settings.seed, alike=settings.memory)
 
 
 @contextlib.contextmanager
@@ -117,24 +117,25 @@ def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]
             yield database, state
 
 
-def read_data(database: Database, state: list[int], settings: TrainingSettings) -> Data:
+def read_data(database: Database, state: list[int], val_ratio: float, seed: int, *, alike: bool) -> Data:
+    """The same of an open database. alike: whether what items have in common is read too."""
     database.require_training_data()
     vocabulary = Vocabulary.of(database.anime_ids())
     users = database.user_keys()
     if len(users) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
-    alike = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if settings.memory else None
-    split = split_users([key for _, key in users], settings.val_ratio, settings.seed)
+    in_common = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if alike else None
+    split = split_users([key for _, key in users], val_ratio, seed)
     ids = np.array([user_id for user_id, _ in users])
     groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
-    rows, purpose = database.iter_watched(), [settings.val_ratio, settings.seed]
+    rows, purpose = database.iter_watched(), [val_ratio, seed]
     lists = read_lists(rows, database.path, state, vocabulary, groups, purpose)
     if not all(len(part) for part in lists.values()):
         raise UserError(
             f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
             " more with load_users.py"
         )
-    return Data(vocabulary, lists["training"], lists["validation"], alike, Persons.of(database))
+    return Data(vocabulary, lists["training"], lists["validation"], in_common, Persons.of(database))
 
 
 def read_lists(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.command_line.script import progress
-from anime_bert4rec.evaluation.baselines import Ease, ItemKNN, MarkovChain
+from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
 from anime_bert4rec.evaluation.ranking import Scorer
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
@@ -35,7 +35,7 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
     What is visible is no candidate, except for popularity, which says the same to everyone.
     """
     batches = list(validation)
-    baselines: dict[str, ItemKNN | Ease | MarkovChain] = {"item-kNN": ItemKNN(), "EASE": Ease()}
+    baselines: dict[str, ItemKNN | EASE | MarkovChain] = {"item-kNN": ItemKNN(), "EASE": EASE()}
     slots = sum(len(batch.slots) for batch in batches)
     if data.ordered and slots <= MOST_SLOTS:
         baselines["Markov chain"] = MarkovChain()

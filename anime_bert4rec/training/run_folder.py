@@ -29,7 +29,7 @@ MADE = {
     "models": r"(best|final)_model\.pth|item_mappings\.pkl|training_config\.json|people\.npz",
     "plots": r"(loss_curve|accuracy_curve|learning_curve|combined_metrics|data_overview|anime_map|ranking_comparison"
     r"|comparison)\.png|training_metrics\.json",
-    "": r"evaluation\.json",
+    "": r"evaluation\.(json|txt)",
 }
 """What the files of a run are called, by folder. Whatever else is there is somebody else's."""
 OLD = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(_\d+)?", re.ASCII)
@@ -44,9 +44,9 @@ class SavedConfig(TypedDict):
     data_fingerprint: str
 
 
-def read_config(paths: OutputSettings) -> SavedConfig:
+def read_config(models: Path) -> SavedConfig:
     """What training_config.json says of the run in the folder. Raises UserError."""
-    file = paths.models / "training_config.json"
+    file = models / "training_config.json"
     try:
         config: SavedConfig = read_json(file)
         check(config, SavedConfig, "the file")

@@ -6,25 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import zscore
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
 
 from anime_bert4rec.evaluation import baselines
-from anime_bert4rec.evaluation.baselines import (
-    GRIDS,
-    Blend,
-    Ease,
-    ItemKNN,
-    MarkovChain,
-    Popularity,
-    Weighting,
-    choose,
-    choose_for_each,
-    choose_named,
-    co_occurrences,
-    z_scores,
-)
+from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain, Popularity, Weighting, co_occurrences
 from anime_bert4rec.lists.sequences import Sequences
 
 
@@ -81,7 +67,7 @@ def test_item_knn_equals_scikit_learns_cosine() -> None:
 
 def test_ease_equals_scikit_learns_ridge() -> None:
     on_list = Weighting().of(MANY, 12)
-    scores = Ease(l2=3).fit(MANY, 12)(MANY)
+    scores = EASE(l2=3).fit(MANY, 12)(MANY)
     for item in range(12):
         others = np.delete(on_list, item, axis=1)
         ridge = Ridge(alpha=3, fit_intercept=False).fit(others, on_list[:, item])
@@ -97,7 +83,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others(l2: float) -> N
         features = on_list[:, others]
         gram = features.T @ features + l2 * np.eye(11)
         expected[others, item] = np.linalg.solve(gram, features.T @ on_list[:, item])
-    assert Ease(l2=l2).fit(MANY, 12)(MANY) == pytest.approx(on_list @ expected, abs=1e-5)
+    assert EASE(l2=l2).fit(MANY, 12)(MANY) == pytest.approx(on_list @ expected, abs=1e-5)
 
 
 def test_markov_counts_by_hand() -> None:
@@ -119,19 +105,6 @@ def test_markov_draws_rare_items_to_popularity() -> None:
     assert scores == pytest.approx(np.array([popularity, (np.array([0, 0, 2]) + 2 * popularity) / 4]))
 
 
-def test_z_scores() -> None:
-    table = np.random.default_rng(4).random((3, 9))
-    assert z_scores(table) == pytest.approx(zscore(table, axis=1))
-    assert z_scores(np.array([[1.0, 3.0], [5.0, 5.0]])).tolist() == [[-1, 1], [0, 0]]
-
-
-def test_the_blend_is_the_weighted_sum_of_z_scores() -> None:
-    markov, ease = MarkovChain(prior=1), Ease(l2=5)
-    blend = Blend(markov, ease, weight=0.25).fit(MANY, 12)(MANY)
-    expected = 0.25 * z_scores(markov.fit(MANY, 12)(MANY)) + 0.75 * z_scores(ease.fit(MANY, 12)(MANY))
-    assert blend == pytest.approx(expected)
-
-
 def test_only_the_most_popular_items_are_in_a_table_that_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     lists = sequences([1, 4, 3], [4, 1], [4, 3], [2], [1, 4])
     monkeypatch.setattr(baselines, "MAX_ITEMS", 3)
@@ -140,47 +113,3 @@ def test_only_the_most_popular_items_are_in_a_table_that_would_be_too_large(monk
     every = ItemKNN(shrink=0).fit(lists, 4)([array(4), array(2)])
     assert few == pytest.approx(every), "2 shares no list with the others"
     assert few[0].tolist() == pytest.approx([3 / math.sqrt(12), 0, 2 / math.sqrt(8), 0])
-
-
-def test_chosen_is_what_is_best_on_validation() -> None:
-    # After 1 comes 2; popularity would say 3.
-    training = sequences(*[[1, 2]] * 4, *[[3, 4]] * 9)
-    histories, targets = [array(1)] * 3, array(2, 2, 2)
-    candidates = [Popularity(), MarkovChain(), Ease(l2=1e9)]
-    chosen = choose(candidates, training, 4, histories, targets)
-    assert (chosen.baseline, chosen.ndcg) == (MarkovChain(), 1)
-    assert chosen.scorer(histories).argmax(1).tolist() == [1, 1, 1]
-
-
-def test_each_question_gets_its_own_choice_and_a_table_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted = []
-    monkeypatch.setattr(Ease, "table", lambda self, *_: fitted.append(self) or np.eye(4, k=2, dtype=np.float32))
-    oldest, newest = Ease(weighting=Weighting(2.0)), Ease(weighting=Weighting(0.5))
-    # The table says 1 → 3 and 2 → 4.
-    questions = [([array(1, 2)], array(3)), ([array(1, 2)], array(4))]
-    chosen = choose_for_each([oldest, newest], sequences([1, 2, 3, 4]), 4, questions)
-    assert [(each.baseline, each.ndcg) for each in chosen] == [(oldest, 1), (newest, 1)]
-    assert len(fitted) == 1
-
-
-def test_candidates_that_share_a_table_are_scored_each_with_its_own_weighting(monkeypatch: pytest.MonkeyPatch) -> None:
-    fitted = []
-    # The table says 1 → 3 and 2 → 4.
-    monkeypatch.setattr(Ease, "table", lambda self, *_: fitted.append(self) or np.eye(4, k=2, dtype=np.float32))
-    oldest, newest = Ease(weighting=Weighting(2.0)), Ease(weighting=Weighting(0.5))
-    chosen = choose([oldest, newest], sequences([1, 2, 3, 4]), 4, [array(1, 2)], array(4))
-    assert len(fitted) == 1
-    assert (chosen.baseline, chosen.ndcg) == (newest, 1)
-    assert chosen.scorer([array(1, 2)]).tolist() == [[0, 0, 0.5, 1]]
-
-
-def test_the_blend_is_chosen_from_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(GRIDS, "EASE", [Ease(l2=5)])
-    monkeypatch.setitem(GRIDS, "Markov chain", [MarkovChain(prior=1)])
-    targets = np.array([next(i for i in range(1, 13) if i not in MANY.of_user(u)) for u in range(len(MANY))])
-    chosen = choose_named(baselines.BLEND, MANY, 12, MANY, targets)
-    assert isinstance(chosen.baseline, Blend)
-    assert chosen.ndcg == max(
-        choose([Blend(MarkovChain(prior=1), Ease(l2=5), weight)], MANY, 12, MANY, targets).ndcg
-        for weight in baselines.BLEND_WEIGHTS
-    )

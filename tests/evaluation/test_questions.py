@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from anime_bert4rec.evaluation.questions import Task, fold_in, next_item, shuffled, without_sequels
+from anime_bert4rec.evaluation import questions
+from anime_bert4rec.evaluation.questions import Task, shuffled, task_of, without_sequels
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.records import Anime, Relation
 from anime_bert4rec.lists.sequences import Sequences
@@ -22,6 +23,14 @@ def in_order(*items: int) -> list[tuple[int, int]]:
 
 def undated(*counts: int) -> np.ndarray:
     return np.array(counts, np.int64)
+
+
+def next_item(lists: Sequences, undated: np.ndarray) -> Task:
+    return task_of(questions.next_item, lists, undated, seed=1)
+
+
+def fold_in(lists: Sequences, undated: np.ndarray, seed: int) -> Task:
+    return task_of(questions.fold_in, lists, undated, seed)
 
 
 def plain(task: Task) -> list[tuple[int, list[int], list[int]]]:

@@ -7,16 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from anime_bert4rec.evaluation.beside_baselines import CUTOFFS, FOLD_IN, MODEL, NEXT_ITEM, Answers, Result, TaskResult
-from anime_bert4rec.evaluation.report import WIDTH, sentence, tables, verdict
+from anime_bert4rec.evaluation.measuring import CUTOFFS, MODEL, Answers, RankingMetrics, TaskResult
+from anime_bert4rec.evaluation.questions import EVERYTHING, FOLD_IN, NEW_GROUND, NEXT_ITEM
+from anime_bert4rec.evaluation.report import WIDTH, sentence, short_lines, tables, verdict
 from anime_bert4rec.evaluation.trained_run import Asked
 from anime_bert4rec.plots.ranking_comparison import ranking_comparison
 
 
-def result(*ndcg: float) -> Result:
+def result(*ndcg: float) -> RankingMetrics:
     keys = [f"{name}@{k}" for name in ("hr", "ndcg", "recall") for k in CUTOFFS]
     values = dict.fromkeys([*keys, "mrr", "popularity"], np.full(len(ndcg), 1.0))
-    return Result({**values, "ndcg@10": np.array(ndcg)}, 0.25)
+    return RankingMetrics({**values, "ndcg@10": np.array(ndcg)}, 0.25)
 
 
 def task(model: list[float], *others: list[float]) -> TaskResult:
@@ -27,8 +28,8 @@ def task(model: list[float], *others: list[float]) -> TaskResult:
 
 def answers(**tasks: TaskResult) -> Answers:
     names = {"next_item": NEXT_ITEM, "fold_in": FOLD_IN}
-    results = {names[name]: {False: each, True: each} for name, each in tasks.items()}
-    return Answers(results, dict.fromkeys(results, (0.0125, 0.01)), {name: {} for name in results}, {})
+    results = {names[name]: {EVERYTHING: each, NEW_GROUND: each} for name, each in tasks.items()}
+    return Answers(results, dict.fromkeys(results, (0.0125, 0.01)), {name: {} for name in results})
 
 
 def test_the_difference_is_paired_and_the_best_baseline_is_that_of_the_highest_mean():
@@ -40,36 +41,80 @@ def test_the_difference_is_paired_and_the_best_baseline_is_that_of_the_highest_m
 
 
 @pytest.mark.parametrize(
-    ("model", "ease", "says"),
+    ("model", "ease", "says", "in_short"),
     [
-        ([0.5, 0.3, 0.1, 0.9], [0.4, 0.2, 0.0, 0.6], "(.450) beats the best baseline, EASE (.300), by 3.0"),
-        ([0.4, 0.2, 0.0, 0.6], [0.5, 0.3, 0.1, 0.9], "(.300) loses to the best baseline, EASE (.450), by 3.0 standard"),
-        ([0.4, 0.2], [0.4, 0.2], "(.300) equals that of the best baseline, EASE."),
-        ([0.4], [0.2], "on 1 validation user the model's NDCG@10 (.400) beats the best baseline, EASE (.200), but so"),
+        # Twelve people; differences .1, .1, .1, .3 thrice: mean .15, variance .09 / 11, error .0261.
+        (
+            [0.5, 0.3, 0.1, 0.9], [0.4, 0.2, 0.0, 0.6],
+            "on 12 validation users the model's NDCG@10 (.450) beats the best baseline, EASE (.300), by 5.7",
+            "Fold-in: NDCG@10 .450, the best baseline (EASE) .300: hardly chance",
+        ),
+        (
+            [0.4, 0.2, 0.0, 0.6], [0.5, 0.3, 0.1, 0.9],
+            "(.300) loses to the best baseline, EASE (.450), by 5.7 standard",
+            "Fold-in: NDCG@10 .300, the best baseline (EASE) .450: hardly chance",
+        ),
+        (
+            [0.4, 0.2] * 2, [0.4, 0.2] * 2,
+            "(.300) equals that of the best baseline, EASE.",
+            "Fold-in: NDCG@10 .300, the best baseline (EASE) .300: the same",
+        ),
+        (
+            [0.5] * 4, [0.25] * 4,
+            "(.500) beats the best baseline, EASE (.250), by the same for everybody.",
+            "Fold-in: NDCG@10 .500, the best baseline (EASE) .250: hardly chance",
+        ),
     ],
 )  # fmt: skip
-def test_the_sentence_says_who_wins(model, ease, says):
-    text = sentence(answers(fold_in=task(model, ease)))
+def test_the_sentence_says_who_wins(model, ease, says, in_short):
+    made = answers(fold_in=task(3 * model, 3 * ease))
+    text = sentence(made)
     assert says.lower() in text.lower()
     assert text.endswith(".")
+    assert short_lines(made) == [in_short]
 
 
 def test_what_may_be_chance_is_called_so():
-    sure = sentence(answers(fold_in=task([0.5, 0.3, 0.1, 0.9], [0.4, 0.2, 0.0, 0.6])))
-    unsure = sentence(answers(fold_in=task([0.5, 0.3, 0.1, 0.9], [0.6, 0.1, 0.0, 0.5])))
-    assert "is hardly chance" in sure and "may be chance" in unsure
-    both = sentence(answers(next_item=task([0.5, 0.1], [0.1, 0.2]), fold_in=task([0.5, 0.1], [0.4, 0.3])))
+    sure = sentence(answers(fold_in=task(3 * [0.5, 0.3, 0.1, 0.9], 3 * [0.4, 0.2, 0.0, 0.6])))
+    assert "is hardly chance" in sure and "may be chance" not in sure
+    # Differences -.1, .2, .1, -.1 thrice: mean .025, variance .2025 / 11, error .0392.
+    unsure = answers(fold_in=task(3 * [0.5, 0.3, 0.1, 0.4], 3 * [0.6, 0.1, 0.0, 0.5]))
+    assert "by 0.6 standard errors: that may be chance" in sentence(unsure)
+    assert short_lines(unsure) == ["Fold-in: NDCG@10 .325, the best baseline (EASE) .300: may be chance"]
+    both = sentence(
+        answers(next_item=task(6 * [0.5, 0.1], 6 * [0.1, 0.2]), fold_in=task(6 * [0.5, 0.1], 6 * [0.4, 0.3]))
+    )
     assert both.count("validation users") == 2 and both.count(".\n") == 0 and both.count(";") == 1
 
 
+def test_of_fewer_than_ten_people_nothing_is_concluded():
+    few, enough = ([0.9] * users for users in (9, 10))
+    made = answers(next_item=task(few, [0.1] * 9), fold_in=task(enough, [0.1] * 10))
+    assert sentence(made).startswith("next item: with 9 people to ask, nothing can be told; fold-in: on 10")
+    assert short_lines(made)[0] == "Next item: with 9 people to ask, nothing can be told"
+    text = tables(made, Asked(10, 90))
+    assert "Next item, new ground: with 9 people to ask, nothing can be told." in text
+    assert "Next item (" not in text and "Fold-in (10 users" in text
+    assert "Shuffle gap, next item" not in text and "Shuffle gap, fold-in" in text
+    nobody = tables(answers(fold_in=task([0.9], [0.1])), Asked(1, 9))
+    assert "@" not in nobody and "NDCG" not in nobody and "chance" not in nobody
+
+
+def test_short_lines_fit_the_terminal():
+    made = answers(next_item=task([0.5, 1.0] * 6, [0.1] * 12, [0.2] * 12), fold_in=task([0.5] * 9, [0.1] * 9))
+    assert "Markov chain" in short_lines(made)[0]
+    assert max(map(len, short_lines(made))) <= WIDTH
+
+
 def test_tables_fit_the_terminal_and_have_every_number():
-    text = tables(answers(next_item=task([1, 0.5], [0.25, 0.25]), fold_in=task([0.5, 0.1], [0.4, 0.3])), Asked(2, 9))
+    made = answers(next_item=task(5 * [1, 0.5], 5 * [0.25, 0.25]), fold_in=task(5 * [0.5, 0.1], 5 * [0.4, 0.3]))
+    text = tables(made, Asked(10, 9))
     assert max(map(len, text.splitlines())) <= WIDTH
-    #                                   mean .75, error √.125 / √2 = .25
-    assert "this model     1.00 1.00 1.00 1.00 .750 .250 1.00 1.00 1.00 1.00 1.00  25% 100%" in text
-    assert "Next item (2 users, 2 targets)" in text and "Fold-in, new ground (2 users" in text
+    #                                   mean .75, error √(.625 / 9) / √10 = .0833
+    assert "this model     1.00 1.00 1.00 1.00 .750 .083 1.00 1.00 1.00 1.00 1.00  25% 100%" in text
+    assert "Next item (10 users, 10 targets)" in text and "Fold-in, new ground (10 users" in text
     assert "Shuffle gap, fold-in: +0.0125 ± 0.0100" in text
-    assert "Asked: the 2 people who were held out of the training, which had 9 others." in text
+    assert "Asked: the 10 people who were held out of the training, which had 9 others." in text
 
 
 @pytest.mark.parametrize("tasks", [("fold_in",), ("next_item", "fold_in")])

@@ -15,7 +15,8 @@ import pytest
 from made_up_runs import draw, run
 
 import visualize
-from anime_bert4rec.evaluation.beside_baselines import MODEL, NEXT_ITEM, Answers, Result, TaskResult
+from anime_bert4rec.evaluation.measuring import MODEL, Answers, RankingMetrics, TaskResult
+from anime_bert4rec.evaluation.questions import EVERYTHING, NEXT_ITEM
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.plots.anime_map import anime_map
 from anime_bert4rec.plots.data_overview import Overview, data_overview
@@ -78,9 +79,9 @@ def pictures(run_folder: Path, plots: Path) -> dict[str, bytes]:
     save(data_overview(overview), plots / "data_overview.png")
     anime = [Anime(k, title_romaji=f"Title {k}", genres=("Drama",)) for k in (1, 2)]
     save(anime_map(anime, np.eye(2), np.ones(2), "Made up."), plots / "anime_map.png")
-    result = Result({"ndcg@10": np.array([0.1, 0.3])}, 0.5)
-    asked = {False: TaskResult(2, 2, {MODEL: result, "popularity": result})}
-    save(ranking_comparison(Answers({NEXT_ITEM: asked}, {}, {}, {}), "2 users"), plots / "ranking_comparison.png")
+    result = RankingMetrics({"ndcg@10": np.array([0.1, 0.3])}, 0.5)
+    asked = {EVERYTHING: TaskResult(2, 2, {MODEL: result, "popularity": result})}
+    save(ranking_comparison(Answers({NEXT_ITEM: asked}, {}, {}), "2 users"), plots / "ranking_comparison.png")
     return {path.name: path.read_bytes() for path in plots.iterdir()}
 
 

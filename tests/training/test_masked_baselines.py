@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from anime_bert4rec.evaluation.baselines import Ease, ItemKNN, MarkovChain
+from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch, MaskedBatches
 from anime_bert4rec.model.training_data import Data
@@ -46,7 +46,7 @@ def test_baselines_see_what_the_model_sees_and_nothing_else(ordered: bool) -> No
     assert data.ordered == ordered
     found = baseline_accuracies(data, batches)
     assert set(found) == {"popularity", "item-kNN", "EASE"} | ({"Markov chain"} if ordered else set())
-    for name, baseline in (("item-kNN", ItemKNN()), ("EASE", Ease()), ("Markov chain", MarkovChain())):
+    for name, baseline in (("item-kNN", ItemKNN()), ("EASE", EASE()), ("Markov chain", MarkovChain())):
         if name not in found:
             continue
         scorer = baseline.fit(data.training, ITEMS)

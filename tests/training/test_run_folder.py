@@ -169,7 +169,7 @@ def test_what_is_no_config_of_a_run_is_said(tmp_path, text):
     paths.models.mkdir()
     (paths.models / "training_config.json").write_text(text)
     with pytest.raises(UserError, match=r"training_config\.json is not"):
-        read_config(paths)
+        read_config(paths.models)
 
 
 def test_no_pipe_and_no_endless_file_is_read_as_json(tmp_path):
