@@ -236,7 +236,7 @@ class CsvLists:
     ) -> Iterator[tuple[int, list[CsvRow]]]:
         """The rows below the header, as CsvRows gives them.
 
-        `every`: after the first _SURVEYED_WHOLE blocks of text, one block in `every` is read, and line numbers are wrong.
+        `every`: after the first _SURVEYED_WHOLE blocks of text, one in `every` is read, and line numbers are wrong.
         """
         with open_list(self.path, *_WANTED) as file:
 

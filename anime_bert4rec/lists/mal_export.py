@@ -56,7 +56,7 @@ class MalEntry:
 
 @dataclass(frozen=True)
 class MalExport:
-    """An export. `name` is the person's, if the file has one. Each of the `entries` comes with its number in the file."""
+    """An export. `name` is the person's, if the file has one. Each entry comes with its number in the file."""
 
     name: str | None
     entries: tuple[tuple[int, MalEntry], ...]

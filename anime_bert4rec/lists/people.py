@@ -168,7 +168,7 @@ def salted(hashes: np.ndarray, salt: bytes) -> np.ndarray:
 
 
 def hashes_of_lists(sequences: Sequences, vocabulary: Vocabulary, salt: bytes) -> np.ndarray:
-    """A salted hash of each list, uint64 [U]. The stored order of entries without an order among them does not matter."""
+    """A salted hash of each list, uint64 [U]. The stored order of entries that have no order does not matter."""
 
     def content(user: int) -> bytes:
         part = slice(sequences.offsets[user], sequences.offsets[user + 1])
