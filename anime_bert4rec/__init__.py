@@ -1,1 +1,45 @@
-"""A BERT4Rec recommender for anime lists; see the README for a map of the folders."""
+"""A BERT4Rec recommender for anime lists. For other programs:
+
+    from anime_bert4rec import Recommender
+
+    recommender = Recommender.load("output")
+    recommender.recommend([1, 5, 20], top_k=10)  # AniList ids, the newest last
+
+What is where, each folder using only those before it:
+
+    support       errors, text for terminals, whole files, progress bars
+    lists         people's lists: from wherever they come, through SQLite, to numbers in order of time
+    anilist       AniList's side of the network, and a made-up AniList for trying things out
+    model         what learns: batches, BERT4Rec, the item memory that it starts from, the files that hold them
+    recommending  from a model's scores to titles for a person
+    training      what surrounds the training loop
+    evaluation    how well a model ranks for people whom it never saw, beside baselines
+    plots         the pictures
+    command_line  what the scripts share; the rest of the package knows nothing of it
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
+    from anime_bert4rec.support.errors import UserError
+
+__version__ = "1.0"
+__all__ = ["NothingToGoOn", "Recommendation", "Recommender", "UserError", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names are imported when they are first asked for, so that importing the package costs nothing."""
+    if name == "UserError":
+        from anime_bert4rec.support.errors import UserError
+
+        return UserError
+    if name in __all__:
+        from anime_bert4rec import recommender
+
+        return getattr(recommender, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
 """A trained model that recommends: anime ids in, plain records out.
 
-    from anime_bert4rec.recommender import Recommender
+    from anime_bert4rec import Recommender
 
     recommender = Recommender.load(Path("output"))
     for each in recommender.recommend([1, 5, 20], top_k=10):  # AniList ids, the newest last
@@ -15,14 +15,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
-from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.model_files import load_model_with_items
-from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.support.errors import UserError
+
+if TYPE_CHECKING:
+    from anime_bert4rec.model.bert4rec import BERT4Rec
 
 LISTS_AT_ONCE = 500
 NOTHING = np.array([PAD], np.int32)
@@ -47,6 +48,8 @@ class NothingToGoOn(UserError):
 
 class Recommender:
     def __init__(self, model: BERT4Rec, vocabulary: Vocabulary) -> None:
+        from anime_bert4rec.model.next_item_scorer import ModelScorer  # torch takes seconds: only who asks waits for it
+
         self.vocabulary = vocabulary
         self._max_seq_len = model.config.max_seq_len
         self._score = ModelScorer(model)
@@ -54,6 +57,8 @@ class Recommender:
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
         """The best model that training left in `output_dir`. Raises ModelFileError for what is missing or not ours."""
+        from anime_bert4rec.model.model_files import load_model_with_items
+
         model, _, vocabulary = load_model_with_items(Path(output_dir) / "models")
         return cls(model, vocabulary)
 

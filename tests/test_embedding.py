@@ -1,0 +1,86 @@
+"""The package in a program of its own folder, whose modules have the names that everybody uses."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+import anime_bert4rec
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from config import PROJECT_DIR
+
+EXAMPLE = re.findall(r"^```python\n(.*?)^```$", (PROJECT_DIR / "docs/embedding.md").read_text("utf-8"), re.M | re.S)
+THEIR_MODULES = ("config", "errors", "files", "metrics", "history", "ranking", "utils", "records", "flags", "person")
+PROGRAM = """
+import sys
+sys.path.append({project!r})
+import config, errors, files, metrics, history, ranking, utils, records, flags, person
+before = set(sys.modules)
+{code}
+def of_project(name):
+    file = getattr(sys.modules[name], "__file__", None) or ""
+    return file.startswith({project!r}) and "site-packages" not in file
+print("added:", {{name.partition(".")[0] for name in set(sys.modules) - before if of_project(name)}})
+print("torch:", "torch" in sys.modules)
+for module in (config, errors, files, metrics, history, ranking, utils, records, flags, person):
+    assert module.__file__.startswith({folder!r}), module
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A program's folder with modules of its own, and a trained model of 40 titles in output/."""
+    for name in THEIR_MODULES:
+        (tmp_path / f"{name}.py").write_text("", encoding="utf-8")
+    torch.manual_seed(0)
+    model = BERT4Rec(ModelConfig(40, 8, num_heads=2, max_seq_len=8))
+    save_item_mappings(tmp_path / "output/models/item_mappings.pkl", Vocabulary.of(range(1, 41)))
+    save_model(tmp_path / "output/models/best_model.pth", model, epoch=1, val_loss=1.0)
+    return tmp_path
+
+
+def run(folder: Path, code: str) -> list[str]:
+    program = PROGRAM.format(project=str(PROJECT_DIR), folder=str(folder), code=code)
+    (folder / "program.py").write_text(program, encoding="utf-8")
+    done = subprocess.run([sys.executable, "program.py"], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_the_example_of_the_document_runs_beside_modules_of_the_same_names(folder: Path) -> None:
+    (example,) = EXAMPLE
+    *printed, added, with_torch = run(folder, example)
+    assert (added, with_torch) == ("added: {'anime_bert4rec'}", "torch: True")
+    assert len(printed) == 10
+    ids = [int(re.fullmatch(r"(\d+) \d\d?\.\d%", line)[1]) for line in printed]
+    assert len(set(ids) - {1, 5, 20, 30}) == 10
+
+
+def test_importing_costs_no_torch(folder: Path) -> None:
+    names = ", ".join(anime_bert4rec.__all__)
+    assert run(folder, f"from anime_bert4rec import {names}") == ["added: {'anime_bert4rec'}", "torch: False"]
+
+
+def test_public_names_are_told_and_others_are_errors() -> None:
+    assert set(anime_bert4rec.__all__) <= set(dir(anime_bert4rec))
+    assert all(getattr(anime_bert4rec, name) for name in anime_bert4rec.__all__)
+    with pytest.raises(AttributeError, match="'anime_bert4rec' has no attribute 'recommend'"):
+        _ = anime_bert4rec.recommend
+
+
+def test_what_is_installed_is_the_package_with_its_requirements() -> None:
+    settings = tomllib.loads((PROJECT_DIR / "pyproject.toml").read_text(encoding="utf-8"))
+    tool = settings["tool"]["setuptools"]
+    assert tool["packages"]["find"]["include"] == ["anime_bert4rec*"]
+    assert tool["dynamic"]["dependencies"] == {"file": "requirements.txt"}
+    assert tool["dynamic"]["version"] == {"attr": "anime_bert4rec.__version__"}
+    folders = {path.parent for path in (PROJECT_DIR / "anime_bert4rec").rglob("*.py")}
+    assert all((each / "__init__.py").exists() for each in folders)
