@@ -6,12 +6,13 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from anime_bert4rec import __version__
 from anime_bert4rec.command_line.flags import Checked, setting
 from anime_bert4rec.support.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent
 PROJECT_NAME = "anime-bert4rec"
-PROJECT_VERSION = "1.0"
+PROJECT_VERSION = __version__
 ANILIST_TERMS = "docs.anilist.co/guide/terms-of-use"
 
 CATALOGUE_SORTS = tuple(

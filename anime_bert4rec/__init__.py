@@ -15,6 +15,7 @@ What is where, each folder using only those before it:
     training      what surrounds the training loop
     evaluation    how well a model ranks for people whom it never saw, beside baselines
     plots         the pictures
+    recommender   the trained model as a larger program uses it
     command_line  what the scripts share; the rest of the package knows nothing of it
 """
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from anime_bert4rec.support.errors import UserError
 
 __version__ = "1.0"
+"""The version of the project: pyproject.toml and config.py take it from here."""
+
 __all__ = ["NothingToGoOn", "Recommendation", "Recommender", "UserError", "__version__"]
 
 

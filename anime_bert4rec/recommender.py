@@ -2,12 +2,14 @@
 
     from anime_bert4rec import Recommender
 
-    recommender = Recommender.load(Path("output"))
+    recommender = Recommender.load("output")
     for each in recommender.recommend([1, 5, 20], top_k=10):  # AniList ids, the newest last
         print(each.anime_id, f"{each.score:.1%}")
 
-It knows ids alone; titles, genres and sequels are the catalogue's (recommending/shortlist.py). Loading runs
-nothing that a file may hold, and nothing changes after it, so that any number of threads may ask one Recommender.
+It knows ids only; titles, genres and sequels are the catalogue's (recommending/shortlist.py). Loading runs nothing that
+a file may hold, and nothing changes after it, so that any number of threads may ask one Recommender.
+
+torch takes seconds to import, so that nothing here does before a model is there.
 """
 
 from __future__ import annotations
@@ -25,9 +27,11 @@ from anime_bert4rec.support.errors import UserError
 if TYPE_CHECKING:
     from anime_bert4rec.model.bert4rec import BERT4Rec
 
-LISTS_AT_ONCE = 500
-NOTHING = np.array([PAD], np.int32)
-"""Stands for a history without any title: the model is asked what people list anyway."""
+PEOPLE_AT_ONCE = 500
+"""How many histories are scored together: the scores of all anime for each of them are in memory at once."""
+
+EMPTY_HISTORY = np.array([PAD], np.int32)
+"""It stands for a history without any title: the model is asked what people list anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,14 @@ class Recommendation:
 
 
 class NothingToGoOn(UserError):
-    """A history without any title that the model knows."""
+    """The history has no title that the model knows."""
 
 
 class Recommender:
+    """A trained model and its vocabulary. Any number of threads may ask one at the same time."""
+
     def __init__(self, model: BERT4Rec, vocabulary: Vocabulary) -> None:
-        from anime_bert4rec.model.next_item_scorer import ModelScorer  # torch takes seconds: only who asks waits for it
+        from anime_bert4rec.model.next_item_scorer import ModelScorer
 
         self.vocabulary = vocabulary
         self._max_seq_len = model.config.max_seq_len
@@ -56,7 +62,10 @@ class Recommender:
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
-        """The best model that training left in `output_dir`. Raises ModelFileError for what is missing or not ours."""
+        """The best model that training left in `output_dir`.
+
+        Raises ModelFileError, a UserError, for a file that is missing, damaged or not written by this program.
+        """
         from anime_bert4rec.model.model_files import load_model_with_items
 
         model, _, vocabulary = load_model_with_items(Path(output_dir) / "models")
@@ -70,7 +79,7 @@ class Recommender:
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
         that the model does not know are passed over. Raises NothingToGoOn when it knows none.
         """
-        history = self.history(anime_ids)
+        history = self.indices_of(anime_ids)
         if not len(history):
             raise NothingToGoOn(_why_nothing(anime_ids))
         return self.recommend_many([anime_ids], top_k, [exclude])[0]
@@ -81,10 +90,10 @@ class Recommender:
         """As `recommend`, for many people at once, which is several times as fast; nothing for those without a known
         title. excludes: one collection a person."""
         results: list[list[Recommendation]] = []
-        for start in range(0, len(histories), LISTS_AT_ONCE):
-            part = slice(start, start + LISTS_AT_ONCE)
-            items = [self.history(anime_ids) for anime_ids in histories[part]]
-            scores = self._log_probabilities([each if len(each) else NOTHING for each in items])
+        for start in range(0, len(histories), PEOPLE_AT_ONCE):
+            part = slice(start, start + PEOPLE_AT_ONCE)
+            items = [self.indices_of(anime_ids) for anime_ids in histories[part]]
+            scores = self._log_probabilities([each if len(each) else EMPTY_HISTORY for each in items])
             left_out = [()] * len(items) if excludes is None else excludes[part]
             for history, score, exclude in zip(items, scores, left_out, strict=True):
                 score[self._items(exclude) - 1] = -np.inf
@@ -97,12 +106,12 @@ class Recommender:
         Each title of the history is left out in turn, all in one batch: those are named without which the logarithm of
         the score is lowest, if it is lower than with them. Only the newest `max_seq_len` of the history are tried.
         """
-        history = self.history(anime_ids)
+        history = self.indices_of(anime_ids)
         columns = self.vocabulary.encode(np.array(recommended, np.int64)) - 1
         if not len(history) or not len(columns):
             return [() for _ in recommended]
         tried = np.arange(max(0, len(history) - self._max_seq_len), len(history))
-        without = [np.delete(history, place) if len(history) > 1 else NOTHING for place in tried]
+        without = [np.delete(history, place) if len(history) > 1 else EMPTY_HISTORY for place in tried]
         scores = self._log_probabilities([history, *without], seen=history)[:, columns]
         lost = scores[0] - scores[1:]  # [tried, recommended]
         strongest = np.argsort(-lost, axis=0, kind="stable")[:most]
@@ -112,10 +121,11 @@ class Recommender:
         ]
 
     def knows(self, anime_id: int) -> bool:
+        """Whether the model can take this anime into account, and recommend it."""
         return bool(len(self._items([anime_id])))
 
-    def history(self, anime_ids: Iterable[int]) -> np.ndarray:
-        """Item indices of the known ids, in order, each at its last place."""
+    def indices_of(self, anime_ids: Iterable[int]) -> np.ndarray:
+        """The vocabulary's indices of the ids that the model knows, in order, each at its last place."""
         items = self._items(anime_ids)[::-1]
         _, first = np.unique(items, return_index=True)
         return items[np.sort(first)][::-1]

@@ -102,7 +102,7 @@ def test_many_at_once_are_as_one_by_one(knowing):
 def test_in_parts_each_gets_what_is_theirs(knowing, monkeypatch):
     histories, excludes = [[3, 4], [20], [], [7, 8, 9], [11]], [[5], [21], [1], [10], [12]]
     at_once = knowing.recommend_many(histories, 4, excludes)
-    monkeypatch.setattr("anime_bert4rec.recommender.LISTS_AT_ONCE", 2)
+    monkeypatch.setattr("anime_bert4rec.recommender.PEOPLE_AT_ONCE", 2)
     parts = knowing.recommend_many(histories, 4, excludes)
     assert [[each.anime_id for each in of_one] for of_one in parts] == [
         [each.anime_id for each in of_one] for of_one in at_once
