@@ -37,10 +37,10 @@ from anime_bert4rec.anilist.connection import (
     ServerError,
     TimedOut,
 )
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.records import AniListSource, Anime, CatalogueCursor, CataloguePage, ListUnavailable, UserList
 from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 from config import AniListSettings
 
 __all__ = ["QUERIES", "AniListClient", "AniListError", "open_source"]

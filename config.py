@@ -6,13 +6,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from anime_bert4rec import __version__
 from anime_bert4rec.command_line.flags import Checked, setting
 from anime_bert4rec.support.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent
 PROJECT_NAME = "anime-bert4rec"
-PROJECT_VERSION = __version__
 ANILIST_TERMS = "docs.anilist.co/guide/terms-of-use"
 
 CATALOGUE_SORTS = tuple(
@@ -20,19 +18,6 @@ CATALOGUE_SORTS = tuple(
     for key in ("POPULARITY", "SCORE", "TRENDING", "FAVOURITES", "START_DATE", "UPDATED_AT", "EPISODES", "ID")
     for direction in ("_DESC", "")
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechSettings(Checked):
-    """How much a script says on stderr. Every script has these."""
-
-    quiet: bool = setting(False, "only warnings, errors and results")
-    verbose: bool = setting(False, "also what helps to find a fault, such as every request to AniList")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.quiet and self.verbose:
-            raise SettingError("--quiet and --verbose exclude each other")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +140,9 @@ class CatalogueSettings(Checked):
 class UserListSettings(Checked):
     """Whose lists are fetched, and which of them are long enough."""
 
-    file: Path = setting(PROJECT_DIR / "datas_user.txt", "the AniList names, one a line", metavar="PATH")
+    file: Path = setting(
+        PROJECT_DIR / "datas_user.txt", "the AniList names, one a line (default: datas_user.txt)", metavar="PATH"
+    )
     min_anime: int = setting(
         20, "leave out users with fewer known, watched anime", at_least=1, at_most=1_000_000, metavar="N"
     )

@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from anilist_client import open_source
 from anime_bert4rec.command_line.flags import Parser, add_flags, pick
-from anime_bert4rec.command_line.script import logging_to, parse, plain, progress, script
+from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database, StoredUser
 from anime_bert4rec.lists.database_removal import NobodyOfThisName
 from anime_bert4rec.lists.list_import import import_csv, import_export
@@ -34,6 +34,8 @@ from anime_bert4rec.lists.records import AniListSource, ListUnavailable
 from anime_bert4rec.lists.sequence_store import folder_of, forget
 from anime_bert4rec.lists.user_names import UserName, name_key, read_user_names
 from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.progress import progress
+from anime_bert4rec.support.text import plain
 from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, RemovalSettings, UserListSettings
 
 log = logging.getLogger(__name__)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 from anilist_client import open_source
 from anime_bert4rec.command_line.flags import Parser, add_flags, pick
-from anime_bert4rec.command_line.script import logging_to, parse, progress, script
+from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import AniListSource
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.progress import progress
 from config import ANILIST_TERMS, AniListSettings, CatalogueSettings, DatabaseSettings
 
 log = logging.getLogger(__name__)

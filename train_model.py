@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from anime_bert4rec.command_line.flags import Parser, add_flags, pick
-from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, progress, script
+from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, script
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.loading import check_open_files, each_batch
@@ -43,6 +43,7 @@ from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from anime_bert4rec.model.training_data import Data, batches, load_data
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
 from anime_bert4rec.support.whole_files import write_json
 from anime_bert4rec.training.averaging import AveragedWeights

@@ -18,14 +18,16 @@ from small_runs import make_database
 
 import load_users
 import prepare_dataset
-from anime_bert4rec.command_line import script as console
-from anime_bert4rec.command_line.script import GREEN, coloured, logging_to, on_screen, progress, script
+from anime_bert4rec.command_line import script as script_module
+from anime_bert4rec.command_line.flags import Verbosity
+from anime_bert4rec.command_line.script import GREEN, coloured, logging_to, on_screen, script
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.support.progress import progress
 from anime_bert4rec.training.history import History, Result
 from anime_bert4rec.training.run_report import summarise, where_everything_is
-from config import PROJECT_DIR, PathSettings, SpeechSettings
+from config import PROJECT_DIR, PathSettings
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("anime_bert4rec.a_module")
 
 EVERY_SCRIPT = """
 import importlib, sys
@@ -190,14 +192,15 @@ def test_colour_is_for_terminals_whose_user_wants_it(stream, variable, value, is
 @pytest.mark.parametrize(
     ("settings", "on_stderr", "in_file", "bar"),
     [
-        (SpeechSettings(), "info\nwarning\n", 2, True),
-        (SpeechSettings(quiet=True), "warning\n", 2, False),
-        (SpeechSettings(verbose=True), "debug\ninfo\nwarning\n", 3, True),
+        (Verbosity(), "info\nwarning\n", 2, True),
+        (Verbosity(quiet=True), "warning\n", 2, False),
+        (Verbosity(verbose=True), "debug\ninfo\nwarning\n", 3, True),
     ],
 )
 def test_quiet_and_verbose(settings, on_stderr, in_file, bar, terminal, tmp_path, monkeypatch):
-    monkeypatch.setattr(console, "_screen_level", logging.INFO)
-    console._speak(settings)
+    monkeypatch.setattr(script_module, "_screen_level", logging.INFO)
+    monkeypatch.setattr("anime_bert4rec.support.progress.quiet", False)
+    script_module._speak(settings)
     with contextlib.redirect_stderr(terminal), logging_to(tmp_path / "run.log"):
         log.debug("debug")
         logging.getLogger("matplotlib.font_manager").debug("of no interest")
@@ -209,21 +212,24 @@ def test_quiet_and_verbose(settings, on_stderr, in_file, bar, terminal, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("path", "level", "kept"),
+    ("name", "level", "kept"),
     [
-        ("support/whole_files.py", logging.DEBUG, True),
-        (".venv/lib/python3.11/site-packages/PIL/Image.py", logging.DEBUG, False),
-        (".venv/lib/python3.11/site-packages/PIL/Image.py", logging.WARNING, True),
-        ("../elsewhere/files.py", logging.DEBUG, False),
+        ("anime_bert4rec.support.whole_files", logging.DEBUG, True),
+        ("PIL.Image", logging.DEBUG, False),
+        ("PIL.Image", logging.WARNING, True),
+        ("anime_bert4rec_of_another", logging.DEBUG, False),
     ],
 )
-def test_verbose_is_about_the_project_alone(path, level, kept):
-    record = logging.LogRecord("x", level, str(PROJECT_DIR / path), 1, "text", None, None)
-    assert console._from_here(record) == kept
+def test_verbose_is_about_the_project_alone(name, level, kept, monkeypatch, capsys):
+    monkeypatch.setattr(script_module, "_screen_level", logging.DEBUG)
+    with logging_to():
+        logging.getLogger(name).log(level, "text")
+    assert (capsys.readouterr().err == "text\n") == kept
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG), "the levels of before are restored"
 
 
 def test_each_run_starts_with_the_usual_voice(monkeypatch, capsys):
-    monkeypatch.setattr(console, "_screen_level", logging.ERROR)
+    monkeypatch.setattr(script_module, "_screen_level", logging.ERROR)
 
     @script
     def main(argv=None):

@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from anime_bert4rec import __version__
 from anime_bert4rec.anilist.http_session import Session, Trickle, root_of
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.support.errors import SettingError, UserError
-from config import PROJECT_NAME, PROJECT_VERSION, AniListSettings
+from anime_bert4rec.support.text import plain
+from config import PROJECT_NAME, AniListSettings
 
 DEFAULT_URL = "https://graphql.anilist.co"
-USER_AGENT = f"{PROJECT_NAME}/{PROJECT_VERSION} (BERT4Rec toolkit; unofficial AniList client; python-requests)"
+USER_AGENT = f"{PROJECT_NAME}/{__version__} (BERT4Rec toolkit; unofficial AniList client; python-requests)"
 
 MINUTE = 61.0  # a second more than AniList's, so that an uneven network doesn't squeeze a request too many into one
 RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds

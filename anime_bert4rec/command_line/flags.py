@@ -11,13 +11,11 @@ import dataclasses
 import math
 import types
 import typing
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anime_bert4rec.support.errors import SettingError
-
-HERE = Path(__file__).resolve().parent
 
 
 def setting(
@@ -84,6 +82,19 @@ def _is_text(value: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Verbosity(Checked):
+    """How much a script says on stderr. Every script has these flags."""
+
+    quiet: bool = setting(False, "only warnings, errors and results")
+    verbose: bool = setting(False, "also what helps to find a fault, such as every request to AniList")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.quiet and self.verbose:
+            raise SettingError("--quiet and --verbose exclude each other")
+
+
 Settings = typing.TypeVar("Settings", bound=Checked)
 
 
@@ -110,8 +121,8 @@ def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
         if typing.get_origin(kind) is tuple:
             _add_repeated(group, f, typing.get_args(kind)[0], text)
             continue
-        if f.default not in (None, ""):
-            text += f" (default: {_shown(f.default)})"
+        if f.default not in (None, "") and not isinstance(f.default, Path):
+            text += f" (default: {f.default})"
         alone = {} if f.metadata["alone"] is None else {"nargs": "?", "const": f.metadata["alone"]}
         group.add_argument(
             flag_of(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"], **alone
@@ -137,9 +148,3 @@ def _plain_type(hint: Any) -> Any:
     if isinstance(hint, types.UnionType):
         return next(part for part in typing.get_args(hint) if part is not type(None))
     return hint
-
-
-def _shown(default: Any) -> Any:
-    if isinstance(default, Path) and default.is_relative_to(HERE):
-        return default.relative_to(HERE)
-    return default

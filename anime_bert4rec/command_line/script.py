@@ -1,4 +1,4 @@
-"""What the scripts say and how they end: results on stdout, log and progress bars on stderr, sensible exit codes."""
+"""How a script runs and ends: its log on stderr and in files, one line for a user's error, and its exit code."""
 
 from __future__ import annotations
 
@@ -8,23 +8,20 @@ import errno
 import functools
 import logging
 import os
-import re
 import sqlite3
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from tqdm import tqdm
-
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
-from anime_bert4rec.support import stopping, streams
+from anime_bert4rec.command_line.flags import Parser, Verbosity, add_flags, pick
+from anime_bert4rec.support import progress, stopping, streams
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED
-from config import PROJECT_DIR, SpeechSettings
+from anime_bert4rec.support.text import describe_os_error, harmless, plain
 
 EXIT_ERROR, EXIT_USAGE = 1, 2
+PACKAGE = "anime_bert4rec"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -38,7 +35,7 @@ def script(main: Main) -> Main:
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
         streams.make_usable()
-        _speak(SpeechSettings())
+        _speak(Verbosity())
         with stopping.obeyed():
             try:
                 code = _code_of(main, argv)
@@ -88,23 +85,18 @@ def _require_working_directory() -> None:
 _screen_level = logging.INFO
 
 
-def _speak(settings: SpeechSettings) -> None:
+def _speak(settings: Verbosity) -> None:
     global _screen_level
     _screen_level = logging.WARNING if settings.quiet else logging.DEBUG if settings.verbose else logging.INFO
+    progress.quiet = settings.quiet
 
 
 def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
     """The flags of a script, to which those that every script has are added and obeyed here."""
-    add_flags(parser, SpeechSettings, "what is said")
+    add_flags(parser, Verbosity, "what is said")
     args = parser.parse_args(argv)
-    _speak(pick(args, SpeechSettings))
+    _speak(pick(args, Verbosity))
     return args
-
-
-def describe_os_error(error: OSError) -> str:
-    """`No space left on device: output/models/best_model.pth`, without the errno and the quotes."""
-    reason = error.strerror or str(error)
-    return f"{reason}: {error.filename}" if error.filename else reason
 
 
 def _fail(error: object, code: int) -> int:
@@ -122,29 +114,11 @@ def coloured(text: str, colour: int, stream: TextIO) -> str:
     return f"\x1b[{colour}m{text}\x1b[0m" if wanted else text
 
 
-def plain(text: str, limit: int = 500) -> str:
-    """`text` on one line, without what a terminal would obey (escape sequences, control and direction characters)."""
-    text = " ".join(_harmless(text).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _harmless(text: str) -> str:
-    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.", "", text)
-    text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
-    text = re.sub(
-        "[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text
-    )  # of a file name that is no text
-    return "".join(c for c in text if unicodedata.category(c) not in ("Cs",) and c not in _DIRECTION)
-
-
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
 class _PlainFormatter(logging.Formatter):
     """Names and titles come from strangers: nothing in them reaches the terminal or the log as a control sequence."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(_harmless(line)[:2000].rstrip() for line in super().format(record).split("\n"))
+        return "\n".join(harmless(line)[:2000].rstrip() for line in super().format(record).split("\n"))
 
 
 class _ScreenFormatter(_PlainFormatter):
@@ -152,7 +126,7 @@ class _ScreenFormatter(_PlainFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         short = getattr(record, "short", None)
-        text = super().format(record) if short is None else _harmless(short).rstrip()
+        text = super().format(record) if short is None else harmless(short).rstrip()
         colour = RED if record.levelno >= logging.ERROR else getattr(record, "colour", None)
         return coloured(text, colour, sys.stderr) if colour else text
 
@@ -162,7 +136,7 @@ class _Screen(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            tqdm.write(self.format(record), file=sys.stderr)
+            progress.write_line(self.format(record))
         except Exception:
             self.handleError(record)
 
@@ -192,14 +166,6 @@ def on_screen(short: str, *, good: bool = False) -> dict[str, Any]:
     return {"short": short, "colour": GREEN if good else None}
 
 
-def _from_here(record: logging.LogRecord) -> bool:
-    """--verbose is about the project, not about the packages that it uses."""
-    if record.levelno >= logging.INFO:
-        return True
-    path = Path(record.pathname).resolve()
-    return PROJECT_DIR in path.parents and "site-packages" not in path.parts  # .venv is inside the project
-
-
 @contextlib.contextmanager
 def logging_to(*files: Path) -> Iterator[None]:
     """Log to stderr and, appended with the time, to `files`. Progress bars and log lines do not tear each other.
@@ -215,47 +181,22 @@ def logging_to(*files: Path) -> Iterator[None]:
         handler = _LogFile(path, encoding="utf-8")
         handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
         handlers.append(handler)
-    level = root.level
-    root.setLevel(min(_screen_level, logging.INFO))
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # a malformed header is a traceback to it
+    levels = {
+        "": logging.INFO,
+        PACKAGE: min(_screen_level, logging.INFO),  # --verbose is about the project, not about what it uses
+        "matplotlib": logging.WARNING,
+        "urllib3": logging.ERROR,  # a malformed header is a traceback to it
+    }
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     for each in handlers:
-        each.addFilter(_from_here)
         root.addHandler(each)
     try:
         yield
     finally:
-        root.setLevel(level)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
         for each in handlers:
             root.removeHandler(each)
             each.close()
-
-
-def duration(seconds: float) -> str:
-    """`8.4 s`, `12 min`, `3 h 05 min`, `5 days`."""
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 6000 else f"{round(minutes / 1440)} days"
-
-
-def progress(description: str, total: int, unit: str, done: int = 0, leave: bool = True) -> tqdm[Any]:
-    """A progress bar on stderr, with what is left, of what takes longer than a second.
-
-    Silent when stderr is not a terminal, and with --quiet.
-    """
-    return tqdm(
-        total=total,
-        initial=done,
-        desc=description,
-        unit=unit,
-        leave=leave,
-        file=sys.stderr,
-        # Of the processes that torchrun starts, the first alone shows it.
-        disable=not sys.stderr.isatty() or _screen_level > logging.INFO or os.environ.get("RANK", "0") != "0",
-        delay=1.0,
-        dynamic_ncols=True,
-        smoothing=0.1,
-    )

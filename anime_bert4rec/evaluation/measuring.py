@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_bert4rec.command_line.script import progress
 from anime_bert4rec.evaluation.baselines import Baseline
 from anime_bert4rec.evaluation.questions import EVERYTHING, QUESTIONS, Task, shuffled, variants
 from anime_bert4rec.evaluation.ranking import (
@@ -21,6 +20,7 @@ from anime_bert4rec.evaluation.ranking import (
     ranks_of,
 )
 from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.support.progress import progress
 
 CUTOFFS = (5, 10, 20)
 MODEL = "this model"

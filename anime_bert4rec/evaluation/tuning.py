@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_bert4rec.command_line.script import progress
 from anime_bert4rec.evaluation.baselines import (
     EASE,
     Baseline,
@@ -24,6 +23,7 @@ from anime_bert4rec.evaluation.baselines import (
 from anime_bert4rec.evaluation.questions import ask
 from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
 from anime_bert4rec.lists.sequences import ItemLists, Sequences
+from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.csv_rows import CsvRow, CsvRows
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
@@ -34,6 +33,7 @@ from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.lists.whose_ids import Fit, fit_of
 from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.text import plain
 
 _REMEMBERED = 200_000
 """The number of texts of a column whose meaning is remembered, since the same texts come again and again."""

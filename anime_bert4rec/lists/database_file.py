@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-from anime_bert4rec.command_line.script import describe_os_error
 from anime_bert4rec.lists import database_schema
 from anime_bert4rec.lists.database_schema import NotOurs, check_schema, protect, typed, what_is_damaged
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import describe_os_error
 
 log = logging.getLogger(__name__)
 

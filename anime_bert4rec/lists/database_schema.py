@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.support.text import plain
 
 APPLICATION_ID = 0x42345265
 """Marks our files in the SQLite header ("B4Re"), so that another program's file is never taken for one."""

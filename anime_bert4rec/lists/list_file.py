@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NoReturn
 
-from anime_bert4rec.command_line.script import describe_os_error, plain
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import describe_os_error, plain
 
 MAX_LINE = 2**20
 """The most bytes of a line. A longer line is no line of a list, and would have to be held in memory."""

@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from anime_bert4rec.command_line.script import plain, progress
 from anime_bert4rec.lists.bulk_import import Imported, OtherPeople
 from anime_bert4rec.lists.csv_lists import UNKNOWN_ANIME, CsvLists
 from anime_bert4rec.lists.database import Database
@@ -21,6 +20,8 @@ from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.lists.whose_ids import CATALOGUES
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.progress import progress
+from anime_bert4rec.support.text import plain
 
 log = logging.getLogger(__name__)
 

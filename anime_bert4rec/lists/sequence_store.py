@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from anime_bert4rec.command_line.script import describe_os_error, plain
 from anime_bert4rec.lists.sequence_files import (
     ABOUT,
     FILE_NAME,
@@ -32,6 +31,7 @@ from anime_bert4rec.lists.sequence_files import (
 from anime_bert4rec.lists.sequences import Sequences, joined
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.locks import holding, is_held
+from anime_bert4rec.support.text import describe_os_error, plain
 from anime_bert4rec.support.whole_files import write_aside, written_aside_for
 
 log = logging.getLogger(__name__)

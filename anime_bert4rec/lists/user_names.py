@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 
 MAX_BYTES = 16 * 2**20
 _POSSIBLE_NAME = re.compile(r"[A-Za-z0-9_-]{2,20}")

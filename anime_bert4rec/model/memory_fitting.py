@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anime_bert4rec.command_line.script import progress
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch, MaskedBatches
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig, locate
 from anime_bert4rec.model.memory_ease import gram_matrix
 from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
+from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from anime_bert4rec.command_line.script import progress
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
@@ -28,6 +27,7 @@ from anime_bert4rec.model.batches import (
     Shares,
 )
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import ignore_in_a_worker
 from config import PathSettings, TrainingSettings
 

@@ -11,11 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.map_layout import lay_out, place_labels, spread_apart
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
+from anime_bert4rec.support.text import plain
 
 LABELS = 60
 LONGEST_LABEL = 26

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from anime_bert4rec.command_line.script import plain
+from anime_bert4rec.support.text import plain
 from anime_bert4rec.support.whole_files import write_aside
 
 WIDTH, DPI = 8.0, 200  # inches and dots an inch: 1,600 pixels wide, and the smallest text is 12 pixels high at 800

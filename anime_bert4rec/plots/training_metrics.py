@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from anime_bert4rec.command_line.script import describe_os_error, plain
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import describe_os_error, plain
 from anime_bert4rec.support.whole_files import read_json
 
 TOP_K = (1, 5, 10, 20)  # as in model/metrics.py, which would bring torch along

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.support.text import plain
 
 LEAST_WIDTH = 40
 LEAST_GENRES = 8

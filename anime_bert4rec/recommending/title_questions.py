@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.output import title_of
 from anime_bert4rec.recommending.title_search import Match, TitleSearch
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 
 SHOWN_MATCHES = 20
 

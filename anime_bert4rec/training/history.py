@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from anime_bert4rec.command_line.script import duration
 from anime_bert4rec.model.metrics import TOP_K
 from anime_bert4rec.support.forms import WrongForm, check
+from anime_bert4rec.support.text import duration
 
 
 class Result(NamedTuple):

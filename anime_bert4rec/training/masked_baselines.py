@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anime_bert4rec.command_line.script import progress
 from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
 from anime_bert4rec.evaluation.ranking import Scorer
 from anime_bert4rec.lists.sequences import PAD
@@ -21,6 +20,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.item_memory import locate
 from anime_bert4rec.model.metrics import TOP_K, ranks, top_k_hits
 from anime_bert4rec.model.training_data import Data
+from anime_bert4rec.support.progress import progress
 
 MOST_ITEMS = 3_000
 """So many of the most popular items are in the tables, which take time with the third power of it."""

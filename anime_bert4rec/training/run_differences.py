@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from anime_bert4rec.command_line.flags import flag_of
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import load_people, people_of
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.model_files import load_item_mappings, mark_of
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 from config import TrainingSettings
 
 MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate")

@@ -13,9 +13,9 @@ from test_answers import JSON, nearly_right
 import anilist_client
 from anilist_client import QUERIES, AniListClient, AniListError, open_source
 from anime_bert4rec.anilist.connection import BadAnswer, Connection, GraphQLError, Refused, ServerError
-from anime_bert4rec.command_line.script import plain
 from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage, ListEntry, ListUnavailable, UserList
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 from config import AniListSettings
 
 POPULARITY = "POPULARITY_DESC"

@@ -1,4 +1,4 @@
-"""Exit codes, one-line errors, and text that no terminal would obey."""
+"""Exit codes, one-line errors, and the log."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from anime_bert4rec.command_line.script import duration, logging_to, plain, script
+from anime_bert4rec.command_line.script import logging_to, script
 from anime_bert4rec.support.errors import SettingError, UserError
 from config import PROJECT_DIR
 
@@ -42,20 +40,6 @@ def test_a_bug_stays_a_traceback():
         main([])
 
 
-def test_control_sequences_do_not_reach_the_terminal():
-    assert plain("\x1b[31mred\x1b[0m \x1b]0;title\x07text\x00\r\nline\u202e") == "red text line"
-    assert plain("lone \ud800 surrogate") == "lone surrogate"
-    assert plain("x" * 10_000, limit=10) == "x" * 9 + "…"
-    assert plain("進撃の巨人 é") == "進撃の巨人 é"
-
-
-@given(st.text(st.characters(exclude_categories=())))
-def test_plain_text_is_one_printable_line(text):
-    shown = plain(text)
-    shown.encode()
-    assert not any(ord(c) < 32 or ord(c) == 127 or 128 <= ord(c) < 160 for c in shown)
-
-
 def test_the_log_is_appended_and_cleaned(tmp_path):
     path = tmp_path / "logs" / "run.log"
     for text in ("first", "second \x1b[2Jcleared"):
@@ -79,14 +63,6 @@ raise SystemExit(main())
         [sys.executable, "-c", code], cwd=PROJECT_DIR, env={"PYTHONIOENCODING": encoding}, capture_output=True
     )
     assert (run.returncode, run.stderr) == (0, b"")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.04, "0.0 s"), (99.9, "99.9 s"), (120, "2 min"), (5940, "99 min"), (11_100, "3 h 05 min"), (432_000, "5 days")],
-)
-def test_durations(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_nothing_is_written_to_stdout_by_the_log(capsys):

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from anime_bert4rec.command_line.script import logging_to, plain
+from anime_bert4rec.command_line.script import logging_to
+from anime_bert4rec.support.text import plain
 from anime_bert4rec.support.whole_files import write_json
 from config import PROJECT_DIR
 

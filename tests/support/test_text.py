@@ -1,0 +1,31 @@
+"""Text that no terminal would obey, and durations."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anime_bert4rec.support.text import duration, plain
+
+
+def test_control_sequences_do_not_reach_the_terminal():
+    assert plain("\x1b[31mred\x1b[0m \x1b]0;title\x07text\x00\r\nline\u202e") == "red text line"
+    assert plain("lone \ud800 surrogate") == "lone surrogate"
+    assert plain("x" * 10_000, limit=10) == "x" * 9 + "…"
+    assert plain("進撃の巨人 é") == "進撃の巨人 é"
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_plain_text_is_one_printable_line(text):
+    shown = plain(text)
+    shown.encode()
+    assert not any(ord(c) < 32 or ord(c) == 127 or 128 <= ord(c) < 160 for c in shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (99.9, "99.9 s"), (120, "2 min"), (5940, "99 min"), (11_100, "3 h 05 min"), (432_000, "5 days")],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
