@@ -22,8 +22,9 @@ from contender import Run, parse, peak_memory_mb, seconds_of
 
 from anime_bert4rec.evaluation.ranking import Scorer, ranks_by, top_k
 from anime_bert4rec.lists.common_traits import groups_in_common
-from anime_bert4rec.lists.records import Anime, Studio, Tag
+from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary
+from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.training_data import Data
@@ -109,6 +110,30 @@ def fit_fold_in(
     epochs: int,
 ) -> Scorer:
     """Train with the script's defaults; the epoch that ranks `targets` best, given `histories`, is the one to keep."""
+    return fit_with_memory(
+        training,
+        histories,
+        targets,
+        item_names=item_names,
+        catalogue=catalogue,
+        seed=seed,
+        threads=threads,
+        epochs=epochs,
+    )[1]
+
+
+def fit_with_memory(
+    training: Sequences,
+    histories: ItemLists,
+    targets: ItemLists,
+    *,
+    item_names: Sequence[str],
+    catalogue: Catalogue | None,
+    seed: int,
+    threads: int,
+    epochs: int,
+) -> tuple[Scorer, Scorer]:
+    """The memory, which nothing is trained in, and the model as `fit_fold_in` has it."""
     torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, use_gpu=False)
     vocabulary = Vocabulary.of(range(1, len(item_names) + 1))
@@ -116,6 +141,8 @@ def fit_fold_in(
     data = Data(vocabulary, training, training, alike)
     model = train_model.build_model(data, settings)
     scorer = ModelScorer(model)
+    assert model.memory is not None
+    memory = ModelScorer(MemoryAlone(model.config, model.memory))
 
     def ndcg() -> float:
         return float(ranks_by(scorer, histories, targets).ndcg(10).mean())
@@ -126,12 +153,21 @@ def fit_fold_in(
         if epoch % look_every == 0 and (now := ndcg()) > best:
             best, best_weights = now, copy.deepcopy(model.state_dict())
     model.load_state_dict(best_weights)
-    return scorer
+    return memory, scorer
+
+
+class MemoryAlone(BERT4Rec):
+    """A model whose logits are what its memory says of a batch."""
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        assert self.memory is not None
+        return self.memory(batch)
 
 
 def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
     """The catalogue's anime that are among the items, with the number of the item for an id."""
     studios: dict[str, int] = {}
+    number = {name: item for item, name in enumerate(item_names, 1)}
     anime = []
     for item, name in enumerate(item_names, 1):
         entry = catalogue.get(name, {})
@@ -145,6 +181,11 @@ def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
                 genres=tuple(entry.get("genres") or ()),
                 tags=tuple(Tag(tag) for tag in entry.get("tags") or ()),
                 studios=tuple(Studio(studios.setdefault(s, len(studios)), s) for s in entry.get("studios") or ()),
+                relations=tuple(
+                    Relation(number[str(other)], kind)
+                    for kind, other in entry.get("relations") or ()
+                    if str(other) in number
+                ),
             )
         )
     return anime
