@@ -36,7 +36,6 @@ import report
 from tuned_baselines import Answers, Contenders, best_shares, blended, logs_of
 
 from anime_bert4rec.command_line.script import script
-from anime_bert4rec.evaluation.baselines import popularity_of
 from anime_bert4rec.evaluation.ranking import mean_and_error, ranks_of
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.sequences import Sequences
@@ -122,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             print(f"{users} lists, seed {seed}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
             contenders = Contenders(training, len(item_names))
-            popularity = popularity_of(training, len(item_names))
+            popularity = np.bincount(training.items, minlength=len(item_names) + 1)[1:]
             often = np.argsort(-popularity, kind="stable")[:MOST_LISTED] + 1
             grounds = (Ground(np.array([], int)), Ground(often), Ground(np.array([], int), franchise))
             for given, (tuning, questions) in by_length.items():

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from anime_bert4rec.evaluation.baselines import Baseline, Ease, ItemKNN, Popularity, co_occurrences
+from anime_bert4rec.evaluation.baselines import EASE, Baseline, ItemKNN, Popularity, co_occurrences
 from anime_bert4rec.lists.sequences import Sequences
 
 GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (50, 200, 10_000) for shrink in (0, 10, 50)],
-    "EASE": [Ease(l2=l2) for l2 in (100, 200, 500, 1000, 2000, 5000)],
+    "EASE": [EASE(l2=l2) for l2 in (100, 200, 500, 1000, 2000, 5000)],
 }
 EASE_SHARES, POPULARITY_SHARES, CO_LISTING_SHARES = (
     (0.0, 0.25, 0.5, 1.0, 1.5, 2.0),
@@ -66,7 +66,8 @@ def blended(logs: tuple[np.ndarray, ...], shares: Sequence[float]) -> np.ndarray
 
 def best_shares(quality: Callable[[tuple[float, ...]], float]) -> tuple[float, ...]:
     """By turns the best of each share, the others as they are, until none changes."""
-    grids, best = (EASE_SHARES, POPULARITY_SHARES, CO_LISTING_SHARES), (1.0, 0.0, 1.0)
+    grids = (EASE_SHARES, POPULARITY_SHARES, CO_LISTING_SHARES)
+    best: tuple[float, ...] = (1.0, 0.0, 1.0)
     found = {best: quality(best)}
     while True:
         before = best

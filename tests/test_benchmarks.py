@@ -239,6 +239,53 @@ def test_next_items_of_held_out_lists_from_end_to_end(made_up_lists: Path, tmp_p
     assert ndcg["popularity"] < 0.3 and ndcg["Markov chain"] > 0.99 and ndcg["ours"] > 0.9
 
 
+def test_list_lengths_from_end_to_end(tmp_path: Path) -> None:
+    """People who like one of two kinds of anime: what one title tells is enough for all but popularity."""
+    random = np.random.default_rng(0)
+    catalogue = [
+        {"id": n, "popularity": 900 - n, "genres": [], "relations": [["SEQUEL", n + 2]] if n < 3 else []}
+        for n in range(1, 301)
+    ]
+    rows = [
+        f"{'m' if person else 'a'}{person},{n},"
+        for person in range(90)
+        for n in np.flatnonzero(random.random(300) < 0.3 * (np.arange(300) % 2 == person % 2)) + 1
+    ]
+    texts = {
+        "anilist_catalogue.jsonl.gz": "\n".join(map(json.dumps, catalogue)),
+        "anime_lists.csv.gz": "\n".join(["user,anime_id,date", *rows]),
+        "anime_scores.csv.gz": "user,anime_id,status\na0,1,PLANNING",
+    }
+    for name, text in texts.items():
+        with gzip.open(tmp_path / name, "wt") as file:
+            file.write(text + "\n")
+    files = [f"--{kind}={tmp_path / name}" for kind, name in zip(("catalogue", "data", "scores"), texts, strict=True)]
+    flags = ("--users", 40, "--asked", 20, "--given", 1, 0.8, "--epochs", 1, "--threads", 1, "--output", tmp_path)
+    out = run("list_lengths.py", *files, *flags)
+    results = json.loads((tmp_path / "list_lengths.json").read_text())["results"]
+    ways = ["all titles", "without the 200 most listed", "new ground"]
+    assert [(result["given"], result["way"]) for result in results] == [(k, way) for k in (1, 0.8) for way in ways]
+    for result in results:
+        ndcg = {name: each["ndcg@10"] for name, each in result["contenders"].items()}
+        names = ["popularity", "item-kNN", "EASE", "co-listing", "blend", "our memory, untrained", "ours"]
+        assert list(ndcg) == names and set(result["ours_less"]) == {"our memory, untrained", "blend"}
+        assert ndcg["co-listing"] > ndcg["popularity"]
+    assert [line for line in out.splitlines() if line.startswith("40 lists")] == [f"40 lists, {way}" for way in ways]
+
+
+def test_new_ground_has_no_title_of_a_franchise_that_is_given() -> None:
+    import list_lengths
+
+    franchise = np.array([0, 1, 1, 3, 4, 4])
+    questions = list_lengths.Questions([np.array([1]), np.array([4])], [np.array([2, 3]), np.array([5])])
+    ground = list_lengths.Ground(np.array([], int), franchise)
+    limited, unranked, whose = ground.limited(questions)
+    assert [items.tolist() for items in limited.left] == [[3]], "of the second nothing is left to be asked for"
+    assert [items.tolist() for items in unranked] == [[1, 2]] and whose.tolist() == [0]
+    without = list_lengths.Ground(np.array([3, 5])).limited(questions)
+    assert [items.tolist() for items in without[0].left] == [[2]]
+
+
 def test_a_fifth_of_each_list_or_the_last_item_is_hidden() -> None:
     import fold_in
 
