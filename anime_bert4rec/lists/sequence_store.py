@@ -53,7 +53,7 @@ PART = re.compile(r"\.[0-9a-f]{8}\.part")
 
 
 def state_of(database_file: Path) -> list[int]:
-    """A state that changes with every write to a database: size and time of the file, and of its journal if there is one."""
+    """A state that changes with every write: size and time of the database, and of its journal if there is one."""
     state = []
     for path in (database_file, database_file.with_name(database_file.name + "-wal")):
         if path.exists() and (found := path.stat()).st_size:
