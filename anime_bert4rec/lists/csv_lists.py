@@ -1,12 +1,11 @@
 """Reads anime lists from CSV files that others have published: one line an entry, of many people, in any order.
 
-`CsvLists(path, columns)` finds out what the columns are; `survey(…)` whose ids they hold and how dates and statuses are
+`CsvLists(path, names)` finds the columns; `survey(…)` whose ids they hold and how dates and statuses are
 written; `entries(…)` streams the entries and reports what became of every row.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from anime_bert4rec.lists.csv_header import WANTED, read_header
 from anime_bert4rec.lists.csv_rows import CsvRow, CsvRows
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
@@ -32,7 +32,7 @@ from anime_bert4rec.lists.list_values import (
 from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.lists.whose_ids import Fit, fit_of
-from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 
 _REMEMBERED = 200_000
@@ -44,21 +44,6 @@ _SURVEYED_SHARE = 32
 _MAX_NAME = 200
 """The most characters of a user's name."""
 
-_NAMES = {
-    "user": "user user_id username user_name uid",
-    "anime_id": "anime_id media_id item_id anime item",
-    "anilist_id": "anilist_id",
-    "mal_id": "mal_id id_mal anime_mal_id myanimelist_id series_animedb_id",
-    "date": "date completed completed_at finish_date my_finish_date watched_at",
-    "timestamp": "timestamp time unix_time updated updated_at last_updated my_last_updated",
-    "score": "score rating my_score user_score",
-    "status": "status watching_status my_status list_status",
-}
-_ROLES = {name.replace("_", ""): role for role, names in _NAMES.items() for name in names.split()}
-_ID_ROLES = ("anilist_id", "anime_id", "mal_id")
-_DELIMITERS = ",;\t|"
-_WANTED = "a CSV file", (".csv", ".tsv", ".txt", ".dat")
-
 UNKNOWN_ANIME = "anime that the catalogue does not have"
 _UNCLOSED = "a quote that is not closed"
 _NO_ID = "the id of the anime is not a number"
@@ -67,52 +52,16 @@ T = TypeVar("T")
 
 
 class CsvLists:
-    """A CSV file whose columns are known: `columns` has the place of each (see _NAMES) that the file has.
-
-    Raises UserError for a file that is no such list, and SettingError for names that mean nothing.
-    """
+    """A CSV file whose columns are known. `read_header` says what is raised for a file that has none."""
 
     def __init__(self, path: Path, names: str = "") -> None:
         self.path = path
-        with open_list(path, *_WANTED) as file:
-            self.table = file.name
-            first = next(file.blocks(), b"").decode(errors="surrogateescape")
-        if not first.strip():
-            raise UserError(f"{path} is empty: give a CSV file")
-        lines = first.split("\n")
-        at = next((at for at, line in enumerate(lines) if line.strip()), 0)
-        named = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[at], re.IGNORECASE)
-        at += named is not None
-        header, self.delimiter = _split_header(lines[at] if at < len(lines) else "", named[1] if named else _DELIMITERS)
-        self.width = len(header)
-        header = [plain(name, 40) for name in header]
-        has_header = any(_key(name) in _ROLES for name in header)
-        self.first_line = at + 1 + has_header
-        if names:
-            header = [name.strip() for name in names.split(",")]
-            for name in header:
-                if name != "-" and _key(name) not in _ROLES:
-                    raise SettingError(f"--columns: {name!r} is not one of {', '.join(_NAMES)}, or - for any other")
-        elif not has_header:
-            raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
-        self.header = header
-        self.columns: dict[str, int] = {}
-        for place, name in enumerate(header):
-            if role := _ROLES.get(_key(name)):
-                self.columns.setdefault(role, place)
-        id_roles = [role for role in _ID_ROLES if role in self.columns]
-        self.ids = id_roles[0] if id_roles else ""
-        if "user" not in self.columns or not self.ids:
-            raise UserError(
-                f"{path} needs a column user and one anime_id or mal_id, but has {', '.join(header)}:"
-                " name them with --columns"
-            )
-        self._certain = bool(names)
-        self._has_both = not names and id_roles == ["anime_id", "mal_id"]
-        for role in id_roles[1 + self._has_both :]:
-            del self.columns[role]
+        self.header = header = read_header(path, names)
+        self.columns = header.columns
+        self.ids = header.ids
+        self._certain = header.is_given
         self._needed = 1 + max(self.columns.values())
-        self._least, self._scores_tell = self.width, True
+        self._least, self._scores_tell = header.width, True
         self._numbers = MAL_NUMBERS
         self.numbered_statuses: Mapping[str, str] | None = None
         self._day_first: bool | None = None
@@ -131,9 +80,9 @@ class CsvLists:
             for role, seen in texts.items():
                 if len(seen) < _REMEMBERED:
                     seen.update(map(itemgetter(self.columns[role]), long_enough))
-            if self._has_both and len(pairs) < _REMEMBERED:
+            if self.header.has_both_ids and len(pairs) < _REMEMBERED:
                 pairs.update(map(itemgetter(self.columns["anime_id"], self.columns["mal_id"]), long_enough))
-        if self._has_both:
+        if self.header.has_both_ids:
             compared, differing = _agreement(pairs, by_mal_id)
             self._certain = compared > 0
             self.ids = "mal_id" if 2 * differing > compared else "anime_id"
@@ -146,7 +95,7 @@ class CsvLists:
         unclear = sum(count for text, count in scores.items() if parse_score(text) == UNCLEAR_SCORE)
         self._scores_tell = 2 * unclear <= scores.total()
         usual = lengths.most_common(1)[0][0] if lengths else 0
-        if self._needed <= usual < self.width:  # the last columns are empty, and their separators left away
+        if self._needed <= usual < self.header.width:  # the last columns are empty, and their separators left away
             self._least = usual
         fit = fit_of(ids, anilist_ids, by_mal_id)
         named = "mal" if self.ids == "mal_id" else "anilist"
@@ -155,7 +104,7 @@ class CsvLists:
         if fit.better:
             return fit.taken(fit.better)
         if self.ids == "anime_id" and not fit.harmless:
-            columns = [self._role_of(place) for place in range(len(self.header))]
+            columns = [self._role_of(place) for place in range(len(self.header.names))]
             mal, anilist = (
                 ",".join(new if each == "anime_id" else each for each in columns) for new in ("mal_id", "anilist_id")
             )
@@ -183,7 +132,7 @@ class CsvLists:
         shown = _Remembered(lambda text: plain(_name(text), 100))
         when_of = _Remembered(partial(parse_when, day_first=self._day_first))
         score_of, status_of = _Remembered(parse_score), _Remembered(partial(parse_status, numbers=self._numbers))
-        needed, width = self._needed, self.width
+        needed, width = self._needed, self.header.width
         score, status, day, second = None, "COMPLETED", None, None
         given: When | None
         for first, rows in self._chunks(read):
@@ -238,7 +187,7 @@ class CsvLists:
 
         `every`: after the first _SURVEYED_WHOLE blocks of text, one in `every` is read, and line numbers are wrong.
         """
-        with open_list(self.path, *_WANTED) as file:
+        with open_list(self.path, *WANTED) as file:
 
             def blocks() -> Iterator[bytes]:
                 for number, block in enumerate(file.blocks()):
@@ -247,12 +196,12 @@ class CsvLists:
                         yield block
 
             needed = set(self.columns.values())
-            for line, rows in CsvRows(blocks(), self.delimiter, needed, self._is_whole, self._is_row):
-                above = max(0, self.first_line - line)
+            for line, rows in CsvRows(blocks(), self.header.delimiter, needed, self._is_whole, self._is_row):
+                above = max(0, self.header.first_line - line)
                 yield line + above, rows[above:] if above else rows
 
     def _is_whole(self, row: Sequence[str]) -> bool:
-        return self._least <= len(row) and not any(row[self.width :])
+        return self._least <= len(row) and not any(row[self.header.width :])
 
     def _is_row(self, row: Sequence[str]) -> bool:
         """Whether the fields make sense, each in its place. Dates are left out: they are written in too many ways."""
@@ -281,27 +230,6 @@ class _Remembered(dict[str, T], Generic[T]):
             self.clear()
         value = self[text] = self.parse(text)
         return value
-
-
-def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
-    """The names in the first line, and the separator that makes most known names of it, or else most fields."""
-
-    def names(delimiter: str) -> list[str]:
-        try:
-            return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-        except csv.Error:
-            return []
-
-    def worth(delimiter: str) -> tuple[int, int]:
-        found = names(delimiter)
-        return sum(_key(name) in _ROLES for name in found), len(found)
-
-    best = max(delimiters, key=worth)
-    return names(best), best
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _number(text: str) -> int | None:

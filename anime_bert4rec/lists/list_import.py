@@ -58,7 +58,7 @@ def import_csv(
     if lists.numbered_statuses:
         whose = CATALOGUES["mal" if lists.numbered_statuses is MAL_NUMBERS else "anilist"]
         log.info("Its statuses are numbers, taken for %s's.", whose)
-    sure, source = bool(source), source_of(source or lists.table)
+    sure, source = bool(source), source_of(source or lists.header.table)
     log.info(
         'Its source is "%s"%s: importing it again replaces these people\'s lists.',
         source,

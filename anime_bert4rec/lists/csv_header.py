@@ -1,0 +1,118 @@
+"""Finds the columns of a CSV of lists: what separates them, and which of them hold the user, the anime and so on."""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from anime_bert4rec.lists.list_file import open_list
+from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.text import plain
+
+ROLES = {
+    "user": "user user_id username user_name uid",
+    "anime_id": "anime_id media_id item_id anime item",
+    "anilist_id": "anilist_id",
+    "mal_id": "mal_id id_mal anime_mal_id myanimelist_id series_animedb_id",
+    "date": "date completed completed_at finish_date my_finish_date watched_at",
+    "timestamp": "timestamp time unix_time updated updated_at last_updated my_last_updated",
+    "score": "score rating my_score user_score",
+    "status": "status watching_status my_status list_status",
+}
+"""The meanings that a column may have, each with the names by which it is known."""
+_ROLE_OF_NAME = {name.replace("_", ""): role for role, names in ROLES.items() for name in names.split()}
+_ID_ROLES = ("anilist_id", "anime_id", "mal_id")
+_DELIMITERS = ",;\t|"
+WANTED = "a CSV file", (".csv", ".tsv", ".txt", ".dat")
+"""What `open_list` asks for, and the suffixes by which it chooses among the files of a zip."""
+
+
+@dataclass
+class CsvHeader:
+    """The columns of a CSV."""
+
+    table: str
+    """The name of the file, or of the one that is packed in it."""
+    delimiter: str
+    names: list[str]
+    """The names of the columns, as the first line or --columns has them."""
+    width: int
+    """The number of fields in the first line."""
+    first_line: int
+    """The number of the line, from 1, where the entries begin."""
+    columns: dict[str, int]
+    """The place of each role (see ROLES) that the file has; of the ids, only of those that are used."""
+    ids: str
+    """The role of the column that has the anime: anilist_id, anime_id or mal_id."""
+    is_given: bool
+    """Whether --columns has named the columns."""
+
+    @property
+    def has_both_ids(self) -> bool:
+        """Whether a column `mal_id` can tell whose ids the column `anime_id` has."""
+        return {"anime_id", "mal_id"} <= set(self.columns)
+
+
+def read_header(path: Path, names: str = "") -> CsvHeader:
+    """The columns by the first line, or by the names of --columns.
+
+    Raises UserError for a file that is no list, and SettingError for names that mean nothing.
+    """
+    with open_list(path, *WANTED) as file:
+        table = file.name
+        first = next(file.blocks(), b"").decode(errors="surrogateescape")
+    if not first.strip():
+        raise UserError(f"{path} is empty: give a CSV file")
+    lines = first.split("\n")
+    at = next((at for at, line in enumerate(lines) if line.strip()), 0)
+    separator = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[at], re.IGNORECASE)
+    at += separator is not None
+    line = lines[at] if at < len(lines) else ""
+    header, delimiter = _split_header(line, separator[1] if separator else _DELIMITERS)
+    width = len(header)
+    header = [plain(name, 40) for name in header]
+    is_named = any(_key(name) in _ROLE_OF_NAME for name in header)
+    if names:
+        header = [name.strip() for name in names.split(",")]
+        for name in header:
+            if name != "-" and _key(name) not in _ROLE_OF_NAME:
+                raise SettingError(f"--columns: {name!r} is not one of {', '.join(ROLES)}, or - for any other")
+    elif not is_named:
+        raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
+    columns: dict[str, int] = {}
+    for place, name in enumerate(header):
+        if role := _ROLE_OF_NAME.get(_key(name)):
+            columns.setdefault(role, place)
+    ids = [role for role in _ID_ROLES if role in columns]
+    if "user" not in columns or not ids:
+        raise UserError(
+            f"{path} needs a column user and one anime_id or mal_id, but has {', '.join(header)}:"
+            " name them with --columns"
+        )
+    both = not names and ids == ["anime_id", "mal_id"]
+    for role in ids[1 + both :]:
+        del columns[role]
+    return CsvHeader(table, delimiter, header, width, at + 1 + is_named, columns, ids[0], bool(names))
+
+
+def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
+    """The names in the first line, and the separator that makes most known names of it, or else most fields."""
+
+    def names(delimiter: str) -> list[str]:
+        try:
+            return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        except csv.Error:
+            return []
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        found = names(delimiter)
+        return sum(_key(name) in _ROLE_OF_NAME for name in found), len(found)
+
+    best = max(delimiters, key=worth)
+    return names(best), best
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
