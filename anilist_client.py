@@ -11,49 +11,44 @@ anilist/connection.py; the queries, and how their answers are read, are in anili
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Self
 
+from anime_bert4rec import __version__
 from anime_bert4rec.anilist.answers import (
+    PER_PAGE,
     QUERIES,
     TOP_ANIME,
     USER_LIST,
-    count_anime,
-    count_entries,
-    read_anime,
-    read_entries,
-    read_more,
-    read_user,
-    usable_list,
-    usable_page,
+    ListPart,
+    one_for_each_anime,
+    read_list,
+    read_page,
 )
-from anime_bert4rec.anilist.connection import (
-    AniListError,
-    AnswerTooLarge,
-    BadAnswer,
-    Connection,
-    NotFound,
-    ServerError,
-    TimedOut,
-)
+from anime_bert4rec.anilist.connection import DEFAULT_URL, AniListError, BadAnswer, Connection, NotFound
 from anime_bert4rec.lists.records import AniListSource, Anime, CatalogueCursor, CataloguePage, ListUnavailable, UserList
 from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
-from config import AniListSettings
+from config import PROJECT_NAME, AniListSettings
 
 __all__ = ["QUERIES", "AniListClient", "AniListError", "open_source"]
 
-PER_PAGE = 50
-MAX_DEPTH = 5000  # AniList refuses page * PER_PAGE beyond it
+USER_AGENT = f"{PROJECT_NAME}/{__version__} (BERT4Rec toolkit; unofficial AniList client; python-requests)"
+
+MAX_DEPTH = 5000
+"""AniList refuses a page whose number times PER_PAGE is beyond it."""
+
 PER_CHUNK = 500
-MAX_CHUNKS = 50  # AniList shows at most 11,000 entries of a list, which is 22
-MOST_ANIME = 10 * PER_PAGE  # of one page
-MOST_ENTRIES = 200_000  # of one answer, in which custom lists may repeat each of 11,000 several times
+"""Entries of one chunk of a list."""
+
+MAX_CHUNKS = 50
+"""The most chunks of a list that are fetched. AniList shows at most 11,000 entries of a list, which is 22 chunks."""
 
 MOST_STALE = 3
-"""So many pages or chunks without anything new, one after the other, are the last."""
+"""After this many pages or chunks in a row without anything new, no more are fetched."""
 
 BEGINNING = CatalogueCursor()
 
@@ -82,7 +77,15 @@ class AniListClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connection = Connection(settings, sleep, clock)
+        self._connection = Connection(
+            settings.api_url or os.environ.get("ANILIST_API_URL") or DEFAULT_URL,
+            requests_per_minute=settings.requests_per_minute,
+            timeout=settings.timeout,
+            user_agent=USER_AGENT,
+            referer=settings.referer,
+            sleep=sleep,
+            clock=clock,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -117,15 +120,14 @@ class AniListClient:
             variables: dict[str, Any] = {"page": cursor.page, "sort": keys}
             if cursor.popularity_below is not None:  # a null might be taken for a filter
                 variables["popularityBelow"] = cursor.popularity_below
-            page = self._connection.ask(TOP_ANIME, variables, "Page", _usable_page)
-            anime = read_anime(page)
+            anime, more = self._connection.ask(TOP_ANIME, variables, "Page", read_page)
             new = [each for each in anime if each.anime_id not in known]
             wanted = new[: count - len(known)]
             known.update(each.anime_id for each in wanted)
             if len(wanted) < len(new):
                 following: CatalogueCursor | None = cursor  # whoever wants more later needs the rest of this page
             else:
-                following = _after(cursor, anime, sort) if read_more(page) else None
+                following = _after(cursor, anime, sort) if more else None
             if new:
                 stale = tied = 0
             elif _is_tied(cursor, anime):
@@ -141,24 +143,25 @@ class AniListClient:
     def user_list(self, name: str) -> UserList:
         """The whole list of one person. Raises ListUnavailable when it is private or nobody has that name."""
         try:
-            answers = [self._list(name)]
-        except (ServerError, TimedOut, BadAnswer) as error:
+            parts = [self._list(name)]
+        except BadAnswer as error:
             log.warning("%s; asking for the list of %s in pieces of %d", error, plain(name, limit=40), PER_CHUNK)
-            answers = self._chunks(name)
-        (user_id, spelling), *others = [_whose(answer, name) for answer in answers]
+            parts = self._chunks(name)
+        (user_id, spelling), *others = [_whose(part, name) for part in parts]
         if any(other_id != user_id for other_id, _ in others):
             raise BadAnswer(f"AniList sent the lists of several people for {plain(name, limit=40)}")
-        return UserList(user_id, spelling, read_entries(answers))
+        return UserList(user_id, spelling, one_for_each_anime(entry for part in parts for entry in part.entries))
 
-    def _chunks(self, name: str) -> list[dict[str, Any]]:
-        chunks: list[dict[str, Any]] = []
+    def _chunks(self, name: str) -> list[ListPart]:
+        chunks: list[ListPart] = []
         known: set[int] = set()
         stale = 0
         for number in range(1, MAX_CHUNKS + 1):
-            chunks.append(self._list(name, chunk=number, perChunk=PER_CHUNK))
-            if chunks[-1].get("hasNextChunk") is not True:
+            chunk = self._list(name, chunk=number, perChunk=PER_CHUNK)
+            chunks.append(chunk)
+            if not chunk.more:
                 return chunks
-            new = {entry.entry_id for entry in read_entries(chunks[-1:])} - known
+            new = {entry.entry_id for entry in chunk.entries} - known
             known |= new
             stale = 0 if new else stale + 1
             if stale >= MOST_STALE:
@@ -166,33 +169,20 @@ class AniListClient:
         log.warning("AniList's pieces of the list of %s do not end: %d were taken", plain(name, limit=40), len(chunks))
         return chunks
 
-    def _list(self, name: str, **chunk: int) -> dict[str, Any]:
+    def _list(self, name: str, **chunk: int) -> ListPart:
         try:
-            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection", _usable_list)
+            return self._connection.ask(USER_LIST, {"name": name, **chunk}, "MediaListCollection", read_list)
         except NotFound as error:
             raise ListUnavailable(name, "private" if "private" in str(error).lower() else "unknown") from error
 
 
-def _usable_page(page: dict[str, Any]) -> bool:
-    if count_anime(page) > MOST_ANIME:
-        raise AnswerTooLarge(f"AniList sent {count_anime(page):,} anime in one page, where {PER_PAGE} are the most")
-    return usable_page(page)
-
-
-def _usable_list(collection: dict[str, Any]) -> bool:
-    if count_entries(collection) > MOST_ENTRIES:
-        raise AnswerTooLarge(f"AniList sent a list of {count_entries(collection):,} entries: it has none so long")
-    return usable_list(collection)
-
-
-def _whose(collection: dict[str, Any], name: str) -> tuple[int, str]:
+def _whose(part: ListPart, name: str) -> tuple[int, str]:
     """Id and name of the person, who must be the one that was asked for: AniList finds nobody by an earlier name."""
-    user_id, spelling = read_user(collection) or (None, None)
-    if user_id is None or spelling is None:
+    if part.user_id is None or part.name is None:
         raise BadAnswer(f"AniList does not say whose list it sent for {plain(name, limit=40)}")
-    if name_key(spelling) != name_key(name):
-        raise BadAnswer(f"AniList sent the list of {plain(spelling, limit=40)} for {plain(name, limit=40)}: not taken")
-    return user_id, spelling
+    if name_key(part.name) != name_key(name):
+        raise BadAnswer(f"AniList sent the list of {plain(part.name, limit=40)} for {plain(name, limit=40)}: not taken")
+    return part.user_id, part.name
 
 
 def _is_tied(cursor: CatalogueCursor, anime: list[Anime]) -> bool:

@@ -1,8 +1,9 @@
 """The questions that are put to AniList, and the records that its answers become.
 
-An answer is taken as it may be wrong: a field of the wrong type or out of range is unknown, an item without a usable
-id is skipped, enum values that AniList has yet to invent stay text. Nothing here raises on any JSON. An answer of which
-nothing at all can be used is told from an empty one, so that it is asked for again and takes no good list's place.
+An answer may be wrong: a field of the wrong type or out of range is unknown, an item without a usable id is skipped,
+enum values that AniList has yet to invent stay text. An answer of which nothing at all can be used is no empty one: it
+raises BadAnswer, so that it is asked for again and takes no good list's place. One that is longer than any of AniList's
+raises Refused.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from anime_bert4rec.anilist.connection import BadAnswer, Refused
 from anime_bert4rec.lists.records import Anime, ListEntry, Relation, Studio, Tag
 
 TOP_ANIME = """
@@ -43,66 +45,92 @@ query UserList($name: String!, $chunk: Int, $perChunk: Int) {
 }"""
 QUERIES: tuple[str, ...] = (TOP_ANIME, USER_LIST)
 
-LARGEST = 2**63 - 1  # what SQLite holds
-LAST_SECOND = 253_402_300_799  # of the year 9999
-MOST_PARTS = 1000  # tags, relations, … of one anime
-LONGEST_TEXT = 10_000  # characters
+PER_PAGE = 50
+"""Anime of one page."""
+
+MOST_ANIME = 10 * PER_PAGE
+"""The most anime that a page may hold before it is refused."""
+
+MOST_ENTRIES = 200_000
+"""The most entries of one answer: custom lists may repeat each of 11,000 several times."""
+
+LARGEST = 2**63 - 1
+"""The largest number that SQLite holds."""
+
+LAST_SECOND = 253_402_300_799
+"""The last second of the year 9999, in unix time."""
+
+MOST_PARTS = 1000
+"""The most tags, relations or the like that are taken of one anime."""
+
+LONGEST_TEXT = 10_000
+"""The most characters of a text; a longer one counts as unknown."""
+
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # NUL and lone surrogates, which UTF-8 and SQLite do not take
 
 Item = TypeVar("Item")
 
 
-def read_anime(page: dict[str, Any]) -> list[Anime]:
-    """The anime of an answered `Page`, each once, in its order."""
-    return _unique((_anime(item) for item in _dicts(page.get("media"))), lambda anime: anime.anime_id)
+class Page(NamedTuple):
+    """An answered `Page`: its anime, each once, in its order, and whether there is a next page."""
+
+    anime: list[Anime]
+    more: bool
 
 
-def read_more(page: dict[str, Any]) -> bool:
-    """Whether an answered `Page` has a next one. AniList's other numbers (total, lastPage) are made up."""
-    return _dict(page.get("pageInfo")).get("hasNextPage") is True and page.get("media") != []
+class ListPart(NamedTuple):
+    """An answered `MediaListCollection`, the whole list or a chunk of it: whose it is, None where it isn't said.
+
+    `entries` are all that can be used, as they come, repeated ones too.
+    """
+
+    user_id: int | None
+    name: str | None
+    entries: list[ListEntry]
+    more: bool
 
 
-def usable_page(page: dict[str, Any]) -> bool:
-    """Whether an answered `Page` is empty or has an anime that can be used."""
-    return _none_or_list(page.get("media")) and (not _dicts(page.get("media")) or bool(read_anime(page)))
+def read_page(page: dict[str, Any]) -> Page:
+    """The record of an answered `Page`. AniList's other numbers (total, lastPage) are made up and not read."""
+    media = page.get("media")
+    items = _dicts(media)
+    if len(items) > MOST_ANIME:
+        raise Refused(f"AniList sent {len(items):,} anime in one page, where {PER_PAGE} are the most")
+    anime = _unique(map(_anime, items), lambda anime: anime.anime_id)
+    if not _none_or_list(media) or (items and not anime):
+        raise BadAnswer("AniList sent a page of which nothing can be used")
+    return Page(anime, _dict(page.get("pageInfo")).get("hasNextPage") is True and media != [])
 
 
-def count_anime(page: dict[str, Any]) -> int:
-    """How many anime an answered `Page` says to have, usable or not."""
-    return len(_dicts(page.get("media")))
-
-
-def count_entries(collection: dict[str, Any]) -> int:
-    """How many entries an answered `MediaListCollection` says to have, repeated ones counted again."""
-    return sum(len(_dicts(group.get("entries"))) for group in _dicts(collection.get("lists")))
-
-
-def usable_list(collection: dict[str, Any]) -> bool:
-    """Whether an answered `MediaListCollection` is empty or has an entry that can be used."""
-    groups = _dicts(collection.get("lists"))
-    well_formed = all(map(_none_or_list, [collection.get("lists"), *(group.get("entries") for group in groups)]))
-    some = any(_dicts(group.get("entries")) for group in groups)
-    return well_formed and (not some or bool(read_entries([collection])))
-
-
-def read_user(collection: dict[str, Any]) -> tuple[int, str | None] | None:
-    """Id and name of whoever an answered `MediaListCollection` belongs to; None when it doesn't say."""
-    user = _dict(collection.get("user"))
-    user_id = _number(user.get("id"), 1)
-    return None if user_id is None else (user_id, _text(user.get("name")))
-
-
-def read_entries(collections: Iterable[dict[str, Any]]) -> tuple[ListEntry, ...]:
-    """The entries of answered `MediaListCollection`s, sorted by id: each once, and one for each anime.
+def read_list(collection: dict[str, Any]) -> ListPart:
+    """The record of an answered `MediaListCollection`.
 
     Custom lists are read too: they repeat entries, and those hidden from the status lists are nowhere else.
     """
-    groups = (group for collection in collections for group in _dicts(collection.get("lists")))
-    found = [entry for group in groups for entry in map(_entry, _dicts(group.get("entries"))) if entry is not None]
-    found.sort(key=lambda entry: (entry.status is None, -(entry.updated or 0), entry.entry_id))  # the best one first
-    entries = _unique(found, lambda entry: entry.entry_id)
-    one_an_anime = _unique(entries, lambda entry: entry.anime_id)
-    return tuple(sorted(one_an_anime, key=lambda entry: entry.entry_id))
+    groups = _dicts(collection.get("lists"))
+    items = [item for group in groups for item in _dicts(group.get("entries"))]
+    if len(items) > MOST_ENTRIES:
+        raise Refused(f"AniList sent a list of {len(items):,} entries: it has none so long")
+    entries = [entry for entry in map(_entry, items) if entry is not None]
+    well_formed = all(map(_none_or_list, [collection.get("lists"), *(group.get("entries") for group in groups)]))
+    if not well_formed or (items and not entries):
+        raise BadAnswer("AniList sent a list of which nothing can be used")
+    user = _dict(collection.get("user"))
+    return ListPart(
+        user_id=_number(user.get("id"), 1),
+        name=_text(user.get("name")),
+        entries=entries,
+        more=collection.get("hasNextChunk") is True,
+    )
+
+
+def one_for_each_anime(found: Iterable[ListEntry]) -> tuple[ListEntry, ...]:
+    """The best entry for each anime, sorted by id: one in a status list rather than in custom lists only, and of these
+    the one that changed last."""
+    best = sorted(found, key=lambda entry: (entry.status is None, -(entry.updated or 0), entry.entry_id))
+    entries = _unique(best, lambda entry: entry.entry_id)
+    of_each_anime = _unique(entries, lambda entry: entry.anime_id)
+    return tuple(sorted(of_each_anime, key=lambda entry: entry.entry_id))
 
 
 def _anime(item: dict[str, Any]) -> Anime | None:
@@ -209,7 +237,7 @@ def _date(value: Any) -> int | None:
 
 
 def _number(value: Any, low: int = 0, high: int = LARGEST) -> int | None:
-    """`value` if it is a whole number from `low` to `high`."""
+    """Return `value` if it is a whole number from `low` to `high`."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -218,7 +246,7 @@ def _number(value: Any, low: int = 0, high: int = LARGEST) -> int | None:
 
 
 def _text(value: Any) -> str | None:
-    """`value` if it is a text that can be stored, and not endless."""
+    """Return `value` if it is a text of a length that can be stored, without what cannot."""
     return _UNSTORABLE.sub("", value) or None if isinstance(value, str) and len(value) <= LONGEST_TEXT else None
 
 

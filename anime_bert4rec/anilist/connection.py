@@ -1,40 +1,58 @@
-"""Questions to AniList over HTTP: paced, tried again where that may help, every way to fail an exception of its own.
+"""Questions to AniList over HTTP: paced, and tried again where that may help.
 
-It knows AniList's manners (rate limit, error bodies) and nothing of anime.
+It knows AniList's manners (rate limit, error bodies) and nothing of anime. The exceptions are told apart by what the
+caller does next: try again, try again later, give up on this one person, or give up.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
-from anime_bert4rec import __version__
-from anime_bert4rec.anilist.http_session import Session, Trickle, root_of
+from anime_bert4rec.anilist.http_session import Session, TooSlow, root_of
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.text import plain
-from config import PROJECT_NAME, AniListSettings
 
 DEFAULT_URL = "https://graphql.anilist.co"
-USER_AGENT = f"{PROJECT_NAME}/{__version__} (BERT4Rec toolkit; unofficial AniList client; python-requests)"
 
-MINUTE = 61.0  # a second more than AniList's, so that an uneven network doesn't squeeze a request too many into one
-RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds
-PAUSE = 60.0  # seconds to wait after a 429 that doesn't say how long
-LONGEST_PAUSE = 600  # seconds, whatever a 429 says
-MAX_PAUSES = 30  # for one request
-TRICKLE = 4  # an answer that keeps coming may take so many times the time-out
-MAX_BODY = 64 * 2**20  # bytes, decompressed
-PIECE = 64 * 2**10  # bytes
-MOST_OBJECTS = 500_000  # objects and arrays of one answer; the longest list has some 100,000
-MOST_VALUES = 4_000_000  # values of one answer, of which memory would hold some hundred bytes each
+MINUTE = 61.0
+"""Seconds: one more than AniList's minute, so that an uneven network doesn't squeeze a request too many into it."""
+
+RETRY_WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further try."""
+
+PAUSE = 60.0
+"""Seconds to wait after a status 429 that doesn't say how long."""
+
+LONGEST_PAUSE = 600
+"""The most seconds that a status 429 can make us wait."""
+
+MAX_PAUSES = 30
+"""The most pauses for one request."""
+
+TRICKLE = 4
+"""A whole answer may take this many time-outs, however steadily its pieces come."""
+
+MAX_BODY = 64 * 2**20
+"""The most bytes of an answer, decompressed."""
+
+PIECE = 64 * 2**10
+"""Bytes that are read at a time."""
+
+MOST_OBJECTS = 500_000
+"""The most objects and arrays of one answer; the longest list has some 100,000."""
+
+MOST_VALUES = 4_000_000
+"""The most values of one answer: each takes some hundred bytes in memory."""
+
+Record = TypeVar("Record")
 
 log = logging.getLogger(__name__)
 
@@ -46,109 +64,93 @@ class AniListError(UserError):
         super().__init__(plain(message))
 
 
-class TemporaryError(AniListError):
-    """A failure that may be gone at the next try."""
+class Unreachable(AniListError):
+    """There was no connection, or it broke before an answer came. The next try may succeed."""
 
 
-class ConnectionFailed(TemporaryError):
-    """There was no connection, or it broke before an answer came."""
-
-
-class TimedOut(TemporaryError):
-    """No answer, or no whole one, within the time-out."""
-
-
-class ServerError(TemporaryError):
-    """AniList has a problem of its own: a status of 500 or more, or such an error inside a 200."""
-
-
-class BadAnswer(TemporaryError):
-    """An answer that is cut, isn't JSON or doesn't hold what was asked for."""
+class BadAnswer(AniListError):
+    """The answer was late, cut, useless or an excuse (a status of 500 or more). The next try, or asking for less, may
+    succeed."""
 
 
 class RateLimited(AniListError):
-    """Status 429: too many requests. `wait` says for how many seconds to be quiet."""
+    """There were too many requests (status 429). The next try may succeed after `wait` seconds."""
 
     def __init__(self, message: str, wait: float) -> None:
         super().__init__(message)
         self.wait = wait
 
 
-class Refused(AniListError):
-    """Status 403, in AniList's own words: it wants no requests now, or none from here."""
-
-
 class NotFound(AniListError):
-    """Status 404 in AniList's own words: there is no such user, or their list is private."""
+    """There is no such person, or their list is private (status 404 in AniList's own words). Others may be found."""
 
 
-class GraphQLError(AniListError):
-    """AniList rejects the request itself (400, 401, …)."""
-
-
-class HTTPStatusError(AniListError):
-    """A status without AniList's words, such as a redirect: the address is probably not AniList's."""
-
-
-class AnswerTooLarge(AniListError):
-    """An answer of more bytes, or of more values, than AniList ever sends."""
+class Refused(AniListError):
+    """AniList rejects such requests, or whoever answers isn't AniList. No further request is of use."""
 
 
 class Connection:
-    """Asks AniList. All requests of one connection keep to one pace; it is meant for one thread.
+    """Asks AniList at the address `url`. All requests of one connection keep to one pace; it is meant for one thread.
 
+    `requests_per_minute` is the fastest pace, 0 for none; `timeout` is in seconds; an empty `referer` sends none.
     `sleep` and `clock` (both in seconds) are its only sources of time, but for the time-outs of a single answer.
     Raises SettingError for an impossible address.
     """
 
-    def __init__(self, settings: AniListSettings, sleep: Callable[[float], None], clock: Callable[[], float]) -> None:
-        self._url = settings.api_url or os.environ.get("ANILIST_API_URL") or DEFAULT_URL
-        self._host = _host_of(self._url, "--api-url (or ANILIST_API_URL)")
-        self._timeout = settings.timeout
-        self._per_minute = settings.requests_per_minute
+    def __init__(
+        self,
+        url: str,
+        *,
+        requests_per_minute: int,
+        timeout: float,
+        user_agent: str,
+        referer: str,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._url = url
+        self._host = _host_of(url, "--api-url (or ANILIST_API_URL)")
+        self._timeout = timeout
+        self._per_minute = requests_per_minute
         self._allowed: int | None = None  # requests a minute, as AniList says
         self._last_request: float | None = None
         self._sleep = sleep
         self._clock = clock
         self._session = Session(TRICKLE)
-        self._session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json"})
+        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
         self._session.headers["Content-Type"] = "application/json"
-        if settings.referer:
-            _host_of(settings.referer, "--referer")
-            self._session.headers["Referer"] = settings.referer
+        if referer:
+            _host_of(referer, "--referer")
+            self._session.headers["Referer"] = referer
 
     def close(self) -> None:
         self._session.close()
 
     def ask(
-        self,
-        query: str,
-        variables: dict[str, Any],
-        field: str,
-        usable: Callable[[dict[str, Any]], bool] = lambda _: True,
-    ) -> dict[str, Any]:
-        """The root field `field` of the answer, which is an object and `usable`, or else counts as a bad answer.
+        self, query: str, variables: dict[str, Any], field: str, read: Callable[[dict[str, Any]], Record]
+    ) -> Record:
+        """What `read` makes of the object at the root field `field` of the answer.
 
-        Raises AniListError when nothing helped.
+        When `read` raises BadAnswer, AniList is asked again. Raises AniListError when nothing helped.
         """
         request = json.dumps({"query": query, "variables": variables}).encode()
         waits, pauses = iter(RETRY_WAITS), 0
         while True:
             try:
-                return self._post(request, field, usable)
+                return self._post(request, field, read)
             except RateLimited as error:
                 pauses += 1
                 if pauses > MAX_PAUSES:
                     raise
                 reason, wait = str(error), error.wait
-            except TemporaryError as error:
+            except (Unreachable, BadAnswer) as error:
                 reason, wait = str(error), next(waits, 0.0)
                 if not wait:
                     raise
             log.warning("%s; trying again in %g s", reason, wait)
             self._sleep(wait)
 
-    def _post(self, request: bytes, field: str, usable: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    def _post(self, request: bytes, field: str, read: Callable[[dict[str, Any]], Record]) -> Record:
         """Ask once: connection, status, JSON, GraphQL errors, data, in this order."""
         self._pace()
         begun = self._clock()
@@ -160,7 +162,7 @@ class Connection:
         )
         self._allowed = _whole_number(headers.get("X-RateLimit-Limit")) or self._allowed
         if 300 <= status < 400:
-            raise HTTPStatusError(
+            raise Refused(
                 f"{self._host} redirects to {headers.get('Location')}: if that is right, use that as --api-url"
             )
         self._refuse_too_many(body)
@@ -173,16 +175,16 @@ class Connection:
             raise self._failure(status, headers, said, body)
         data = answer.get("data") if isinstance(answer, dict) else None
         found = data.get(field) if isinstance(data, dict) else None
-        if not isinstance(found, dict) or not usable(found):
+        if not isinstance(found, dict):
             raise BadAnswer(f"{self._host} sent no AniList data but {_visible(body) or 'nothing'}")
-        return found
+        return read(found)
 
     def _refuse_too_many(self, body: bytes) -> None:
         """Counted before they are read: a few bytes of text take hundreds in memory."""
         for marks, limit in (((b"{", b"["), MOST_OBJECTS), ((b",",), MOST_VALUES)):
             count = sum(map(body.count, marks))
             if count > limit:
-                raise AnswerTooLarge(f"{self._host} sent {count:,} values in one answer, more than AniList ever does")
+                raise Refused(f"{self._host} sent {count:,} values in one answer, more than AniList ever does")
 
     def _failure(
         self, status: int, headers: Mapping[str, str], said: tuple[str, int] | None, body: bytes
@@ -199,42 +201,43 @@ class Connection:
         if status == 403:
             return Refused(f"{self._host} refuses requests (403): {message}")
         if status >= 500:
-            return ServerError(f"{self._host} has a problem ({status}): {message}")
+            return BadAnswer(f"{self._host} has a problem ({status}): {message}")
         if said is None:
-            return HTTPStatusError(f"{self._host} is not AniList, or not at this address ({status}): {message}")
+            return Refused(f"{self._host} is not AniList, or not at this address ({status}): {message}")
         if status == 404:
             return NotFound(f"{self._host} did not find it (404): {message}")
-        return GraphQLError(f"{self._host} rejects the request ({status}): {message}")
+        return Refused(f"{self._host} rejects the request ({status}): {message}")
 
     def _exchange(self, request: bytes) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and the decompressed body of one answer."""
-        body = bytearray()
         try:
             response = self._session.post(
                 self._url, data=request, timeout=self._timeout, stream=True, allow_redirects=False
             )
         except requests.ReadTimeout as error:
-            raise self._timed_out(error, "did not answer within") from error
+            raise self._late(error, "did not answer within") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
-            raise ConnectionFailed(
+            raise Unreachable(
                 f"{self._host} could not be reached: {_cause(error)}; are network and address right?"
             ) from error
+        body = bytearray()
         with response:
             try:
-                while piece := response.raw.read1(PIECE, decode_content=True):
+                for piece in response.iter_content(PIECE):
                     body += piece
                     if len(body) > MAX_BODY:
-                        raise AnswerTooLarge(f"{self._host} sent more than {MAX_BODY // 2**20} MiB in one answer")
-            except urllib3.exceptions.ReadTimeoutError as error:
-                raise self._timed_out(error, "stopped in the middle for") from error
-            except (urllib3.exceptions.HTTPError, OSError) as error:
+                        raise Refused(f"{self._host} sent more than {MAX_BODY // 2**20} MiB in one answer")
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+                # ValueError: a chunk of a negative size
+                if isinstance(root_of(error), TimeoutError):
+                    raise self._late(error, "stopped in the middle for") from error
                 raise BadAnswer(f"the answer of {self._host} was cut: {_cause(error)}") from error
         return response.status_code, response.headers, bytes(body)
 
-    def _timed_out(self, error: Exception, what: str) -> TimedOut:
-        if isinstance(root_of(error), Trickle):
-            return TimedOut(f"{self._host} sent no whole answer within {TRICKLE * self._timeout:g} s")
-        return TimedOut(f"{self._host} {what} {self._timeout:g} s")
+    def _late(self, error: Exception, what: str) -> BadAnswer:
+        if isinstance(root_of(error), TooSlow):
+            return BadAnswer(f"{self._host} sent no whole answer within {TRICKLE * self._timeout:g} s")
+        return BadAnswer(f"{self._host} {what} {self._timeout:g} s")
 
     def _pace(self) -> None:
         """Wait for this request's turn: they are spread evenly over the minute."""

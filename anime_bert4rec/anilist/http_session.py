@@ -14,15 +14,15 @@ import urllib3
 from requests.adapters import HTTPAdapter
 
 
-class Trickle(TimeoutError):
-    """An answer keeps coming, but too slowly."""
+class TooSlow(TimeoutError):
+    """An answer keeps coming, but not fast enough to be whole before the deadline."""
 
 
 class Session(requests.Session):
     """Follows no redirect, sends no password from a .netrc file, and reads an answer for `patience` time-outs at most.
 
     That is a deadline for the whole of an answer, while the time-out of requests is for each piece of it: a head, or
-    what precedes the text in gzip, could trickle for ever. Then there is a Trickle behind the exception.
+    what precedes the text in gzip, could trickle for ever. TooSlow is then the root of the exception.
     """
 
     def __init__(self, patience: float) -> None:
@@ -36,7 +36,7 @@ class Session(requests.Session):
 
 
 def root_of(error: BaseException) -> BaseException:
-    """The exception that was first, which requests and urllib3 wrap in theirs."""
+    """Return the exception that was first, which requests and urllib3 wrap in theirs."""
     while error.__context__ is not None:
         error = error.__context__
     return error
@@ -69,7 +69,7 @@ class _Answer(http.client.HTTPResponse):
 
 
 class _Source(io.RawIOBase):
-    """What comes from a socket, until the deadline."""
+    """The bytes that come from a socket until the deadline."""
 
     def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
         self._raw, self._deadline = raw, time.monotonic() + seconds
@@ -79,7 +79,7 @@ class _Source(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         if time.monotonic() > self._deadline:
-            raise Trickle
+            raise TooSlow
         return self._raw.readinto(buffer)
 
     def close(self) -> None:

@@ -12,9 +12,9 @@ from test_answers import JSON, nearly_right
 
 import anilist_client
 from anilist_client import QUERIES, AniListClient, AniListError, open_source
-from anime_bert4rec.anilist.connection import BadAnswer, Connection, GraphQLError, Refused, ServerError
+from anime_bert4rec.anilist.connection import BadAnswer, Connection, Refused
 from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage, ListEntry, ListUnavailable, UserList
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.text import plain
 from config import AniListSettings
 
@@ -210,7 +210,7 @@ def test_in_chunks_when_the_whole_list_fails(serve, count, failure):
 def test_chunks_that_fail_too(serve):
     server, client = serve(users={"ann": entries(10)})
     server.fail_next(*[Reply(500)] * 12)
-    with pytest.raises(ServerError):
+    with pytest.raises(BadAnswer, match=r"has a problem \(500\)"):
         client.user_list("ann")
     assert len(server.requests) == 12
 
@@ -225,17 +225,17 @@ def test_chunks_that_never_end(serve, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("reply", "exception"),
+    ("reply", "words"),
     [
-        (Reply(400, errors("validation", 400)), GraphQLError),
-        (Reply(401, errors("Unauthorized.", 401)), GraphQLError),
-        (Reply(403, errors("Disabled", 403)), Refused),
+        (Reply(400, errors("validation", 400)), r"rejects the request \(400\)"),
+        (Reply(401, errors("Unauthorized.", 401)), r"rejects the request \(401\)"),
+        (Reply(403, errors("Disabled", 403)), r"refuses requests \(403\)"),
     ],
 )
-def test_no_chunks_after_a_refusal(serve, reply, exception):
+def test_no_chunks_after_a_refusal(serve, reply, words):
     server, client = serve(users={"ann": entries(10)})
     server.fail_next(reply)
-    with pytest.raises(exception):
+    with pytest.raises(Refused, match=words):
         client.user_list("ann")
     assert len(server.requests) == 1
 
@@ -319,6 +319,37 @@ def test_the_source_is_anilist_or_the_sandbox(serve):
     source.close()
     sandbox = open_source(AniListSettings(api_url="http://127.0.0.1:9"), sandbox=True)
     assert len(ids(sandbox.top_anime(5, POPULARITY))) == 5
+
+
+def first_id(settings):
+    with AniListClient(settings) as client:
+        return ids(client.top_anime(1, POPULARITY))
+
+
+def test_it_says_what_it_is_and_nothing_secret(serve, monkeypatch, tmp_path):
+    server, _ = serve(catalogue(1))
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    first_id(AniListSettings(api_url=server.url))
+    first_id(AniListSettings(api_url=server.url, referer="https://example.org/me"))
+    without, with_referer = (request.headers for request in server.requests)
+    assert without["User-Agent"] == (
+        "anime-bert4rec/1.0 (BERT4Rec toolkit; unofficial AniList client; python-requests)"
+    )
+    assert "Referer" not in without
+    assert with_referer["Referer"] == "https://example.org/me"
+    assert not {"Authorization", "Cookie"} & {*without, *with_referer}
+
+
+def test_the_setting_comes_before_the_environment_and_that_before_anilist(serve, monkeypatch):
+    server, _ = serve(catalogue(1))
+    monkeypatch.setenv("ANILIST_API_URL", server.url)
+    assert first_id(AniListSettings()) == [1]
+    monkeypatch.setenv("ANILIST_API_URL", "nonsense")
+    assert first_id(AniListSettings(api_url=server.url)) == [1]
+    with pytest.raises(SettingError, match="ANILIST_API_URL"):
+        AniListClient(AniListSettings())
 
 
 def test_only_published_queries_are_sent(serve):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from loopback_graphql import SCHEMA, complexity, media_of
 
-from anime_bert4rec.anilist.answers import QUERIES, read_anime, read_entries, read_more, read_user
+from anime_bert4rec.anilist.answers import QUERIES, one_for_each_anime, read_list, read_page
+from anime_bert4rec.anilist.connection import BadAnswer
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from config import PROJECT_DIR
 
@@ -57,12 +59,12 @@ ENTRY = {
 
 
 def anime(**changes):
-    (found,) = read_anime({"media": [media_of(FULL) | changes]})
+    (found,) = read_page({"media": [media_of(FULL) | changes]}).anime
     return found
 
 
 def entries(*items):
-    return read_entries([{"lists": [{"entries": list(items)}]}])
+    return one_for_each_anime(read_list({"lists": [{"entries": list(items)}]}).entries)
 
 
 def entry(**changes):
@@ -75,7 +77,7 @@ def entry(**changes):
 
 def test_a_full_anime_and_an_empty_one():
     assert anime() == FULL
-    assert read_anime({"media": [{"id": 5}]}) == [Anime(5)]
+    assert read_page({"media": [{"id": 5}]}).anime == [Anime(5)]
 
 
 @pytest.mark.parametrize("wrong", [None, "12", [], {}, True, -1, 0.5, float("nan"), float("inf"), 2**63, 10**400])
@@ -137,20 +139,26 @@ def test_lists_lose_nulls_repeats_and_nonsense():
 
 @pytest.mark.parametrize("bad", [None, 0, -1, "1", True, 2**63, 1.5])
 def test_an_anime_without_a_usable_id_is_skipped(bad):
-    assert read_anime({"media": [{"id": bad}, None, "x", {"id": 2}, {"id": 2}]}) == [Anime(2)]
+    assert read_page({"media": [{"id": bad}, None, "x", {"id": 2}, {"id": 2}]}).anime == [Anime(2)]
 
 
-@pytest.mark.parametrize("media", [None, {}, "x", 3])
+@pytest.mark.parametrize("media", [{}, "x", 3])
 def test_no_list_of_anime(media):
-    assert read_anime({"media": media}) == []
+    assert read_page({"media": None}).anime == []
+    with pytest.raises(BadAnswer):
+        read_page({"media": media})
+
+
+def more(page):
+    return read_page(page).more
 
 
 def test_only_a_true_has_next_page_goes_on():
-    assert read_more({"pageInfo": {"hasNextPage": True}, "media": [None]})
-    assert not read_more({"pageInfo": {"hasNextPage": True}, "media": []})
+    assert more({"pageInfo": {"hasNextPage": True}, "media": [None]})
+    assert not more({"pageInfo": {"hasNextPage": True}, "media": []})
     for wrong in (False, None, "true", 1):
-        assert not read_more({"pageInfo": {"hasNextPage": wrong, "total": 5000, "lastPage": 100}})
-    assert not read_more({"pageInfo": None})
+        assert not more({"pageInfo": {"hasNextPage": wrong, "total": 5000, "lastPage": 100}})
+    assert not more({"pageInfo": None})
 
 
 # --- lists
@@ -219,14 +227,18 @@ def test_each_entry_once_and_one_for_each_anime():
 
 def test_null_lists_and_entries():
     lists = [None, {"entries": None}, {"entries": [None, {"id": None, "mediaId": 1}, {"id": 1}, ENTRY]}, "x"]
-    assert [each.entry_id for each in read_entries([{"lists": lists}, {"lists": None}, {}])] == [10]
+    assert [each.entry_id for each in read_list({"lists": lists}).entries] == [10]
+    assert read_list({"lists": None}).entries == read_list({}).entries == []
 
 
 def test_whose_list():
-    assert read_user({"user": {"id": 5, "name": "Ann"}}) == (5, "Ann")
-    assert read_user({"user": {"id": 5, "name": "\0"}}) == (5, None)
-    assert read_user({"user": None}) is None
-    assert read_user({"user": {"id": "5"}}) is None
+    for user, whose in (
+        ({"id": 5, "name": "Ann"}, (5, "Ann")),
+        ({"id": 5, "name": "\0"}, (5, None)),
+        (None, (None, None)),
+        ({"id": "5"}, (None, None)),
+    ):
+        assert read_list({"user": user})[:2] == whose
 
 
 # --- anything at all
@@ -278,10 +290,16 @@ def storable(value):
 @given(JSON | nearly_right())
 def test_any_json_becomes_storable_records(answer):
     answer = answer if isinstance(answer, dict) else {"media": answer, "lists": answer}
-    found = [*read_anime(answer), *read_entries([answer])]
-    assert all(storable(dataclasses.astuple(each)) for each in found)
-    assert storable(read_user(answer))
-    assert read_more(answer) in (True, False)
+    with contextlib.suppress(BadAnswer):
+        page = read_page(answer)
+        assert all(storable(dataclasses.astuple(each)) for each in page.anime)
+        assert page.more in (True, False)
+    with contextlib.suppress(BadAnswer):
+        part = read_list(answer)
+        found = [*part.entries, *one_for_each_anime(part.entries)]
+        assert all(storable(dataclasses.astuple(each)) for each in found)
+        assert storable((part.user_id, part.name))
+        assert part.more in (True, False)
 
 
 # --- queries
