@@ -43,7 +43,11 @@ from anime_bert4rec.anilist.sandbox_catalogue import (
 from anime_bert4rec.lists.records import CatalogueCursor, CataloguePage, ListEntry, ListUnavailable, UserList
 
 USERS = 50_000
+"""People of the sandbox."""
+
 PAGE_SIZE = 50
+"""Anime of one page."""
+
 FIRST_PAGE = CatalogueCursor()
 
 
@@ -87,15 +91,21 @@ def _name(number: int) -> str:
 
 
 class _Watched(NamedTuple):
+    """One anime of a person's list. All times are in days since 1970."""
+
     row: Row
     status: str
-    started: float  # days; the day of the plan for what is planned
+    started: float  # the day of the plan for what is planned
     finished: float
     fit: float  # to the person's taste, around 0
 
 
 def _wishes(rng: np.random.Generator, dice: random.Random, phases: int) -> tuple[np.ndarray, np.ndarray, list[float]]:
-    """A person: places in `entry_rows` that they have heard of, how much they want each [phases, places], its fit."""
+    """What one person wants to watch, in three parts.
+
+    The first are the places in `Catalogue.entry_rows` of the titles that they have heard of; then how much they want
+    each of these in each phase [phases, places]; then how well each fits their taste, around 0.
+    """
     c = catalogue()
     heard_of = 1 / (1 + np.exp(8.5 - c.entry_traits[-1]))  # half of all people know what has a popularity of some 5,000
     known = np.flatnonzero(rng.random(c.entry_rows.size) < heard_of)
@@ -116,7 +126,7 @@ def _wishes(rng: np.random.Generator, dice: random.Random, phases: int) -> tuple
 
 
 def _watch(rng: np.random.Generator, dice: random.Random) -> tuple[list[_Watched], float, float]:
-    """What one person has watched and plans to watch, and the first and the last day of it."""
+    """Return what one person has watched and plans to watch, and the first and the last day of that."""
     c = catalogue()
     goal = int(np.clip(rng.lognormal(np.log(120), 0.95), 4, 1500))
     end = TODAY - dice.expovariate(1) * (900 if dice.random() < 0.3 else 10)
@@ -168,7 +178,7 @@ def _watch(rng: np.random.Generator, dice: random.Random) -> tuple[list[_Watched
 
 
 def _entries(number: int) -> tuple[ListEntry, ...]:
-    """A life as a list, with the habits of whoever keeps it."""
+    """Return the list of the person of this number: what they have watched, noted down with their habits."""
     rng, dice = np.random.default_rng([SEED, number]), random.Random(SEED * USERS + number)
     life, begin, end = _watch(rng, dice)
     dated = dice.choices((0.97, 0.5, 0.0), (65, 20, 15))[0]  # the share of entries with dates

@@ -19,11 +19,18 @@ import numpy as np
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 
 SEED = 20_260_901
-CATALOGUE_SIZE = 20_800
-LARGEST_FRANCHISE = 14
-TODAY = 20_697  # 1 September 2026 in days since 1970, like every day below
+"""All random numbers of the sandbox start from it."""
 
-# share of the franchises that start with it, appeal, minutes, choices of episodes
+CATALOGUE_SIZE = 20_800
+"""Anime of the catalogue."""
+
+LARGEST_FRANCHISE = 14
+"""The most anime of one franchise."""
+
+TODAY = 20_697
+"""The day on which the sandbox stands still: 1 September 2026, in days since 1970 like every day below."""
+
+# The share of the franchises that start with the format, its appeal, minutes, and choices of how many episodes.
 FORMATS = {
     "TV": (0.44, 0.7, 24, (12, 12, 12, 13, 13, 24, 25, 26, 50)),
     "MOVIE": (0.14, 0.1, 100, (1,)),
@@ -35,7 +42,7 @@ FORMATS = {
 }
 TV, MOVIE, OVA, ONA, SPECIAL, TV_SHORT, MUSIC = range(len(FORMATS))
 SOURCES = ("MANGA", "LIGHT_NOVEL", "ORIGINAL", "VISUAL_NOVEL", "VIDEO_GAME", "NOVEL", "WEB_NOVEL", "OTHER")
-# genres, tags, usual source, share of the franchises, appeal
+# Genres, tags, the usual source, the share of the franchises (relative to the others'), and the appeal.
 THEMES = (
     ("Action, Adventure, Supernatural", "Shounen, Super Power, Martial Arts, Demons, Ninja", "MANGA", 7, 0.5),
     ("Fantasy, Action, Adventure", "Isekai, Magic, Swordplay, Dragons, Reincarnation", "LIGHT_NOVEL", 8, 0.4),
@@ -57,8 +64,12 @@ THEMES = (
     ("Hentai", "Nudity, Office Lady, Maids", "VISUAL_NOVEL", 3, -0.6),
 )
 ADULT = len(THEMES) - 1
-STYLES = 6  # dimensions of what makes works alike beyond their themes
+STYLES = 6
+"""Dimensions of what makes works alike beyond their themes."""
+
 STUDIOS_A_THEME = 16
+"""Studios that make works of one theme."""
+
 SYLLABLES = re.findall(
     r"(\w+) (\w+)",
     "vo ヴォ, zu ズ, pya ピャ, lu ル, fi フィ, tsa ツァ, mo モ, be ベ, ki キ, ra ラ, ne ネ, dho ドォ, wi ウィ, "
@@ -75,7 +86,7 @@ WORDS = re.findall(
 
 
 class Row(NamedTuple):
-    """One anime, with what it has of its franchise. The rows of a franchise lie side by side, by date."""
+    """One anime of the catalogue. The rows of a franchise stand side by side, sorted by date."""
 
     row: int
     first: int  # the row of the franchise's entry title
@@ -100,6 +111,8 @@ class Row(NamedTuple):
 
 
 class Catalogue(NamedTuple):
+    """The rows of all anime, and arrays about those which begin a franchise (the entry titles)."""
+
     rows: list[Row]
     entry_rows: np.ndarray  # of the entry titles, by date
     entry_days: np.ndarray
@@ -108,7 +121,7 @@ class Catalogue(NamedTuple):
 
 @functools.cache
 def catalogue() -> Catalogue:
-    """The catalogue, made on first use. Its popularities fall with rank about as AniList's do."""
+    """Return the catalogue, made on first use. Its popularities fall with rank about as AniList's do."""
     rng = np.random.default_rng(SEED)
     shares, appeals = np.array([theme[3:] for theme in THEMES], float).T
     format_shares, format_appeals = np.array([each[:2] for each in FORMATS.values()]).T
@@ -173,7 +186,7 @@ def _running_sum(steps: np.ndarray, is_first: np.ndarray) -> np.ndarray:
 
 
 def _ranks(keys: np.ndarray) -> np.ndarray:
-    """How many of `keys` come before each."""
+    """Count for each key those of `keys` that come before it in ascending order."""
     return np.argsort(np.argsort(keys, kind="stable"))
 
 
@@ -185,6 +198,7 @@ def sorted_by(sort: str) -> list[Row]:
 
 
 def as_record(row: Row) -> Anime:
+    """Return the anime as AniList would describe it; some details are unknown, as in reality."""
     genres, tags, studio, source = _shared(row.first)
     romaji, english, native = _titles(row)
     ahead = row.day > TODAY
@@ -221,10 +235,12 @@ def as_record(row: Row) -> Anime:
 
 
 def last_airing(row: Row) -> int:
+    """Return the day of the last episode, with one a week."""
     return row.day + 7 * (row.episodes - 1)
 
 
 def yyyymmdd(day: float) -> int:
+    """Write a day since 1970 as a number such as 20260901."""
     date = datetime.date.fromordinal(int(day) + 719_163)
     return date.year * 10_000 + date.month * 100 + date.day
 
@@ -238,12 +254,13 @@ def _relations(row: Row) -> Iterator[Relation]:
 
 
 def members(first: int) -> list[Row]:
+    """Return the rows of the franchise whose entry title is at the row `first`."""
     return [row for row in catalogue().rows[first : first + LARGEST_FRANCHISE] if row.first == first]
 
 
 @functools.cache
 def _shared(first: int) -> tuple[tuple[str, ...], tuple[Tag, ...], Studio, str]:
-    """What all anime of a franchise have: genres, tags, studio and source."""
+    """Return what all anime of a franchise have in common: genres, tags, studio and source."""
     entry, dice = catalogue().rows[first], random.Random(SEED + first)
     genres: set[str] = set()
     fits = {dice.choice(["Male Protagonist", "Female Protagonist", "Ensemble Cast"]): dice.random()}
@@ -278,7 +295,7 @@ def _titles(row: Row) -> tuple[str, str, str]:
 
 
 def _spelt(number: int, length: int) -> tuple[str, str]:
-    """A number as a made-up word of `length` syllables, in Latin letters and in katakana."""
+    """Spell a number as a made-up word of `length` syllables, in Latin letters and in katakana."""
     n = len(SYLLABLES)
     latin, kana = zip(*(SYLLABLES[number // n**k % n] for k in range(length)), strict=True)
     return "".join(latin).capitalize(), "".join(kana)

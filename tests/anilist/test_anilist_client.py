@@ -11,10 +11,10 @@ from loopback_anilist import Clock, CutBody, LoopbackAniList, Reply, errors
 from test_answers import JSON, nearly_right
 
 import anilist_client
-from anilist_client import QUERIES, AniListClient, AniListError, open_source
+from anilist_client import QUERIES, AniListClient, AniListError
 from anime_bert4rec.anilist.connection import BadAnswer, Connection, Refused
 from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage, ListEntry, ListUnavailable, UserList
-from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 from config import AniListSettings
 
@@ -310,46 +310,6 @@ def test_a_page_of_which_nothing_can_be_used_is_asked_for_again(serve, media):
 
 
 # --- the rest
-
-
-def test_the_source_is_anilist_or_the_sandbox(serve):
-    server, _ = serve(catalogue(1))
-    source = open_source(AniListSettings(api_url=server.url, requests_per_minute=0), sandbox=False)
-    assert ids(source.top_anime(1, POPULARITY)) == [1]
-    source.close()
-    sandbox = open_source(AniListSettings(api_url="http://127.0.0.1:9"), sandbox=True)
-    assert len(ids(sandbox.top_anime(5, POPULARITY))) == 5
-
-
-def first_id(settings):
-    with AniListClient(settings) as client:
-        return ids(client.top_anime(1, POPULARITY))
-
-
-def test_it_says_what_it_is_and_nothing_secret(serve, monkeypatch, tmp_path):
-    server, _ = serve(catalogue(1))
-    netrc = tmp_path / "netrc"
-    netrc.write_text("machine 127.0.0.1 login me password secret\n")
-    monkeypatch.setenv("NETRC", str(netrc))
-    first_id(AniListSettings(api_url=server.url))
-    first_id(AniListSettings(api_url=server.url, referer="https://example.org/me"))
-    without, with_referer = (request.headers for request in server.requests)
-    assert without["User-Agent"] == (
-        "anime-bert4rec/1.0 (BERT4Rec toolkit; unofficial AniList client; python-requests)"
-    )
-    assert "Referer" not in without
-    assert with_referer["Referer"] == "https://example.org/me"
-    assert not {"Authorization", "Cookie"} & {*without, *with_referer}
-
-
-def test_the_setting_comes_before_the_environment_and_that_before_anilist(serve, monkeypatch):
-    server, _ = serve(catalogue(1))
-    monkeypatch.setenv("ANILIST_API_URL", server.url)
-    assert first_id(AniListSettings()) == [1]
-    monkeypatch.setenv("ANILIST_API_URL", "nonsense")
-    assert first_id(AniListSettings(api_url=server.url)) == [1]
-    with pytest.raises(SettingError, match="ANILIST_API_URL"):
-        AniListClient(AniListSettings())
 
 
 def test_only_published_queries_are_sent(serve):
