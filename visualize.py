@@ -26,7 +26,7 @@ from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.plots import style
-from anime_bert4rec.plots.anime_map import anime_map
+from anime_bert4rec.plots.anime_map import anime_map, load_map_points
 from anime_bert4rec.plots.data_overview import data_overview, read_overview
 from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.training_curves import PLOTS
@@ -68,15 +68,13 @@ def plot_data(paths: PathSettings) -> list[Path]:
         style.save(data_overview(overview), paths.plots / "data_overview.png")
         drawn.append(paths.plots / "data_overview.png")
 
-        from anime_bert4rec.plots.map_points import load_map_points  # brings torch along, which nothing else here needs
-
         on_lists = dict(zip(vocabulary.anime_ids.tolist(), overview.popularity.tolist(), strict=True))
         known = load_map_points(paths.models, on_lists)
         by_id = {each.anime_id: each for each in anime}
         here = np.array([anime_id in by_id for anime_id in known.anime_ids.tolist()], bool)
         ids = known.anime_ids[here].tolist()
         popularity = np.array([on_lists[anime_id] for anime_id in ids])
-        figure = anime_map([by_id[anime_id] for anime_id in ids], known.points[here], popularity, known.told)
+        figure = anime_map([by_id[anime_id] for anime_id in ids], known.points[here], popularity, known.source)
         style.save(figure, paths.plots / "anime_map.png")
         drawn.append(paths.plots / "anime_map.png")
     except UserError as error:

@@ -24,7 +24,7 @@ from anime_bert4rec.model.model_files import (
     save_item_mappings,
     save_model,
 )
-from anime_bert4rec.plots.map_points import load_map_points
+from anime_bert4rec.plots.anime_map import load_map_points
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.support.errors import UserError
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,10 +15,17 @@ from matplotlib.font_manager import FontProperties
 
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.plots import style
-from anime_bert4rec.plots.map_layout import lay_out, place_labels, spread_apart
+from anime_bert4rec.plots.map_layout import lay_out, place_labels, spectral, spread_apart
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 
+MOST_TITLES = 3_000
+"""How many titles are on the map, the most popular ones."""
+LARGEST_WEIGHT = 1e6
+"""What training leaves is of the order of 1."""
+BY_MEMORY = "From the model's item-to-item memory (EASE): what is listed together, and what shares genres or studios."
+BY_EMBEDDING = "From the item embeddings that the network has learnt."
 LABELS = 60
 LONGEST_LABEL = 26
 LABEL_SIZE = 7.5
@@ -27,18 +36,59 @@ COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc
 SHAPES = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 
+@dataclass(frozen=True)
+class MapPoints:
+    anime_ids: np.ndarray
+    points: np.ndarray
+    """float [N, D]: titles that go together have a similar direction."""
+    source: str
+    """What the points are made from: a sentence for the caption."""
+
+
+def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
+    """Of best_model.pth in the folder, the most popular titles. Raises UserError.
+
+    With a memory, most of what is known of titles is there, while the network's embeddings hardly leave the noise that
+    they start from; so the memory's table is taken, and the embeddings only where there is none.
+    """
+    from anime_bert4rec.model.model_files import load_model_with_items  # brings torch along, which drawing doesn't need
+
+    model, _, vocabulary = load_model_with_items(models)
+    seen = np.array([popularity.get(int(anime_id), 0) for anime_id in vocabulary.anime_ids])
+    if model.memory is None:
+        top = _most_popular(seen)
+        known, source = model.item_embedding.weight[1:-1].detach().numpy()[top], BY_EMBEDDING
+    else:
+        kept = model.memory.kept.numpy()
+        rows = _most_popular(seen[kept])
+        ease = model.memory.ease
+        with np.errstate(all="ignore"):
+            table = ease.inverse.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
+        np.fill_diagonal(table, 0)
+        top, known, source = kept[rows], (table + table.T) / 2, BY_MEMORY
+    if not (np.abs(known) < LARGEST_WEIGHT).all():
+        raise UserError(f"{models / 'best_model.pth'} has weights such as no training leaves: train again")
+    return MapPoints(vocabulary.anime_ids[top], known if model.memory is None else spectral(known), source)
+
+
+def _most_popular(seen: np.ndarray) -> np.ndarray:
+    """Positions, ascending, of what is on a list at all: of the rest nothing is known that lists would tell."""
+    top = np.argsort(-seen, kind="stable")[:MOST_TITLES]
+    return np.sort(top[seen[top] > 0])
+
+
 @with_own_settings
-def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray, told: str) -> Figure:
+def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray, source: str) -> Figure:
     """The map of `anime`, each a row of `points` [N, D] and a number of `popularity` [N].
 
-    told: what the points are, a sentence for the caption.
+    source: what the points are made from, a sentence for the caption.
     """
     order = np.argsort(-popularity, kind="stable")
     anime, points, popularity = [anime[i] for i in order], points[order], popularity[order]
     genres = main_genres(anime)
     caption = (
-        f"{told}\nNear titles go together; the axes mean nothing. Coloured by the rarest of a title's genres among the"
-        f" eight\nmost common ones. Larger: more popular. Of the {min(LABELS, len(anime))} most popular ones, those"
+        f"{source}\nNear titles go together; the axes mean nothing. Coloured by the rarest of a title's genres among"
+        f" the eight\nmost common ones. Larger: more popular. Of the {min(LABELS, len(anime))} most popular ones, those"
         " whose name fits have it."
     )
     figure, (ax,) = style.new_figure(

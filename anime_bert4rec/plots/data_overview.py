@@ -23,7 +23,7 @@ from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
 
 COMMON = 0.5
-"""The long tail is told by how few titles have this share of all entries."""
+"""The long tail: how few titles have this share of all entries."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Overview:
     popularity: np.ndarray
     """int64 [N]: on how many lists each anime is."""
     own_date: int
-    """Entries with a date that they do not share with many others of the same list …"""
+    """Entries with a date that they do not share with many others of the same list."""
     bulk: int
-    """… those of a day with BULK_DAY or more of them: imported together …"""
+    """Entries that are BULK_DAY or more of the same list with one date: imported together."""
     undated: int
-    """… and those without any."""
+    """Entries without any date."""
     by_year: dict[int, int]
     """Entries by the year of their date, imports left out."""
 
@@ -58,9 +58,9 @@ def read_overview(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Overvie
         dated = day != UNDATED
         undated += int((~dated).sum())
         _, which, size = np.unique(np.stack([user, day])[:, dated], axis=1, return_inverse=True, return_counts=True)
-        alone = size[which.ravel()] < BULK_DAY
-        own, bulk = own + int(alone.sum()), bulk + int((~alone).sum())
-        years = day[dated][alone].astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
+        own_day = size[which.ravel()] < BULK_DAY
+        own, bulk = own + int(own_day.sum()), bulk + int((~own_day).sum())
+        years = day[dated][own_day].astype("M8[D]").astype("M8[Y]").astype(np.int64) + 1970
         for year, count in zip(*np.unique(years, return_counts=True), strict=True):
             by_year[int(year)] = by_year.get(int(year), 0) + int(count)
     return Overview(np.concatenate([[], *lengths]).astype(np.int64), popularity[1:], own, bulk, undated, by_year)

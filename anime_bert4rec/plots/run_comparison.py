@@ -33,9 +33,9 @@ def comparison(runs: Sequence[Path]) -> Figure:
         UNLIKE if unlike else "The numbers beside the curves belong to the best epochs."
     )
     paths = ((name, style.drawable(str(run), 60)) for name, run in zip(names, runs, strict=True))
-    told = " · ".join(f"{name}: {path}" if path != name else name for name, path in paths)
+    facts = " · ".join(f"{name}: {path}" if path != name else name for name, path in paths)
     figure, (loss, accuracy) = style.new_figure(
-        7.7, "Runs compared", _shortened(told), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
+        7.7, "Runs compared", _shortened(facts), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
     )
     style.panel_title(loss, "Validation loss at masked positions", flag=False)
     style.axis_label(loss, "y", "Cross-entropy (nats)")

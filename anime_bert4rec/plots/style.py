@@ -38,7 +38,7 @@ VALIDATION, TRAINING = "#0072b2", "#d55e00"
 # Shades for curves that have an order of their own, dark to light.
 SHADES = ("#08306b", "#08519c", "#2171b5", "#4292c6")
 
-FEW, MANY = 12, 300  # epochs: up to so many, each is a dot; beyond so many, the lines are thinner
+FEW, MANY = 12, 300  # epochs: up to FEW, each is a dot; beyond MANY, the lines are thinner
 
 _LEFT, _RIGHT = 0.8, 1.55  # inches beside the axes: for the numbers, and for the labels of the lines
 
@@ -246,10 +246,10 @@ def band(ax: Axes, values: np.ndarray, errors: np.ndarray | None, color: str) ->
     )  # fmt: skip
 
 
-def reference_line(ax: Axes, y: float, name: str, color: str = MUTED, *, dashed: bool = False) -> None:
+def reference_line(ax: Axes, y: float, name: str, *, dashed: bool = False) -> None:
     """A dotted level to compare the curves with; `dashed`: dash-dotted, so that two differ."""
     dashes = (0, (6, 2, 1, 2)) if dashed else (0, (1, 2))
-    ax.axhline(y, label=name, color=color, linewidth=1.2, linestyle=dashes, zorder=1.5)
+    ax.axhline(y, label=name, color=MUTED, linewidth=1.2, linestyle=dashes, zorder=1.5)
 
 
 def mark_best(ax: Axes, epoch: int | None, text: str = "", curves: Sequence[tuple[np.ndarray, str]] = ()) -> None:

@@ -134,8 +134,9 @@ def _best_baseline(baselines: Mapping[str, Any]) -> str:
 
 
 def _levels(baselines: Mapping[str, Any], name: str) -> dict[int, float]:
-    by_k, told = _object(baselines.get(name) or {}, plain(name, 40)), plain(name, 40)
-    levels = {k: _percents(np.array([_number(by_k.get(str(k)), told)]), told)[0] for k in TOP_K}
+    shown = plain(name, 40)
+    by_k = _object(baselines.get(name) or {}, shown)
+    levels = {k: _percents(np.array([_number(by_k.get(str(k)), shown)]), shown)[0] for k in TOP_K}
     return {k: float(level) for k, level in levels.items() if np.isfinite(level)}
 
 

@@ -15,8 +15,7 @@ from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
-from anime_bert4rec.plots.anime_map import anime_map, label_of, main_genres
-from anime_bert4rec.plots.map_points import BY_EMBEDDING, BY_MEMORY, load_map_points
+from anime_bert4rec.plots.anime_map import BY_EMBEDDING, BY_MEMORY, anime_map, label_of, load_map_points, main_genres
 from anime_bert4rec.plots.style import can_be_drawn
 from anime_bert4rec.support.errors import UserError
 
@@ -94,7 +93,7 @@ def saved(folder: Path, memory: ItemMemory | None) -> Path:
 def test_the_map_is_made_from_the_embeddings_where_there_is_no_memory(tmp_path: Path) -> None:
     known = load_map_points(saved(tmp_path, None), {20: 3, 30: 1, 40: 0})
     assert known.anime_ids.tolist() == [20, 30]  # those on a list
-    assert (known.points.shape, known.told) == ((2, 4), BY_EMBEDDING)
+    assert (known.points.shape, known.source) == ((2, 4), BY_EMBEDDING)
 
 
 def test_the_map_is_made_from_the_memory_where_there_is_one(tmp_path: Path) -> None:
@@ -106,7 +105,7 @@ def test_the_map_is_made_from_the_memory_where_there_is_one(tmp_path: Path) -> N
         inverse[i, j] = -0.5
     memory.ease.inverse = inverse
     known = load_map_points(saved(tmp_path, memory), dict.fromkeys(range(10, 70, 10), 1))
-    assert (known.anime_ids.tolist(), known.told) == ([10, 20, 40, 60], BY_MEMORY)
+    assert (known.anime_ids.tolist(), known.source) == ([10, 20, 40, 60], BY_MEMORY)
     similar = known.points @ known.points.T
     assert similar[0, 1] > similar[0, 2] + 0.1 and similar[2, 3] > similar[1, 3] + 0.1
 
