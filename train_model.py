@@ -35,10 +35,14 @@ from anime_bert4rec.command_line.flags import Parser, add_flags, pick
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, script
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.loading import check_open_files, each_batch
-from anime_bert4rec.model.masked_loss import masked_cross_entropy
+from anime_bert4rec.model.masked_metrics import (
+    hits_by_row,
+    masked_cross_entropy,
+    ranks,
+    squares_of_rows,
+    top_k_hits,
+)
 from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.metrics import hits_by_row, ranks, squares_of_rows, top_k_hits
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from anime_bert4rec.model.training_data import Data, batches, load_data
 from anime_bert4rec.model.two_threads import in_halves
@@ -47,6 +51,7 @@ from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
 from anime_bert4rec.support.whole_files import write_json
 from anime_bert4rec.training.averaging import AveragedWeights
+from anime_bert4rec.training.batch_loading import check_open_files, each_batch
 from anime_bert4rec.training.history import History, Result
 from anime_bert4rec.training.optimization import linear_schedule, make_optimizer
 from anime_bert4rec.training.processes import (
@@ -109,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_open_files(settings.num_workers)
         with several_processes(settings.use_gpu):
-            data = one_after_the_other(lambda: load_data(paths, settings))
+            data = one_after_the_other(lambda: load_data(paths.database_file, settings))
             started = datetime.now()
             if not is_main():
                 return train(data, settings, going_on, paths, started)
@@ -275,7 +280,7 @@ def network_for(data: Data, settings: TrainingSettings) -> ModelConfig:
         dropout=settings.dropout,
         feed_forward_ratio=2 if data.enough_for_a_wide_network else 1,
         ordered=data.ordered,
-        answers_alone=data.answers_alone(settings),
+        answers_alone=data.answers_alone(settings.memory),
     )
 
 
@@ -312,7 +317,7 @@ def train_one_epoch(
     with progress("training", len(loader), "batch", leave=False) as bar, each_batch(loader) as loaded:
         for batch in loaded:
             optimizer.zero_grad(set_to_none=True)
-            for learnt in in_halves(batch.to(device), weights, lambda part: learn(model, part, scaler)):
+            for learnt in in_halves(batch.to(device), weights, lambda part: learn(model, part, scaler), world()):
                 if learnt:
                     totals.add(*learnt)
             scaler.unscale_(optimizer)
@@ -330,7 +335,7 @@ def learn(model: nn.Module, batch: Batch, scaler: torch.amp.GradScaler) -> tuple
     with torch.autocast(batch.items.device.type, torch.float16, enabled=scaler.is_enabled()):
         logits = model(batch)
     columns, hits = batch.targets - 1, None
-    if batch.weight and not batch.alone:
+    if batch.weight and not batch.without_memory:
         hits = top_k_hits(ranks(logits.detach(), columns))  # now, for the loss overwrites the logits
     loss = masked_cross_entropy(logits.float(), columns)
     scaler.scale(loss * batch.weight).backward()
@@ -350,8 +355,7 @@ def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
             logits = model(batch)
             of_targets = ranks(logits, batch.targets - 1)
             if batch.weight:
-                lists, length = batch.items.shape
-                totals.squares += squares_of_rows(hits_by_row(of_targets, batch.slots // length, lists))
+                totals.squares += squares_of_rows(hits_by_row(of_targets, batch.rows, len(batch.items)))
                 loss = masked_cross_entropy(logits, batch.targets - 1)
                 totals.add(loss, top_k_hits(of_targets), len(batch.targets))
             bar.update()

@@ -159,9 +159,9 @@ def fit_with_memory(
 class MemoryAlone(BERT4Rec):
     """A model whose logits are what its memory says of a batch."""
 
-    def forward(self, batch: Batch) -> torch.Tensor:
+    def forward(self, batch: Batch, rank_unlisted: bool = False) -> torch.Tensor:
         assert self.memory is not None
-        return self.memory(batch)
+        return self.memory(batch, rank_unlisted)
 
 
 def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:

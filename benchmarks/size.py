@@ -38,9 +38,8 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
 from anime_bert4rec.model.batches import Batch, MaskedBatches
 from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.masked_loss import masked_cross_entropy
-from anime_bert4rec.model.metrics import ranks, top_k_hits
-from anime_bert4rec.model.tied_embedding import TiedEmbedding
+from anime_bert4rec.model.fast_parts import TiedEmbedding
+from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.whole_files import write_json
 from anime_bert4rec.training.averaging import AveragedWeights
@@ -113,7 +112,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
     in_optimizer = stopwatch(optimizer.register_step_pre_hook, optimizer.register_step_post_hook)
     parameters = sum(p.numel() for p in model.parameters())
     seconds = logits = 0.0
-    count = tokens = slots = at_once = 0
+    count = tokens = positions = at_once = 0
     while seconds + logits < at_least or not count:
         loader = few_batches(data, settings, 2 + count // steps, steps)
         clock = time.perf_counter()
@@ -127,7 +126,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
         logits += time.perf_counter() - clock
         count += len(batches)
         tokens += sum(int((batch.items != PAD).sum()) for batch in batches)
-        slots += sum(len(batch.slots) for batch in batches)
+        positions += sum(len(batch.rows) for batch in batches)
 
     averaged.update(model)
     with averaged.used_by(model):  # an epoch ends so, and memory may have its peak then
@@ -139,7 +138,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
         "parameters": parameters,
         "memory_seconds": round(memory_seconds, 2),
         "tokens_per_step": round(tokens / count),
-        "slots_per_step": round(slots / count),
+        "slots_per_step": round(positions / count),
         "tokens_per_second": round(tokens / seconds),
         "ms_per_step": round(1000 * seconds / count, 2),
         "logits_share": round(logits / seconds, 4),
@@ -170,9 +169,9 @@ def only_logits(model: BERT4Rec, batch: Batch) -> None:
     """What the step needs from the last hidden states to the loss and back, the item memory aside."""
     assert batch.targets is not None
     embedding = TiedEmbedding(model.item_embedding.weight)
-    hidden = torch.randn(len(batch.slots), model.config.hidden_size, requires_grad=True)
+    hidden = torch.randn(len(batch.rows), model.config.hidden_size, requires_grad=True)
     hidden = hidden + embedding.look_up(batch.items[0, -1:])  # so that the gradient is handed on, as in the model
-    prior = torch.zeros(len(batch.slots), model.config.num_items)
+    prior = torch.zeros(len(batch.rows), model.config.num_items)
     logits = embedding.logits(prior, hidden).add_(model.item_bias)
     top_k_hits(ranks(logits.detach(), batch.targets - 1))
     masked_cross_entropy(logits, batch.targets - 1).backward()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from anime_bert4rec.lists.sequences import Sequences
-from anime_bert4rec.model.batches import MaskedBatches
+from anime_bert4rec.model.batches import Batch, MaskedBatches
+from anime_bert4rec.model.hidden_positions import BatchSettings
 
 ITEMS = 12
 MASK = ITEMS + 1
@@ -40,15 +41,17 @@ def without(sequences, user):
 
 
 def batches_of(sequences, *, cut_share=0.0, whole_lists=False, counted=None):
-    return MaskedBatches(
-        sequences,
-        mask=MASK,
-        batch_size=7,
-        max_seq_len=20,
-        mask_prob=0.4,
-        seed=3,
-        epoch=1,
-        cut_share=cut_share,
-        whole_lists=whole_lists,
-        counted=counted,
+    settings = BatchSettings(
+        ITEMS, 7, max_seq_len=20, mask_prob=0.4, seed=3, cut_share=cut_share, whole_lists=whole_lists
     )
+    return MaskedBatches(sequences, settings, 1, counted)
+
+
+def masked_at(items, positions, targets=None, **more):
+    """A batch of masks, at these positions of the flat items."""
+    return Batch(items, positions // items.shape[1], positions % items.shape[1], targets, **more)
+
+
+def cut_at(items, cuts, rows, places, targets=None, **more):
+    """A batch of cuts that asks in these rows at these of the cuts."""
+    return Batch(items, rows, cuts[places], targets, cuts=cuts, **more)

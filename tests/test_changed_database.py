@@ -34,7 +34,7 @@ def trained(db, tmp_path_factory):
 @pytest.fixture(scope="module")
 def of_then(db):
     """The AniList ids of those who were held out, and of those who were trained on; and their rows."""
-    data = load_data(PathSettings(db=db), SETTINGS)
+    data = load_data(db, SETTINGS)
     return ids_of(db, data.validation), ids_of(db, data.training)
 
 
@@ -93,7 +93,7 @@ def test_the_file_tells_everybody_apart_and_names_nobody(db, trained, of_then):
     people = load_people(PathSettings(output_dir=trained).people_file)
     assert (int(people.held_out.sum()), int((~people.held_out).sum())) == (len(held_out), len(trained_on))
     assert len(set(people.persons.tolist())) == len(people.persons) == len(set(people.lists.tolist()))
-    again = load_data(PathSettings(db=db), SETTINGS).people()
+    again = load_data(db, SETTINGS).people()
     assert again.salt != people.salt and not set(again.persons.tolist()) & set(people.persons.tolist())
     assert again.data_fingerprint == people.data_fingerprint
     content = (trained / "models" / "people.npz").read_bytes()
@@ -154,7 +154,7 @@ def test_another_name_makes_nobody_somebody_else(changed, of_then):
     run, asked, fitted = changed.load(newcomers=True)
     assert (asked, fitted) == of_then
     assert run.asked == Asked(len(asked), len(fitted))
-    fresh = load_data(changed.paths, SETTINGS)
+    fresh = load_data(changed.paths.database_file, SETTINGS)
     assert set(ids_of(changed.path, fresh.validation)) & set(fitted), "a new split would ask who was trained on"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anime_bert4rec.lists import sequences
-from anime_bert4rec.model import batches, bert4rec, item_memory, memory_fitting, training_data
+from anime_bert4rec.model import bert4rec, hidden_positions, item_memory, memory_fitting, training_data
 from anime_bert4rec.model import memory_ease as ease
 from anime_bert4rec.model import memory_transitions as transitions
 from anime_bert4rec.model import memory_unlisted as unlisted
@@ -21,7 +21,7 @@ NAMED = sorted(set(re.findall(r"`([\w/]+\.py): ([\w.]+)`", HOW_IT_WORKS)))
 NUMBERS = (
     f"max(1, round({TrainingSettings.mask_prob} *n*))",
     f"{TrainingSettings.cut_share:.0%} are cuts".replace("%", " %"),
-    f"round({batches.CUT_RATIO} *L*)",
+    f"round({hidden_positions.CUT_RATIO} *L*)",
     f"*E* starts with a standard deviation of {bert4rec.EMBEDDING_SPREAD:.2f}".replace("0.", ".")
     + f", the matrices of the layers with {bert4rec.LAYER_SPREAD}".replace("0.", "."),
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
@@ -33,9 +33,9 @@ NUMBERS = (
     f"πⱼ  =  (popⱼ + {transitions.SMOOTHING}) / Σ (pop + {transitions.SMOOTHING})",
     f"{memory_fitting.TRIAL_ITEMS:,} most popular",
     f"From {training_data.LISTS_TO_ANSWER_ALONE} lists in order on",
-    "together  =  {} · net + {} · prior + bias".format(*bert4rec.MIXTURE),
-    f"instead of {batches.CUT_RATIO} (`model/batches.py: ALONE_CUT_RATIO`)",
-    f"{batches.MASKED_BEFORE_CUTS:.0%} look like masks".replace("%", " %"),
+    "together            =  {} · net + {} · prior + bias".format(*bert4rec.MIXTURE),
+    f"instead of {hidden_positions.CUT_RATIO} (`model/hidden_positions.py: CUT_RATIO_WITHOUT_MEMORY`)",
+    f"{hidden_positions.MASKED_BEFORE_CUTS:.0%} look like masks".replace("%", " %"),
     f"{unlisted.WEIGHT} · Σ share of the group",
     f"D = min({averaging.DECAY}, (e − 1) / (e + 2))",
 )
@@ -90,10 +90,13 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert (ease.POPULARITY_RIDGE, "The quarter is more ridge" in HOW_IT_WORKS) == (0.25, True)
     assert (item_memory.NEIGHBOURS, "eight visible items nearest before" in HOW_IT_WORKS) == (8, True)
     assert (transitions.REACH, "*g* apart and at most 10" in HOW_IT_WORKS) == (10, True)
-    assert (batches.FEWEST_CUTS, "at least three" in HOW_IT_WORKS) == (3, True)
-    assert (batches.FUSED_EVERY, "of four batches three are answered" in HOW_IT_WORKS) == (4, True)
-    assert (batches.ALONE_CUT_RATIO, "Alone, a quarter of the columns" in HOW_IT_WORKS) == (0.25, True)
-    assert (batches.WIDE_ALONE_CUT_RATIO, "and half from half a million" in HOW_IT_WORKS) == (0.5, True)
+    assert (hidden_positions.FEWEST_CUTS, "at least three" in HOW_IT_WORKS) == (3, True)
+    assert (training_data.MEMORY_EVERY, "of four batches three are answered" in HOW_IT_WORKS) == (4, True)
+    assert (hidden_positions.CUT_RATIO_WITHOUT_MEMORY, "In the others a quarter of the" in HOW_IT_WORKS) == (0.25, True)
+    assert (hidden_positions.WIDE_CUT_RATIO_WITHOUT_MEMORY, "and half from half a million" in HOW_IT_WORKS) == (
+        0.5,
+        True,
+    )
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
 

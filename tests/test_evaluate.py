@@ -22,7 +22,7 @@ from anime_bert4rec.evaluation.trained_run import load_run
 from anime_bert4rec.evaluation.tuning import GRIDS, tune
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.training_data import load_data
-from config import PathSettings, TrainingSettings
+from config import TrainingSettings
 from evaluate import answers_of
 
 SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]
@@ -125,7 +125,7 @@ def test_new_ground_is_without_what_belongs_to_something_watched(run, trained):
 
 def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):
     """The model is trained on load_data(...).training, so those who are asked must be the others; the baselines too."""
-    data = load_data(PathSettings(db=db), TrainingSettings(val_ratio=0.3))
+    data = load_data(db, TrainingSettings(val_ratio=0.3))
     asked, fitted_on = [], []
     monkeypatch.setattr(evaluate, "ModelScorer", lambda _: lambda h: asked.extend(h) or np.zeros((len(h), 300)))
     fit = EASE.fit

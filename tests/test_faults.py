@@ -23,7 +23,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.training.history import Result
 from anime_bert4rec.training.resume import LATEST, load_checkpoint
-from config import PathSettings, TrainingSettings
+from config import TrainingSettings
 
 KILLS = 2
 EPOCHS = 30
@@ -173,13 +173,13 @@ def test_a_database_that_is_written_meanwhile_is_read_as_of_one_moment(db, tmp_p
     # All users change their numbers again and again: lists and names read at different moments would not fit.
     settings, path = TrainingSettings(), tmp_path / "written.db"
     path.write_bytes(db.read_bytes())
-    users = {abs(user) for user in load_data(PathSettings(db=path), settings).training.user_ids.tolist()}
+    users = {abs(user) for user in load_data(path, settings).training.user_ids.tolist()}
     writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
     try:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
         signs = set()
         for _ in range(30):
-            found = load_data(PathSettings(db=path), settings).training.user_ids.tolist()
+            found = load_data(path, settings).training.user_ids.tolist()
             assert {abs(user) for user in found} == users
             signs.add(found[0] < 0)
         assert writer.poll() is None

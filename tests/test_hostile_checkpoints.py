@@ -11,7 +11,7 @@ import torch
 from small_runs import training_flags
 
 import train_model
-from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.model_files import ModelFileError
 from anime_bert4rec.training.resume import LATEST, load_checkpoint
 

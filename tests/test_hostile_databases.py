@@ -91,7 +91,7 @@ def read_all(path):
         database.anime_by_mal_id()
         database.training_size()
         list(database.identities())
-    load_data(PathSettings(db=path), TrainingSettings())
+    load_data(path, TrainingSettings())
 
 
 SOMEBODY = "WHERE user_id = (SELECT min(user_id) FROM user)"
@@ -185,7 +185,7 @@ def test_entries_of_anime_and_people_that_there_are_not_are_passed_over(path, db
     change(path, "INSERT INTO list_entry SELECT user_id, 10000000, 1, 'COMPLETED', 5, 1, 0, NULL, NULL, NULL, NULL"
            " FROM user", "INSERT INTO list_entry SELECT 10000000, anime_id, 1, 'COMPLETED', 5, 1, 0, NULL, NULL, NULL,"
            " NULL FROM anime")  # fmt: skip
-    ours, whole = (load_data(PathSettings(db=each), TrainingSettings()) for each in (path, db))
+    ours, whole = (load_data(each, TrainingSettings()) for each in (path, db))
     assert ours.fingerprint() == whole.fingerprint()
 
 

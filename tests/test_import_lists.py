@@ -11,7 +11,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.model.training_data import load_data
-from config import PROJECT_DIR, PathSettings, TrainingSettings
+from config import PROJECT_DIR, TrainingSettings
 from load_users import main
 
 
@@ -138,7 +138,7 @@ def test_who_comes_from_anilist_is_not_touched_and_nobody_else_is_asked_for(run,
 
 def test_training_sees_the_imported_lists(run, path):
     run(SCATTERED)
-    data = load_data(PathSettings(db=path), TrainingSettings(val_ratio=0.5))
+    data = load_data(path, TrainingSettings(val_ratio=0.5))
     assert sorted([*data.training.lengths, *data.validation.lengths]) == [3, 30]
 
 

@@ -7,14 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists
+from small_lists import COLUMN, ITEMS, MASK, batches_of, cut_at, masked_at, sequences_of, some_lists
 
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary, has_order
 from anime_bert4rec.model import training_data
-from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.item_memory import LOWEST, SOFTNESS, locate, log_softplus
-from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, Ease, gram_matrix
+from anime_bert4rec.model.item_memory import LOWEST, SOFTNESS, log_softplus
+from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
 from anime_bert4rec.model.memory_fitting import (
     ALIKE_WEIGHTS,
     RECENCIES,
@@ -41,8 +40,8 @@ def softplus(score):
 
 def test_around_a_mask_what_is_near_counts_more_on_either_side():
     memory = memory_of(some_lists())
-    batch = Batch(torch.tensor([[0, 1, 2, MASK, 4, 5]]), torch.tensor([3]))
-    got = memory.by_ease(batch, locate(batch))[0]
+    batch = masked_at(torch.tensor([[0, 1, 2, MASK, 4, 5]]), torch.tensor([3]))
+    got = memory.by_ease(batch)[0]
     weights = torch.zeros(1, 1, ITEMS)
     weights[0, 0, [0, 1, 3, 4]] = torch.tensor([0.5, 1.0, 1.0, 0.5])
     scores = -(weights[0, 0] @ memory.ease.inverse) / memory.ease.inverse.diagonal()
@@ -53,8 +52,8 @@ def test_around_a_mask_what_is_near_counts_more_on_either_side():
 
 def test_before_a_cut_what_is_near_counts_more_and_what_follows_nothing():
     memory = memory_of(some_lists())
-    batch = Batch(torch.tensor([[0, 1, 2, 3, 4, 5]]), torch.tensor([0]), cuts=torch.tensor([4]))
-    got = memory.by_ease(batch, locate(batch))[0]
+    batch = cut_at(torch.tensor([[0, 1, 2, 3, 4, 5]]), torch.tensor([4]), torch.tensor([0]), torch.tensor([0]))
+    got = memory.by_ease(batch)[0]
     weights = torch.zeros(ITEMS)
     weights[[0, 1, 2]] = torch.tensor([0.25, 0.5, 1.0])
     scores = -(weights @ memory.ease.inverse) / memory.ease.inverse.diagonal()
@@ -65,16 +64,16 @@ def test_before_a_cut_what_is_near_counts_more_and_what_follows_nothing():
 
 def test_neighbours_are_items_and_neither_masks_nor_padding():
     memory = memory_of(some_lists())
-    batch = Batch(torch.tensor([[0, 3, MASK, 1, MASK, MASK, 7]]), torch.tensor([5]))
-    rows, added = memory.neighbours(batch, locate(batch))
+    batch = masked_at(torch.tensor([[0, 3, MASK, 1, MASK, MASK, 7]]), torch.tensor([5]))
+    rows, added = memory.neighbours(batch)
     assert rows[0].tolist() == [0, 2, *[ITEMS] * 6] and added is None
 
 
 def test_items_without_a_row_have_the_lowest_score():
     sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
     memory = memory_of(sequences, most=4)
-    batch = Batch(torch.tensor([[1, 2]]), torch.tensor([0]), cuts=torch.tensor([2]))
-    logs = memory.by_ease(batch, locate(batch))[0]
+    batch = cut_at(torch.tensor([[1, 2]]), torch.tensor([2]), torch.tensor([0]), torch.tensor([0]))
+    logs = memory.by_ease(batch)[0]
     assert logs[4:].tolist() == pytest.approx([softplus(LOWEST)] * 8, rel=1e-4)
     assert softplus(LOWEST) == pytest.approx(-0.25 / 0.03, abs=1e-3), "well below 0 it is the score itself"
     assert logs[2:4].min() > logs[4:].max()
@@ -99,7 +98,7 @@ def test_most_pairs_have_an_order_or_not():
 def test_the_table_of_ease_is_the_inverse_that_the_formula_says():
     gram = gram_matrix(some_lists(), COLUMN, ITEMS)
     alike = gram_matrix(sequences_of([1, 2, 5], [3, 5]), COLUMN, ITEMS, np.array([1 / 3, 1 / 2]))
-    ease = Ease(ITEMS)
+    ease = EaseTable(ITEMS)
     ease.fill(gram, 5.0, alike, 0.5)
     regular = gram + POPULARITY_RIDGE * gram.diagonal().diag() + 5.0 * torch.eye(ITEMS) + 0.5 * 5.0 * alike
     torch.testing.assert_close(ease.inverse, regular.inverse(), rtol=1e-3, atol=1e-6)
@@ -119,13 +118,15 @@ def test_lists_together_and_what_is_alike_the_more_the_smaller_its_group():
 
 @pytest.mark.parametrize(("scores", "rank"), [([0.0, 0, 1, 2, 0], 2), ([2.0, 2, 1, 0, 0], 1), ([0.0, 0, 1, 1, 1], 3)])
 def test_what_is_behind_a_cut_is_a_candidate_and_what_is_before_it_is_not(scores, rank):
-    batch = Batch(torch.tensor([[1, 2, 3, 4]]), torch.tensor([0]), torch.tensor([3]), cuts=torch.tensor([2]))
+    batch = cut_at(
+        torch.tensor([[1, 2, 3, 4]]), torch.tensor([2]), torch.tensor([0]), torch.tensor([0]), torch.tensor([3])
+    )
     opinion = torch.tensor([scores])
     assert best_share(opinion, opinion, batch)[0] == pytest.approx(1 / math.log2(1 + rank))
 
 
 def test_around_a_mask_all_that_is_visible_is_no_candidate():
-    batch = Batch(torch.tensor([[1, MASK, 4]]), torch.tensor([1]), torch.tensor([2]))
+    batch = masked_at(torch.tensor([[1, MASK, 4]]), torch.tensor([1]), torch.tensor([2]))
     opinion = torch.tensor([[5.0, 1.0, 2.0, 5.0, 0.0]])
     assert best_share(opinion, opinion, batch)[0] == pytest.approx(1 / math.log2(1 + 2)), "item 3 alone is before it"
 
@@ -135,9 +136,8 @@ def test_the_strength_is_the_likeliest_of_the_mixture_that_ranks_best(cut_share)
     sequences = some_lists(60)
     memory = memory_of(sequences)
     batch = batches_of(sequences, cut_share=cut_share)[0]
-    slots = locate(batch)
     of_ease, of_transitions = best_strength(memory, batch).tolist()
-    by_ease, follows = memory.by_ease(batch, slots), memory.by_transitions(batch, slots)
+    by_ease, follows = memory.by_ease(batch), memory.by_transitions(batch)
     share = best_share(by_ease, follows, batch)[1]
     assert share not in (0.5, 1.0), "a case in which either part could be taken for the other"
     scale = likeliest_scale(share * by_ease + (1 - share) * follows, batch)[1]
@@ -167,7 +167,7 @@ def test_the_settings_are_those_that_rank_a_sample_best(seed):
     tables = Tables(sequences, ITEMS, ITEMS, True, alike, batch)
 
     def quality(ridge, weight, recency):
-        by_ease = tables.memory(recency, ridge, weight).by_ease(batch, locate(batch))
+        by_ease = tables.memory(recency, ridge, weight).by_ease(batch)
         return best_share(by_ease, tables.by_transitions, batch)[0]
 
     ridge = max(RIDGES, key=lambda ridge: quality(ridge, 0.5, 0.98))
@@ -179,8 +179,8 @@ def test_the_settings_are_those_that_rank_a_sample_best(seed):
 
 def test_the_last_item_is_a_neighbour_like_the_others():
     memory = memory_of(some_lists())
-    batch = Batch(torch.tensor([[3, ITEMS, MASK]]), torch.tensor([2]))
-    assert memory.neighbours(batch, locate(batch))[0][0, :2].tolist() == [ITEMS - 1, 2]
+    batch = masked_at(torch.tensor([[3, ITEMS, MASK]]), torch.tensor([2]))
+    assert memory.neighbours(batch)[0][0, :2].tolist() == [ITEMS - 1, 2]
 
 
 def test_the_memory_is_made_of_the_lists_that_are_counted_alone(monkeypatch):

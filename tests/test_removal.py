@@ -14,7 +14,7 @@ from anime_bert4rec.lists.sequence_store import MARK, folder_of
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.errors import UserError
-from config import PathSettings, TrainingSettings
+from config import TrainingSettings
 from load_users import main
 
 SECRET = 777_777_777
@@ -125,7 +125,7 @@ def test_without_a_database_it_is_one_line(tmp_path, capsys):
 def test_the_lists_that_were_kept_for_training_go_too(path, remove):
     settings = TrainingSettings(memory=False)
     with contextlib.suppress(UserError):  # nobody may be held out of so few
-        load_data(PathSettings(db=path), settings)
+        load_data(path, settings)
     folder = folder_of(path)
     assert len(list(folder.iterdir())) == 2
     assert "bert.sequences" not in remove("ann")[1]

@@ -23,7 +23,7 @@ from anime_bert4rec.model import training_data
 from anime_bert4rec.model.model_files import load_item_mappings, load_model
 from anime_bert4rec.model.training_data import Data, load_data
 from anime_bert4rec.training.masked_baselines import popularity_accuracies
-from config import PROJECT_DIR, PathSettings, TrainingSettings
+from config import PROJECT_DIR, TrainingSettings
 
 
 def train(db, output, *flags):
@@ -100,7 +100,7 @@ def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
     assert saved["epoch"] == metrics["summary"]["best_epoch"]
 
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
-    data = load_data(PathSettings(db=db), settings)
+    data = load_data(db, settings)
     again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)
     assert again.accuracies[10] == metrics["val_accuracies"]["10"][saved["epoch"] - 1]
@@ -125,7 +125,7 @@ def test_the_log_has_a_line_an_epoch(trained):
 
 
 def test_no_validation_user_is_trained_on(db):
-    data = load_data(PathSettings(db=db), TrainingSettings())
+    data = load_data(db, TrainingSettings())
     training, validation = set(data.training.user_ids.tolist()), set(data.validation.user_ids.tolist())
     assert not training & validation
     assert len(validation) == round(0.1 * len(training | validation))
@@ -133,7 +133,7 @@ def test_no_validation_user_is_trained_on(db):
 
 def test_popularity_is_worked_out_right(db):
     settings = TrainingSettings()
-    data = load_data(PathSettings(db=db), settings)
+    data = load_data(db, settings)
     counts = np.bincount(data.training.items, minlength=301)
     targets = np.concatenate([b.targets for b in train_model.batches(data.validation, data, settings, None)])
     by_hand = np.mean([np.sum(counts[1:] >= counts[t]) <= 10 for t in targets])
@@ -179,7 +179,7 @@ def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
     assert not list(tmp_path.rglob("*.part"))
 
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
-    data = load_data(PathSettings(db=db), settings)
+    data = load_data(db, settings)
     again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)  # the weights are those of a whole epoch
 

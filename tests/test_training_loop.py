@@ -17,13 +17,13 @@ import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.metrics import TOP_K, ranks
+from anime_bert4rec.model.masked_metrics import TOP_K, ranks
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.training_data import Data, batches, load_data
 from anime_bert4rec.training.averaging import AveragedWeights
 from anime_bert4rec.training.history import Result
 from anime_bert4rec.training.optimization import make_optimizer
-from config import PathSettings, TrainingSettings
+from config import TrainingSettings
 from train_model import check_sane, evaluate, learn, train_one_epoch
 
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
@@ -88,7 +88,7 @@ def test_what_is_recorded_of_training_is_the_mean_over_what_both_answered_togeth
     model = train_model.build_model(data, SETTINGS)
     torch.nn.init.normal_(model.project.weight)
     made = list(batches(data.training, data, SETTINGS, 1))
-    assert [batch.alone for batch in made] == [k % 4 > 0 for k in range(8)]
+    assert [batch.without_memory for batch in made] == [k % 4 > 0 for k in range(8)]
     optimizer = make_optimizer(model, 0.0)
     result = train_one_epoch(model, DataLoader(made, batch_size=None), optimizer, constant(optimizer), NO_SCALER)
     losses, right = [], []
@@ -104,7 +104,7 @@ def test_the_network_alone_learns_and_is_not_recorded():
     data = Data(VOCABULARY, some_lists(8), some_lists(2, seed=5))
     batch = next(iter(batches(data.training, data, SETTINGS, 1)))
     model = small_model(answers_alone=True)
-    assert learn(model, batch._replace(alone=True), NO_SCALER) is None
+    assert learn(model, batch._replace(without_memory=True), NO_SCALER) is None
     assert model.alone_bias.grad.any() and model.item_bias.grad is None
     loss, hits, count = learn(small_model(), batch, NO_SCALER)
     assert loss > 0 and len(hits) == len(TOP_K) and count == len(batch.targets)
@@ -179,7 +179,7 @@ def test_errors_of_validation_take_the_masks_of_a_user_together():
     for batch in made:
         hit = ranks(model(batch), batch.targets - 1) <= 5
         for row in range(len(batch.items)):
-            of_row = batch.slots // batch.items.shape[1] == row
+            of_row = batch.rows == row
             right.append(hit[of_row].sum().item())
             masks.append(of_row.sum().item())
     share = sum(right) / sum(masks)
@@ -207,7 +207,7 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
     first, second, third = (each["project.weight"] for each in own)
     torch.testing.assert_close(weight.detach(), 0.4 * (first / 4 + second * 3 / 4) + 0.6 * third)
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
-    data = load_data(PathSettings(db=db), settings)
+    data = load_data(db, settings)
     loader = batches(data.validation, data, settings, None)
     assert evaluate(model, loader).loss == pytest.approx(saved["val_loss"], rel=1e-6)
     model.load_state_dict(own[-1], strict=False)

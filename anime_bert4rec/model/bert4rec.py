@@ -3,40 +3,34 @@
 Sun et al., "BERT4Rec: Sequential Recommendation with Bidirectional Encoder Representations from Transformer", 2019;
 with pre-norm layers, a gated feed-forward, learned scalars for distances instead of position embeddings, and an
 item-to-item memory that the logits start from (model/item_memory.py). Only what is read is computed: logits, and the
-last layer's queries and feed-forward, at the masked positions alone.
+last layer's queries and feed-forward, only at the positions that are asked for (model/fast_parts.py has what is fast).
 """
 
 from __future__ import annotations
 
-import functools
-import random
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
+from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, attend, attend_to_states, distinct, take
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
-from anime_bert4rec.model.tied_embedding import TiedEmbedding
 from anime_bert4rec.support.forms import WrongForm, check
 
 UNSEEN = -1e9
 """Added to the attention score of what a position must not see."""
-QUERIES_AT_ONCE = 32
-"""So many attend together where each sees only what is before it: with fewer, less is computed in vain."""
-SMALLEST_TABLE = 2**20
-"""Of random factors for dropout."""
 MIXTURE = (0.45, 0.67)
-"""What the logits of a network that answers alone, and those of the memory, count for together. Learned with the other
-weights the network would count for more: it gets to know the training lists by heart, which the memory leaves out."""
+"""What the logits of the network and those of the memory count for together, if the network also answers without the
+memory. Learned with the other weights the network would count for more: it gets to know the training lists by heart,
+which the memory leaves out."""
 EMBEDDING_SPREAD, LAYER_SPREAD = 0.02, 0.05
 """Standard deviations that the weights start with."""
 FIRST_OPINION = 0.1
-"""What the network says before it has learned anything is multiplied by this, if it is said together with a memory."""
+"""The weights of the projection start at this times the identity, if the network never answers without the memory."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +49,7 @@ class ModelConfig:
     """Whether the model looks at distances: in lists without an order they mean nothing."""
     memory: MemoryConfig | None = None
     answers_alone: bool = False
-    """Whether the network also learns to answer alone, as though there were no memory."""
+    """Whether the network also learns to answer without the memory."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -76,7 +70,7 @@ class ModelConfig:
         return config
 
     def least_numbers(self) -> int:
-        """So many numbers a model with these sizes has at the least."""
+        """How many numbers a model with these sizes has at the least."""
         size, of_heads = self.hidden_size, self.num_heads * (2 * self.max_seq_len + 1)
         layer = (4 + 3 * self.feed_forward_ratio) * size**2 + of_heads
         return self.num_items * size + self.num_layers * layer + (self.memory.least_numbers() if self.memory else 0)
@@ -86,8 +80,33 @@ class ModelConfig:
         return {f"memory.{name}": limit for name, limit in self.memory.places().items()} if self.memory else {}
 
 
+class NetworkInput(NamedTuple):
+    """What the network reads of a batch, and where in it an answer is made."""
+
+    items: Tensor
+    """int64 [B, L]: item indices, PAD, or the mask."""
+    causal: bool
+    """Whether each position sees only itself and what is before it."""
+    columns: Tensor
+    """int64 [B, Q]: at which columns each list answers, filled up with any."""
+    answers: Tensor
+    """int64 [M]: which of the B × Q answers is the one that is asked for at each position of the batch."""
+
+    def bias(self, of_distance: Tensor | None) -> Tensor | None:
+        """What is added to attention scores [heads, L, L]: the bias of each distance, and UNSEEN of what is later."""
+        if not self.causal:
+            return of_distance
+        length = self.items.shape[1]
+        return _sum(of_distance, torch.full((1, length, length), UNSEEN, device=self.items.device).triu(1))
+
+    def padding_bias(self) -> Tensor | None:
+        """UNSEEN for padding, broadcast to [B, heads, L, L]. Where it is later than all that answers, it needs none."""
+        padding = self.items == PAD
+        return padding[:, None, None] * UNSEEN if not self.causal and padding.any() else None
+
+
 class BERT4Rec(nn.Module):
-    """`forward(batch)` → logits [M, N] of the items 1 … N (in columns 0 … N - 1) at the slots of the batch."""
+    """`forward(batch)` → logits [M, N] of the items 1 … N (in columns 0 … N - 1) at the positions of the batch."""
 
     def __init__(self, config: ModelConfig, memory: ItemMemory | None = None) -> None:
         super().__init__()
@@ -117,68 +136,81 @@ class BERT4Rec(nn.Module):
         bias = self.alone_bias if self.config.answers_alone else self.item_bias
         bias.copy_((popularity + 0.5).log().log_softmax(0))
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
+        """rank_unlisted: score items that nobody has listed by what the catalogue says of them; in training and where
+        it is checked, they are items like the others."""
         embedding = TiedEmbedding(self.item_embedding.weight)
-        hidden = self.project(self.norm(self.encode(batch, embedding)))
-        with torch.autocast(hidden.device.type, enabled=False):  # the memory needs the precision
-            hidden = hidden.float()
-            if self.memory is None or batch.alone:
-                return embedding.logits(self.alone_bias if batch.alone else self.item_bias, hidden)
-            prior = self.memory(batch)
-            # All that the network could learn of items that no list has is that they never come.
-            unlisted = self.memory.unlisted.columns if self.memory.ranks_unlisted(batch) else None
-            by_memory = None if unlisted is None else prior[:, unlisted]
-            if not self.config.answers_alone:
-                logits = embedding.logits(prior, hidden).add_(self.item_bias)
-            else:
-                if by_memory is not None:  # which keeps its odds against all others
-                    prior[:, unlisted] = -torch.inf
-                    by_memory -= prior.logsumexp(1)[:, None]
-                of_network, of_memory = MIXTURE
-                logits = embedding.logits(prior.mul_(of_memory), hidden * of_network).add_(self.item_bias)
-                if by_memory is not None:
-                    by_memory += logits.logsumexp(1)[:, None]
-            if by_memory is not None:
-                logits[:, unlisted] = by_memory
-            return logits
+        states = self.encode(
+            self.read(batch), embedding, Dropout(self.config.dropout if self.training else 0, batch.seed)
+        )
+        return self.logits(batch, self.project(self.norm(states)), embedding, rank_unlisted)
 
-    def encode(self, batch: Batch, embedding: TiedEmbedding) -> Tensor:
-        """Hidden states [M, hidden_size] that answer at the slots.
+    def read(self, batch: Batch) -> NetworkInput:
+        """What the network sees of a batch.
 
         A mask sees the whole list, and answers itself. For a cut, the item before it answers, which sees itself and all
         before it. So does every item in every layer, so that one row stands for many lists, each ending at a cut.
         """
         if batch.cuts is None:
-            listed, later, padding = batch.items, None, _unseen_padding(batch.items)
-            columns, of_slot = columns_of_masks(batch)
-        else:
-            listed, padding = batch.items[:, : int(batch.cuts[-1])], None
-            skipped = (listed == PAD).sum(1, keepdim=True)
-            if batch.masked is not None:
-                listed = torch.where(batch.masked & (listed != PAD), self.config.num_items + 1, listed)
-            column = torch.arange(listed.shape[1], device=listed.device)
-            # Padding at the end is later than all that answers, so that it needs no mask of its own for each list.
-            listed = listed.gather(1, (column + skipped) % len(column))
-            columns, of_slot = (batch.cuts - 1 - skipped).clamp_min(0), batch.slots
-            later = torch.full((1, len(column), len(column)), UNSEEN, device=listed.device).triu(1)
-        lists, length = listed.shape
-        dropout = Dropout(self.config.dropout if self.training else 0.0, batch.seed)
-        *layers, last = cast(list[EncoderLayer], list(self.layers))
+            return NetworkInput(batch.items, False, *columns_of_masks(batch))
+        items = batch.items[:, : int(batch.cuts[-1])]
+        padding = items == PAD
+        if batch.masked is not None:
+            items = torch.where(batch.masked & ~padding, self.config.num_items + 1, items)
+        # Padding goes to the end, later than all that answers, so that it needs no mask of its own for each list.
+        skipped = padding.sum(1, keepdim=True)
+        column = torch.arange(items.shape[1], device=items.device)
+        items = items.gather(1, (column + skipped) % len(column))
+        columns = (batch.cuts - 1 - skipped).clamp_min(0)
+        return NetworkInput(items, True, columns, batch.rows * len(batch.cuts) + batch.places)
 
-        items, place = _distinct(listed)
+    def encode(self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout) -> Tensor:
+        """Hidden states [M, hidden_size] of the positions that answer."""
+        *layers, last = cast(list[EncoderLayer], list(self.layers))
+        length, padding = shown.items.shape[1], shown.padding_bias()
+        items, place = distinct(shown.items)
         hidden = dropout(embedding.look_up(items) * self.config.hidden_size**0.5)
         if not layers:
-            hidden = _take(hidden, place)
+            hidden = take(hidden, place)
         for number, layer in enumerate(layers):
-            bias = _sum(_sum(layer.distance_bias(length), later), padding)
-            hidden = layer(hidden, dropout, bias, causal=later is not None, place=None if number else place)
-        where = (columns + length * torch.arange(lists, device=columns.device)[:, None]).flatten()
-        queries = hidden.flatten(0, 1).index_select(0, where).view(lists, -1, hidden.shape[-1])
-        bias = _sum(last.distance_bias(length), later)
-        if bias is not None:
-            bias = bias.index_select(1, columns.flatten()).unflatten(1, columns.shape).transpose(0, 1)
-        asked = last.answer(queries, hidden, dropout, _sum(bias, padding))
-        return asked.flatten(0, 1).index_select(0, of_slot)
+            bias = _sum(shown.bias(layer.distance_bias(length)), padding)
+            hidden = layer(hidden, dropout, bias, causal=shown.causal, place=None if number else place)
+        bias = shown.bias(last.distance_bias(length))
+        if bias is not None:  # of the positions that answer: [B, heads, Q, L]
+            bias = bias.index_select(1, shown.columns.flatten()).unflatten(1, shown.columns.shape).transpose(0, 1)
+        row = length * torch.arange(len(hidden), device=hidden.device)[:, None]
+        asked = last.answer(take(hidden.flatten(0, 1), row + shown.columns), hidden, dropout, _sum(bias, padding))
+        return asked.flatten(0, 1).index_select(0, shown.answers)
+
+    def logits(self, batch: Batch, states: Tensor, embedding: TiedEmbedding, rank_unlisted: bool) -> Tensor:
+        """The terms put together: what the network says, a bias for each item, and what the memory says.
+
+        states: projected, of the positions that answer [M, hidden_size].
+        """
+        with torch.autocast(states.device.type, enabled=False):  # the memory needs the precision
+            states = states.float()
+            if self.memory is None or batch.without_memory:
+                return embedding.logits(self.alone_bias if batch.without_memory else self.item_bias, states)
+            prior = self.memory(batch, rank_unlisted)
+            unlisted = self.memory.unlisted.columns
+            if not rank_unlisted or not len(unlisted):
+                return self._weighed(states, prior, embedding)
+            # All that the network could learn of items that no list has is that they never come.
+            by_memory = prior[:, unlisted]
+            if self.config.answers_alone:  # there, they keep their odds against all others
+                prior[:, unlisted] = -torch.inf
+                by_memory -= prior.logsumexp(1)[:, None]
+            logits = self._weighed(states, prior, embedding)
+            if self.config.answers_alone:
+                by_memory += logits.logsumexp(1)[:, None]
+            return logits.index_copy_(1, unlisted, by_memory)
+
+    def _weighed(self, states: Tensor, prior: Tensor, embedding: TiedEmbedding) -> Tensor:
+        """The sum of the network's logits and of the prior (used up), each times its weight, and of the bias."""
+        if self.config.answers_alone:
+            of_network, of_memory = MIXTURE
+            states, prior = states * of_network, prior.mul_(of_memory)
+        return embedding.logits(prior, states).add_(self.item_bias)
 
 
 class EncoderLayer(nn.Module):
@@ -227,80 +259,20 @@ class EncoderLayer(nn.Module):
         if place is None:
             query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)
         else:
-            hidden = _take(hidden, place)
+            hidden = take(hidden, place)
             of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
-            query, key, value = (_take(x.view(len(x) * heads, -1), of_head) for x in rows)
-        return hidden + dropout(self.attention_output(_attend(query, key, value, bias, causal)))
+            query, key, value = (take(x.view(len(x) * heads, -1), of_head) for x in rows)
+        return hidden + dropout(self.attention_output(attend(query, key, value, bias, causal)))
 
     def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
-        """As the last layer: queries [B, Q, size], which are some of the positions of hidden [B, L, size] → the same.
-
-        Neither keys nor values are made: for a few queries there is less to compute if these go through the weights of
-        both, on their way to the states and back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them).
-        """
-        heads, normed = self.config.num_heads, self.norm(hidden)
-        key, value = (part.weight.unflatten(0, (heads, -1)) for part in (self.key, self.value))
-        query = self.query(self.norm(queries)).unflatten(2, (heads, -1)) * key.shape[1] ** -0.5
-        through = torch.einsum("bqhd,hds->bhqs", query, key)
-        scores = torch.einsum("bhqs,bls->bhql", through, normed)
-        weights = (scores if bias is None else scores + bias).softmax(-1)
-        mixed = torch.einsum("bhql,bls->bhqs", weights, normed)
-        mixed = torch.einsum("bhqs,hds->bqhd", mixed, value).flatten(2)
+        """As the last layer: queries [B, Q, size], some of the positions of hidden [B, L, size] → the same."""
+        query, weights = self.query(self.norm(queries)), (self.key.weight, self.value.weight)
+        mixed = attend_to_states(query, self.norm(hidden), *weights, self.config.num_heads, bias)
         queries = queries + dropout(self.attention_output(mixed))
         return queries + dropout(self._fed_forward(self.norm(queries)))
 
     def _fed_forward(self, normed: Tensor) -> Tensor:
         return self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed))
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
-    """query, key and value [B, heads, L, size / heads] → [B, L, size]."""
-    # No dropout on the attention weights: its random numbers would cost more than the attention.
-    if torch.is_grad_enabled():
-        scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)
-        mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
-    else:  # several times as fast, and without a gradient for the bias
-        bias = bias if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
-        length = query.shape[2]
-        at_once = QUERIES_AT_ONCE if causal else length
-        mixed = torch.empty_like(query)
-        for start in range(0, length, at_once):
-            some, seen = slice(start, start + at_once), slice(0, start + at_once)
-            mixed[:, :, some] = F.scaled_dot_product_attention(
-                query[:, :, some], key[:, :, seen], value[:, :, seen], None if bias is None else bias[..., some, seen]
-            )
-    return mixed.transpose(1, 2).flatten(2)
-
-
-def _take(rows: Tensor, which: Tensor) -> Tensor:
-    """`rows[which]`, whose gradient is several times as fast."""
-    return rows.index_select(0, which.flatten()).view(*which.shape, -1)
-
-
-class Dropout:
-    """Dropout of one forward pass, whose factors are read off a table of random ones, each time from a random place on.
-
-    To draw all of them anew costs a tenth of a training step. (Salimans et al., "Evolution Strategies as a Scalable
-    Alternative to Reinforcement Learning", 2017, share their noise in this way.)
-    """
-
-    def __init__(self, p: float, seed: int) -> None:
-        self.p = p
-        self.random = random.Random(seed)  # its own, so that threads don't take numbers from each other
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if not self.p:
-            return x
-        size = x.numel()
-        table = _dropout_factors(self.p, max(SMALLEST_TABLE, 2 ** (2 * size).bit_length()), x.device)
-        start = self.random.randrange(len(table) - size)
-        return x * table[start : start + size].view(x.shape)
-
-
-@functools.cache
-def _dropout_factors(p: float, size: int, device: torch.device) -> Tensor:
-    kept = np.random.default_rng(0).random(size, np.float32) >= p
-    return torch.from_numpy(np.multiply(kept, 1 / (1 - p), dtype=np.float32)).to(device)
 
 
 def _matrix(inputs: int, outputs: int) -> nn.Linear:
@@ -309,18 +281,5 @@ def _matrix(inputs: int, outputs: int) -> nn.Linear:
     return linear
 
 
-def _unseen_padding(items: Tensor) -> Tensor | None:
-    """[B, 1, 1, L] to add to attention scores."""
-    padding = items == PAD
-    return padding[:, None, None] * UNSEEN if padding.any() else None
-
-
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return b if a is None else a if b is None else a + b
-
-
-def _distinct(items: Tensor) -> tuple[Tensor, Tensor]:
-    """The items that there are [U], and which of them each of `items` is, in their shape."""
-    flat = items.flatten()
-    there = torch.zeros(int(flat.max()) + 1, dtype=torch.long, device=items.device).index_fill_(0, flat, 1)
-    return there.nonzero()[:, 0], (there.cumsum(0) - 1).index_select(0, flat).view(items.shape)

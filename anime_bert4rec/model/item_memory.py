@@ -9,7 +9,7 @@ lists, which they would know by heart: each training list is therefore scored as
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
-from anime_bert4rec.model.memory_ease import Ease, Own
+from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_transitions import Added, Pairs, Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
@@ -39,7 +39,7 @@ class MemoryConfig:
     ordered: bool
     """Whether lists have an order. Without, only EASE is used, and it reads whole lists."""
     recency: float
-    """An item counts for so much less in EASE with each item between it and the slot."""
+    """What an item counts for in EASE is multiplied by this for each item between it and the position asked for."""
     unlisted: UnlistedSizes = UnlistedSizes()
     prior: float = 0.0
     """How much of the popularity the transitions add to each row."""
@@ -55,7 +55,7 @@ class MemoryConfig:
         return config
 
     def least_numbers(self) -> int:
-        """So many numbers a memory of these sizes has at the least."""
+        """How many numbers a memory of these sizes has at the least."""
         return self.table_size**2 + sum(asdict(self.unlisted).values())
 
     def places(self) -> dict[str, int]:
@@ -72,18 +72,10 @@ class MemoryConfig:
         return own | {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
 
 
-class Slots(NamedTuple):
-    """Where the masked positions of a batch are."""
-
-    rows: Tensor  # [M]
-    columns: Tensor  # [M] in the items of the batch; the number of columns for a cut after the end
-
-
 class ItemMemory(nn.Module):
     """`forward(batch)` → a prior on the logits, [M, N]. It is fitted, not trained (see model/memory_fitting.py).
 
-    Where recommendations are asked for, which is where there are no targets, items that nobody has listed are scored by
-    what the catalogue says of them.
+    rank_unlisted: whether items that nobody has listed are scored by what the catalogue says of them.
     """
 
     def __init__(self, config: MemoryConfig) -> None:
@@ -91,7 +83,7 @@ class ItemMemory(nn.Module):
         self.config = config
         size = config.table_size
         self.transitions = Transitions(size, config.num_items, NEIGHBOURS, config.prior) if config.ordered else None
-        self.ease = Ease(size)
+        self.ease = EaseTable(size)
         self.unlisted = UnlistedItems(config.unlisted)
         self.register_buffer("strength", torch.ones(2, 2))
         self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
@@ -108,60 +100,57 @@ class ItemMemory(nn.Module):
     """[N + 2] the row and column of each item index in the tables; `table_size` for none."""
 
     @torch.no_grad()
-    def forward(self, batch: Batch) -> Tensor:
-        slots = locate(batch)
+    def forward(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
         of_ease, of_transitions = self.strength[0 if batch.cuts is None else 1]
-        prior = self.by_ease(batch, slots).mul_(of_ease)
+        prior = self.by_ease(batch, rank_unlisted).mul_(of_ease)
         if self.transitions is not None:
-            follows = self.by_transitions(batch, slots)
-            if self.ranks_unlisted(batch):  # it isn't known what one of them follows
+            follows = self.by_transitions(batch)
+            if rank_unlisted and len(self.unlisted.columns):  # it isn't known what one of them follows
                 follows[:, self.unlisted.columns] = follows.mean(1, keepdim=True)
             prior.addcmul_(follows, of_transitions)
         return prior
 
     @torch.no_grad()
-    def by_transitions(self, batch: Batch, slots: Slots) -> Tensor:
+    def by_transitions(self, batch: Batch) -> Tensor:
         assert self.transitions is not None
-        rows, added = self.neighbours(batch, slots)
-        return self.transitions(rows, self.kept, added)
+        table_rows, added = self.neighbours(batch)
+        return self.transitions(table_rows, self.kept, added)
 
-    def neighbours(self, batch: Batch, slots: Slots) -> tuple[Tensor, Added | None]:
-        """The rows of the nearest visible items before each slot [M, K] and, for training lists, what they added."""
+    def neighbours(self, batch: Batch) -> tuple[Tensor, Added | None]:
+        """The table's rows of the nearest visible items before each position [M, K] and, for training lists, what they
+        added."""
         visible = (batch.items != PAD) & (batch.items <= self.config.num_items)
-        at = nearest_before(visible, slots, NEIGHBOURS)
-        rows = self.column[F.pad(batch.items, (0, 1))[slots.rows[:, None], at]]
+        at = batch.rows[:, None], nearest_before(visible, batch.rows, batch.columns, NEIGHBOURS)
+        items = F.pad(batch.items, (0, 1))[at]
         if batch.entries is None:
-            return rows, None
-        assert self.pairs is not None and batch.lists is not None
-        entries = F.pad(batch.entries, (0, 1), value=-1)[slots.rows[:, None], at]
-        return rows, self._added(batch, slots, entries, F.pad(batch.items, (0, 1))[slots.rows[:, None], at])
+            return self.column[items], None
+        return self.column[items], self._added(batch, F.pad(batch.entries, (0, 1), value=-1)[at], items)
 
-    def _added(self, batch: Batch, slots: Slots, entries: Tensor, neighbours: Tensor) -> Added:
+    def _added(self, batch: Batch, entries: Tensor, neighbours: Tensor) -> Added:
         """entries, neighbours [M, K]: which of the counted entries the neighbours are, and their items."""
         pairs, lists = self.pairs, batch.lists
         assert pairs is not None and lists is not None and batch.entries is not None
 
         def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(rows.device)
+            return torch.from_numpy(array).to(entries.device)
 
-        rows = slots.rows
         block = pairs.blocks[entries.clamp(min=0).cpu().numpy()]
         first_block = pairs.first_blocks[pairs.blocks[batch.entries.amax(1).clamp(min=0).cpu().numpy()]]
-        listed, lengths = lists.padded()
+        listed, lengths = lists.padded(), lists.lengths
         # The lists may come with their blocks shuffled, but each block is at its place.
         place = pairs.starts[first_block][:, None] + np.arange(listed.shape[1])
         blocks_listed = tensor(pairs.blocks[place.clip(max=len(pairs.blocks) - 1)] - first_block[:, None])
-        within = torch.arange(listed.shape[1], device=rows.device) < lengths[:, None]
+        within = torch.arange(listed.shape[1], device=listed.device) < lengths[:, None]
         kept = (self.column[listed] < len(self.kept)) & within
         weights = tensor(pairs.weights[block]).float() * (entries >= 0)[:, :, None]
         reach = weights.shape[2] // 2
-        blocks = tensor(block)[:, :, None] + torch.arange(-reach, reach + 1, device=rows.device)
-        blocks -= tensor(first_block)[rows, None, None]
+        blocks = tensor(block)[:, :, None] + torch.arange(-reach, reach + 1, device=entries.device)
+        blocks -= tensor(first_block)[batch.rows, None, None]
         return Added(
             weights,
             blocks.clamp_(0, listed.shape[1] - 1),
             (neighbours - 1).clamp(min=0),
-            slots.rows,
+            batch.rows,
             (listed - 1).clamp(min=0),
             lengths,
             blocks_listed.clamp_(0, listed.shape[1] - 1),
@@ -169,17 +158,17 @@ class ItemMemory(nn.Module):
         )
 
     @torch.no_grad()
-    def by_ease(self, batch: Batch, slots: Slots) -> Tensor:
+    def by_ease(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
         own = None
         if batch.lists is not None:
             own = (self.column[batch.lists.items], batch.lists.starts)
         if self.config.ordered:
-            scores, of_slot = self._recent(batch, slots, own)
+            scores, at = self._recent(batch, own)
         else:
-            visible = batch.items if batch.visible is None else batch.visible
-            scores, of_slot = self.ease(self.column[visible], None, own), slots.rows
-        scores = scores.view(-1, scores.shape[-1]).index_select(0, of_slot)
-        unlisted = self._unlisted(batch, slots, scores) if self.ranks_unlisted(batch) else None
+            scores, at = self.ease(self.column[batch.all_visible], None, own), batch.rows
+        scores = scores.view(-1, scores.shape[-1]).index_select(0, at)
+        ranked = rank_unlisted and len(self.unlisted.columns) > 0
+        unlisted = self._unlisted(batch, scores) if ranked else None
         logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
             lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
@@ -187,27 +176,23 @@ class ItemMemory(nn.Module):
             logs = everything.index_copy_(1, self.kept, logs)
         return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
 
-    def ranks_unlisted(self, batch: Batch) -> bool:
-        """Whether the items that nobody has listed are scored by what the catalogue says of them."""
-        return batch.targets is None and len(self.unlisted.columns) > 0
-
-    def _unlisted(self, batch: Batch, slots: Slots, scores: Tensor) -> Tensor:
+    def _unlisted(self, batch: Batch, scores: Tensor) -> Tensor:
         """The logs of the unlisted items [M, C]: their scores in the table, if they are in it, and what they share."""
-        visible = batch.items if batch.visible is None else batch.visible
-        in_common = self.unlisted(visible, self.config.num_items).index_select(0, slots.rows)
+        in_common = self.unlisted(batch.all_visible, self.config.num_items).index_select(0, batch.rows)
         in_table = F.pad(scores, (0, 1)).index_select(1, self.column[self.unlisted.columns + 1])
         return log_softplus((in_table + in_common) / SOFTNESS)
 
-    def _recent(self, batch: Batch, slots: Slots, own: Own | None) -> tuple[Tensor, Tensor]:
-        """EASE scores [B, S, size] and the flat index of each slot in [B, S]; near items count for more."""
+    def _recent(self, batch: Batch, own: OwnItems | None) -> tuple[Tensor, Tensor]:
+        """EASE scores [B, S, size], and where in [B × S] each position is [M]; near items count for more."""
         recency = self.config.recency
         if batch.cuts is not None:
             before = self.column[batch.items[:, : int(batch.cuts[-1])]]
-            return self.ease.before_cuts(before, batch.cuts, recency, own), batch.slots
-        columns, of_slot = columns_of_masks(batch)
+            at = batch.rows * len(batch.cuts) + batch.places
+            return self.ease.before_cuts(before, batch.cuts, recency, own), at
+        columns, at = columns_of_masks(batch)
         gap = columns[:, :, None] - torch.arange(batch.items.shape[1], device=columns.device)
         weights = recency ** (gap.abs() - 1).clamp_min(0)
-        return self.ease(self.column[batch.items], weights, own), of_slot
+        return self.ease(self.column[batch.items], weights, own), at
 
 
 def log_softplus(x: Tensor) -> Tensor:
@@ -215,23 +200,16 @@ def log_softplus(x: Tensor) -> Tensor:
     return F.softplus(x.clamp_min_(-20)).log_()
 
 
-def locate(batch: Batch) -> Slots:
-    if batch.cuts is None:
-        length = batch.items.shape[1]
-        return Slots(batch.slots // length, batch.slots % length)
-    return Slots(batch.slots // len(batch.cuts), batch.cuts[batch.slots % len(batch.cuts)])
+def nearest_before(visible: Tensor, rows: Tensor, columns: Tensor, count: int) -> Tensor:
+    """Columns [M, count] of the nearest visible items before each position, the nearest first; L where there is none.
 
-
-def nearest_before(visible: Tensor, slots: Slots, count: int) -> Tensor:
-    """Columns [M, count] of the nearest visible items before each slot, the nearest first; L where there is none.
-
-    visible: bool [B, L].
+    visible: bool [B, L]; rows, columns: of the positions [M].
     """
     lists, length = visible.shape
     before = F.pad(visible.cumsum(1), (1, 0))  # how many are visible before each column
     column = torch.arange(length, device=visible.device).expand(lists, -1)
-    of_rank = column.new_full((lists, length + 1), length)
-    of_rank.scatter_(1, torch.where(visible, before[:, :-1], length), column)
-    of_rank[:, length] = length
-    rank = before[slots.rows, slots.columns][:, None] - 1 - torch.arange(count, device=visible.device)
-    return of_rank[slots.rows[:, None], torch.where(rank >= 0, rank, length)]
+    of_place = column.new_full((lists, length + 1), length)
+    of_place.scatter_(1, torch.where(visible, before[:, :-1], length), column)
+    of_place[:, length] = length
+    place = before[rows, columns][:, None] - 1 - torch.arange(count, device=visible.device)
+    return of_place[rows[:, None], torch.where(place >= 0, place, length)]

@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from anime_bert4rec.lists.sequences import Sequences
 
 POPULARITY_RIDGE = 0.25
-Own = tuple[Tensor, Tensor]
+"""The additional ridge of an item, times the number of lists that it is on."""
+OwnItems = tuple[Tensor, Tensor]
+"""Of lists that the table was fitted on: the rows of their items in one flat tensor, and where each list starts."""
 
 COLUMNS_AT_ONCE = 256
-"""So many columns of the table stay in the processor's cache while the rows of a list are added up: twice as fast."""
+"""This many columns of the table stay in the processor's cache while the rows of a list are added up: twice as fast."""
 
 
 def gram_matrix(sequences: Sequences, column: np.ndarray, size: int, weights: np.ndarray | None = None) -> Tensor:
@@ -42,7 +44,7 @@ def gram_matrix(sequences: Sequences, column: np.ndarray, size: int, weights: np
     return gram
 
 
-class Ease(nn.Module):
+class EaseTable(nn.Module):
     """Scores [.., size] of all items that have a column, for lists of visible items."""
 
     def __init__(self, size: int) -> None:
@@ -53,7 +55,7 @@ class Ease(nn.Module):
     table: Tensor
     """The inverse, with one row more, of zeros, for items without one; in blocks of columns, one after the other."""
     diagonal: Tensor
-    """… of the inverse."""
+    """The diagonal of the inverse."""
 
     def fill(self, gram: Tensor, ridge: float, alike: Tensor | None = None, alike_weight: float = 0.0) -> None:
         """alike: the Gram matrix [size, size] of item features; its weight is relative to the ridge."""
@@ -81,12 +83,12 @@ class Ease(nn.Module):
             stop = min(start + COLUMNS_AT_ONCE, size)
             yield slice(start, stop), self.table[start * (size + 1) : stop * (size + 1)].view(size + 1, -1)
 
-    def forward(self, items: Tensor, weights: Tensor | None, own: Own | None = None) -> Tensor:
-        """Scores float [B, S, size] for S slots in each of B lists.
+    def forward(self, items: Tensor, weights: Tensor | None, own: OwnItems | None = None) -> Tensor:
+        """Scores float [B, S, size] for S positions in each of B lists.
 
         items [B, L]: rows of the table, `size` for what is not visible. weights [B, S, L]: how much each item counts
-        for each slot; None: they all count the same for one slot, and S is 1. own: for lists that the table was fitted
-        on, their items as one flat tensor and where each list starts in it.
+        for each position; None: they all count the same for one, and S is 1. own: for lists that the table was fitted
+        on, whose scores are then as though it had not been.
         """
         if weights is None:
             alike = torch.ones(len(items), 1, items.shape[1], device=items.device)
@@ -96,7 +98,7 @@ class Ease(nn.Module):
             weights, own, items, lambda block: weights @ block.index_select(0, flat).view(*items.shape, -1)
         )
 
-    def before_cuts(self, items: Tensor, cuts: Tensor, recency: float, own: Own | None = None) -> Tensor:
+    def before_cuts(self, items: Tensor, cuts: Tensor, recency: float, own: OwnItems | None = None) -> Tensor:
         """The scores of what comes at each of the cuts [S], ascending, where an item before a cut counts for `recency`
         to the power of the number of columns between the two. items [B, last cut]; the rest as in `forward`.
 
@@ -119,7 +121,7 @@ class Ease(nn.Module):
 
         return self._scores(weights.expand(lists, -1, -1), own, items, sums)
 
-    def _scores(self, weights: Tensor, own: Own | None, items: Tensor, sums: Callable[[Tensor], Tensor]) -> Tensor:
+    def _scores(self, weights: Tensor, own: OwnItems | None, items: Tensor, sums: Callable[[Tensor], Tensor]) -> Tensor:
         """[B, S, size], from the weighted sums [B, S, some] of rows of each block of the table.
 
         With P the table, v the visible items and a = P v, the scores are −a / diag P. For a list x that the table was
@@ -138,7 +140,7 @@ class Ease(nn.Module):
             torch.div(a, negative, out=scores[..., columns])
         return scores
 
-    def _own_sums(self, own: Own) -> tuple[Tensor, Tensor]:
+    def _own_sums(self, own: OwnItems) -> tuple[Tensor, Tensor]:
         """q [B, size + 1], the last of which is 0, for items without a column, and 1 − x·q [B, 1]."""
         flat, starts = own
         q = self.table.new_zeros(len(starts), len(self.diagonal) + 1)

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch, MaskedBatches
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig, locate
+from anime_bert4rec.model.hidden_positions import BatchSettings
+from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_ease import gram_matrix
 from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
@@ -24,24 +25,25 @@ from anime_bert4rec.support.progress import progress
 log = logging.getLogger(__name__)
 
 MOST_ITEMS = 8_000
-"""So many of the most popular items are in the tables, which grow with the square of it."""
+"""This many of the most popular items are in the tables, which grow with the square of it."""
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 TRIAL_LISTS = 1_000
-TRIAL_SLOTS = 6_000
+TRIAL_TARGETS = 6_000
 MASK_RATIO = 0.2
 LARGEST_SAMPLE = 25_000_000
-"""Slots times items: so many numbers each part has."""
+"""The most numbers that each part of the memory says of a sample: positions times items."""
 TOWARDS_ONE = 0.01
 """Keeps the scale finite where the memory alone explains everything."""
 GAIN_ENOUGH = 1e-4
 """In nats: a scale that would gain less by one more step is taken as it is."""
 MOST_STEPS = 20
 NUMBERS_AT_ONCE = 2**21
-"""So many stay near the processor, and are enough for more than one thread."""
+"""This many stay near the processor, and are enough for more than one thread."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
-"""… in its sum with the transitions. Never none, for only EASE knows anything of what nobody has listed."""
+"""The shares of EASE that are tried, in its sum with the transitions. Never none, for only EASE knows anything of what
+nobody has listed."""
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
@@ -59,7 +61,7 @@ def fit_memory(
     smaller a group, the more it counts.
     """
     ordered = has_order(sequences)
-    most, lists = min(TRIAL_SLOTS, LARGEST_SAMPLE // num_items), TRIAL_LISTS
+    most, lists = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items), TRIAL_LISTS
     if ordered:  # each mask is scored by EASE anew
         lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
     batches = [sample(sequences, num_items, max_seq_len, seed, ordered, lists)]
@@ -76,7 +78,7 @@ def fit_memory(
         def quality(recency: float, ridge: float, alike_weight: float) -> float:
             memory = trial.memory(recency, ridge, alike_weight)
             bar.update()
-            by_ease = memory.by_ease(batch, locate(batch))
+            by_ease = memory.by_ease(batch)
             if trial.by_transitions is None:
                 return likeliest_scale(by_ease, batch)[0]
             return best_share(by_ease, trial.by_transitions, batch)[0]
@@ -121,7 +123,7 @@ class Tables:
         self.batch = batch
 
     def _keep(self, most: int) -> None:
-        """… the `most` popular items, and forget what was fitted."""
+        """Keep the `most` popular items, and forget what was fitted."""
         self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:most])
         self.column = np.full(len(self.popularity) + 2, len(self.kept))
         self.column[self.kept + 1] = np.arange(len(self.kept))
@@ -131,7 +133,7 @@ class Tables:
         """What they say of the batch."""
 
     def of_most_popular(self, most: int) -> Tables:
-        """The same of so many items, without counting again."""
+        """The same of the `most` popular items, without counting again."""
         if most >= len(self.kept):
             return self
         fewer = copy.copy(self)
@@ -159,14 +161,13 @@ class Tables:
         memory, targets = self._without_values(1.0), self.batch.targets
         assert memory.transitions is not None and targets is not None
         memory.transitions.fill(self.counts, self.popularity)
-        slots = locate(self.batch)
-        rows, added = memory.neighbours(self.batch, slots)
+        rows, added = memory.neighbours(self.batch)
         assert added is not None
         memory.transitions.fit(rows, added, memory.column[targets], targets)
-        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch, slots)
+        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch)
 
     def _without_values(self, recency: float) -> ItemMemory:
-        """… that knows which items are in its tables, and nothing of what goes with or follows them."""
+        """A memory that knows which items are in its tables, and nothing of what goes with or follows them."""
         ordered, unlisted = self.counts is not None, self.unlisted.sizes
         memory = ItemMemory(MemoryConfig(len(self.popularity), len(self.kept), ordered, recency, unlisted))
         memory.unlisted = self.unlisted
@@ -179,48 +180,42 @@ class Tables:
 def sample(
     sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int, cuts: bool = False
 ) -> Batch:
-    """So many of the training lists, or all, in one batch of masks or cuts, with TRIAL_SLOTS slots or fewer."""
+    """Up to `lists` of the training lists, in one batch of masks or cuts that asks for TRIAL_TARGETS items or fewer."""
     random = np.random.default_rng(seed)
-    batches = MaskedBatches(
-        sequences,
-        mask=num_items + 1,
+    settings = BatchSettings(
+        num_items,
         batch_size=lists,
         max_seq_len=max_seq_len,
         mask_prob=MASK_RATIO,
         seed=seed,
-        epoch=0,
         cut_share=float(cuts),
         whole_lists=not ordered,
-        fewest_cuts=2 * math.ceil(TRIAL_SLOTS / min(lists, len(sequences))),  # half of them are kept
+        fewest_cuts=2 * math.ceil(TRIAL_TARGETS / min(lists, len(sequences))),  # half of them are kept
     )
+    batches = MaskedBatches(sequences, settings, epoch=0)
     batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
     batch = newer_half(batches[0])
-    assert batch.targets is not None
-    most = min(TRIAL_SLOTS, LARGEST_SAMPLE // num_items)
-    chosen = torch.from_numpy(np.sort(random.permutation(len(batch.slots))[:most]))
-    return batch._replace(slots=batch.slots[chosen], targets=batch.targets[chosen])
+    most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
+    return batch.only(torch.from_numpy(np.sort(random.permutation(len(batch.rows))[:most])))
 
 
 def newer_half(batch: Batch) -> Batch:
     """Of lists in order only the cuts in the newer half, if there are any: that is where the next item will come."""
-    if batch.cuts is None or batch.targets is None:
+    if batch.cuts is None:
         return batch
-    all_cuts, older = len(batch.cuts), int((batch.cuts < batch.items.shape[1] // 2).sum())
-    row, place = batch.slots // all_cuts, batch.slots % all_cuts
-    newer = place >= older
+    start = batch.items.shape[1] // 2
+    newer = batch.columns >= start
     if not newer.any():
         return batch
-    slots = row * (all_cuts - older) + place - older
-    return batch._replace(slots=slots[newer], targets=batch.targets[newer], cuts=batch.cuts[older:])
+    return batch.only(newer)._replace(cuts=batch.cuts[batch.cuts >= start])
 
 
 def best_strength(memory: ItemMemory, batch: Batch) -> Tensor:
     """What the logs of EASE and of the transitions are to be multiplied by in such a batch [2]: in the shares that rank
     its targets best, as much as makes them the likeliest."""
-    slots = locate(batch)
-    prior, share = memory.by_ease(batch, slots), 1.0
+    prior, share = memory.by_ease(batch), 1.0
     if memory.transitions is not None:
-        follows = memory.by_transitions(batch, slots)
+        follows = memory.by_transitions(batch)
         share = best_share(prior, follows, batch)[1]
         prior.lerp_(follows, 1 - share)
     return torch.tensor([share, 1 - share]) * likeliest_scale(prior, batch)[1]
@@ -232,19 +227,19 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
     by_ease, by_transitions: what these say of the batch [M, N].
     """
     assert batch.targets is not None
-    slots, columns = locate(batch), torch.arange(batch.items.shape[1])
+    columns = torch.arange(batch.items.shape[1])
     gains = torch.zeros(len(SHARES_OF_EASE))
     for some in parts_of(by_ease):
         ease, follows, target = by_ease[some], by_transitions[some], batch.targets[some, None]
-        seen = batch.items[slots.rows[some]]
+        seen = batch.items[batch.rows[some]]
         is_item = (seen != PAD) & (seen <= ease.shape[1])
         if batch.cuts is not None:
-            is_item &= columns < slots.columns[some, None]
+            is_item &= columns < batch.columns[some, None]
         others = ease.scatter(1, torch.where(is_item, seen, target) - 1, -torch.inf)
         for number, share in enumerate(SHARES_OF_EASE):
             wanted = torch.lerp(follows.gather(1, target - 1), ease.gather(1, target - 1), share)
-            rank = 1 + torch.lerp(follows, others, share).ge_(wanted).sum(1)  # in place: far faster than to booleans
-            gains[number] += (1 / torch.log2(1 + rank)).sum()
+            place = 1 + torch.lerp(follows, others, share).ge_(wanted).sum(1)  # in place: far faster than to booleans
+            gains[number] += (1 / torch.log2(1 + place)).sum()
     best = int(gains.argmax())
     return gains[best].item() / len(by_ease), SHARES_OF_EASE[best]
 

@@ -1,8 +1,8 @@
 """What follows what: a decayed Markov chain over items, counted so that what a list added can be taken out again.
 
-The nearest visible items before a slot each name a row of the transition table; a mixture of these rows, and of
-popularity, is a guess at the slot. For a list that the counts were made from, all that the list itself added to them is
-subtracted: otherwise the table would look better than it is, or, were it subtracted at the target alone, worse.
+The nearest visible items before a position each name a row of the transition table; a mixture of these rows, and of
+popularity, is a guess at the item there. For a list that the counts were made from, all that the list itself added to
+them is subtracted: otherwise the table would look better than it is, or, were it subtracted only at the target, worse.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ DECAY = 0.8
 REACH = 10
 """Pairs further apart than this are not counted."""
 BACKWARD = 0.3
-"""A pair counts for so much from the later item to the earlier one."""
+"""What a pair counts for from the later item to the earlier one, as a share of what it counts for forwards."""
 SMOOTHING = 0.5
 """Added to the number of lists that each item is on, so that nothing is impossible (Krichevsky and Trofimov, "The
 performance of universal encoding", 1981)."""
-NOTHING, LEAST = 1e-3, 1e-9
-"""Less than NOTHING in a row is what rounding left of it, and no chance is less than LEAST."""
+ROUNDING_ERROR, LEAST_CHANCE = 1e-3, 1e-9
+"""Less than ROUNDING_ERROR in a row is what rounding left of it, and no chance is less than LEAST_CHANCE."""
 PAIRS_AT_ONCE = 2**22
-"""So many are counted together."""
+"""How many pairs are counted together."""
 PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
-"""So much of the popularity may be added to each row: those of rare items have few counts of their own."""
+"""How much of the popularity may be added to each row: those of rare items have few counts of their own."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _mean_weight(between: np.ndarray, early: np.ndarray, late: np.ndarray) -> np
     several = np.flatnonzero((mean > 0) & (early + late > 2))
     between, early, late = between[several], early[several], late[several]
     total = np.zeros(len(several))
-    for inside in range(REACH):  # so many entries of the two blocks are between the pair
+    for inside in range(REACH):  # how many entries of the two blocks are between the pair
         ways = np.minimum(np.minimum(inside + 1, early + late - 1 - inside), np.minimum(early, late)).clip(min=0)
         total += np.where(between + inside < REACH, ways * DECAY ** (between + inside), 0.0)
     mean[several] = total / (early * late)
@@ -92,7 +92,7 @@ def _mean_weight(between: np.ndarray, early: np.ndarray, late: np.ndarray) -> np
 
 
 def _mean_weight_inside(size: np.ndarray) -> np.ndarray:
-    """… and of an ordered pair inside one block."""
+    """What an ordered pair inside one block counts for, by the same mean."""
     total = sum((np.maximum(size - distance, 0) * DECAY ** (distance - 1) for distance in range(1, REACH + 1)), 0.0)
     return total / np.maximum(size * (size - 1.0), 1)
 
@@ -128,17 +128,25 @@ def _parts(counts: np.ndarray) -> Iterator[slice]:
 
 
 class Added(NamedTuple):
-    """What the lists of M slots have added to the counts themselves: to the row of each neighbour of a slot the same at
-    every item of a block, but nothing at the neighbour itself."""
+    """What the lists of M positions have added to the counts themselves: to the row of each neighbour of a position the
+    same at every item of a block, but nothing at the neighbour itself."""
 
-    weights: Tensor  # [M, K, 2 REACH + 1] at each item …
-    blocks: Tensor  # [M, K, 2 REACH + 1] … of these blocks of the list, which are numbered from 0
-    neighbours: Tensor  # [M, K] the column of each neighbour in the logits
-    rows: Tensor  # [M] which of the B lists it is
-    listed: Tensor  # [B, longest list] the columns of all items of each list, …
-    lengths: Tensor  # [B] … which are so many; what is listed behind them doesn't count; …
-    blocks_listed: Tensor  # [B, longest list] … their blocks, …
-    kept: Tensor  # [B, longest list] … and whether they are in the table: 1 or 0, and 0 behind the end
+    weights: Tensor
+    """[M, K, 2 REACH + 1]: what was added at each item of the block that `blocks` has there."""
+    blocks: Tensor
+    """[M, K, 2 REACH + 1]: blocks of the list, numbered from 0."""
+    neighbours: Tensor
+    """[M, K]: the column of each neighbour in the logits."""
+    rows: Tensor
+    """[M]: which of the B lists it is."""
+    listed: Tensor
+    """[B, longest list]: the columns of all items of each list; what is behind its end doesn't count."""
+    lengths: Tensor
+    """[B]: how many items each list has."""
+    blocks_listed: Tensor
+    """[B, longest list]: the blocks of what is listed."""
+    kept: Tensor
+    """[B, longest list]: whether what is listed is in the table, 1 or 0; 0 behind the end."""
 
     def sums(self) -> Tensor:
         """What was added to the row of each neighbour in all [M, K]."""
@@ -146,13 +154,13 @@ class Added(NamedTuple):
         return (self.weights * sizes[self.rows[:, None, None], self.blocks]).sum(2) - self.to_itself()
 
     def at(self, columns: Tensor) -> Tensor:
-        """… and at the item of each slot in these columns of the logits [M]: [M, K]."""
-        slot, place = (self.listed[self.rows] == columns[:, None]).nonzero().unbind(1)
-        list_of_slot = self.rows[slot]
-        block = self.blocks_listed[list_of_slot, place][:, None, None]
-        weight = (self.weights[slot] * (self.blocks[slot] == block)).sum(2)
+        """What was added to the row of each neighbour at these columns of the logits [M], one a position: [M, K]."""
+        position, place = (self.listed[self.rows] == columns[:, None]).nonzero().unbind(1)
+        list_of_position = self.rows[position]
+        block = self.blocks_listed[list_of_position, place][:, None, None]
+        weight = (self.weights[position] * (self.blocks[position] == block)).sum(2)
         added = torch.zeros_like(self.weights[:, :, 0])
-        added.index_add_(0, slot, weight * self.kept[list_of_slot, place][:, None])
+        added.index_add_(0, position, weight * self.kept[list_of_position, place][:, None])
         return added - self.to_itself() * (self.neighbours == columns[:, None])
 
     def to_itself(self) -> Tensor:
@@ -206,11 +214,11 @@ class Transitions(nn.Module):
         left, lengths = self.row_sum[neighbours] - added.sums(), added.lengths[added.rows]
         smoothed = self.popularity + SMOOTHING
         by_popularity = (smoothed[targets - 1] - (lengths > 0).float()) / (smoothed.sum() - lengths)
-        usable = F.pad(left > NOTHING, (0, 1), value=True)
+        usable = F.pad(left > ROUNDING_ERROR, (0, 1), value=True)
 
         def tried(prior: float) -> tuple[float, Tensor]:
             rows = counts.clamp_min(0) + prior * by_popularity[:, None]
-            guess = torch.cat([rows / (left.clamp_min(NOTHING) + prior), by_popularity[:, None]], 1)
+            guess = torch.cat([rows / (left.clamp_min(ROUNDING_ERROR) + prior), by_popularity[:, None]], 1)
             weights = mixture_weights(guess, usable, self.weights, rounds)
             return (F.normalize(weights * usable, p=1, dim=1) * guess).sum(1).log().mean().item(), weights
 
@@ -229,8 +237,8 @@ class Transitions(nn.Module):
         listed = smoothed.sum()
         if added is not None:
             left, listed = left - added.sums(), listed - added.lengths[added.rows]
-        mixture = F.normalize(self.weights * F.pad(left > NOTHING, (0, 1), value=True), p=1, dim=1)
-        scale = mixture[:, :-1] / (left.clamp_min(NOTHING) + self.prior)
+        mixture = F.normalize(self.weights * F.pad(left > ROUNDING_ERROR, (0, 1), value=True), p=1, dim=1)
+        scale = mixture[:, :-1] / (left.clamp_min(ROUNDING_ERROR) + self.prior)
         rows = F.embedding_bag(neighbours, self.table, per_sample_weights=scale, mode="sum")
         of_popularity = (mixture[:, -1] + self.prior * scale.sum(1)) / listed
         if len(kept) == len(smoothed):
@@ -241,7 +249,7 @@ class Transitions(nn.Module):
         if added is not None:
             guess.scatter_add_(1, added.listed[added.rows], added.each(-scale, -of_popularity))
             guess.scatter_add_(1, added.neighbours, added.to_itself() * scale)
-        return guess.clamp_min_(LEAST).log_()
+        return guess.clamp_min_(LEAST_CHANCE).log_()
 
 
 def mixture_weights(guess: Tensor, usable: Tensor, weights: Tensor, rounds: int) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from anime_bert4rec.lists.sequences import ItemLists, flatten
-from anime_bert4rec.model.batches import Lists, ask_what_comes_next
+from anime_bert4rec.model.batches import WholeLists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import UserError
@@ -44,7 +44,7 @@ class ModelScorer:
             batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
             if self.counted_but is not None:
                 batch = batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
-            scores[users] = self.model(batch).numpy()
+            scores[users] = self.model(batch, rank_unlisted=True).numpy()
 
         in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
         if not np.isfinite(scores).all():
@@ -52,6 +52,8 @@ class ModelScorer:
         return scores
 
 
-def _concatenated(lists: list[np.ndarray]) -> Lists:
+def _concatenated(lists: list[np.ndarray]) -> WholeLists:
     ends = np.cumsum([len(items) for items in lists])
-    return Lists(torch.from_numpy(np.concatenate(lists).astype(np.int64)), torch.from_numpy(np.append(0, ends[:-1])))
+    return WholeLists(
+        torch.from_numpy(np.concatenate(lists).astype(np.int64)), torch.from_numpy(np.append(0, ends[:-1]))
+    )

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,27 +19,57 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.sequence_store import state_of, stored
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
-from anime_bert4rec.model.batches import (
-    ALONE_CUT_RATIO,
-    FUSED_EVERY,
-    WIDE_ALONE_CUT_RATIO,
-    Batch,
-    MaskedBatches,
-    Shares,
+from anime_bert4rec.model.batches import Batch, MaskedBatches, Shares
+from anime_bert4rec.model.hidden_positions import (
+    CUT_RATIO_WITHOUT_MEMORY,
+    WIDE_CUT_RATIO_WITHOUT_MEMORY,
+    BatchSettings,
 )
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import ignore_in_a_worker
-from config import PathSettings, TrainingSettings
 
 MOST_ENTRIES = 5_000_000
-"""The item memory is made of lists with so many entries in all: more would cost minutes and tell it nothing new."""
+"""The item memory is made of lists with this many entries in all: more would cost minutes and tell it nothing new."""
 
 ENTRIES_FOR_A_WIDE_NETWORK = 500_000
 """With 100,000 it makes no difference, with a million it does (benchmarks/LOG.md)."""
 LISTS_TO_ANSWER_ALONE = 600
-"""With fewer, a network alone has learned too little when it is time to stop; with more, as long as they are in order,
-what it finds in them is worth more than what it can add to the memory (benchmarks/LOG.md)."""
+"""With this many lists in order and more, the network also learns to answer without the memory: what
+it finds in them is worth more than what it can add to it. With fewer, it has learned too little when it is time to stop
+(benchmarks/LOG.md)."""
+MEMORY_EVERY = 4
+"""Then, one batch in this many is answered by network and memory together, the others by the network."""
+
+
+class DataSettings(Protocol):
+    """Which lists are read of the database, and whether also what items have in common, which the memory is told."""
+
+    @property
+    def val_ratio(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def memory(self) -> bool: ...
+
+
+class LearningSettings(Protocol):
+    """What of a run's settings decides what its batches are."""
+
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def max_seq_len(self) -> int: ...
+    @property
+    def mask_prob(self) -> float: ...
+    @property
+    def cut_share(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def memory(self) -> bool: ...
+    @property
+    def num_workers(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -68,9 +99,12 @@ class Data:
     def enough_for_a_wide_network(self) -> bool:
         return len(self.training.items) >= ENTRIES_FOR_A_WIDE_NETWORK
 
-    def answers_alone(self, settings: TrainingSettings) -> bool:
-        """Whether a network without the memory has enough to learn from to be of use beside it."""
-        return settings.memory and self.ordered and len(self.training) >= LISTS_TO_ANSWER_ALONE
+    def answers_alone(self, memory: bool) -> bool:
+        """Whether a network that also answers without the memory has enough to learn from to be of use beside it.
+
+        memory: whether there is one.
+        """
+        return memory and self.ordered and len(self.training) >= LISTS_TO_ANSWER_ALONE
 
     def popularity(self) -> np.ndarray:
         """On how many training lists each item is: float32 [N]."""
@@ -87,7 +121,7 @@ class Data:
         return _digest(self.vocabulary.anime_ids, self.training, self.validation)
 
     def catalogue_fingerprint(self) -> str:
-        """… and the same in common between anime."""
+        """Tells whether two runs saw the same in common between anime."""
         return "" if self.alike is None else _digest(self.vocabulary.anime_ids, self.alike)
 
 
@@ -99,9 +133,9 @@ def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_data(paths: PathSettings, settings: TrainingSettings) -> Data:
+def load_data(database_file: Path, settings: DataSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
-    with as_of_one_moment(paths.database_file) as (database, state):
+    with as_of_one_moment(database_file) as (database, state):
         return read_data(database, state, settings.val_ratio, settings.seed, alike=settings.memory)
 
 
@@ -161,23 +195,25 @@ def read_lists(
 
 
 def batches(
-    sequences: Sequences, data: Data, settings: TrainingSettings, epoch: int | None, rank: int = 0, world: int = 1
+    sequences: Sequences, data: Data, settings: LearningSettings, epoch: int | None, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
     """The batches of one training epoch or, without an epoch, of validation; of several processes, the own shares."""
-    whole = MaskedBatches(
-        sequences,
-        mask=data.vocabulary.mask,
+    wide = data.enough_for_a_wide_network
+    chosen = BatchSettings(
+        data.vocabulary.num_items,
         batch_size=settings.batch_size,
         max_seq_len=settings.max_seq_len,
         mask_prob=settings.mask_prob,
         seed=settings.seed,
-        epoch=epoch,
-        cut_share=settings.cut_share if epoch is not None and data.ordered else 0.0,
+        cut_share=settings.cut_share if data.ordered else 0.0,
         whole_lists=not data.ordered,
-        counted=data.counted if epoch is not None else None,
-        fused_every=FUSED_EVERY if epoch is not None and data.answers_alone(settings) else 1,
-        alone_cut_ratio=WIDE_ALONE_CUT_RATIO if data.enough_for_a_wide_network else ALONE_CUT_RATIO,
+        memory_every=MEMORY_EVERY if data.answers_alone(settings.memory) else 1,
+        cut_ratio_without_memory=WIDE_CUT_RATIO_WITHOUT_MEMORY if wide else CUT_RATIO_WITHOUT_MEMORY,
     )
+    if epoch is None:
+        whole = MaskedBatches(sequences, chosen.in_validation(), epoch)
+    else:
+        whole = MaskedBatches(sequences, chosen, epoch, data.counted)
     dataset = whole if world == 1 else Shares(whole, rank, world)
     return DataLoader(
         dataset,

@@ -18,7 +18,6 @@ import torch
 
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.support.stopping import finish_first
-from anime_bert4rec.training.processes import world
 
 Part = TypeVar("Part")
 T = TypeVar("T")
@@ -44,16 +43,17 @@ def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> list[T]:
         return list(_two_threads(threads // 2).map(work, parts))
 
 
-def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T]) -> list[T]:
+def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T], processes: int = 1) -> list[T]:
     """What `work` gives for both halves of the batch or, where halving is of no use, for the whole.
 
-    weights: how many the model has.
+    weights: how many the model has. processes: how many share the batch; each of several takes its share whole, for it
+    would send its gradients twice, and wait for the others' twice.
 
     The loss of each half times its `weight` adds up to the loss of the batch. Gradients that both add to the same
     weights come out the same, whichever half is first: of two numbers, either sum is the same to the last digit.
     """
     few_rows = len(batch.items) == 1 or weights > MOST_WEIGHTS * batch.items.numel()
-    if few_rows or torch.get_num_threads() == 1 or batch.items.device.type != "cpu" or world() > 1:
+    if few_rows or torch.get_num_threads() == 1 or batch.items.device.type != "cpu" or processes > 1:
         return [work(batch)]
     halves = [share_of(batch, half, 2) for half in range(2)]
     return in_two_threads(work, [half._replace(weight=half.weight / 2) for half in halves])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.text import duration
 

@@ -17,16 +17,15 @@ from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
 from anime_bert4rec.evaluation.ranking import Scorer
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.item_memory import locate
-from anime_bert4rec.model.metrics import TOP_K, ranks, top_k_hits
+from anime_bert4rec.model.masked_metrics import TOP_K, ranks, top_k_hits
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.progress import progress
 
 MOST_ITEMS = 3_000
 """So many of the most popular items are in the tables, which take time with the third power of it."""
-MOST_SLOTS = 20_000
+MOST_POSITIONS = 20_000
 """With more masked positions the chain, which has a history of its own for each, is left out."""
-SLOTS_AT_ONCE = 512
+POSITIONS_AT_ONCE = 512
 
 
 def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, dict[str, float]]:
@@ -36,8 +35,8 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
     """
     batches = list(validation)
     baselines: dict[str, ItemKNN | EASE | MarkovChain] = {"item-kNN": ItemKNN(), "EASE": EASE()}
-    slots = sum(len(batch.slots) for batch in batches)
-    if data.ordered and slots <= MOST_SLOTS:
+    positions = sum(len(batch.rows) for batch in batches)
+    if data.ordered and positions <= MOST_POSITIONS:
         baselines["Markov chain"] = MarkovChain()
     lists = data.training.select(data.counted)
     accuracies = {"popularity": popularity_accuracies(data, batches)}
@@ -45,12 +44,12 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
         for name, baseline in baselines.items():
             scorer = baseline.fit(lists, data.vocabulary.num_items, MOST_ITEMS)
             bar.update()
-            hits_of = _hits_before_slots if isinstance(baseline, MarkovChain) else _hits
+            hits_of = _hits_before if isinstance(baseline, MarkovChain) else _hits
             hits = torch.zeros(len(TOP_K), dtype=torch.long)
             for batch in batches:
                 hits += hits_of(scorer, batch)
                 bar.update()
-            accuracies[name] = _shares(hits, slots)
+            accuracies[name] = _shares(hits, positions)
     return accuracies
 
 
@@ -65,24 +64,23 @@ def popularity_accuracies(data: Data, batches: Iterable[Batch]) -> dict[str, flo
 
 def _hits(scorer: Scorer, batch: Batch) -> Tensor:
     """For scorers that don't look at the order: one history for all masked positions of a list."""
-    visible = (batch.items if batch.visible is None else batch.visible).numpy()
+    visible = batch.all_visible.numpy()
     mask = batch.items.max().item()  # each row has one at least, and no index is higher
     histories = [row[(row != PAD) & (row != mask)] for row in visible]
     scores = _without_seen(scorer(histories), histories)
-    rows = locate(batch).rows
     return sum(
-        (top_k_hits(ranks(scores[rows[part]], _targets(batch)[part])) for part in _parts(batch)),
+        (top_k_hits(ranks(scores[batch.rows[part]], _targets(batch)[part])) for part in _parts(batch)),
         torch.zeros(len(TOP_K), dtype=torch.long),
     )
 
 
-def _hits_before_slots(scorer: Scorer, batch: Batch) -> Tensor:
+def _hits_before(scorer: Scorer, batch: Batch) -> Tensor:
     """For a scorer of what comes next: of each masked position what is visible before it."""
-    slots, items = locate(batch), batch.items.numpy()
+    items = batch.items.numpy()
     mask = items.max()
     hits = torch.zeros(len(TOP_K), dtype=torch.long)
     for part in _parts(batch):
-        places = list(zip(slots.rows[part].tolist(), slots.columns[part].tolist(), strict=True))
+        places = list(zip(batch.rows[part].tolist(), batch.columns[part].tolist(), strict=True))
         shown = [(items[row] != PAD) & (items[row] != mask) for row, _ in places]
         before = [items[row, :at][here[:at]] for (row, at), here in zip(places, shown, strict=True)]
         seen = [items[row][here] for (row, _), here in zip(places, shown, strict=True)]
@@ -91,7 +89,7 @@ def _hits_before_slots(scorer: Scorer, batch: Batch) -> Tensor:
 
 
 def _parts(batch: Batch) -> list[slice]:
-    return [slice(start, start + SLOTS_AT_ONCE) for start in range(0, len(batch.slots), SLOTS_AT_ONCE)]
+    return [slice(start, start + POSITIONS_AT_ONCE) for start in range(0, len(batch.rows), POSITIONS_AT_ONCE)]
 
 
 def _without_seen(scores: np.ndarray, seen: list[np.ndarray]) -> Tensor:

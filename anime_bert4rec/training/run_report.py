@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.training_data import Data, batches
 from anime_bert4rec.training.history import History
 from anime_bert4rec.training.masked_baselines import baseline_accuracies

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from anime_bert4rec.model.metrics import TOP_K, standard_errors
+from anime_bert4rec.model.masked_metrics import TOP_K, standard_errors
 from anime_bert4rec.training.history import Result
 from anime_bert4rec.training.processes import add_up
 

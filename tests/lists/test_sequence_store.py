@@ -74,34 +74,34 @@ SETTINGS = TrainingSettings(memory=False, seed=3, val_ratio=0.2)
 def test_kept_until_the_database_changes(tmp_path, monkeypatch):
     lists = some_lists(20)
     paths = database_of(tmp_path / "a.db", lists)
-    first = load_data(paths, SETTINGS)
+    first = load_data(paths.database_file, SETTINGS)
     assert sorted(as_lists(first.training) + as_lists(first.validation)) == sorted(lists)
     assert (len(first.training), len(first.validation)) == (16, 4)
 
     with monkeypatch.context() as patch:
         patch.setattr("anime_bert4rec.model.training_data.build_in_parts", None)  # it isn't read again
-        again = load_data(paths, SETTINGS)
+        again = load_data(paths.database_file, SETTINGS)
     assert as_lists(again.training) == as_lists(first.training)
     assert again.fingerprint() == first.fingerprint()
 
-    other_split = load_data(paths, TrainingSettings(memory=False, seed=4, val_ratio=0.2))
+    other_split = load_data(paths.database_file, TrainingSettings(memory=False, seed=4, val_ratio=0.2))
     assert sorted(as_lists(other_split.training) + as_lists(other_split.validation)) == sorted(lists)
     assert as_lists(other_split.validation) != as_lists(first.validation)
 
     with Database.open(paths.database_file, create=False) as database:
         save_list(database, 1, [40, 39, 38])
-    changed = load_data(paths, SETTINGS)
+    changed = load_data(paths.database_file, SETTINGS)
     assert sorted(as_lists(changed.training) + as_lists(changed.validation)) == sorted([[40, 39, 38], *lists[1:]])
 
 
 def test_a_change_that_is_still_in_the_journal_counts(tmp_path):
     paths = database_of(tmp_path / "a.db", some_lists(10))
-    load_data(paths, SETTINGS)
+    load_data(paths.database_file, SETTINGS)
     with Database.open(paths.database_file, create=False) as writer:  # stays open, so nothing moves into the file
         save_list(writer, 1, [40, 39, 38])
         assert [40, 39, 38] in [
-            *as_lists(load_data(paths, SETTINGS).training),
-            *as_lists(load_data(paths, SETTINGS).validation),
+            *as_lists(load_data(paths.database_file, SETTINGS).training),
+            *as_lists(load_data(paths.database_file, SETTINGS).validation),
         ]
 
 

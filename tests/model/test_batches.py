@@ -8,8 +8,9 @@ import torch
 from small_lists import with_bulk_days
 
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
-from anime_bert4rec.model import batches, training_data
-from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next, choose_masked
+from anime_bert4rec.model import hidden_positions, training_data
+from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
+from anime_bert4rec.model.hidden_positions import BatchSettings, choose_masked
 from anime_bert4rec.model.training_data import Data
 from config import TrainingSettings
 
@@ -25,23 +26,15 @@ def sequences_of(*lists, blocks=None):
 
 
 def batches_of(sequences, *, epoch=1, batch_size=4, max_seq_len=10, mask_prob=0.3, seed=7, **more):
-    return MaskedBatches(
-        sequences,
-        mask=MASK,
-        batch_size=batch_size,
-        max_seq_len=max_seq_len,
-        mask_prob=mask_prob,
-        seed=seed,
-        epoch=epoch,
-        **more,
-    )
+    settings = BatchSettings(MASK - 1, batch_size, max_seq_len, mask_prob, seed, **more)
+    return MaskedBatches(sequences, settings, epoch)
 
 
 def unmasked(batch):
     """The rows of a batch with the targets put back."""
     items = batch.items.clone()
-    assert (items.view(-1)[batch.slots] == MASK).all()
-    items.view(-1)[batch.slots] = batch.targets
+    assert (items[batch.rows, batch.columns] == MASK).all()
+    items[batch.rows, batch.columns] = batch.targets
     return items
 
 
@@ -55,7 +48,7 @@ def some_lists(count=30, longest=25):
     return [random.choice(1000, random.integers(1, longest), replace=False) + 1 for _ in range(count)]
 
 
-def test_the_targets_are_what_stood_at_the_slots():
+def test_the_targets_are_what_stood_at_the_masks():
     lists = [list(range(10 * k + 1, 10 * k + 8)) for k in range(9)]
     batches = [batches_of(sequences_of(*lists))[k] for k in range(3)]
     assert lists_in(batches) == sorted(lists)
@@ -95,14 +88,14 @@ def test_an_epoch_is_the_same_again_and_another_epoch_is_not():
     sequences = sequences_of(*some_lists())
     first, again, second = (batches_of(sequences, epoch=epoch) for epoch in (1, 1, 2))
     for number in (3, 0):  # in any order
-        for field in ("items", "slots", "targets", "entries"):
+        for field in ("items", "rows", "columns", "targets", "entries"):
             assert torch.equal(getattr(first[number], field), getattr(again[number], field))
     assert not all(torch.equal(a.items, b.items) for a, b in zip(first, second, strict=True))
 
 
 def test_another_seed_masks_differently():
     sequences = sequences_of(*[list(range(1, 11))] * 4)
-    assert not torch.equal(batches_of(sequences, seed=1)[0].slots, batches_of(sequences, seed=2)[0].slots)
+    assert not torch.equal(batches_of(sequences, seed=1)[0].columns, batches_of(sequences, seed=2)[0].columns)
 
 
 def test_validation_is_always_the_same():
@@ -142,11 +135,11 @@ def test_blocks_are_shuffled_in_training_only_and_nothing_leaves_its_block():
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
 def test_training_does_not_depend_on_the_order_in_which_bulk_days_are_stored(cut_share):
     ours, other = (
-        batches_of(lists, max_seq_len=9, mask_prob=0.4, cut_share=cut_share, whole_lists=True, fused_every=2)
+        batches_of(lists, max_seq_len=9, mask_prob=0.4, cut_share=cut_share, whole_lists=True, memory_every=2)
         for lists in with_bulk_days()
     )
     for one, same in zip(ours, other, strict=True):
-        for name in ("items", "slots", "targets", "cuts", "masked"):
+        for name in ("items", "rows", "columns", "targets", "cuts", "masked"):
             assert (getattr(one, name) is None) == (getattr(same, name) is None)
             assert getattr(one, name) is None or torch.equal(getattr(one, name), getattr(same, name)), name
         if one.lists is not None:
@@ -205,9 +198,8 @@ def test_whole_lists_come_with_training_batches_only():
 def test_all_that_is_visible_is_the_whole_list_without_what_is_hidden(epoch):
     lists = some_lists(longest=40)
     for batch in batches_of(sequences_of(*lists), epoch=epoch, whole_lists=True):
-        length = batch.items.shape[1]
         for row, visible in enumerate(batch.visible):
-            hidden = batch.targets[batch.slots // length == row].tolist()
+            hidden = batch.targets[batch.rows == row].tolist()
             both = sorted([*visible[visible != PAD].tolist(), *hidden])
             assert both in [sorted(one.tolist()) for one in lists]
 
@@ -218,8 +210,9 @@ def test_cuts_ask_for_items_that_have_something_before_them():
         if batch.cuts is None:  # lists of a single entry cannot be cut
             assert batch.items.shape[1] == 1
             continue
-        rows, columns = batch.slots // len(batch.cuts), batch.cuts[batch.slots % len(batch.cuts)]
-        assert len(batch.slots) and torch.equal(batch.items[rows, columns], batch.targets)
+        rows, columns = batch.rows, batch.columns
+        assert torch.equal(batch.cuts[batch.places], columns)
+        assert len(rows) and torch.equal(batch.items[rows, columns], batch.targets)
         assert (batch.targets != PAD).all() and (batch.items[rows, columns - 1] != PAD).all()
         assert (batch.items != MASK).all()
 
@@ -236,31 +229,35 @@ def test_the_share_of_cuts_is_the_same_in_every_epoch_as_far_as_whole_batches_al
 def test_every_fourth_batch_is_for_network_and_memory_together():
     lists = sequences_of(*some_lists(count=60))
     plain, mixed = (
-        batches_of(lists, cut_share=0.5, whole_lists=True, fused_every=every, alone_cut_ratio=0.5, max_seq_len=8)
+        batches_of(
+            lists, cut_share=0.5, whole_lists=True, memory_every=every, cut_ratio_without_memory=0.5, max_seq_len=8
+        )
         for every in (1, 4)
     )
-    assert [batch.alone for batch in mixed] == [number % 4 != 0 for number in range(15)]
-    assert not any(batch.alone for batch in plain)
+    assert [batch.without_memory for batch in mixed] == [number % 4 != 0 for number in range(15)]
+    assert not any(batch.without_memory for batch in plain)
     for batch, same in zip(mixed, plain, strict=True):
         needed = (batch.visible, batch.entries, batch.lists)
-        assert all(part is None for part in needed) if batch.alone else all(part is not None for part in needed)
+        assert (
+            all(part is None for part in needed) if batch.without_memory else all(part is not None for part in needed)
+        )
         assert torch.equal(batch.items, same.items)
         if batch.cuts is not None:
             length = batch.items.shape[1]
-            assert len(batch.cuts) == min(length - 1, max(3, round((0.5 if batch.alone else 0.1) * length)))
-    assert any(batch.alone and batch.cuts is not None for batch in mixed)
+            assert len(batch.cuts) == min(length - 1, max(3, round((0.5 if batch.without_memory else 0.1) * length)))
+    assert any(batch.without_memory and batch.cuts is not None for batch in mixed)
 
 
 def test_some_items_are_masked_for_a_network_that_learns_to_answer_alone():
     lists = sequences_of(*some_lists(count=60))
-    mixed = batches_of(lists, cut_share=0.5, fused_every=4, max_seq_len=8)
+    mixed = batches_of(lists, cut_share=0.5, memory_every=4, max_seq_len=8)
     cuts = [batch for batch in mixed if batch.cuts is not None]
-    assert {batch.alone for batch in cuts} == {True, False}
+    assert {batch.without_memory for batch in cuts} == {True, False}
     assert all((batch.masked is None) == (batch.cuts is None) for batch in mixed)
     assert all(batch.masked.shape == batch.items[:, : batch.cuts[-1]].shape for batch in cuts)
     masked = torch.cat([batch.masked.flatten() for batch in cuts])
-    assert masked.float().mean() == pytest.approx(batches.MASKED_BEFORE_CUTS, abs=0.05)
-    again = batches_of(lists, cut_share=0.5, fused_every=4, max_seq_len=8)
+    assert masked.float().mean() == pytest.approx(hidden_positions.MASKED_BEFORE_CUTS, abs=0.05)
+    again = batches_of(lists, cut_share=0.5, memory_every=4, max_seq_len=8)
     assert all(
         torch.equal(one.masked, other.masked) for one, other in zip(mixed, again, strict=True) if one.cuts is not None
     )
@@ -276,16 +273,16 @@ def test_lists_are_cut_at_a_tenth_of_the_columns_and_short_ones_at_three():
 def test_three_cuts_are_made_as_far_as_the_logits_are_few(monkeypatch):
     lists = sequences_of(*[range(1, 8)] * 8)
     for few, cuts in ((MASK * 4 * 3, 3), (MASK * 4 * 2, 2), (0, 1)):
-        monkeypatch.setattr(batches, "FEW_LOGITS", few)
+        monkeypatch.setattr(hidden_positions, "FEW_LOGITS", few)
         assert len(batches_of(lists, cut_share=1.0)[0].cuts) == cuts
 
 
 def test_so_many_cuts_that_the_logits_fit(monkeypatch):
     lists = sequences_of(*[range(1, 21)] * 8)
-    more = {"cut_share": 1.0, "fused_every": 4, "max_seq_len": 20}
+    more = {"cut_share": 1.0, "memory_every": 4, "max_seq_len": 20}
     for most, cuts in ((10**9, 10), (MASK * 4 * 20 // 4, 5), (0, 3)):  # never fewer than in other batches
-        monkeypatch.setattr(batches, "LARGEST_LOGITS", most)
-        assert len(batches_of(lists, **more, alone_cut_ratio=0.5)[1].cuts) == cuts
+        monkeypatch.setattr(hidden_positions, "LARGEST_LOGITS", most)
+        assert len(batches_of(lists, **more, cut_ratio_without_memory=0.5)[1].cuts) == cuts
 
 
 def test_a_wide_network_alone_is_asked_at_more_cuts(monkeypatch):
@@ -307,9 +304,9 @@ def test_the_question_of_what_comes_next():
     lists = [np.array([1, 2, 3, 4]), np.array([5])]
     cut = ask_what_comes_next(lists, MASK, 3, ordered=True)
     assert cut.items.tolist() == [[2, 3, 4], [PAD, PAD, 5]]
-    assert (cut.cuts.tolist(), cut.slots.tolist()) == ([3], [0, 1])
+    assert (cut.cuts.tolist(), cut.rows.tolist(), cut.columns.tolist()) == ([3], [0, 1], [3, 3])
 
     masked = ask_what_comes_next(lists, MASK, 3, ordered=False)
     assert masked.items.tolist() == [[3, 4, MASK], [PAD, 5, MASK]]
-    assert masked.items.flatten()[masked.slots].tolist() == [MASK, MASK]
+    assert masked.items[masked.rows, masked.columns].tolist() == [MASK, MASK]
     assert masked.visible.tolist() == [[1, 2, 3, 4], [PAD, PAD, PAD, 5]]

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from small_lists import cut_at, masked_at
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import Batch, MaskedBatches
-from anime_bert4rec.model.bert4rec import BERT4Rec, Dropout, ModelConfig
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding
+from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.item_memory import MemoryConfig
-from anime_bert4rec.model.masked_loss import masked_cross_entropy
+from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
 from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.metrics import ranks, top_k_hits
-from anime_bert4rec.model.tied_embedding import TiedEmbedding
 
 ITEMS = 50
 MASK = ITEMS + 1
@@ -41,17 +42,15 @@ def masked_lists(count, length=8):
     """Lists that go up by one: what is behind a mask follows from its neighbours."""
     starts = torch.randint(1, ITEMS - length, (count, 1))
     items = starts + torch.arange(length)
-    at = torch.randint(0, length, (count,))
-    slots = torch.arange(count) * length + at
-    targets = items.view(-1)[slots].clone()
-    items.view(-1)[slots] = MASK
-    return Batch(items, slots, targets)
+    at = torch.arange(count), torch.randint(0, length, (count,))
+    targets = items[at].clone()
+    items[at] = MASK
+    return Batch(items, *at, targets)
 
 
 def padded(batch, left):
     """The same batch with so much padding on the left."""
-    length = batch.items.shape[1]
-    return Batch(F.pad(batch.items, (left, 0), value=PAD), batch.slots + left * (batch.slots // length + 1))
+    return Batch(F.pad(batch.items, (left, 0), value=PAD), batch.rows, batch.columns + left)
 
 
 def normed(hidden):
@@ -102,9 +101,9 @@ def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered,
     items = torch.randint(1, ITEMS + 1, (4, 9))
     items[1, :5] = PAD
     items[2, 3] = items[2, 6] = items[0, 8] = items[1, 7] = items[3, 0] = MASK
-    slots = (items == MASK).flatten().nonzero()[:, 0]
-    plain = plain_logits(model, all_states(model, items).flatten(0, 1)[slots])
-    ours = model(Batch(items, slots))
+    rows, columns = (items == MASK).nonzero().T
+    plain = plain_logits(model, all_states(model, items)[rows, columns])
+    ours = model(Batch(items, rows, columns))
     assert torch.allclose(ours, plain, atol=1e-4)
     learnt = [weight for weight in model.parameters() if weight.requires_grad]
     gradients = (torch.autograd.grad(logits.square().sum(), learnt) for logits in (ours, plain))
@@ -128,7 +127,7 @@ def test_many_cuts_of_a_row_equal_the_lists_cut_one_by_one(ordered, layers):
     items[1, :4] = PAD
     cuts = torch.tensor([2, 5, 6, 8])
     rows, places = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 1, 3, 2, 3, 1])
-    together = model(Batch(items, rows * len(cuts) + places, cuts=cuts))
+    together = model(cut_at(items, cuts, rows, places))
     for k, (row, place) in enumerate(zip(rows.tolist(), places.tolist(), strict=True)):
         cut = items[row, : cuts[place]]
         cut = cut[cut != PAD][None]
@@ -139,7 +138,7 @@ def test_many_cuts_of_a_row_equal_the_lists_cut_one_by_one(ordered, layers):
 def test_a_cut_sees_nothing_of_what_follows():
     model = model_with_an_opinion()
     items = torch.randint(1, ITEMS + 1, (2, 8))
-    batch = Batch(items, torch.arange(4), cuts=torch.tensor([3, 6]))
+    batch = cut_at(items, torch.tensor([3, 6]), torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1]))
     changed = items.clone()
     changed[:, 3:] = 1
     before, after = model(batch), model(batch._replace(items=changed))
@@ -156,8 +155,8 @@ def test_padding_changes_nothing():
 def test_other_rows_of_the_batch_change_nothing():
     model = model_with_an_opinion()
     batch = masked_lists(6)
-    alone = model(Batch(batch.items[2:3], batch.slots[2:3] - 16))
-    assert torch.allclose(model(batch)[2:3], alone, atol=1e-5)
+    by_itself = model(Batch(batch.items[2:3], batch.rows[2:3] - 2, batch.columns[2:3]))
+    assert torch.allclose(model(batch)[2:3], by_itself, atol=1e-5)
 
 
 def test_attention_goes_both_ways():
@@ -165,28 +164,28 @@ def test_attention_goes_both_ways():
     items = torch.tensor([[1, 2, MASK, 4, 5]])
     before, after = items.clone(), items.clone()
     before[0, 0], after[0, 4] = 9, 9
-    slot = torch.tensor([2])
-    assert not torch.allclose(model(Batch(items, slot)), model(Batch(before, slot)), atol=1e-4)
-    assert not torch.allclose(model(Batch(items, slot)), model(Batch(after, slot)), atol=1e-4)
+    at = torch.tensor([2])
+    assert not torch.allclose(model(masked_at(items, at)), model(masked_at(before, at)), atol=1e-4)
+    assert not torch.allclose(model(masked_at(items, at)), model(masked_at(after, at)), atol=1e-4)
 
 
 def test_distances_count_only_where_lists_have_an_order():
     items = torch.tensor([[1, 2, 3, MASK]])
     turned = torch.tensor([[3, 1, 2, MASK]])
-    slot = torch.tensor([3])
+    at = torch.tensor([3])
     for ordered in (True, False):
         model = model_with_an_opinion(ordered=ordered)
-        same = torch.allclose(model(Batch(items, slot)), model(Batch(turned, slot)), atol=1e-4)
+        same = torch.allclose(model(masked_at(items, at)), model(masked_at(turned, at)), atol=1e-4)
         assert same == (not ordered)
 
 
 @pytest.mark.parametrize("length", [7, 8])  # before the cut: two whole blocks, and one more item
 def test_without_gradients_it_says_the_same(length, monkeypatch):
-    monkeypatch.setattr("anime_bert4rec.model.bert4rec.QUERIES_AT_ONCE", 3)
+    monkeypatch.setattr("anime_bert4rec.model.fast_parts.QUERIES_AT_ONCE", 3)
     model = model_with_an_opinion()
     items = torch.randint(1, ITEMS + 1, (4, length))
     items[1, :2] = PAD
-    batch = cut_at(items, length - 1)
+    batch = cut_once(items, length - 1)
     said = model(batch)
     with torch.no_grad():
         torch.testing.assert_close(model(batch), said)
@@ -211,7 +210,7 @@ def test_it_starts_from_popularity():
 def test_it_starts_from_the_guess_that_what_comes_next_is_like_the_last_item():
     model = make_model(hidden_size=64)
     items = torch.randint(1, ITEMS + 1, (9, 8))
-    guess = model(cut_at(items, 7)).softmax(1)
+    guess = model(cut_once(items, 7)).softmax(1)
     assert (guess.argmax(1) + 1 == items[:, 6]).all()
     assert guess.max() < 0.25  # it is not sure
 
@@ -219,7 +218,7 @@ def test_it_starts_from_the_guess_that_what_comes_next_is_like_the_last_item():
 def test_beside_the_memory_it_starts_with_hardly_an_opinion():
     memory = MemoryConfig(ITEMS, ITEMS, ordered=False, recency=1.0)
     beside, alone = (make_model(memory=memory, answers_alone=each) for each in (False, True))
-    batch = cut_at(torch.randint(1, ITEMS + 1, (9, 8)), 7)
+    batch = cut_once(torch.randint(1, ITEMS + 1, (9, 8)), 7)
     opinions = [model(batch) - weight * model.memory(batch) for model, weight in ((beside, 1.0), (alone, 0.67))]
     assert opinions[0].abs().max() < 0.1
     torch.testing.assert_close(opinions[1], 4.5 * opinions[0], rtol=1e-3, atol=1e-5)
@@ -230,9 +229,9 @@ def without_an_opinion(model):
     return model
 
 
-def cut_at(items, column):
-    lists = len(items)
-    return Batch(items, torch.arange(lists), items[:, column], cuts=torch.tensor([column]))
+def cut_once(items, column):
+    rows = torch.arange(len(items))
+    return cut_at(items, torch.tensor([column]), rows, torch.zeros_like(rows), items[:, column])
 
 
 def test_what_is_masked_for_the_network_looks_like_a_mask_to_it():
@@ -242,9 +241,9 @@ def test_what_is_masked_for_the_network_looks_like_a_mask_to_it():
     at = torch.rand(9, 7) < 0.4
     masked = items.clone()
     masked[:, :7][at & (items[:, :7] != PAD)] = MASK
-    got = model(cut_at(items, 7)._replace(masked=at))
-    torch.testing.assert_close(got, model(cut_at(masked, 7)))
-    assert not torch.allclose(got, model(cut_at(items, 7)))
+    got = model(cut_once(items, 7)._replace(masked=at))
+    torch.testing.assert_close(got, model(cut_once(masked, 7)))
+    assert not torch.allclose(got, model(cut_once(items, 7)))
 
 
 def test_network_and_memory_together_and_the_network_alone():
@@ -256,8 +255,7 @@ def test_network_and_memory_together_and_the_network_alone():
         BERT4Rec(ModelConfig(7, 8, 2, 2, 6, dropout=0.0, memory=memory.config, answers_alone=each), memory)
         for each in (True, False)
     )
-    made = MaskedBatches(lists, mask=8, batch_size=4, max_seq_len=6, mask_prob=0.2, seed=1, epoch=1, cut_share=1.0)
-    batch = made[0]
+    batch = MaskedBatches(lists, BatchSettings(7, 4, max_seq_len=6, mask_prob=0.2, seed=1, cut_share=1.0), epoch=1)[0]
     with torch.no_grad():
         model.project.weight.normal_()
         model.item_bias.copy_(torch.arange(7.0))
@@ -265,7 +263,7 @@ def test_network_and_memory_together_and_the_network_alone():
     popular = (torch.tensor([8.0] * 6 + [0.0]) + 0.5).log().log_softmax(0)
     residual.load_state_dict(model.state_dict(), strict=False)
 
-    network = model(batch._replace(alone=True)) - popular  # alone, it starts from what is popular
+    network = model(batch._replace(without_memory=True)) - popular  # without the memory it starts from what is popular
     together = 0.45 * network + 0.67 * memory(batch) + model.item_bias
     torch.testing.assert_close(model(batch), together)
     torch.testing.assert_close(residual(batch), network + memory(batch) + model.item_bias)
@@ -287,18 +285,6 @@ def test_it_learns_what_follows_from_the_neighbours():
     assert top_1 > 0.5  # by chance: 0.02
 
 
-def test_the_loss_in_place_is_the_cross_entropy():
-    logits = torch.randn(7, 11, dtype=torch.float64) * 5
-    targets = torch.randint(0, 11, (7,))
-    plain = logits.clone().requires_grad_()
-    F.cross_entropy(plain, targets).backward()
-    leaf = logits.clone().requires_grad_()
-    loss = masked_cross_entropy(leaf * 1, targets)
-    (2 * loss).backward()
-    assert loss.item() == pytest.approx(F.cross_entropy(logits, targets).item())
-    assert torch.allclose(leaf.grad, 2 * plain.grad)
-
-
 def test_the_item_embeddings_learn_from_the_lists_and_from_the_logits(monkeypatch):
     model, batch = model_with_an_opinion(), masked_lists(6)
     model(batch).square().sum().backward()
@@ -312,17 +298,6 @@ def test_the_item_embeddings_learn_from_the_lists_and_from_the_logits(monkeypatc
     changed = (ours != by_logits).any(1).nonzero()[:, 0]
     assert torch.equal(changed, in_lists), "padding is in no list here, and the mask learns from lists alone"
     assert (ours[PAD] == 0).all()
-
-
-@pytest.mark.parametrize("p", [0.1, 0.5])
-def test_dropout_drops_the_share_and_keeps_the_mean(p):
-    dropout = Dropout(p, 1)
-    first, second = dropout(torch.ones(1000, 333)), dropout(torch.ones(1000, 333))
-    for dropped in first, second:
-        assert (dropped == 0).float().mean().item() == pytest.approx(p, abs=0.005)
-        assert dropped.mean().item() == pytest.approx(1, abs=0.01)
-    assert ((first == 0) & (second == 0)).float().mean().item() == pytest.approx(p * p, abs=0.005), "each has its own"
-    assert torch.equal(NO_DROPOUT(torch.ones(5)), torch.ones(5))
 
 
 def test_what_is_dropped_out_depends_on_the_seed_of_the_batch_alone():
@@ -339,9 +314,9 @@ def test_a_model_that_copies_its_input_scores_nothing():
 
     Counted over every position, the same copying would look like 7 of 8 right.
     """
-    items, slots, targets = masked_lists(500)[:3]
+    items, rows, columns, targets = masked_lists(500)[:4]
     copied = F.one_hot(items, ITEMS + 2)[:, :, 1:-1].float()
-    at_masks = copied.flatten(0, 1)[slots]
+    at_masks = copied[rows, columns]
     assert top_k_hits(ranks(at_masks, targets - 1))[0].item() == 0
 
     everywhere = ranks(copied.flatten(0, 1), (items.flatten().clamp(max=ITEMS)) - 1)

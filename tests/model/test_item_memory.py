@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from anime_bert4rec.lists.sequences import has_order
 from anime_bert4rec.model import memory_fitting
-from anime_bert4rec.model.batches import Batch, flat_lists
-from anime_bert4rec.model.item_memory import Slots, locate, nearest_before
-from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, Ease, gram_matrix
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.hidden_positions import shuffled_lists
+from anime_bert4rec.model.item_memory import nearest_before
+from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
 from anime_bert4rec.model.memory_fitting import (
     TOWARDS_ONE,
     Tables,
@@ -34,12 +35,12 @@ def small_blocks(monkeypatch):
 
 def test_nearest_before():
     visible = torch.tensor([[False, True, True, False, True], [True, True, False, False, False]])
-    slots = Slots(torch.tensor([0, 0, 1, 1]), torch.tensor([3, 5, 0, 4]))
-    assert nearest_before(visible, slots, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
+    at = torch.tensor([0, 0, 1, 1]), torch.tensor([3, 5, 0, 4])
+    assert nearest_before(visible, *at, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
 
 
 def ease_of(sequences, ridge=5.0, alike=None):
-    ease = Ease(ITEMS)
+    ease = EaseTable(ITEMS)
     ease.fill(gram_matrix(sequences, COLUMN, ITEMS), ridge, alike, 1.0)
     return ease
 
@@ -65,7 +66,7 @@ def test_ease_is_the_ridge_regression_of_each_item_on_the_others():
 def test_ease_scores_a_training_list_as_though_it_had_not_been_counted(weighted):
     sequences = some_lists()
     users = np.array([3, 11])
-    flat = flat_lists(sequences, users, None)
+    flat = shuffled_lists(sequences, users, None)
     own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts))
     items = torch.full((2, 3), ITEMS)
     for row, user in enumerate(users):
@@ -83,7 +84,7 @@ def test_ease_scores_a_training_list_as_though_it_had_not_been_counted(weighted)
 @pytest.mark.parametrize("training", [False, True])
 def test_sums_handed_on_from_cut_to_cut_are_those_of_every_item_before_a_cut(cuts, training):
     sequences, recency, users = some_lists(), 0.7, np.arange(11)  # more than are scored at once
-    flat = flat_lists(sequences, users, None)
+    flat = shuffled_lists(sequences, users, None)
     own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts)) if training else None
     items = torch.full((len(users), 6), ITEMS)
     for row, user in enumerate(users):
@@ -100,7 +101,7 @@ def test_sums_handed_on_from_cut_to_cut_are_those_of_every_item_before_a_cut(cut
 def test_without_the_ridge_of_popularity_leaving_out_is_exact(monkeypatch):
     monkeypatch.setattr("anime_bert4rec.model.memory_ease.POPULARITY_RIDGE", 0.0)
     sequences = some_lists()
-    flat = flat_lists(sequences, np.array([5]), None)
+    flat = shuffled_lists(sequences, np.array([5]), None)
     own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts))
     items = own[0][None, :2]
     got = ease_of(sequences)(items, None, own)
@@ -166,7 +167,7 @@ def test_a_table_of_the_most_popular_items_only():
     memory = Tables(sequences, ITEMS, 4, True, None, batch).memory(0.9, 1.0, 0.0)
     assert memory.kept.tolist() == [0, 1, 2, 3]
     prior = memory(batch)
-    assert prior.shape == (len(batch.slots), ITEMS)
+    assert prior.shape == (len(batch.rows), ITEMS)
     assert prior.isfinite().all()
 
 
@@ -182,10 +183,10 @@ def test_tables_of_fewer_items_are_as_though_counted_for_these():
 
 
 def test_a_sample_is_reproducible_and_small(monkeypatch):
-    monkeypatch.setattr(memory_fitting, "TRIAL_SLOTS", 90)
+    monkeypatch.setattr(memory_fitting, "TRIAL_TARGETS", 90)
     sequences = some_lists(count=400)
     one, again = (sample(sequences, ITEMS, 20, 1, True, 50, cuts=True) for _ in range(2))
-    assert torch.equal(one.slots, again.slots) and len(one.items) == 50 and len(one.slots) == 90
+    assert torch.equal(one.columns, again.columns) and len(one.items) == 50 and len(one.columns) == 90
 
 
 def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
@@ -194,16 +195,17 @@ def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
     assert sample(short, ITEMS, 20, 1, True, 50, cuts=True).cuts.tolist() == [3, 4, 5, 6]
 
 
-def test_of_cuts_the_newer_half_is_kept_and_their_slots_are_counted_anew():
+def test_of_cuts_the_newer_half_is_kept_and_what_it_asks():
     items = torch.arange(1, 9).view(2, 4).repeat(1, 2)  # 8 columns
-    batch = Batch(items, torch.tensor([0, 1, 3, 5]), torch.tensor([2, 3, 4, 7]), cuts=torch.tensor([1, 4, 7]))
+    where = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 4, 1, 7])
+    batch = Batch(items, *where, torch.tensor([2, 3, 4, 7]), cuts=torch.tensor([1, 4, 7]))
     newer = newer_half(batch)
     assert newer.cuts.tolist() == [4, 7]
-    # Slot 0 was row 0, cut 1, and 3 was row 1, cut 1; 1 is row 0, cut 4, and 5 is row 1, cut 7.
-    assert (newer.slots.tolist(), newer.targets.tolist()) == ([0, 3], [3, 7])
-    older = batch._replace(cuts=torch.tensor([1, 2, 3]))
+    assert (newer.rows.tolist(), newer.columns.tolist(), newer.targets.tolist()) == ([0, 1], [4, 7], [3, 7])
+    assert newer.places.tolist() == [0, 1]
+    older = batch._replace(cuts=torch.tensor([1, 2, 3]), columns=torch.tensor([1, 2, 1, 3]))
     assert newer_half(older) is older, "there is nothing else"
-    masks = Batch(items, torch.tensor([0]), torch.tensor([1]))
+    masks = Batch(items, torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
     assert newer_half(masks) is masks
 
 
@@ -213,8 +215,8 @@ def test_masks_and_cuts_have_strengths_of_their_own():
     assert not torch.allclose(*memory.strength)
     for kind, share in enumerate((0.0, 1.0)):
         batch = batches_of(sequences, cut_share=share)[0]
-        slots, (of_ease, of_transitions) = locate(batch), memory.strength[kind]
-        expected = memory.by_ease(batch, slots) * of_ease + memory.by_transitions(batch, slots) * of_transitions
+        of_ease, of_transitions = memory.strength[kind]
+        expected = memory.by_ease(batch) * of_ease + memory.by_transitions(batch) * of_transitions
         torch.testing.assert_close(memory(batch), expected)
     unordered = fit_memory(some_lists(unordered=True), ITEMS, max_seq_len=20, seed=0)
     assert unordered.strength[0, 0] > 0 == unordered.strength[0, 1], "there are no transitions"
@@ -225,7 +227,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
     batch = batches_of(sequences)[0]
     memory = Tables(sequences, ITEMS, ITEMS, True, None, batch).memory(0.9, 10.0, 0.0)
     memory.pairs = None
-    seen_anew = Batch(batch.items, batch.slots)
+    seen_anew = Batch(batch.items, batch.rows, batch.columns)
     assert memory(seen_anew).isfinite().all()
     assert dataclasses.asdict(memory.config) == {
         "num_items": ITEMS,
@@ -250,7 +252,7 @@ def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
     for number in range(len(made)):
         batch, users = made[number], made.users_of_batch[number]
         prior = memory(batch)
-        rows = locate(batch).rows.numpy()
+        rows = batch.rows.numpy()
         strange = ~np.isin(users, counted)[rows]
         anew = memory(batch._replace(entries=None, lists=None))
         assert torch.allclose(prior[strange], anew[strange], atol=1e-5)
@@ -277,7 +279,9 @@ def test_the_scale_is_the_likeliest():
         likelihood = (prior * scale).log_softmax(1).gather(1, targets[:, None] - 1).mean().item()
         return likelihood - TOWARDS_ONE * (scale - 1) ** 2, likelihood
 
-    likelihood, best = likeliest_scale(prior, Batch(targets[:, None], torch.arange(200), targets))
+    likelihood, best = likeliest_scale(
+        prior, Batch(targets[:, None], torch.arange(200), torch.zeros(200).long(), targets)
+    )
     assert abs(best - 1) > 0.1
     assert penalised(best)[0] > max(penalised(best + 0.05)[0], penalised(best - 0.05)[0])
     assert likelihood == pytest.approx(penalised(best)[1], abs=1e-5)
@@ -285,7 +289,9 @@ def test_the_scale_is_the_likeliest():
 
 def test_the_share_is_that_which_ranks_best_what_is_not_listed_yet():
     """Item 3 is wanted behind items 1 and 2, which both parts put first; each part alone puts another one before it."""
-    batch = Batch(torch.tensor([[1, 2, 3]]), torch.tensor([0]), torch.tensor([3]), cuts=torch.tensor([2]))
+    batch = Batch(
+        torch.tensor([[1, 2, 3]]), torch.tensor([0]), torch.tensor([2]), torch.tensor([3]), cuts=torch.tensor([2])
+    )
     ease = torch.tensor([[9.0, 9.0, 2.0, 2.5, 0.0]])
     transitions = torch.tensor([[9.0, 9.0, 3.0, 0.0, 4.0]])
     quality, share = best_share(ease, transitions, batch)

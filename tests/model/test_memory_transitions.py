@@ -7,10 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from small_lists import COLUMN, ITEMS, MASK, batches_of, sequences_of, some_lists, without
+from small_lists import COLUMN, ITEMS, MASK, batches_of, masked_at, sequences_of, some_lists, without
 
-from anime_bert4rec.model.batches import Batch, Lists
-from anime_bert4rec.model.item_memory import locate
+from anime_bert4rec.model.batches import WholeLists
 from anime_bert4rec.model.memory_fitting import Tables
 from anime_bert4rec.model.memory_transitions import (
     BACKWARD,
@@ -89,12 +88,12 @@ def test_a_training_list_is_scored_as_though_it_had_not_been_counted(cut_share, 
     batches = batches_of(sequences, cut_share=cut_share)
     batch = batches[0]
     memory = Tables(sequences, ITEMS, most, True, None, batch).memory(0.9, 10.0, 0.0)
-    slots, column = locate(batch), memory.column.numpy()
-    got = memory.by_transitions(batch, slots)
-    rows, _ = memory.neighbours(batch, slots)
+    column = memory.column.numpy()
+    got = memory.by_transitions(batch)
+    rows, _ = memory.neighbours(batch)
     assert most == ITEMS or {True, False} == {bool(column[target] < most) for target in batch.targets}
     for row, user in enumerate(batches.users_of_batch[0]):
-        others, here = without(sequences, user), slots.rows == row
+        others, here = without(sequences, user), batch.rows == row
         anew = Transitions(most, ITEMS, rows.shape[1], prior)
         anew.fill(count_transitions(Pairs.of(others), column, most), others.popularity(ITEMS))
         anew.weights.copy_(memory.transitions.weights)
@@ -133,9 +132,9 @@ def test_what_only_one_list_has_is_not_impossible_without_it(monkeypatch):
     sequences = sequences_of(*[[1, 2, 3, 4]] * 9, [1, 2, 5, 4])
     memory = Tables(sequences, ITEMS, ITEMS, True, None, batches_of(sequences)[0]).memory(0.9, 10.0, 0.0)
     last_list = torch.arange(36, 40)[None]
-    batch = Batch(torch.tensor([[1, 2, MASK, 4]]), torch.tensor([2]), torch.tensor([5]), entries=last_list)
-    batch = batch._replace(lists=Lists(torch.tensor([1, 2, 5, 4]), torch.tensor([0])))
-    chance = memory.by_transitions(batch, locate(batch))[0].exp()
+    batch = masked_at(torch.tensor([[1, 2, MASK, 4]]), torch.tensor([2]), torch.tensor([5]), entries=last_list)
+    batch = batch._replace(lists=WholeLists(torch.tensor([1, 2, 5, 4]), torch.tensor([0])))
+    chance = memory.by_transitions(batch)[0].exp()
     assert chance[4].item() == pytest.approx(chance[7].item()), "as of an item that nobody has"
     assert chance[4] > 0.001
 
@@ -150,14 +149,14 @@ def test_prior_and_mixture_are_those_that_make_training_lists_the_likeliest(monk
     """… as `forward` scores them: as though they had not been counted."""
     sequences = some_lists(count=10)
     batch = batches_of(sequences)[0]
-    batch = batch._replace(slots=batch.slots[batch.targets < 9], targets=batch.targets[batch.targets < 9])
+    batch = batch.only(batch.targets < 9)
 
     def fitted():
         memory = Tables(sequences, ITEMS, 8, True, None, batch).memory(0.9, 10.0, 0.0)
         return memory, likelihood(memory)
 
     def likelihood(memory):
-        logs = memory.by_transitions(batch, locate(batch))
+        logs = memory.by_transitions(batch)
         return logs.gather(1, batch.targets[:, None] - 1).mean().item()
 
     memory, best = fitted()

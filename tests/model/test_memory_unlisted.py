@@ -9,7 +9,7 @@ import torch
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.item_memory import locate
+from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
@@ -39,7 +39,7 @@ def model_of(ordered, **more):
 def recommend(model, items):
     batch = ask_what_comes_next([np.array(items)], ITEMS + 1, 4, model.config.ordered)
     with torch.inference_mode():
-        return model(batch)[0].numpy()
+        return model(batch, rank_unlisted=True)[0].numpy()
 
 
 def test_in_common_by_hand():
@@ -76,19 +76,19 @@ def test_what_the_network_learnt_of_them_does_not_count(ordered):
 def test_what_they_follow_is_not_known_and_the_mean_is_taken():
     memory = model_of(True).memory
     batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
-    slots, (of_ease, of_transitions) = locate(batch), memory.strength[1]
-    follows = memory.by_transitions(batch, slots)[0]
+    of_ease, of_transitions = memory.strength[1]
+    follows = memory.by_transitions(batch)[0]
     assert follows[:4].std() > 0.1
-    expected = memory.by_ease(batch, slots)[0, 4:] * of_ease + follows.mean() * of_transitions
-    assert memory(batch)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    expected = memory.by_ease(batch, True)[0, 4:] * of_ease + follows.mean() * of_transitions
+    assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
 
 
 def test_of_several_lists_each_has_its_own_mean():
     memory = model_of(True).memory
     lists = [np.array(items) for items in ([1, 2], [4, 3], [3])]
-    together = memory(ask_what_comes_next(lists, ITEMS + 1, 4, True))
+    together = memory(ask_what_comes_next(lists, ITEMS + 1, 4, True), True)
     for row, items in enumerate(lists):
-        alone = memory(ask_what_comes_next([items], ITEMS + 1, 4, True))[0]
+        alone = memory(ask_what_comes_next([items], ITEMS + 1, 4, True), True)[0]
         torch.testing.assert_close(together[row], alone, rtol=1e-4, atol=1e-5)
 
 
@@ -99,7 +99,7 @@ def test_beside_a_network_that_answers_alone_their_odds_are_those_of_the_memory(
         model.item_bias.copy_(torch.tensor([3.0, -1, 2, 0, 9, 9]))
     batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
     with torch.inference_mode():
-        said, prior = model(batch)[0], model.memory(batch)[0]
+        said, prior = model(batch, True)[0], model.memory(batch, True)[0]
     for each in (4, 5):
         odds = [logits[each] - logits[:4].logsumexp(0) for logits in (said, prior)]
         assert odds[0].item() == pytest.approx(odds[1].item(), abs=1e-4)
@@ -122,7 +122,7 @@ def test_beside_a_network_that_answers_alone_they_keep_their_odds(monkeypatch):
 
 def test_in_training_they_are_items_like_the_others():
     model, sequences = model_of(True), trained_on(True)
-    made = MaskedBatches(sequences, mask=ITEMS + 1, batch_size=4, max_seq_len=4, mask_prob=0.2, seed=1, epoch=1)
+    made = MaskedBatches(sequences, BatchSettings(ITEMS, 4, max_seq_len=4, mask_prob=0.2, seed=1), epoch=1)
     before = model(made[0])
     with torch.no_grad():
         model.item_bias.copy_(torch.arange(6.0))

@@ -35,7 +35,7 @@ def model(request):
 def test_a_model_comes_back_the_same(tmp_path, model):
     save_model(tmp_path / "m.pth", model, epoch=3, val_loss=1.5)
     loaded, saved = load_model(tmp_path / "m.pth")
-    batch = Batch(torch.tensor([[1, 8, 3]]), torch.tensor([1]))
+    batch = Batch(torch.tensor([[1, 8, 3]]), torch.tensor([0]), torch.tensor([1]))
     assert torch.equal(loaded(batch), model(batch))
     assert (saved["epoch"], saved["val_loss"]) == (3, 1.5)
 

@@ -28,10 +28,10 @@ def data_of(training, validation=None, alike=None):
 def test_validation_has_masks_only_and_is_answered_by_network_and_memory(few_answer_alone):
     data = data_of(some_lists(20))
     validation = list(batches(data.validation, data, CUTS_ALONE, None))
-    assert len(validation) == 3 and data.ordered and data.answers_alone(CUTS_ALONE)
+    assert len(validation) == 3 and data.ordered and data.answers_alone(memory=True)
     for batch in validation:
         assert batch.cuts is None and (batch.items == VOCABULARY.mask).any(1).all()
-        assert not batch.alone and batch.masked is None
+        assert not batch.without_memory and batch.masked is None
         assert batch.entries is None and batch.lists is None, "nobody of these was counted"
 
 
@@ -39,9 +39,9 @@ def test_training_has_cuts_and_three_of_four_batches_are_for_the_network_alone(f
     data = data_of(some_lists(20))
     training = list(batches(data.training, data, CUTS_ALONE, 1))
     assert all(batch.cuts is not None for batch in training)
-    assert [batch.alone for batch in training] == [False, True, True, True, False]
+    assert [batch.without_memory for batch in training] == [False, True, True, True, False]
     fewer = data_of(some_lists(19))
-    assert not any(batch.alone for batch in batches(fewer.training, fewer, CUTS_ALONE, 1))
+    assert not any(batch.without_memory for batch in batches(fewer.training, fewer, CUTS_ALONE, 1))
 
 
 @pytest.mark.parametrize("epoch", [1, None])

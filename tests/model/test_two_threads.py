@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from small_lists import masked_at
 
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
@@ -33,7 +34,7 @@ def a_batch(rows: int = ROWS) -> Batch:
     slots = torch.randperm(rows * LENGTH)[: 2 * rows].sort().values
     targets = items.view(-1)[slots].clone()
     items.view(-1)[slots] = ITEMS + 1
-    return Batch(items, slots, targets, seed=3)
+    return masked_at(items, slots, targets, seed=3)
 
 
 def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor, list]:
@@ -115,7 +116,6 @@ def test_ctrl_c_waits_for_what_has_begun():
 
 
 @pytest.mark.parametrize(("processes", "parts"), [(1, 2), (2, 1), (3, 1)])
-def test_what_several_processes_share_is_not_halved_again(processes, parts, monkeypatch):
+def test_what_several_processes_share_is_not_halved_again(processes, parts):
     """Each would send its gradients twice, and wait for the other's."""
-    monkeypatch.setattr("anime_bert4rec.model.two_threads.world", lambda: processes)
-    assert len(in_halves(a_batch(), FEW, id)) == parts
+    assert len(in_halves(a_batch(), FEW, id, processes)) == parts

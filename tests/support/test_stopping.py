@@ -20,9 +20,9 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import train_model
 from anime_bert4rec.command_line.script import script
-from anime_bert4rec.model.loading import each_batch
 from anime_bert4rec.support import stopping
 from anime_bert4rec.support.stopping import finish_first, ignore_in_a_worker, obeyed, stop_if_asked
+from anime_bert4rec.training.batch_loading import each_batch
 from anime_bert4rec.training.resume import LATEST, load_checkpoint
 from config import PROJECT_DIR
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anime_bert4rec.model.metrics import TOP_K, squares_of_rows
+from anime_bert4rec.model.masked_metrics import TOP_K, squares_of_rows
 from anime_bert4rec.training.history import History, Result
 from anime_bert4rec.training.totals import Totals
 

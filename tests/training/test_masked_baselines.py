@@ -9,6 +9,7 @@ import torch
 from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch, MaskedBatches
+from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.training import masked_baselines
 from anime_bert4rec.training.masked_baselines import baseline_accuracies
@@ -27,16 +28,8 @@ def some_lists(count: int, seed: int, ordered: bool) -> Sequences:
 
 def data_and_batches(ordered: bool) -> tuple[Data, list[Batch]]:
     data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(60, 0, ordered), some_lists(40, 1, ordered))
-    batches = MaskedBatches(
-        data.validation,
-        mask=ITEMS + 1,
-        batch_size=4,
-        max_seq_len=8,
-        mask_prob=0.3,
-        seed=0,
-        epoch=None,
-        whole_lists=not ordered,
-    )
+    settings = BatchSettings(ITEMS, batch_size=4, max_seq_len=8, mask_prob=0.3, seed=0, whole_lists=not ordered)
+    batches = MaskedBatches(data.validation, settings, None)
     return data, [batches[number] for number in range(len(batches))]
 
 
@@ -52,8 +45,7 @@ def test_baselines_see_what_the_model_sees_and_nothing_else(ordered: bool) -> No
         scorer = baseline.fit(data.training, ITEMS)
         right = []
         for batch in batches:
-            for slot, target in zip(batch.slots.tolist(), batch.targets.tolist(), strict=True):
-                row, column = divmod(slot, batch.items.shape[1])
+            for row, column, target in zip(*(part.tolist() for part in batch[1:4]), strict=True):
                 shown = batch.items[row].numpy() if batch.visible is None else batch.visible[row].numpy()
                 seen = shown[(shown != PAD) & (shown != ITEMS + 1)]
                 before = batch.items[row, :column].numpy()
@@ -67,13 +59,13 @@ def test_baselines_see_what_the_model_sees_and_nothing_else(ordered: bool) -> No
 
 
 def test_the_chain_is_left_out_where_it_would_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masked_baselines, "MOST_SLOTS", 5)
+    monkeypatch.setattr(masked_baselines, "MOST_POSITIONS", 5)
     assert "Markov chain" not in baseline_accuracies(*data_and_batches(True))
 
 
 def test_positions_are_asked_in_parts_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = baseline_accuracies(*data_and_batches(True))
-    monkeypatch.setattr(masked_baselines, "SLOTS_AT_ONCE", 2)
+    monkeypatch.setattr(masked_baselines, "POSITIONS_AT_ONCE", 2)
     assert baseline_accuracies(*data_and_batches(True)) == whole
 
 
@@ -83,5 +75,5 @@ def test_popularity_by_hand() -> None:
         np.array([1, 2, 3, 1, 2, 1], np.int32), np.zeros(6, np.int32), np.array([0, 3, 5, 6]), np.arange(3)
     )
     data = Data(Vocabulary(np.arange(1, 4)), lists, lists)
-    batch = Batch(torch.tensor([[4, 4, 4]]), torch.arange(3), torch.tensor([1, 3, 3]))
+    batch = Batch(torch.tensor([[4, 4, 4]]), torch.zeros(3).long(), torch.arange(3), torch.tensor([1, 3, 3]))
     assert masked_baselines.popularity_accuracies(data, [batch]) == {"1": 1 / 3, "5": 1, "10": 1, "20": 1}

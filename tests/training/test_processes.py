@@ -19,9 +19,10 @@ from small_runs import make_database
 import train_model
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model import training_data
-from anime_bert4rec.model.batches import Batch, Lists, MaskedBatches, share_of
+from anime_bert4rec.model.batches import Batch, MaskedBatches, WholeLists, share_of
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.masked_loss import masked_cross_entropy
+from anime_bert4rec.model.hidden_positions import BatchSettings
+from anime_bert4rec.model.masked_metrics import masked_cross_entropy
 from anime_bert4rec.training.resume import LATEST, load_checkpoint
 from config import PROJECT_DIR
 
@@ -131,31 +132,39 @@ def process_of_rank(rank: int, parent: int) -> int:
 
 MASKS = Batch(
     items=torch.tensor([[0, 9, 2], [3, 4, 9], [9, 9, 5]]),
-    slots=torch.tensor([1, 5, 6, 7]),
+    rows=torch.tensor([0, 1, 2, 2]),
+    columns=torch.tensor([1, 2, 0, 1]),
     targets=torch.tensor([1, 6, 7, 8]),
     entries=torch.tensor([[-1, 0, 1], [5, 6, 7], [-1, -1, -1]]),
-    lists=Lists(torch.tensor([1, 2, 3, 4, 6]), torch.tensor([0, 2, 5])),
+    lists=WholeLists(torch.tensor([1, 2, 3, 4, 6]), torch.tensor([0, 2, 5])),
 )
 
 
-def test_a_share_is_some_rows_with_their_slots_counted_anew() -> None:
+def positions(batch: Batch) -> list[tuple[int, int, int]]:
+    """Row, column and target of each item that is asked for."""
+    return list(zip(batch.rows.tolist(), batch.columns.tolist(), batch.targets.tolist(), strict=True))
+
+
+def test_a_share_is_some_rows_which_are_counted_anew() -> None:
     first, second = (share_of(MASKS, rank, 2) for rank in range(2))
     assert first.items.tolist() == [[0, 9, 2]] and second.items.tolist() == [[3, 4, 9], [9, 9, 5]]
-    assert (first.slots.tolist(), first.targets.tolist()) == ([1], [1])
-    assert (second.slots.tolist(), second.targets.tolist()) == ([2, 3, 4], [6, 7, 8])
+    assert positions(first) == [(0, 1, 1)]
+    assert positions(second) == [(0, 2, 6), (1, 0, 7), (1, 1, 8)]
     assert second.entries.tolist() == [[5, 6, 7], [-1, -1, -1]]
     assert (first.lists.items.tolist(), first.lists.starts.tolist()) == ([1, 2], [0])
     assert (second.lists.items.tolist(), second.lists.starts.tolist()) == ([3, 4, 6], [0, 3])
-    assert (first.weight, second.weight) == (0.5, 1.5)  # 2 processes × 1 or 3 of 4 slots
+    assert (first.weight, second.weight) == (0.5, 1.5)  # 2 processes × 1 or 3 of 4 targets
 
 
-def test_a_share_of_cuts_counts_in_places_and_not_in_columns() -> None:
-    cuts = Batch(torch.ones(4, 9, dtype=torch.long), torch.tensor([1, 5, 7]), torch.tensor([11, 15, 17]))
+def test_a_share_of_cuts_has_all_cuts_and_its_rows_of_what_is_masked() -> None:
+    where = torch.tensor([0, 2, 3]), torch.tensor([8, 8, 8])
+    cuts = Batch(torch.ones(4, 9, dtype=torch.long), *where, torch.tensor([11, 15, 17]))
     masked = torch.rand(4, 8) < 0.5
     cuts = cuts._replace(cuts=torch.tensor([4, 8]), masked=masked)
     first, second = (share_of(cuts, rank, 2) for rank in range(2))
-    assert (first.slots.tolist(), first.targets.tolist(), first.weight) == ([1], [11], pytest.approx(2 / 3))
-    assert (second.slots.tolist(), second.targets.tolist(), second.weight) == ([1, 3], [15, 17], pytest.approx(4 / 3))
+    assert (positions(first), first.weight) == ([(0, 8, 11)], pytest.approx(2 / 3))
+    assert (positions(second), second.weight) == ([(0, 8, 15), (1, 8, 17)], pytest.approx(4 / 3))
+    assert first.places.tolist() == [1] and second.places.tolist() == [1, 1]
     assert second.cuts.tolist() == [4, 8]
     assert torch.equal(torch.cat([first.masked, second.masked]), masked) and len(first.masked) == len(first.items)
 
@@ -186,27 +195,21 @@ def some_batches(cut_share: float) -> MaskedBatches:
     blocks = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     return MaskedBatches(
         Sequences(random.integers(1, 50, offsets[-1]), blocks, offsets, np.arange(23)),
-        mask=50,
-        batch_size=6,
-        max_seq_len=10,
-        mask_prob=0.3,
-        seed=1,
+        BatchSettings(49, 6, max_seq_len=10, mask_prob=0.3, seed=1, cut_share=cut_share, whole_lists=True),
         epoch=1,
-        cut_share=cut_share,
-        whole_lists=True,
     )
 
 
-def test_a_process_without_a_slot_takes_a_step_that_counts_for_nothing() -> None:
-    one_row = Batch(torch.tensor([[3, 9]]), torch.tensor([1]), torch.tensor([4]))
+def test_a_process_without_a_target_takes_a_step_that_counts_for_nothing() -> None:
+    one_row = Batch(torch.tensor([[3, 9]]), torch.tensor([0]), torch.tensor([1]), torch.tensor([4]))
     idle, busy = (share_of(one_row, rank, 2) for rank in range(2))
     assert (idle.weight, busy.weight) == (0.0, 2.0)
-    assert idle.slots.tolist() == busy.slots.tolist() == [1] and idle.items.tolist() == [[3, 9]]
+    assert positions(idle) == positions(busy) == [(0, 1, 4)] and idle.items.tolist() == [[3, 9]]
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5, 8])
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
-def test_the_shares_together_have_every_slot_once(world: int, cut_share: float) -> None:
+def test_the_shares_together_have_every_target_once(world: int, cut_share: float) -> None:
     batches = some_batches(cut_share)
     for batch in (batches[k] for k in range(len(batches))):
         shares = [share_of(batch, rank, world) for rank in range(world)]
@@ -219,8 +222,6 @@ def test_the_shares_together_have_every_slot_once(world: int, cut_share: float) 
                 *map(tuple, getattr(batch, name).tolist())
             }
         for share in counted:
-            width = share.items.shape[1] if share.cuts is None else len(share.cuts)
-            columns = share.slots % width if share.cuts is None else share.cuts[share.slots % width]
-            inputs = share.items[share.slots // width, columns]
+            inputs = share.items[share.rows, share.columns]
             assert (inputs == 50).all() if share.cuts is None else inputs.equal(share.targets)
             assert len(share.lists.starts) == len(share.items)

@@ -19,7 +19,7 @@ from small_runs import training_flags, unlike
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
-from anime_bert4rec.model.metrics import TOP_K
+from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.model_files import ModelFileError
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.training.history import History, Result
@@ -33,7 +33,7 @@ from anime_bert4rec.training.resume import (
     numbered,
 )
 from anime_bert4rec.training.run_differences import differences
-from config import PathSettings, TrainingSettings
+from config import TrainingSettings
 
 EPOCHS = 12
 
@@ -245,7 +245,7 @@ def test_a_run_that_did_not_keep_its_people_is_refused_without_counts(copied, re
 
 def test_the_form_of_the_network_is_known_before_the_memory(db, copied):
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30)
-    data = load_data(PathSettings(db=db), settings)
+    data = load_data(db, settings)
     model = train_model.build_model(data, settings)
     kept = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]
     shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]

@@ -1,16 +1,18 @@
-"""How good predictions are. Ranks count from 1, and a tie counts against the model."""
+"""The loss, and how good predictions are, at masked positions. Ranks count from 1; a tie counts against the model."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 TOP_K = (1, 5, 10, 20)
 
 
-def ranks(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def ranks(scores: Tensor, targets: Tensor) -> Tensor:
     """The rank of each row's target: 1 + how many others score at least as high.
 
     scores [M, N], targets [M] (columns) → [M]. Worst rank in ties, so that a model that gives everything the same score
@@ -21,13 +23,13 @@ def ranks(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return scores.shape[1] - lower.sum(1).long()
 
 
-def hits_by_row(ranks: torch.Tensor, rows: torch.Tensor, num_rows: int, top_k: tuple[int, ...] = TOP_K) -> torch.Tensor:
+def hits_by_row(ranks: Tensor, rows: Tensor, num_rows: int, top_k: tuple[int, ...] = TOP_K) -> Tensor:
     """The same for each row, and last how many ranks it has: float64 [num_rows, len(top_k) + 1]. rows [M]: whose."""
     right = torch.stack([*(ranks <= k for k in top_k), torch.ones_like(ranks, dtype=torch.bool)], 1).double()
     return right.new_zeros(num_rows, right.shape[1]).index_add_(0, rows, right)
 
 
-def squares_of_rows(by_row: torch.Tensor) -> torch.Tensor:
+def squares_of_rows(by_row: Tensor) -> Tensor:
     """What `standard_errors` needs of these rows, ready to be summed: [3, len(top_k)] of h², h n and n²."""
     hits, count = by_row[:, :-1], by_row[:, -1:]
     return torch.stack([(hits * hits).sum(0), (hits * count).sum(0), (count * count).sum().expand(hits.shape[1])])
@@ -45,6 +47,34 @@ def standard_errors(shares: Sequence[float], count: float, squares: Sequence[Seq
     ]
 
 
-def top_k_hits(ranks: torch.Tensor, top_k: tuple[int, ...] = TOP_K) -> torch.Tensor:
+def top_k_hits(ranks: Tensor, top_k: tuple[int, ...] = TOP_K) -> Tensor:
     """How many of `ranks` [M] are within each k → [len(top_k)]."""
     return torch.stack([(ranks <= k).sum() for k in top_k])
+
+
+class _InPlaceCrossEntropy(torch.autograd.Function):
+    """The gradient is written over the logits, which are the largest tensor of a batch by far."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        at_target = logits.gather(1, targets[:, None])
+        highest = logits.amax(1, keepdim=True)
+        exponentials = logits.sub_(highest).exp_()
+        total = exponentials.sum(1, keepdim=True)
+        loss = (total.log() + highest - at_target).mean()
+        gradient = exponentials.div_(total)
+        gradient.scatter_add_(1, targets[:, None], gradient.new_full((len(targets), 1), -1.0))
+        ctx.save_for_backward(gradient)
+        ctx.mark_dirty(logits)
+        ctx.set_materialize_grads(False)  # the logits are not used any more
+        return logits, loss
+
+    @staticmethod
+    def backward(ctx: Any, _: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient.mul_(upstream / len(gradient)), None
+
+
+def masked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """`F.cross_entropy(logits, targets)` of float32 logits [M, N], which are overwritten."""
+    return _InPlaceCrossEntropy.apply(logits, targets)[1]

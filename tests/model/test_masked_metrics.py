@@ -1,4 +1,4 @@
-"""Ranks and accuracies worked out by hand."""
+"""Ranks and accuracies worked out by hand, and the loss beside that of torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,16 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from anime_bert4rec.model.metrics import hits_by_row, ranks, squares_of_rows, standard_errors, top_k_hits
+from anime_bert4rec.model.masked_metrics import (
+    hits_by_row,
+    masked_cross_entropy,
+    ranks,
+    squares_of_rows,
+    standard_errors,
+    top_k_hits,
+)
 
 
 def test_the_rank_counts_what_scores_higher():
@@ -47,3 +55,15 @@ def test_standard_errors_take_the_positions_of_a_row_together():
     assert standard_errors([0.5], 4, squares_of_rows(by_row).tolist()) == [pytest.approx(math.sqrt(2) / 4)]
     # One right and one wrong in each row: the rows agree.
     assert standard_errors([0.5], 4, squares_of_rows(torch.tensor([[1.0, 2.0], [1.0, 2.0]])).tolist()) == [0]
+
+
+def test_the_loss_in_place_is_the_cross_entropy():
+    logits = torch.randn(7, 11, dtype=torch.float64) * 5
+    targets = torch.randint(0, 11, (7,))
+    plain = logits.clone().requires_grad_()
+    F.cross_entropy(plain, targets).backward()
+    leaf = logits.clone().requires_grad_()
+    loss = masked_cross_entropy(leaf * 1, targets)
+    (2 * loss).backward()
+    assert loss.item() == pytest.approx(F.cross_entropy(logits, targets).item())
+    assert torch.allclose(leaf.grad, 2 * plain.grad)

@@ -1,0 +1,172 @@
+"""Fast ways to compute what the network is made of. Each names the plain computation that it equals."""
+
+from __future__ import annotations
+
+import functools
+import random
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anime_bert4rec.lists.sequences import PAD
+
+QUERIES_AT_ONCE = 32
+"""Where each position sees only what is before it, this many attend together: with fewer, less is computed in vain."""
+SMALLEST_TABLE = 2**20
+"""The fewest random factors that dropout has a table of."""
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+    """`softmax(query @ keyᵀ / √(size / heads) + bias) @ value`, with the heads side by side.
+
+    query, key and value [B, heads, L, size / heads] → [B, L, size]. bias: broadcast to [B, heads, L, L]; causal:
+    whether it hides from each position all that is later.
+    """
+    # No dropout on the attention weights: its random numbers would cost more than the attention.
+    if torch.is_grad_enabled():
+        scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)
+        mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
+    else:  # several times as fast, and without a gradient for the bias
+        bias = bias if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
+        length = query.shape[2]
+        at_once = QUERIES_AT_ONCE if causal else length
+        mixed = torch.empty_like(query)
+        for start in range(0, length, at_once):
+            some, seen = slice(start, start + at_once), slice(0, start + at_once)
+            mixed[:, :, some] = F.scaled_dot_product_attention(
+                query[:, :, some], key[:, :, seen], value[:, :, seen], None if bias is None else bias[..., some, seen]
+            )
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def attend_to_states(
+    query: Tensor, states: Tensor, of_key: Tensor, of_value: Tensor, heads: int, bias: Tensor | None
+) -> Tensor:
+    """`attend(query, states @ of_keyᵀ, states @ of_valueᵀ, bias)`, without making keys or values.
+
+    For a few queries there is less to compute if these go through the weights of both, on their way to the states and
+    back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them). query [B, Q, size], states [B, L, size], weights of key and
+    value [size, size] → [B, Q, size].
+    """
+    key, value = (weight.unflatten(0, (heads, -1)) for weight in (of_key, of_value))
+    query = query.unflatten(2, (heads, -1)) * key.shape[1] ** -0.5
+    through = torch.einsum("bqhd,hds->bhqs", query, key)
+    scores = torch.einsum("bhqs,bls->bhql", through, states)
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    mixed = torch.einsum("bhql,bls->bhqs", weights, states)
+    return torch.einsum("bhqs,hds->bqhd", mixed, value).flatten(2)
+
+
+def take(rows: Tensor, which: Tensor) -> Tensor:
+    """`rows[which]`, whose gradient is several times as fast. rows [U, size], which [...] → [..., size]."""
+    return rows.index_select(0, which.flatten()).view(*which.shape, -1)
+
+
+def distinct(items: Tensor) -> tuple[Tensor, Tensor]:
+    """`items.unique(return_inverse=True)`, without sorting: the items that there are [U], ascending, and which of them
+    each of `items` is, in their shape."""
+    flat = items.flatten()
+    there = torch.zeros(int(flat.max()) + 1, dtype=torch.long, device=items.device).index_fill_(0, flat, 1)
+    return there.nonzero()[:, 0], (there.cumsum(0) - 1).index_select(0, flat).view(items.shape)
+
+
+class Dropout:
+    """`F.dropout` in one forward pass, with factors that are read off a table of random ones, each time from a random
+    place on.
+
+    To draw all of them anew costs a tenth of a training step. (Salimans et al., "Evolution Strategies as a Scalable
+    Alternative to Reinforcement Learning", 2017, share their noise in this way.)
+    """
+
+    def __init__(self, p: float, seed: int) -> None:
+        self.p = p
+        self.random = random.Random(seed)  # its own, so that threads don't take numbers from each other
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.p:
+            return x
+        size = x.numel()
+        table = _dropout_factors(self.p, max(SMALLEST_TABLE, 2 ** (2 * size).bit_length()), x.device)
+        start = self.random.randrange(len(table) - size)
+        return x * table[start : start + size].view(x.shape)
+
+
+@functools.cache
+def _dropout_factors(p: float, size: int, device: torch.device) -> Tensor:
+    kept = np.random.default_rng(0).random(size, np.float32) >= p
+    return torch.from_numpy(np.multiply(kept, 1 / (1 - p), dtype=np.float32)).to(device)
+
+
+class TiedEmbedding:
+    """`F.embedding(items, weight, PAD)` and `start + hidden @ weight[1:-1]ᵀ` in one forward pass, with one gradient.
+
+    weight: the embeddings [N + 2, size] of padding, items and mask. Plain torch makes a gradient for each of the two
+    uses, as large as all embeddings together, copies one for the slice without padding and mask, and adds both into a
+    third. With many items and short lists this is a good part of a training step. Here, all is looked up before the
+    logits are made; going back, the look-up therefore finds the gradient of the logits, and is added to it in place.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        self.gradient: Tensor | None = None
+        """The gradient by way of the logits, on its way back."""
+
+    def look_up(self, items: Tensor) -> Tensor:
+        """The embeddings of `items` [...]: [..., size]; that of the padding is not learnt."""
+        return cast(Tensor, _LookUp.apply(items, self.weight, self))
+
+    def logits(self, start: Tensor, hidden: Tensor) -> Tensor:
+        """start + hidden @ Eᵀ, with E the embeddings of the items alone; written into `start`, if that is [M, N] and
+        not a bias [N]."""
+        return cast(Tensor, _Logits.apply(start, hidden, self.weight, self))
+
+
+class _LookUp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, items: Tensor, weight: Tensor, tied: TiedEmbedding) -> Tensor:
+        ctx.tied = tied
+        ctx.save_for_backward(items)
+        return F.embedding(items, weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor | None, None]:
+        (items,), tied = ctx.saved_tensors, ctx.tied
+        total, tied.gradient = tied.gradient, None
+        of_weight = torch.zeros_like(tied.weight) if total is None else total
+        of_weight.index_add_(0, items.flatten(), gradient.flatten(0, -2))
+        of_weight[PAD] = 0
+        return None, of_weight if total is None else None, None
+
+
+class _Logits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, start: Tensor, hidden: Tensor, weight: Tensor, tied: TiedEmbedding) -> Tensor:
+        ctx.tied, ctx.of_each_item = tied, start.ndim == 1
+        ctx.save_for_backward(hidden, weight)
+        if ctx.of_each_item:  # as one more column: cheaper than to copy it into each row first
+            one = hidden.new_ones(len(hidden), 1)
+            return torch.cat([hidden, one], 1) @ torch.cat([weight[1:-1], start[:, None]], 1).t()
+        ctx.mark_dirty(start)
+        return start.addmm_(hidden, weight[1:-1].t())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+        hidden, weight = ctx.saved_tensors
+        of_start = None
+        if ctx.needs_input_grad[0]:
+            of_start = gradient.sum(0) if ctx.of_each_item else gradient
+        of_weight = _empty_like(weight)
+        of_weight[[0, -1]] = 0
+        torch.mm(gradient.t(), hidden, out=of_weight[1:-1])
+        ctx.tied.gradient = of_weight
+        return of_start, gradient @ weight[1:-1], of_weight, None
+
+
+def _empty_like(weight: Tensor) -> Tensor:
+    """NumPy asks Linux for large pages. In small ones, which torch takes, it costs four times as much as all that is
+    written there to get memory for the gradient of 55,000 items."""
+    on_cpu = weight.device.type == "cpu"
+    return torch.from_numpy(np.empty_like(weight.detach().numpy())) if on_cpu else torch.empty_like(weight)
