@@ -28,9 +28,6 @@ LONGEST = 350
 
 UPWARD = {
     ("evaluation.trained_run", "training.run_folder"),
-    ("model.loading", "training.processes"),
-    ("model.training_data", "config"),
-    ("model.two_threads", "training.processes"),
     ("training.masked_baselines", "evaluation.baselines"),
     ("training.masked_baselines", "evaluation.ranking"),
     ("training.resume", "config"),
@@ -44,7 +41,6 @@ TORCH_ELSEWHERE = {"plots.map_points"}
 """Modules that bring torch along though their folder doesn't learn. The map of anime shows what a model knows; the
 script imports it only when it draws that."""
 TOO_LONG = {
-    "tests/model/test_bert4rec.py",
     "tests/recommending/test_title_search.py",
     "tests/test_recommend.py",
     "train_model.py",
@@ -62,8 +58,8 @@ TESTED_BY = {
     "lists.people": "test_changed_database.py",
     "lists.records": "test_lists_as_stored.py",
     "lists.whose_ids": "lists/test_csv_lists.py",
-    "model.loading": "support/test_stopping.py",
-    "model.masked_loss": "model/test_bert4rec.py",
+    "training.batch_loading": "support/test_stopping.py",
+    "model.hidden_positions": "model/test_batches.py",
     "model.memory_ease": "test_memory_by_hand.py",
     "model.memory_fitting": "model/test_item_memory.py",
     "model.tensor_file": "test_hostile_models.py",
