@@ -154,7 +154,10 @@ class ImportSettings(Checked):
     """Lists from files instead of AniList."""
 
     csv: Path | None = setting(
-        None, "store the lists of a CSV file, packed or not, and ask AniList nothing", metavar="FILE"
+        None,
+        "store the lists of a CSV file, packed or not, and ask AniList nothing",
+        metavar="FILE",
+        exclusive="task",
     )
     columns: str = setting(
         "", "what its columns are, if its first line doesn't say: user,mal_id,-,score (-: any other)", metavar="NAMES"
@@ -164,13 +167,13 @@ class ImportSettings(Checked):
         "the name of the collection that the file of --csv is of (default: the file's, without date and packing)",
         metavar="NAME",
     )
-    mal_xml: Path | None = setting(None, "store the list of MyAnimeList's own export, packed or not", metavar="FILE")
+    mal_xml: Path | None = setting(
+        None, "store the list of MyAnimeList's own export, packed or not", metavar="FILE", exclusive="task"
+    )
     keep_names: bool = setting(False, "store the names in these files, otherwise only a hash of each")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.csv and self.mal_xml:
-            raise SettingError("--csv and --mal-xml are two imports: run the script for each")
         if self.columns and not self.csv:
             raise SettingError("--columns is about the file of --csv, which is not given")
         if self.source and not self.csv:
@@ -184,7 +187,11 @@ class RemovalSettings(Checked):
     """Who is taken out again."""
 
     remove: tuple[str, ...] = setting(
-        (), "take these people out of the database, and ask AniList nothing", metavar="NAME", several=True
+        (),
+        "take these people out of the database, and ask AniList nothing",
+        metavar="NAME",
+        several=True,
+        exclusive="task",
     )
 
 
@@ -245,6 +252,25 @@ class EvaluationSettings(Checked):
     newcomers: bool = setting(False, "ask also those who have come into the database after the training")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DrawingSettings(Checked):
+    """What is drawn."""
+
+    metrics: Path | None = setting(
+        None,
+        "draw the curves of this file alone (default: all plots, of the output folder)",
+        metavar="FILE",
+        exclusive="curves",
+    )
+    compare: tuple[Path, ...] = setting(
+        (),
+        "draw these runs over each other instead; each is an output folder or a training_metrics.json",
+        metavar="RUN",
+        several=True,
+        exclusive="curves",
+    )
+
+
 NEWEST = Path()
 """In the place of a checkpoint: the newest good one."""
 
@@ -257,7 +283,7 @@ class ResumeSettings(Checked):
         None,
         "go on from a checkpoint, with the same flags as before (without a file: from the newest good one)",
         metavar="CHECKPOINT",
-        alone=NEWEST,
+        without_value=NEWEST,
     )
     keep_checkpoints: int = setting(
         0,

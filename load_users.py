@@ -54,8 +54,8 @@ class Loaded:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description="Fetch anime lists from AniList into the database.")
     add_flags(parser, UserListSettings, "users")
-    add_flags(parser, ImportSettings, "lists from files")
-    add_flags(parser, RemovalSettings, "out again")
+    add_flags(parser, ImportSettings, "instead of AniList")
+    add_flags(parser, RemovalSettings, "instead of AniList")
     add_flags(parser, DatabaseSettings, "files")
     add_flags(parser, AniListSettings, "AniList")
     args = parse(parser, argv)
@@ -63,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = pick(args, ImportSettings)
     to_remove = pick(args, RemovalSettings).remove
     if to_remove:
-        if files.csv or files.mal_xml or wanted.refresh:
-            raise SettingError("--remove goes with no other task: run the script for each")
+        if wanted.refresh:
+            raise SettingError("--refresh and --remove exclude each other")
         return remove_people(to_remove, wanted, paths)
     if files.csv or files.mal_xml:
         return import_file(files, wanted, paths)

@@ -33,7 +33,7 @@ from anime_bert4rec.plots.training_curves import PLOTS
 from anime_bert4rec.plots.training_metrics import read_metrics
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.training.run_folder import read_config
-from config import PathSettings
+from config import DrawingSettings, PathSettings
 
 log = logging.getLogger(__name__)
 
@@ -99,28 +99,16 @@ def plot_comparison(runs: Sequence[Path], plots_dir: Path) -> Path:
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(description="Draw what training has left: the course of the run, the map, the lists.")
-    parser.add_argument(
-        "--metrics",
-        type=Path,
-        metavar="FILE",
-        help="draw the curves of this file alone (default: all plots, of the output folder)",
-    )
-    parser.add_argument(
-        "--compare",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="draw these runs over each other instead; each is an output folder or a training_metrics.json",
-    )
+    add_flags(parser, DrawingSettings, "what is drawn")
     add_flags(parser, PathSettings, "paths")
     args = parse(parser, argv)
-    paths = pick(args, PathSettings)
+    wanted, paths = pick(args, DrawingSettings), pick(args, PathSettings)
     with logging_to():
-        if args.compare:
-            print(plot_comparison(args.compare, paths.plots))
+        if wanted.compare:
+            print(plot_comparison(wanted.compare, paths.plots))
             return 0
-        drawn = plot_all(args.metrics or paths.metrics_file, paths.plots)
-        for path in drawn if args.metrics else [*drawn, *plot_data(paths)]:
+        drawn = plot_all(wanted.metrics or paths.metrics_file, paths.plots)
+        for path in drawn if wanted.metrics else [*drawn, *plot_data(paths)]:
             print(path)
     return 0
 

@@ -13,6 +13,8 @@ from config import (
     PROJECT_DIR,
     AniListSettings,
     CatalogueSettings,
+    DrawingSettings,
+    ImportSettings,
     PathSettings,
     PersonSettings,
     RecommendationSettings,
@@ -135,3 +137,19 @@ def test_text_that_is_none_is_refused_but_not_in_paths():
     with pytest.raises(SettingError, match=r"^--genre must be text"):
         parsed(RecommendationSettings, "--genre", "Drama", "--genre", "\udcff")
     assert parsed(PathSettings, "--db", "caf\udce9.db").database_file == Path("caf\udce9.db")
+
+
+@pytest.mark.parametrize(
+    ("settings", "argv", "message"),
+    [
+        (TrainingSettings, ["--epoch", "3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
+        (TrainingSettings, ["--epoch=3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
+        (TrainingSettings, ["--zzzz"], "unrecognized arguments: --zzzz (--help shows all flags)"),
+        (ImportSettings, ["--csv", "a", "--mal-xml", "b"], "--csv and --mal-xml exclude each other"),
+        (DrawingSettings, ["--compare", "a", "b", "--metrics", "c"], "--compare and --metrics exclude each other"),
+    ],
+)
+def test_flags_are_not_abbreviated_and_exclude_each_other(settings, argv, message):
+    with pytest.raises(SettingError) as error:
+        parsed(settings, *argv)
+    assert str(error.value) == message

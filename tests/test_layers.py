@@ -165,7 +165,7 @@ def test_only_what_learns_brings_torch_along() -> None:
         bringing |= more
     elsewhere = {short(name) for name in bringing & {*inner()} if folder_of(name) not in WITH_TORCH}
     assert len(bringing) > 20 and elsewhere <= TORCH_ELSEWHERE
-    assert bringing & SCRIPTS == {"train_model", "evaluate", "recommend"}
+    assert bringing & SCRIPTS == {"train_model", "evaluate"}
 
 
 def needed_at_once(module: str) -> set[str]:

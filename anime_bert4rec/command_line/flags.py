@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import difflib
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -29,17 +31,19 @@ def setting(
     choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
     flag: str | None = None,
-    alone: Any = None,
+    without_value: Any = None,
     several: bool = False,
+    exclusive: str | None = None,
 ) -> Any:
     """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag.
 
-    alone: the value of a flag that is given without one. several: whether texts may follow each other after one flag,
-    as numbers always may.
+    without_value: what a flag stands for that is given without a value. several: whether texts may follow each other
+    after one flag, as numbers always may. exclusive: a name that those flags have in common of which one may be given.
     """
     limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
     texts = {"help": help, "metavar": metavar, "flag": flag}
-    return field(default=default, metadata={**texts, "alone": alone, "several": several, **limits})
+    forms = {"without_value": without_value, "several": several, "exclusive": exclusive}
+    return field(default=default, metadata={**texts, **forms, **limits})
 
 
 def flag_of(f: dataclasses.Field[Any]) -> str:
@@ -86,54 +90,64 @@ def _is_text(value: str) -> bool:
 class Verbosity(Checked):
     """How much a script says on stderr. Every script has these flags."""
 
-    quiet: bool = setting(False, "only warnings, errors and results")
-    verbose: bool = setting(False, "also what helps to find a fault, such as every request to AniList")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.quiet and self.verbose:
-            raise SettingError("--quiet and --verbose exclude each other")
+    quiet: bool = setting(False, "only warnings, errors and results", exclusive="verbosity")
+    verbose: bool = setting(
+        False, "also what helps to find a fault, such as every request to AniList", exclusive="verbosity"
+    )
 
 
 Settings = typing.TypeVar("Settings", bound=Checked)
 
 
 class Parser(argparse.ArgumentParser):
-    """A wrong flag is the same one line as a value out of range, without the usage above it."""
+    """A wrong flag is the same one line as a value out of range, without the usage above it. None is abbreviated."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(allow_abbrev=False, **arguments)
+        self.titled: dict[str, argparse._ArgumentGroup] = {}
+        self.exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
 
     def error(self, message: str) -> typing.NoReturn:
+        if both := re.fullmatch(r"argument (\S+): not allowed with argument (\S+)", message):
+            raise SettingError(f"{both[2]} and {both[1]} exclude each other")
+        if unknown := re.match(r"unrecognized arguments: (--[^\s=]+)", message):
+            known = re.findall(r"--[\w-]+", self.format_usage())
+            if meant := difflib.get_close_matches(unknown[1], known, n=1):
+                message = f"there is no flag {unknown[1]}: is {meant[0]} meant?"
         raise SettingError(f"{message.removeprefix('argument ')} (--help shows all flags)")
 
 
 def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
-    """A flag for every field of `settings` that has help text."""
-    group = parser.add_argument_group(title)
+    """A flag for every field of `settings` that has help text; those of one title stand together in --help."""
+    group = parser.titled.get(title) or parser.titled.setdefault(title, parser.add_argument_group(title))
     hints = typing.get_type_hints(settings)
     for f in dataclasses.fields(settings):  # type: ignore[arg-type]
-        text = f.metadata["help"]
+        text, exclusive = f.metadata["help"], f.metadata["exclusive"]
         if text is None:
             continue
-        kind = _plain_type(hints[f.name])
-        if kind is bool:
+        if exclusive and exclusive not in parser.exclusive:
+            parser.exclusive[exclusive] = group.add_mutually_exclusive_group()
+        there = parser.exclusive[exclusive] if exclusive else group
+        if hints[f.name] is bool:
             action = argparse.BooleanOptionalAction if f.default else "store_true"
-            group.add_argument(flag_of(f), dest=f.name, action=action, default=f.default, help=text)
-            continue
-        if typing.get_origin(kind) is tuple:
-            _add_repeated(group, f, typing.get_args(kind)[0], text)
-            continue
-        if f.default not in (None, "") and not isinstance(f.default, Path):
-            text += f" (default: {f.default})"
-        alone = {} if f.metadata["alone"] is None else {"nargs": "?", "const": f.metadata["alone"]}
-        group.add_argument(
-            flag_of(f), dest=f.name, type=kind, default=f.default, help=text, metavar=f.metadata["metavar"], **alone
-        )
+            there.add_argument(flag_of(f), dest=f.name, action=action, default=f.default, help=text)
+        else:
+            if not isinstance(f.default, Path | tuple) and f.default not in (None, ""):
+                text += f" (default: {f.default})"
+            there.add_argument(flag_of(f), dest=f.name, help=text, **_with_value(f, _plain_type(hints[f.name])))
 
 
-def _add_repeated(group: argparse._ArgumentGroup, f: dataclasses.Field[Any], kind: Any, text: str) -> None:
-    """Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it, unless it has `several`."""
-    several = kind is int or f.metadata["several"]
-    many: dict[str, Any] = {"nargs": "+", "action": "extend"} if several else {"action": "append"}
-    group.add_argument(flag_of(f), dest=f.name, type=kind, default=[], help=text, metavar=f.metadata["metavar"], **many)
+def _with_value(f: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
+    """How argparse reads the value of a flag.
+
+    Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it, unless it has `several`.
+    """
+    if typing.get_origin(kind) is tuple:
+        kind = typing.get_args(kind)[0]
+        form = {"nargs": "+", "action": "extend"} if kind is int or f.metadata["several"] else {"action": "append"}
+        return {"type": kind, "default": [], "metavar": f.metadata["metavar"], **form}
+    form = {} if f.metadata["without_value"] is None else {"nargs": "?", "const": f.metadata["without_value"]}
+    return {"type": kind, "default": f.default, "metavar": f.metadata["metavar"], **form}
 
 
 def pick(args: argparse.Namespace, settings: type[Settings]) -> Settings:
