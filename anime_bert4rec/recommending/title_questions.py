@@ -1,4 +1,4 @@
-"""From titles that a person gave to anime. What isn't clear is asked: the candidates, and what to type instead."""
+"""What is said about titles that a person gave: which anime were taken, and what to type where it is not clear."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 
 SHOWN_MATCHES = 20
+"""The number of candidates that are shown for a title."""
 
 log = logging.getLogger(__name__)
 

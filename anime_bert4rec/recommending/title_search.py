@@ -16,27 +16,32 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.recommending.title_family import Families, Season, year_of
-from anime_bert4rec.recommending.title_names import Name, names_of
-from anime_bert4rec.recommending.title_words import Numbered, fold, numbered, sound
+from anime_bert4rec.recommending.title_seasons import Season, SeasonOrder, year_of
+from anime_bert4rec.recommending.title_words import Name, Numbered, fold, names_of, numbered, sound
 
 MUCH_BETTER_KNOWN = 4
-"""So many times the popularity of the next decides between namesakes, and between those with the same initials."""
+"""Of namesakes, and of anime with the same initials, one that is this many times as popular as the next is meant."""
 
 SURELY_A_SLIP = 0.9
+"""A title at least this much like what was typed, by difflib's ratio, is taken to be meant."""
+
 MAYBE_A_SLIP = 0.45
-"""How alike a title and what was typed are, by difflib's ratio, to be taken for it, and to be worth a question."""
+"""A title at least this much like what was typed is asked about."""
 
 LEAST_FOR_A_SLIP = 8
-"""Letters of what was typed: of fewer, a slip may make another title. Words of less than 4 must be right."""
+"""With fewer letters than this, a slip may make another title, so that it is asked about."""
+
+LEAST_IN_A_WORD = 4
+"""A word of fewer letters must be right."""
 
 LEAST_SHARE = 0.4
-"""Words from within a title must make up so much of it to name it."""
+"""Words from within a title name it only if they make up at least this share of it."""
 
 NEAREST = 3
+"""The number of anime that are asked about where several are only spelt alike."""
 
 LOOKED_AT = 200
-"""So many titles with the most letters in common are compared letter by letter."""
+"""The number of titles, those with the most letters in common, that are compared letter by letter."""
 
 _ABBREVIATION = re.compile(r"[a-z]{3,6}")
 _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
@@ -44,12 +49,14 @@ _YEAR = re.compile(r"(?:19|20)[0-9]{2}")
 
 @dataclass(frozen=True)
 class Match:
-    """`anime` is what is clearly meant, or None; `others` is what else it may be, the best first."""
+    """What a typed title means."""
 
     anime: Anime | None
+    """The anime that is clearly meant, or None."""
     others: tuple[Anime, ...] = ()
+    """The other anime that it may be, the best first."""
     alike: bool = False
-    """Whether the others are only spelt much like it."""
+    """Whether `others` are only spelt much like what was typed."""
 
 
 class TitleSearch:
@@ -65,14 +72,14 @@ class TitleSearch:
                 self._names.append(name)
                 self._by_key["".join(name.spelt)].append(name)
                 self._by_sound[name.key].append(name)
-        self._families = Families(self._anime, lambda place: [n.words for n in self._names_at(place)])
+        self._order = SeasonOrder(self._anime, lambda place: [n.words for n in self._names_at(place)])
         self._well_known = statistics.median_low([anime.popularity or 0 for anime in self._anime] or [0])
         self._first_name: dict[int, int] = {}
         for at, name in enumerate(self._names):
             self._first_name.setdefault(name.place, at)
 
     def find(self, wanted: str) -> Match:
-        """What `wanted` means."""
+        """What a typed title means."""
         words = fold(wanted)
         if not words:
             return Match(None)
@@ -95,7 +102,7 @@ class TitleSearch:
         return None
 
     def _of_year(self, words: list[str]) -> Match | None:
-        """`hunter x hunter 1999`"""
+        """By a title and the year at the end, as in `hunter x hunter 1999`."""
         *rest, last = words
         if not rest or not _YEAR.fullmatch(last):
             return None
@@ -108,7 +115,7 @@ class TitleSearch:
         return None
 
     def _season(self, words: list[str]) -> Match | None:
-        """By what the other words mean, and its season. None where nothing is numbered or the rest means nothing."""
+        """By a season or part of what the other words mean; None without a number, or if they mean nothing."""
         asked = numbered(words)
         if not asked.is_numbered:
             return None
@@ -121,7 +128,7 @@ class TitleSearch:
         whole: set[int] = set()
         for root in roots:
             like = self._named_like(root)
-            seasons = self._families.seasons(root, like, [name.parts[0] for name in self._names_at(root)])
+            seasons = self._order.seasons(root, like, [name.parts[0] for name in self._names_at(root)])
             found |= _asked_for(seasons, asked)
             whole |= {season.place for season in seasons} | {place for place, _ in like}
         if not found or (first.anime is None and not same):
@@ -129,7 +136,7 @@ class TitleSearch:
         return self._decide(found, namesakes=False)
 
     def _unnumbered(self, words: list[str]) -> Match:
-        """What the words mean, once the season or year that was asked for is taken away."""
+        """What the words mean that are left when those of the season are taken away."""
         found = self._same("".join(words), words) or self._words_of_titles(words)
         return found if found.anime or found.others else self._spelt_alike(words)
 
@@ -164,7 +171,7 @@ class TitleSearch:
 
     def _much_the_best_abbreviated(self, known_as: dict[int, float], named: set[int]) -> Match | None:
         weights = {place: known_as.get(place) or self._popularity(place) for place in {*known_as, *named}}
-        roots = sorted(self._families.first_of(weights), key=lambda place: -weights[place])
+        roots = sorted(self._order.first_of(weights), key=lambda place: -weights[place])
         if not roots or roots[0] not in known_as or self._popularity(roots[0]) < self._well_known:
             return None  # nobody abbreviates what few know
         others = roots[1:2]
@@ -173,17 +180,17 @@ class TitleSearch:
         return self._clear(roots[0], ())
 
     def _named(self, shares: dict[int, float], main: set[int], begins: set[int], subtitles: set[int]) -> Match | None:
-        """By the main title, or by words that make up much of one or a subtitle if nothing else has these words.
+        """By the main title or, if no other anime has these words, by a subtitle or words that make up much of a title.
 
-        What the title of a film or special begins with may name its franchise: then that one alone is not clear.
+        Words that the title of a film or special begins with may mean its whole franchise, so that they are not clear.
         """
-        roots = self._best(self._families.first_of(set(shares)))
+        roots = self._best(self._order.first_of(set(shares)))
         earlier: set[int] = set()
-        if roots and roots[0] in begins and not self._families.is_series(roots[0]):
-            earlier = self._families.earlier_than(roots[0]) - set(shares)
+        if roots and roots[0] in begins and not self._order.is_series(roots[0]):
+            earlier = self._order.earlier_than(roots[0]) - set(shares)
         if earlier:
             return Match(None, tuple(dict.fromkeys((*self._best_first(earlier), *self._best_first(set(shares))))))
-        if roots and self._families.is_numbered(roots[0]):
+        if roots and self._order.is_numbered(roots[0]):
             return None
         of_main = [place for place in roots if place in main]
         if of_main and of_main[0] == roots[0] and self._is_much_better_known(of_main):
@@ -195,7 +202,7 @@ class TitleSearch:
     def _spelt_alike(self, words: list[str]) -> Match:
         """By a slip: clear if a long title differs in a letter or two, and no short word or number does."""
         key = "".join(sound(words))
-        matcher = difflib.SequenceMatcher(b=key, autojunk=False)  # what it knows of `b` it keeps from title to title
+        matcher = difflib.SequenceMatcher(b=key, autojunk=False)  # it prepares `b` once for all titles
         ratios: dict[int, float] = {}
         for title in heapq.nlargest(
             LOOKED_AT, self._by_sound, key=lambda title: _letters_in_common(matcher, title, key)
@@ -218,16 +225,16 @@ class TitleSearch:
         nearest = sorted(ratios, key=lambda place: (-ratios[place], -self._popularity(place)))[:NEAREST]
         return Match(None, tuple(self._anime[place] for place in nearest), alike=True)
 
-    # What is behind all of these
+    # What the ways above share
 
     def _decide(self, places: set[int], namesakes: bool) -> Match:
         """The first of a franchise; of several franchises, the much better known one if they are `namesakes`."""
-        roots = self._best(self._families.first_of(places))
+        roots = self._best(self._order.first_of(places))
         clear = len(roots) == 1 or (namesakes and self._is_much_better_known(roots))
         return self._clear(roots[0], roots[1:]) if clear else Match(None, self._best_first(places))
 
     def _is_much_better_known(self, best: Sequence[int]) -> bool:
-        """Whether the first is than the second, if there is one."""
+        """Whether the first is much better known than the second, if there is a second."""
         first, second, *_ = [*map(self._popularity, best), 0, 0]
         return len(best) == 1 or first >= MUCH_BETTER_KNOWN * max(1, second)
 
@@ -235,7 +242,7 @@ class TitleSearch:
         return Match(self._anime[place], tuple(self._anime[other] for other in others))
 
     def _best_first(self, places: set[int]) -> tuple[Anime, ...]:
-        roots = self._best(self._families.first_of(places))
+        roots = self._best(self._order.first_of(places))
         return tuple(self._anime[place] for place in [*roots, *self._best(places - set(roots))])
 
     def _best(self, places: Iterable[int]) -> list[int]:
@@ -245,7 +252,7 @@ class TitleSearch:
         return self._anime[place].popularity or 0
 
     def _places(self, anime: Iterable[Anime]) -> list[int]:
-        return [self._families.place_of[each.anime_id] for each in anime]
+        return [self._order.place_of[each.anime_id] for each in anime]
 
     def _names_at(self, place: int) -> Iterator[Name]:
         at = self._first_name.get(place, len(self._names))
@@ -254,7 +261,7 @@ class TitleSearch:
             at += 1
 
     def _named_like(self, root: int) -> list[tuple[int, list[str]]]:
-        """Each name that begins with one of the root's, numbers aside."""
+        """The place and the words of each name that begins with one of the root's, numbers aside."""
         keys = tuple("".join(numbered(name.words).base) for name in self._names_at(root))
         return [(name.place, name.words) for name in self._names if name.key.startswith(keys)]
 
@@ -263,13 +270,13 @@ _NOTHING = Match(None)
 
 
 def _asked_for(seasons: list[Season], asked: Numbered) -> set[int]:
-    """The places of the season, and of the part of it, that were asked for: by what titles say, or else the chain."""
+    """The places of the season and part that were asked for; a number that a title states goes before a counted one."""
     if asked.final:
         found = [season for season in seasons if season.final]
     else:
         number = asked.season or 1
         found = [season for season in seasons if season.number == number]
-        found = [season for season in found if season.told] or found
+        found = [season for season in found if season.is_stated] or found
     wanted = {asked.part} if asked.part and asked.part > 1 else {None, 1}
     return {season.place for season in found if season.part in wanted}
 
@@ -279,19 +286,21 @@ def _no_space(text: str) -> str:
 
 
 def _joined(one: Match, other: Match) -> Match:
-    """A question of what both have."""
+    """A match that asks about the candidates of both."""
     return Match(None, tuple(dict.fromkeys((*one.others, *other.others))))
 
 
 def _differ_in_letters(words: list[str], others: list[str]) -> bool:
     """Whether each word has its counterpart, and those that are short or with a number are the same."""
-    exact = [{one, other} for one, other in zip(words, others, strict=False) if min(len(one), len(other)) < 4]
-    exact += [{one, other} for one, other in zip(words, others, strict=False) if re.search("[0-9]", one + other)]
-    return len(words) == len(others) and all(len(each) == 1 for each in exact)
+    return len(words) == len(others) and all(
+        one == other
+        for one, other in zip(words, others, strict=True)
+        if min(len(one), len(other)) < LEAST_IN_A_WORD or re.search("[0-9]", one + other)
+    )
 
 
 def _letters_in_common(matcher: difflib.SequenceMatcher[str], title: str, key: str) -> float:
-    """The share of letters in common, in whatever order: never less than the true ratio, and quick."""
+    """The share of letters in common, in any order: quick to compute, and never less than the ratio in order."""
     if 2 * min(len(title), len(key)) < MAYBE_A_SLIP * (len(title) + len(key)):
         return 0.0
     matcher.set_seq1(title)

@@ -1,13 +1,31 @@
-"""The words of titles: what of their spelling counts, their initials, and which season or part they name."""
+"""The words of titles and of what people type.
+
+What of their spelling counts, which season or part they state, and how well typed words or initials fit a title.
+"""
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+from anime_bert4rec.lists.records import Anime
+
 LONGEST = 300
-"""Characters of a title that are looked at."""
+"""Only this many characters of a title, or of what was typed, are looked at."""
+
+LEAST_LETTERS = 5
+"""A word of fewer letters must stand whole in a title, and not only begin one of its words."""
+
+SUBTITLE = 0.2
+"""The weight of the initials of a subtitle, where those of a title weigh 1."""
+
+CUT_SHARE = 0.1
+"""The share of a title that typed words count as when one of them is only a part of a word."""
 
 _SPELT = str.maketrans({"×": " x ", "✕": " x ", "&": " and ", "＆": " and ", "@": "a", "＠": "a", "∀": " turn a "})
 _WITH_YEAR = re.compile(r"\s*[(（]\s*(?:TV|(?:19|20)\d\d)\s*[)）]\s*$", re.I)
@@ -54,11 +72,11 @@ def fold(text: str) -> list[str]:
 
 
 class _Letters(dict[int, str | None]):
-    """What becomes of each character, found out when it is first met."""
+    """What each character is replaced by, worked out when it is first met."""
 
     def __missing__(self, code: int) -> str | None:
         c = chr(code)
-        # The marks that make が of か are letters of the language, not accents.
+        # The marks that make が of か are letters of the language and not accents.
         kept = c.isalnum() or c in "\u3099\u309a"
         self[code] = c if kept else None if c in "'’" or unicodedata.category(c) == "Mn" else " "
         return self[code]
@@ -76,18 +94,21 @@ def sound(words: list[str]) -> list[str]:
 
 
 def bare_title(text: str) -> str:
-    """A title without the `(TV)` or `(2011)` that tells it from its namesakes."""
+    """A title without a `(TV)` or `(2011)` at its end, which only distinguishes it from its namesakes."""
     return _WITH_YEAR.sub("", text) or text if text.endswith((")", "）", " ")) else text
 
 
-def parts(text: str) -> list[str]:
-    """The title and its subtitles."""
+def subtitles_of(text: str) -> list[str]:
+    """The main title, and the subtitles that punctuation sets off."""
     return [part for part in _BREAK.split(text[:LONGEST]) if part and part.strip()]
 
 
-def initials(letters: str, words: list[str]) -> float:
-    """How well `letters` abbreviate `words`: 1 if each word (small ones need not) gives its first letter, 0.1 if some
-    give a second one (FullMetal Alchemist: Brotherhood), else 0."""
+def initials_fit(letters: str, words: list[str]) -> float:
+    """How well `letters` abbreviate `words`, from 0 to 1.
+
+    It is 1 if each word gives its first letter, which small words such as `of` need not; 0.1 if some words give a
+    second letter (FullMetal Alchemist: Brotherhood); and else 0.
+    """
     if not words or len(letters) > 2 * len(words) or words[0][0] != letters[0]:
         return 0.0
     if _spells(letters, words, second=False):
@@ -110,21 +131,30 @@ def _spells(letters: str, words: list[str], second: bool) -> bool:
 
 
 class Numbered(NamedTuple):
-    """The words of a title or a query, and what they say of season and part."""
+    """The words of a title or of what was typed, and the season and part that they state."""
 
     base: list[str]
-    """The words without those that number."""
+    """The words without those that state a season or part."""
     season: int | None = None
     part: int | None = None
     final: bool = False
 
     @property
     def is_numbered(self) -> bool:
+        """Whether the words state a season or part, be it the first."""
         return self.season is not None or self.part is not None or self.final
+
+    @property
+    def is_later(self) -> bool:
+        """Whether the words state another season or part than the first."""
+        return self.final or (self.season or 1) > 1 or (self.part or 1) > 1
 
 
 def numbered(words: list[str]) -> Numbered:
-    """`attack on titan season 3 part 2` is (attack on titan, 3, 2). A number that is all there is numbers nothing."""
+    """Splits `attack on titan season 3 part 2` into (attack on titan, 3, 2).
+
+    A number that is all of the title, as in `86`, states no season.
+    """
     text = " ".join(words)
     without, final = _FINAL.subn(" ", text)
     without, part = _taken(without, _PART)
@@ -146,3 +176,74 @@ def _taken(text: str, patterns: tuple[re.Pattern[str], ...]) -> tuple[str, int |
 def _number(text: str) -> int:
     digits = re.match(r"[0-9]+", text)
     return int(digits[0]) if digits else _COUNTED[text]
+
+
+@dataclass(eq=False)
+class Name:
+    """A title or synonym of the anime at `place` of a catalogue."""
+
+    place: int
+    text: str
+    spelt: list[str]
+    """The words as they are spelt; `words` and `key` are by sound."""
+    is_title: bool
+    """It is False for a synonym."""
+
+    def __post_init__(self) -> None:
+        self.words = sound(self.spelt)
+        self.key = "".join(self.words)
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The keys of the main title and of the subtitles."""
+        return ["".join(sound(fold(part))) for part in subtitles_of(self.text)] or [self.key]
+
+    def share(self, words: list[str]) -> float:
+        """The share of the letters of the title, or of the main title, that the words are; 0 if it lacks one of them.
+
+        It is CUT_SHARE when a word is only a part of the title's, and 1 for several words that the title begins with.
+        """
+        if not all(word in self.key for word in words):
+            return 0.0
+        key = "".join(words)
+        joined = key in self.key and len(key) >= (LEAST_LETTERS if key.isascii() else 2) and self._has_at_a_word(key)
+        if not joined and not all(self._has(word) for word in words):
+            return 0.0
+        if key.isascii() and not all(word in self.words for word in words):
+            return CUT_SHARE
+        if len(words) > 1 and self.key.startswith(key):
+            return 1.0
+        main = self.parts[0]
+        return len(key) / len(main if main and all(word in main for word in words) else self.key)
+
+    def abbreviated(self, letters: str) -> float:
+        """How well the letters abbreviate the whole (`initials_fit`), or a subtitle, which weighs less."""
+        if all(word[0] != letters[0] for word in self.words):
+            return 0.0
+        first, *more = [words for words in map(fold, subtitles_of(self.text)[:4]) if words] or [self.spelt]
+        fits = [initials_fit(letters, self.spelt), initials_fit(letters, first)]
+        fits += [SUBTITLE * (initials_fit(letters, words[words[0] == "the" :]) == 1) for words in more]
+        best = max(fits)
+        return best if best == 1 or len(letters) <= 4 else 0.0
+
+    def _has(self, word: str) -> bool:
+        """Whether a word of the title is this one or, if it is long enough, begins with it."""
+        return word in self.words or (len(word) >= LEAST_LETTERS and any(each.startswith(word) for each in self.words))
+
+    def _has_at_a_word(self, key: str) -> bool:
+        """Whether the letters are in the title from where a word starts; a number must also end where one ends."""
+        if not key.isascii():
+            return True
+        edges = [0, *itertools.accumulate(map(len, self.words))]
+        ends = edges if key[-1].isdigit() else range(len(self.key) + 1)
+        return any(self.key.startswith(key, start) and start + len(key) in ends for start in edges)
+
+
+def names_of(anime: Anime, place: int) -> Iterator[Name]:
+    """The names of an anime: its titles, then its synonyms, without those that have no letter."""
+    titles = (anime.title_romaji, anime.title_english, anime.title_native)
+    for number, text in enumerate((*titles, *anime.synonyms)):
+        text = bare_title(text or "")
+        words = fold(text)
+        if words:
+            yield Name(place, text, words, is_title=number < len(titles))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anime_bert4rec.recommending.title_words import bare_title, fold, initials, numbered, parts, sound
+from anime_bert4rec.recommending.title_words import bare_title, fold, initials_fit, numbered, sound, subtitles_of
 
 
 def test_marks_of_kana_are_letters_and_accents_are_not():
@@ -76,13 +76,13 @@ def test_seasons_and_parts(title, base, season, part, final):
     ],
 )
 def test_initials(letters, title, fit):
-    assert initials(letters, fold(title)) == fit
+    assert initials_fit(letters, fold(title)) == fit
 
 
 def test_subtitles_and_namesakes():
-    assert parts("Re:ZERO -Starting Life in Another World-")[0] == "Re:ZERO"
-    assert parts("Kaguya-sama: Love is War") == ["Kaguya-sama", "Love is War"]
-    assert parts("86-エイティシックス-")[0].startswith("86")
+    assert subtitles_of("Re:ZERO -Starting Life in Another World-")[0] == "Re:ZERO"
+    assert subtitles_of("Kaguya-sama: Love is War") == ["Kaguya-sama", "Love is War"]
+    assert subtitles_of("86-エイティシックス-")[0].startswith("86")
     assert bare_title("HUNTER×HUNTER (2011)") == "HUNTER×HUNTER"
     assert bare_title("Jujutsu Kaisen (TV)") == "Jujutsu Kaisen"
     assert bare_title("(2011)") == "(2011)"

@@ -1,6 +1,6 @@
-"""How anime of a catalogue belong together: which of several comes first, and which season of a franchise each one is.
+"""How anime of a catalogue follow each other: which of several is first, and which season of its franchise each is.
 
-Relations tell it, and titles where relations are missing: what has another's title and more words comes after that.
+Relations say it and, where they are missing, titles: an anime that has another's title and more words comes after that.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.title_words import numbered
 
 MOST = 200
-"""Of more than so many, it is not worth asking which come first."""
+"""Among more anime than this, it is not worth working out which come first."""
 
-A_LONG_ONE = 10
-"""Episodes from which an OVA is a series too."""
+SERIES_EPISODES = 10
+"""The number of episodes from which an OVA counts as a series."""
 
 SOON = 5
-"""A title that is used again within so many years is a season's; later it is that of a remake."""
+"""An anime with the title of another is a season of it if at most this many years lie between them, else a remake."""
 
 _SERIES = {"TV", "TV_SHORT", "ONA", None}
 _LEADS_TO = {"SEQUEL", "SIDE_STORY", "SUMMARY", "COMPILATION", "CONTAINS"}
@@ -28,18 +28,21 @@ _BESIDE = {"ALTERNATIVE", "OTHER", "SPIN_OFF"}
 
 
 class Season(NamedTuple):
-    """`place` in the catalogue, and which season and part of its franchise that is."""
+    """The anime at `place` of a catalogue, and which season and part of its franchise it is."""
 
     place: int
     number: int
     part: int | None = None
     final: bool = False
-    told: bool = False
-    """Whether its title says so."""
+    is_stated: bool = False
+    """Whether a title of the anime states the number; else it was counted."""
 
 
-class Families:
-    """Anime go by their place in `catalogue`; `names_at` gives the words of each of an anime's titles."""
+class SeasonOrder:
+    """Which anime of a catalogue follow which. Anime are given as places in the catalogue.
+
+    names_at: for a place, the words of each of the anime's titles.
+    """
 
     def __init__(self, catalogue: Sequence[Anime], names_at: Callable[[int], Iterable[list[str]]]) -> None:
         self._anime = catalogue
@@ -68,20 +71,20 @@ class Families:
                     self._beside[other].add(place)
 
     def is_series(self, place: int) -> bool:
+        """Whether the anime is a series, and no film or special."""
         anime = self._anime[place]
-        return anime.format in _SERIES or (anime.episodes or 0) >= A_LONG_ONE
+        return anime.format in _SERIES or (anime.episodes or 0) >= SERIES_EPISODES
 
     def earlier_than(self, place: int) -> set[int]:
-        """The series of its franchise that are before it by relations."""
+        """The series that relations put before this anime."""
         return {other for other in reached(place, self._before) - {place} if self.is_series(other)}
 
     def is_numbered(self, place: int) -> bool:
-        """Whether a title says that it is no first season or part."""
-        says = [numbered(words) for words in self._names_at(place)]
-        return any(each.final or (each.season or 1) > 1 or (each.part or 1) > 1 for each in says)
+        """Whether a title states that the anime is no first season or part."""
+        return any(numbered(words).is_later for words in self._names_at(place))
 
     def first_of(self, places: Collection[int]) -> set[int]:
-        """Those that none of the others comes before: of a franchise, its first season."""
+        """The anime of `places` that none of the others comes before: of a franchise, its first season."""
         if not 1 < len(places) <= MOST:
             return set(places)
         before = {place: self._come_after(place, places) for place in places}
@@ -117,7 +120,7 @@ class Families:
         return self._known(place)[0] > 2 * self._known(other)[0]
 
     def _is_the_same_again(self, place: int, other: int) -> bool:
-        """Whether the other is less known, somewhat later, and of the same first title, marks aside."""
+        """Whether the other has the same first title, punctuation aside, and is less known and a few years later."""
         years = year_of(self._anime[place]), year_of(self._anime[other])
         if years[0] is None or years[1] is None or not 0 < years[1] - years[0] <= SOON:
             return False
@@ -125,9 +128,9 @@ class Families:
         return one == another and self._known(place) > self._known(other)
 
     def _longer_titles(self, places: Collection[int]) -> dict[int, set[int]]:
-        """For each anime those with one of its titles and more words, if these are a number or it is better known.
+        """For each anime, others that have one of its titles and more words: a number, or any if they are less known.
 
-        Those that have the same title soon after are seasons too: K-ON! and K-ON!!.
+        An anime that has the same title soon after is a season too: K-ON! and K-ON!!.
         """
         named: dict[tuple[str, ...], set[int]] = defaultdict(set)
         for place in places:
@@ -136,15 +139,14 @@ class Families:
         longer: dict[int, set[int]] = defaultdict(set)
         for other in places:
             for words in self._names_at(other):
-                says = numbered(words)
-                later = says.final or (says.season or 1) > 1 or (says.part or 1) > 1
+                stated = numbered(words)
                 for length in range(1, len(words) + 1):
                     for place in named.get(tuple(words[:length]), ()):
                         if not self._may_lead(place, other):
                             continue
                         if length == len(words):
                             comes_after = self._is_the_same_again(place, other)
-                        elif later and len(says.base) <= length:
+                        elif stated.is_later and len(stated.base) <= length:
                             comes_after = True
                         else:
                             comes_after = self._known(place) > self._known(other)
@@ -155,20 +157,20 @@ class Families:
         return longer
 
     def seasons(self, root: int, named_like: Sequence[tuple[int, list[str]]], mains: Sequence[str]) -> list[Season]:
-        """The seasons of the franchise that begins with `root`. Titles tell the number, or else the chain of sequels.
+        """The seasons of the franchise that begins with `root`, numbered by their titles or else along the sequels.
 
-        named_like: the words of titles that may be those of a season, and whose they are. mains: the root's main
-        titles, with one of which the title of a sequel begins: what has another name is no season of it.
+        named_like: titles that may be those of a season, each as the place of its anime and its words. mains: the
+        root's main titles; a sequel whose title begins with none of them is no season of it.
         """
         names = list(self._names_at(root))
         bases = {_joined(numbered(words).base) for words in names}
-        told: dict[int, Season] = {}
+        stated: dict[int, Season] = {}
         for place, words in named_like:
             says = numbered(words)
-            if place != root and place not in told and says.is_numbered and _joined(says.base) in bases:
-                counted = says.final and not says.season  # which one a final season is, its title does not say
+            if place != root and place not in stated and says.is_numbered and _joined(says.base) in bases:
+                counted = says.final and not says.season  # a final season's title does not state which one it is
                 number = 0 if counted else says.season or 1
-                told[place] = Season(place, number, says.part, says.final, told=not counted)
+                stated[place] = Season(place, number, says.part, says.final, is_stated=not counted)
         again = {place for place, words in named_like if words in names and self._is_the_same_again(root, place)}
         chain = {
             place
@@ -176,10 +178,10 @@ class Families:
             if self.is_series(place) == self.is_series(root) and place != root
             if any(_joined(words).startswith(tuple(mains)) for words in self._names_at(place))
         }
-        found = [Season(root, 1, told=True)]
-        for place in sorted({*told, *chain}, key=self._age):
+        found = [Season(root, 1, is_stated=True)]
+        for place in sorted({*stated, *chain}, key=self._age):
             highest = max(season.number for season in found)
-            season = told.get(place)
+            season = stated.get(place)
             if season is None:
                 whole = any(self._extends(place, earlier.place) for earlier in found[1:])
                 season = Season(place, highest, 2) if whole else Season(place, highest + 1)
@@ -194,7 +196,7 @@ class Families:
         return anime.start_date or (anime.year or 9999) * 10_000, anime.anime_id
 
     def _extends(self, place: int, earlier: int) -> bool:
-        """Whether a title goes on where one of the earlier season ends: then it is that season's second half."""
+        """Whether a title continues one of the earlier season's: then the anime is that season's second half."""
         names = list(self._names_at(place))
         return any(
             len(words) > len(short) and words[: len(short)] == short
@@ -204,11 +206,12 @@ class Families:
 
 
 def year_of(anime: Anime) -> int | None:
+    """The year in which the anime started, if it is known."""
     return anime.year or (anime.start_date and anime.start_date // 10_000)
 
 
 def reached(place: int, edges: dict[int, set[int]]) -> set[int]:
-    """All that `edges` lead to from `place`, in any number of steps."""
+    """The places that `edges` lead to from `place` in any number of steps, and `place` itself."""
     seen, left = {place}, [place]
     while left:
         for other in edges.get(left.pop(), ()):
