@@ -30,7 +30,7 @@ from anime_bert4rec.lists.mal_export import read_export
 from anime_bert4rec.lists.records import Anime, ListEntry, ListUnavailable
 from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.recommender import Recommender
-from anime_bert4rec.recommending.output import Reason, Row, as_csv, as_json, as_table, title_of
+from anime_bert4rec.recommending.output import Reason, RecommendedAnime, as_csv, as_json, as_table, title_of
 from anime_bert4rec.recommending.person import Person, from_export
 from anime_bert4rec.recommending.shortlist import Wishes, check_genres, read_years, shortlist
 from anime_bert4rec.recommending.title_questions import anime_of_titles, similar_to
@@ -66,7 +66,7 @@ def rows_for(
     years: tuple[int, int] | None,
     paths: PathSettings,
     anilist: AniListSettings,
-) -> list[Row]:
+) -> list[RecommendedAnime]:
     path = paths.database_file
     with Database.open(path, create=False) if who.store else Database.open_to_read(path) as database:
         database.require_catalogue()
@@ -79,7 +79,7 @@ def rows_for(
 
 
 def checked(who: PersonSettings) -> PersonSettings:
-    """The same with the name alone, if an address was given. Raises SettingError unless one person is meant."""
+    """The same settings, with the name of an address that was given. Raises SettingError unless one person is meant."""
     ways = {
         "--user": bool(who.user),
         "--anime and --title": bool(who.anime or who.title),
@@ -111,7 +111,10 @@ def person_of(
     recommender: Recommender,
     ids: Sequence[int],
 ) -> Person:
-    """`ids` is what `ids_of` gave. Raises UserError for nobody, and who has watched nothing that the model knows."""
+    """The person that is meant. Raises UserError if nothing that the model knows was watched.
+
+    ids: what `ids_of` gave.
+    """
     if who.user:
         name, entries = list_of_user(who, anilist, paths, database)
         person = Person.of_list(entries, recommender.vocabulary)
@@ -139,14 +142,14 @@ def person_of(
 
 
 def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:
-    """The anime that are named themselves, by id or title. Raises UserError for a title that isn't clear."""
+    """The ids of the anime that are named by id or title. Raises UserError for a title that isn't clear."""
     if who.similar_to is not None:
         return [similar_to(who.similar_to, catalogue)]
     return [*who.anime, *(anime.anime_id for anime in anime_of_titles(who.title, catalogue))]
 
 
 def known_only(person: Person, recommender: Recommender) -> Person:
-    """Says which ids the model does not know. Raises NothingToGoOn when it knows none."""
+    """The person without the ids that the model does not know, which are logged. Raises UserError if it knows none."""
     unknown = [anime_id for anime_id in person.history if not recommender.knows(anime_id)]
     if unknown:
         shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
@@ -160,9 +163,9 @@ def known_only(person: Person, recommender: Recommender) -> Person:
 def list_of_user(
     who: PersonSettings, anilist: AniListSettings, paths: PathSettings, database: Database
 ) -> tuple[str, Sequence[ListEntry]]:
-    """The name and the list: the stored one, or fetched where that is missing or old, and stored with --store alone.
+    """The user's name and list: the stored list or, where that is missing or old, one that is fetched.
 
-    Raises UserError for a list that cannot be read.
+    What is fetched is stored only with --store. Raises UserError for a list that cannot be read.
     """
     key, now = name_key(who.user), int(time.time())
     stored = database.users(key).get(key)
@@ -170,7 +173,7 @@ def list_of_user(
         stored = None
     if stored and stored.is_kept(now) and not who.refresh:
         return stored.name, database.entries(stored.user_id)
-    from anilist_client import open_source  # what they import takes time, and is seldom needed
+    from anilist_client import open_source  # slow to import, and seldom needed
     from anime_bert4rec.anilist.connection import AniListError
 
     try:
@@ -197,7 +200,7 @@ def recommendations(
     wishes: Wishes,
     top_k: int,
     reasons: bool = True,
-) -> list[Row]:
+) -> list[RecommendedAnime]:
     """The best `top_k` that fit the wishes, with the reasons for each."""
     ranked = recommender.recommend(person.history, recommender.vocabulary.num_items, exclude=person.seen)
     score = {each.anime_id: each.score for each in ranked}
@@ -208,7 +211,7 @@ def recommendations(
         because = recommender.because(person.history, [anime.anime_id for anime in chosen])
     titles = {anime.anime_id: title_of(anime) for anime in catalogue}
     return [
-        Row.of(rank, anime, score[anime.anime_id], _reasons(why, titles), anime.anime_id in person.planned)
+        RecommendedAnime.of(rank, anime, score[anime.anime_id], _reasons(why, titles), anime.anime_id in person.planned)
         for rank, (anime, why) in enumerate(zip(chosen, because, strict=True), 1)
     ]
 
@@ -217,7 +220,7 @@ def _reasons(anime_ids: Sequence[int], titles: Mapping[int, str]) -> list[Reason
     return [Reason(anime_id, titles.get(anime_id, f"anime {anime_id}")) for anime_id in anime_ids]
 
 
-def show(rows: Sequence[Row], format: str) -> None:
+def show(rows: Sequence[RecommendedAnime], format: str) -> None:
     if format == "json":
         text = as_json(rows, ascii_only="utf" not in (sys.stdout.encoding or "").lower())
     elif format == "csv":

@@ -3,103 +3,40 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import io
-import json
 import os
 import pickle
-import shlex
 import sqlite3
 import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
-from fault_injection import needs_mounts, run_on_disk
-from loopback_anilist import LoopbackAniList
 from script_process import finish, start
+from small_recommendations import ask, entry, fill, rows_of
 from test_terminal_escapes import HOSTILE, harmless
 
-from anime_bert4rec.anilist import connection as anilist_connection
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, Relation, UserList
-from anime_bert4rec.lists.sequences import Sequences, Vocabulary
-from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from anime_bert4rec.lists.records import UserList
 from config import PROJECT_DIR
 from recommend import main
-
-GENRES = ("Drama", "Mecha", "Sports")
-
-
-def anime(k):
-    """Every tenth is adult; 5 and 6 are two seasons; years from 2001; everything in three genres in turn."""
-    return Anime(
-        k,
-        mal_id=500 + k,
-        title_romaji=f"Title {k}",
-        title_native="進撃の巨人" if k == 7 else None,
-        synonyms=("进击的巨人",) if k == 7 else (),
-        year=2000 + k,
-        genres=(GENRES[k % 3],),
-        is_adult=k % 10 == 0,
-        popularity=100 - k,
-        relations=(Relation(5, "PREQUEL"),) if k == 6 else (),
-    )
-
-
-def entry(anime_id, status="COMPLETED", **more):
-    return ListEntry(9000 + anime_id, anime_id, status, **more)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """People have watched six of 30 titles, one after the other; 31 is in the catalogue and not in the model."""
-    folder = tmp_path_factory.mktemp("recommend")
-    with Database.open(folder / "bert.db", create=True) as database:
-        fetch = database.resume_or_start_catalogue_fetch("ID", 31)
-        database.save_catalogue_page(fetch.fetch_id, CataloguePage(tuple(map(anime, range(1, 32))), None))
-        lists = {
-            "Ann": [entry(3, completed=20200101), entry(4, completed=20200102), entry(8, "PLANNING")],
-            "Empty": [],
-            "Stranger": [entry(31), entry(77)],
-            "Planner": [entry(3, "PLANNING")],
-        }
-        for number, (name, entries) in enumerate(lists.items(), 1):
-            database.save_user_list(UserList(number, name, tuple(entries)), name, int(time.time()), 20)
-    random = np.random.default_rng(0)
-    watched = np.concatenate([1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)])
-    sequences = Sequences(watched, np.tile(np.arange(6), 60), np.arange(0, 361, 6), np.arange(60))
-    memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
-    config = ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=memory.config.ordered, memory=memory.config)
-    save_item_mappings(folder / "out" / "models" / "item_mappings.pkl", Vocabulary.of(range(1, 31)))
-    save_model(folder / "out" / "models" / "best_model.pth", BERT4Rec(config, memory), epoch=1, val_loss=1.0)
-    return folder
+    return fill(tmp_path_factory.mktemp("recommend"))
 
 
 @pytest.fixture
 def run(folder, capsys):
-    """Exit code, stdout, stderr."""
-
-    def run(*flags):
-        code = main([*map(str, flags), "--db", str(folder / "bert.db"), "--output-dir", str(folder / "out")])
-        return code, *capsys.readouterr()
-
-    return run
+    return functools.partial(ask, folder, capsys)
 
 
 @pytest.fixture
 def rows(run):
-    """The rows of --format json."""
-
-    def rows(*flags):
-        code, out, err = run(*flags, "--format", "json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return rows
+    return lambda *flags: rows_of(run(*flags, "--format", "json"))
 
 
 def ids(rows):
@@ -233,104 +170,6 @@ def test_csv_for_programs(run):
     _, out, _ = run("--anime", 12, 13, "--format", "csv", "--top-k", 2)
     first, _ = csv.DictReader(io.StringIO(out))
     assert (first["rank"], first["title"]) == ("1", "Title 14")
-
-
-@pytest.fixture
-def anilist(monkeypatch):
-    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
-    users = {"Newcomer": [entry(12), entry(13)], "Ann": [entry(12), entry(13)], "Hidden": [entry(1)]}
-    with LoopbackAniList(users=users, private=["Hidden"]) as anilist:
-        yield anilist
-
-
-@pytest.fixture
-def asking(anilist):
-    """The flags that ask the AniList on loopback for the list of somebody."""
-
-    def asking(name, *flags):
-        return ["--user", name, "--api-url", anilist.url, "--requests-per-minute", 0, "--top-k", 3, *flags]
-
-    return asking
-
-
-def traces(folder):
-    """What asking could change: the content and the time of every file beside the database."""
-    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("bert*")}
-
-
-@pytest.fixture
-def age(folder):
-    """Makes the stored list of Ann older by so many days, until the end of the test."""
-
-    def age(days):
-        connection = sqlite3.connect(folder / "bert.db")
-        connection.execute("UPDATE user SET fetched_at = fetched_at - ? WHERE name = 'Ann'", (days * 86_400,))
-        connection.commit()
-        connection.close()
-        aged.append(days)
-
-    aged = []
-    yield age
-    age(-sum(aged))
-
-
-def test_a_fetched_list_is_not_stored(folder, anilist, asking, run, rows):
-    before = traces(folder)
-    for number, name in enumerate(["newcomer", "NEWCOMER"], 1):
-        assert rows(*asking(name)) == rows("--anime", 12, 13, "--top-k", 3)
-        assert len(anilist.requests) == number
-    assert rows(*asking("ann")) == rows("--user", "ann", "--top-k", 3) != rows("--anime", 12, 13, "--top-k", 3)
-    assert len(anilist.requests) == 2, "what is stored and new needs no asking"
-    for flags, message in {("Hidden",): "keeps the list private", ("Nobody",): "is not found on AniList"}.items():
-        assert run(*asking(*flags)) == (1, "", f'error: "{flags[0]}" {message}\n')
-    assert traces(folder) == before
-
-
-@pytest.mark.parametrize(("days", "flags", "is_fetched"), [(8, (), True), (6, (), False), (0, ("--refresh",), True)])
-def test_an_old_list_is_fetched_anew_and_left_as_it_is(folder, anilist, asking, rows, age, days, flags, is_fetched):
-    age(days)
-    before = traces(folder)
-    assert (rows(*asking("Ann", *flags)) == rows("--anime", 12, 13, "--top-k", 3)) is is_fetched
-    assert len(anilist.requests) == is_fetched
-    assert traces(folder) == before
-
-
-def test_without_an_answer_an_old_list_is_better_than_none(folder, run, anilist, asking, age):
-    age(8)
-    anilist.close()
-    _, stored, _ = run("--anime", 3, 4, "--top-k", 3)
-    code, found, err = run(*asking("Ann"))
-    assert (code, found) == (0, stored)
-    assert err.endswith("; the stored list is taken, which is older than 7 days\n")
-    for flags in (("Newcomer",), ("Ann", "--refresh"), ("Ann", "--store")):
-        code, out, err = run(*asking(*flags))
-        assert (code, out) == (1, "") and err.splitlines()[-1].startswith("error: ")
-
-
-def test_with_store_it_is_stored_as_load_users_does(folder, tmp_path, anilist, asking, capsys):
-    copy = tmp_path / "copy.db"
-    copy.write_bytes((folder / "bert.db").read_bytes())
-
-    def ask(name, *flags):
-        given = [*asking(name, "--store", *flags), "--db", copy, "--output-dir", folder / "out"]
-        return main(list(map(str, given)))
-
-    assert [ask("newcomer"), ask("Newcomer"), ask("hidden"), ask("nobody")] == [0, 0, 1, 1]
-    assert len(anilist.requests) == 4 - 1, "what is stored is not fetched again"
-    with Database.open(copy, create=False) as database:
-        users = database.users()
-        assert [users[key].left_out for key in ("newcomer", "hidden", "nobody")] == ["short", "private", "unknown"]
-        assert [each.anime_id for each in database.entries(users["newcomer"].user_id)] == [12, 13]
-
-
-@needs_mounts
-def test_a_database_that_cannot_be_written_is_enough(folder, tmp_path):
-    path = tmp_path / "bert.db"
-    flags = ["recommend.py", "--user", "ann", "--db", path, "--output-dir", folder / "out"]
-    copy = f"cp {shlex.quote(str(folder / 'bert.db'))} {shlex.quote(str(path))}"
-    assert run_on_disk(tmp_path, "ro", *flags, "--top-k", 3, before=copy) == (0, "")
-    code, err = run_on_disk(tmp_path, "ro", *flags, "--store", before=copy)
-    assert code == 1 and "read-only" in err and err.count("\n") == 1
 
 
 def test_without_a_model_or_a_catalogue_it_says_what_to_run(folder, tmp_path, capsys):

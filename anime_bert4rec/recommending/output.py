@@ -16,17 +16,22 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.support.text import plain
 
 LEAST_WIDTH = 40
+"""A table is never made narrower than this many columns."""
+
 LEAST_GENRES = 8
+"""With less room than this many columns, genres are left out of a table."""
 
 
 @dataclass(frozen=True)
 class Reason:
+    """A watched title that a recommendation owes its score to."""
+
     anime_id: int
     title: str
 
 
 @dataclass(frozen=True)
-class Row:
+class RecommendedAnime:
     """What is shown of one recommendation."""
 
     rank: int
@@ -41,7 +46,8 @@ class Row:
     planned: bool
 
     @classmethod
-    def of(cls, rank: int, anime: Anime, score: float, because: Sequence[Reason], planned: bool) -> Row:
+    def of(cls, rank: int, anime: Anime, score: float, because: Sequence[Reason], planned: bool) -> RecommendedAnime:
+        """The row of `anime`, whose texts are safe to show on a terminal."""
         return cls(
             rank=rank,
             anime_id=anime.anime_id,
@@ -57,24 +63,26 @@ class Row:
 
 
 def title_of(anime: Anime) -> str:
-    """On one line, without what a terminal would obey."""
+    """The title of an anime on one line, safe to show on a terminal."""
     title = anime.title_romaji or anime.title_english or anime.title_native or ""
     return plain(title) or f"anime {anime.anime_id}"
 
 
-def as_json(rows: Sequence[Row], ascii_only: bool) -> str:
-    """A list of objects; the score is 0 to 1."""
+def as_json(rows: Sequence[RecommendedAnime], ascii_only: bool) -> str:
+    """The rows as a JSON list of objects; the score is 0 to 1."""
     objects = [{**dataclasses.asdict(row), "score": _rounded(row.score)} for row in rows]
     return json.dumps(objects, indent=2, ensure_ascii=ascii_only) + "\n"
 
 
-def as_csv(rows: Sequence[Row]) -> str:
-    """A header and a line a row; several genres, and several reasons, are joined by `; `. No text is a formula."""
+def as_csv(rows: Sequence[RecommendedAnime]) -> str:
+    """The rows as CSV with a header. Several genres or reasons are joined by `; `. No text is a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Row))
+    writer.writerow(field.name for field in dataclasses.fields(RecommendedAnime))
     for row in rows:
-        values: dict[str, Any] = {field.name: getattr(row, field.name) for field in dataclasses.fields(Row)}
+        values: dict[str, Any] = {
+            field.name: getattr(row, field.name) for field in dataclasses.fields(RecommendedAnime)
+        }
         values["score"] = _rounded(row.score)
         values["genres"] = "; ".join(row.genres)
         values["because"] = "; ".join(reason.title for reason in row.because)
@@ -84,14 +92,14 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 
 def _no_formula(text: str) -> str:
-    """With an apostrophe before what a spreadsheet would compute, also where it takes `;` or `|` to end a cell."""
+    """The text with an apostrophe before what a spreadsheet would compute, also where `;` or `|` ends a cell."""
     return re.sub(r"""(^|[,;|\t\r\n][\s"']*)(?=\s*[=+@\t\r＝＋－＠-])""", r"\1'", text)
 
 
-def as_table(rows: Sequence[Row], width: int | None) -> str:
-    """Two lines a row, or three where `width`, the columns of a terminal, needs it; longer ones are cut.
+def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
+    """The rows as a table, each on two lines, or on three where a narrow terminal needs it.
 
-    None, as for a pipe: nothing is cut.
+    width: the columns of the terminal, to which lines are cut; None, as for a pipe, cuts nothing.
     """
     facts = [(f"{row.rank}", f"{row.year or ''}", row.format or "", f"{100 * row.score:.2f} %") for row in rows]
     number, year, format, score = (max(map(len, column), default=0) for column in zip(*facts, strict=True))
@@ -115,8 +123,8 @@ def as_table(rows: Sequence[Row], width: int | None) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _below(row: Row, room: int | None) -> list[str]:
-    """The address, which must be whole to be of use, and the reasons, on a line of their own if need be."""
+def _below(row: RecommendedAnime, room: int | None) -> list[str]:
+    """The lines below: the address, which is of use only whole, and the reasons, on a line of their own if need be."""
     address = row.url + (" · planned" if row.planned else "")
     if not row.because:
         return [address]
@@ -153,10 +161,11 @@ def fit(text: str, room: int) -> str:
 
 
 def _rounded(score: float) -> float:
-    """Six significant digits: more would be noise."""
+    """The score with six significant digits: more would be noise."""
     return float(f"{score:.6g}")
 
 
 def _address(anime: Anime) -> str:
+    """The address of the anime's page on AniList, as the catalogue has it or made from the id."""
     given = plain(anime.site_url or "", 200)
     return given if given.startswith("https://") else f"https://anilist.co/anime/{anime.anime_id}"

@@ -10,28 +10,32 @@ from anime_bert4rec.lists.records import ListEntry
 from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences
 
 WELL_BELOW = 15
-"""A score so many points of 100 below the person's own mean, or lower still, is a dislike."""
+"""A score that is at least this many points of 100 below the person's own mean is a dislike."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Anime ids. What is `seen` is never recommended; `history` is what recommendations are made from."""
+    """The ids of the anime that a person has seen, liked and planned."""
 
     history: tuple[int, ...]
-    """The liked titles that the model knows, the oldest first."""
+    """The liked titles that the model knows, the oldest first: what recommendations are made from."""
     liked: frozenset[int]
-    """… and those that it does not know."""
+    """All liked titles, also those that the model does not know."""
     seen: frozenset[int]
+    """What was watched, liked or not: it is never recommended."""
     planned: frozenset[int] = frozenset()
 
     @classmethod
     def of_ids(cls, anime_ids: Sequence[int]) -> Person:
-        """Somebody who likes these, the last one the newest."""
+        """A person who likes these titles, the last of which is the newest."""
         return cls(tuple(anime_ids), frozenset(anime_ids), frozenset(anime_ids))
 
     @classmethod
     def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary) -> Person:
-        """Dropped titles and those rated well below the person's mean are not liked, unless nothing else is known."""
+        """The person whose list this is.
+
+        Titles that were dropped, or rated well below the person's mean, are not liked, unless nothing else is known.
+        """
         entries = list(entries)
         watched = [entry for entry in entries if is_watched(entry)]
         scores = [entry.score for entry in watched if entry.score is not None]
@@ -55,7 +59,7 @@ def is_watched(entry: ListEntry) -> bool:
 
 
 def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The ids that the vocabulary has, in the order that training gave its lists (lists/sequences.py)."""
+    """The ids that the vocabulary has, in the order in which lists are trained on (lists/sequences.py)."""
     rows: list[WatchedRow] = [
         (0, each.anime_id, each.entry_id, each.completed, each.started, each.updated, each.created) for each in entries
     ]

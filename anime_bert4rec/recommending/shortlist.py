@@ -13,14 +13,18 @@ from anime_bert4rec.support.errors import SettingError, UserError
 
 @dataclass(frozen=True)
 class Wishes:
+    """What a person wants to be shown."""
+
     genres: frozenset[str] = frozenset()
     """Casefolded; a title must have all of them."""
     years: tuple[int, int] | None = None
     """First and last; a title without a known year is out."""
     with_sequels: bool = False
+    """Whether later seasons are shown without their prequel, and several titles of a franchise."""
     include_adult: bool = False
 
     def allow(self, anime: Anime) -> bool:
+        """Whether the anime has the genres and a year that are wished for, and is not adult unless that is."""
         if anime.is_adult and not self.include_adult:
             return False
         if self.years and not (anime.year and self.years[0] <= anime.year <= self.years[1]):
@@ -68,7 +72,10 @@ def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
 
 
 def read_years(text: str) -> tuple[int, int] | None:
-    """`2015-2020`, `2015`, `2015-` and `-2020`; None for an empty text. Raises SettingError."""
+    """The first and the last year of `2015-2020`, `2015`, `2015-` or `-2020`; None for an empty text.
+
+    Raises SettingError for anything else.
+    """
     if not text:
         return None
     found = re.fullmatch(r"([0-9]{4})?(-)?([0-9]{4})?", text)
@@ -82,7 +89,7 @@ def read_years(text: str) -> tuple[int, int] | None:
 
 
 def check_genres(genres: Iterable[str], catalogue: Iterable[Anime]) -> frozenset[str]:
-    """Casefolded. Raises UserError, naming all that there are, for one that no anime has."""
+    """The genres, casefolded. Raises UserError, which names all that there are, for one that no anime has."""
     known = {genre.casefold(): genre for anime in catalogue for genre in anime.genres}
     for genre in genres:
         if genre.casefold() not in known:

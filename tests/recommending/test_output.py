@@ -10,7 +10,7 @@ import json
 import pytest
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.recommending.output import Reason, Row, as_csv, as_json, as_table, columns, fit
+from anime_bert4rec.recommending.output import Reason, RecommendedAnime, as_csv, as_json, as_table, columns, fit
 
 BEBOP = Anime(
     1,
@@ -22,8 +22,8 @@ BEBOP = Anime(
 )
 KYOJIN = Anime(16498, title_native="進撃の巨人", site_url="javascript:alert(1)")
 ROWS = [
-    Row.of(1, BEBOP, 0.0512345678, [Reason(6, "Trigun"), Reason(7, "進撃")], planned=True),
-    Row.of(2, KYOJIN, 0.004, [], planned=False),
+    RecommendedAnime.of(1, BEBOP, 0.0512345678, [Reason(6, "Trigun"), Reason(7, "進撃")], planned=True),
+    RecommendedAnime.of(2, KYOJIN, 0.004, [], planned=False),
 ]
 
 
@@ -64,7 +64,7 @@ def test_the_table_fits_the_terminal(width):
     long = Anime(
         3, title_romaji="進撃の巨人 " * 20, year=2020, format="TV_SHORT", genres=("Slice of Life", "Drama") * 4
     )
-    rows = [*ROWS, Row.of(10, long, 0.5, [Reason(8, "x" * 100)] * 3, planned=True)]
+    rows = [*ROWS, RecommendedAnime.of(10, long, 0.5, [Reason(8, "x" * 100)] * 3, planned=True)]
     lines = as_table(rows, width).splitlines()
     assert max(map(columns, lines)) <= width
     first, address, because = lines[-3:]
@@ -122,7 +122,9 @@ def test_csv_has_a_header_and_a_line_a_row():
 
 
 def of_texts(title, *genres, because=(), format="TV"):
-    row = Row.of(1, Anime(1, title_romaji="x", year=-5), 0.1, [Reason(2, each) for each in because], planned=False)
+    row = RecommendedAnime.of(
+        1, Anime(1, title_romaji="x", year=-5), 0.1, [Reason(2, each) for each in because], planned=False
+    )
     return dataclasses.replace(row, title=title, genres=genres, format=format)
 
 
@@ -159,6 +161,6 @@ def test_other_texts_stay_as_they_are():
 
 
 def test_nothing_of_a_title_reaches_the_terminal_as_a_command():
-    row = Row.of(1, Anime(1, title_romaji="\x1b[2J\x1b]0;x\x07Evil\nrank\u202e"), 0.1, [], planned=False)
+    row = RecommendedAnime.of(1, Anime(1, title_romaji="\x1b[2J\x1b]0;x\x07Evil\nrank\u202e"), 0.1, [], planned=False)
     assert row.title == "Evil rank"
-    assert Row.of(1, Anime(1, title_romaji="\x1b[2J"), 0.1, [], planned=False).title == "anime 1"
+    assert RecommendedAnime.of(1, Anime(1, title_romaji="\x1b[2J"), 0.1, [], planned=False).title == "anime 1"

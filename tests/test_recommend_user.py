@@ -1,0 +1,129 @@
+"""recommend.py --user: whose list is stored, or fetched from AniList; what is stored only with --store."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import sqlite3
+
+import pytest
+from fault_injection import needs_mounts, run_on_disk
+from loopback_anilist import LoopbackAniList
+from small_recommendations import ask, entry, fill, rows_of
+
+from anime_bert4rec.anilist import connection as anilist_connection
+from anime_bert4rec.lists.database import Database
+from recommend import main
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("recommend"))
+
+
+@pytest.fixture
+def run(folder, capsys):
+    return functools.partial(ask, folder, capsys)
+
+
+@pytest.fixture
+def rows(run):
+    return lambda *flags: rows_of(run(*flags, "--format", "json"))
+
+
+@pytest.fixture
+def anilist(monkeypatch):
+    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
+    users = {"Newcomer": [entry(12), entry(13)], "Ann": [entry(12), entry(13)], "Hidden": [entry(1)]}
+    with LoopbackAniList(users=users, private=["Hidden"]) as anilist:
+        yield anilist
+
+
+@pytest.fixture
+def asking(anilist):
+    """The flags that ask the AniList on loopback for the list of somebody."""
+
+    def asking(name, *flags):
+        return ["--user", name, "--api-url", anilist.url, "--requests-per-minute", 0, "--top-k", 3, *flags]
+
+    return asking
+
+
+def traces(folder):
+    """What asking could change: the content and the time of every file beside the database."""
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.glob("bert*")}
+
+
+@pytest.fixture
+def age(folder):
+    """Makes the stored list of Ann older by so many days, until the end of the test."""
+
+    def age(days):
+        connection = sqlite3.connect(folder / "bert.db")
+        connection.execute("UPDATE user SET fetched_at = fetched_at - ? WHERE name = 'Ann'", (days * 86_400,))
+        connection.commit()
+        connection.close()
+        aged.append(days)
+
+    aged = []
+    yield age
+    age(-sum(aged))
+
+
+def test_a_fetched_list_is_not_stored(folder, anilist, asking, run, rows):
+    before = traces(folder)
+    for number, name in enumerate(["newcomer", "NEWCOMER"], 1):
+        assert rows(*asking(name)) == rows("--anime", 12, 13, "--top-k", 3)
+        assert len(anilist.requests) == number
+    assert rows(*asking("ann")) == rows("--user", "ann", "--top-k", 3) != rows("--anime", 12, 13, "--top-k", 3)
+    assert len(anilist.requests) == 2, "what is stored and new needs no asking"
+    for flags, message in {("Hidden",): "keeps the list private", ("Nobody",): "is not found on AniList"}.items():
+        assert run(*asking(*flags)) == (1, "", f'error: "{flags[0]}" {message}\n')
+    assert traces(folder) == before
+
+
+@pytest.mark.parametrize(("days", "flags", "is_fetched"), [(8, (), True), (6, (), False), (0, ("--refresh",), True)])
+def test_an_old_list_is_fetched_anew_and_left_as_it_is(folder, anilist, asking, rows, age, days, flags, is_fetched):
+    age(days)
+    before = traces(folder)
+    assert (rows(*asking("Ann", *flags)) == rows("--anime", 12, 13, "--top-k", 3)) is is_fetched
+    assert len(anilist.requests) == is_fetched
+    assert traces(folder) == before
+
+
+def test_without_an_answer_an_old_list_is_better_than_none(folder, run, anilist, asking, age):
+    age(8)
+    anilist.close()
+    _, stored, _ = run("--anime", 3, 4, "--top-k", 3)
+    code, found, err = run(*asking("Ann"))
+    assert (code, found) == (0, stored)
+    assert err.endswith("; the stored list is taken, which is older than 7 days\n")
+    for flags in (("Newcomer",), ("Ann", "--refresh"), ("Ann", "--store")):
+        code, out, err = run(*asking(*flags))
+        assert (code, out) == (1, "") and err.splitlines()[-1].startswith("error: ")
+
+
+def test_with_store_it_is_stored_as_load_users_does(folder, tmp_path, anilist, asking, capsys):
+    copy = tmp_path / "copy.db"
+    copy.write_bytes((folder / "bert.db").read_bytes())
+
+    def ask(name, *flags):
+        given = [*asking(name, "--store", *flags), "--db", copy, "--output-dir", folder / "out"]
+        return main(list(map(str, given)))
+
+    assert [ask("newcomer"), ask("Newcomer"), ask("hidden"), ask("nobody")] == [0, 0, 1, 1]
+    assert len(anilist.requests) == 4 - 1, "what is stored is not fetched again"
+    with Database.open(copy, create=False) as database:
+        users = database.users()
+        assert [users[key].left_out for key in ("newcomer", "hidden", "nobody")] == ["short", "private", "unknown"]
+        assert [each.anime_id for each in database.entries(users["newcomer"].user_id)] == [12, 13]
+
+
+@needs_mounts
+def test_a_database_that_cannot_be_written_is_enough(folder, tmp_path):
+    path = tmp_path / "bert.db"
+    flags = ["recommend.py", "--user", "ann", "--db", path, "--output-dir", folder / "out"]
+    copy = f"cp {shlex.quote(str(folder / 'bert.db'))} {shlex.quote(str(path))}"
+    assert run_on_disk(tmp_path, "ro", *flags, "--top-k", 3, before=copy) == (0, "")
+    code, err = run_on_disk(tmp_path, "ro", *flags, "--store", before=copy)
+    assert code == 1 and "read-only" in err and err.count("\n") == 1
