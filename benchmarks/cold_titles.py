@@ -105,7 +105,7 @@ def run(
     shown = [items[~np.isin(items, cold)] for items in whole.known]
     values = {}
     for name, scorer in scorers.items():
-        values[name] = evaluate(scorer(known), known, hidden, cold)
+        values[name] = metrics_of(scorer(known), known, hidden, cold)
         values[name][WHOLE_LIST] = ranks_of(scorer(shown), whole.known, whole.hidden).ndcg(10)
     values["random"] = chance(hidden.lengths, data.num_items - known.lengths, len(cold))
     lengths = np.array([[len(items) for items in part] for part in (whole.hidden, whole.known)])
@@ -135,7 +135,7 @@ def untrained(scorer: Scorer) -> Scorer:
     return ModelScorer(model)
 
 
-def evaluate(scores: np.ndarray, known: Sequences, hidden: Sequences, cold: np.ndarray) -> dict[str, np.ndarray]:
+def metrics_of(scores: np.ndarray, known: Sequences, hidden: Sequences, cold: np.ndarray) -> dict[str, np.ndarray]:
     """The metrics of each user [U], of `hidden` among all items not `known` and among the cold items alone."""
     ranks = ranks_of(scores, known, hidden)
     of_user = np.split(np.searchsorted(cold, hidden.items) + 1, hidden.offsets[1:-1])
@@ -156,7 +156,7 @@ def percentile(ranks: Ranks, candidates: np.ndarray) -> np.ndarray:
 
 
 def chance(targets: np.ndarray, candidates: np.ndarray, num_cold: int) -> dict[str, np.ndarray]:
-    """What `evaluate` gives in the mean for a random order, in closed form; how many there are for each user [U]."""
+    """What `metrics_of` gives in the mean for a random order, in closed form. targets, candidates: of each user [U]."""
     return {
         "ndcg@10": expected_ndcg(targets, candidates, 10),
         "ndcg@100": expected_ndcg(targets, candidates, 100),

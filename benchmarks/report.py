@@ -26,7 +26,7 @@ from anime_bert4rec.plots.style import (
     save,
 )
 
-Result = Mapping[str, Any]
+Outcome = Mapping[str, Any]
 """What one contender printed with one seed, with its `name`; `error` where it failed."""
 
 COLUMNS: list[tuple[str, str, Callable[[float], str]]] = [
@@ -46,21 +46,21 @@ LONGEST_NAME = 18  # of what stands beside a curve; the table has it whole
 OURS, PEERS = (VALIDATION, TRAINING, "#000000"), ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 
-def by_name(results: Sequence[Result]) -> dict[str, list[Result]]:
+def by_name(results: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     """The results of each contender that got to its end, in the order of the run."""
-    groups: dict[str, list[Result]] = {}
+    groups: dict[str, list[Outcome]] = {}
     for result in results:
         if "error" not in result:
             groups.setdefault(result["name"], []).append(result)
     return groups
 
 
-def median(results: Sequence[Result], key: str) -> float | None:
+def median(results: Sequence[Outcome], key: str) -> float | None:
     values = [result[key] for result in results if result.get(key) is not None]
     return statistics.median(values) if values else None
 
 
-def table(results: Sequence[Result]) -> str:
+def table(results: Sequence[Outcome]) -> str:
     """Markdown, one line a contender."""
     rows = [["", *(title for _, title, _ in COLUMNS)]]
     for name, runs in by_name(results).items():
@@ -84,7 +84,7 @@ def markdown(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def plot(results: Sequence[Result], path: Path, title: str, caption: str) -> None:
+def plot(results: Sequence[Outcome], path: Path, title: str, caption: str) -> None:
     """Validation NDCG@10 against training seconds, a line a contender and seed; baselines are levels."""
     figure, (ax,) = new_figure(5.0, title, "NDCG@10 of the validation items, full ranking", caption)
     ours, peers = itertools.cycle(OURS), itertools.cycle(PEERS)

@@ -56,7 +56,7 @@ def test_cold_titles_are_ranked_among_all_and_among_themselves() -> None:
     known = Sequences(np.array([1]), np.array([0]), *one_list)
     hidden = Sequences(np.array([4]), np.array([0]), *one_list)
     scores = np.array([[9.0, 8.0, 5.0, 6.0, 1.0, 7.0]])
-    values = cold_titles.evaluate(scores, known, hidden, np.array([3, 4, 5]))
+    values = cold_titles.metrics_of(scores, known, hidden, np.array([3, 4, 5]))
     assert values["mrr"] == pytest.approx(1 / 3), "behind items 2 and 6; item 1 is known"
     assert values["ndcg@10"] == values["ndcg@100"] == pytest.approx(1 / np.log2(4))
     assert values["percentile"] == pytest.approx(50), "the third of five"
