@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anime_bert4rec.command_line.flags import Checked, setting
+from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import SettingError
 
 PROJECT_DIR = Path(__file__).resolve().parent
@@ -46,8 +47,8 @@ class DatabaseSettings(SandboxSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputSettings(SandboxSettings):
-    """Where training puts what it makes."""
+class OutputSettings(SandboxSettings, RunFolder):
+    """Where training puts what it makes; what is in that folder, RunFolder knows."""
 
     output_dir: Path | None = setting(
         None,
@@ -58,34 +59,6 @@ class OutputSettings(SandboxSettings):
     @property
     def output(self) -> Path:
         return self.output_dir or PROJECT_DIR / "output" / ("sandbox" if self.sandbox else "")
-
-    @property
-    def models(self) -> Path:
-        return self.output / "models"
-
-    @property
-    def people_file(self) -> Path:
-        return self.models / "people.npz"
-
-    @property
-    def plots(self) -> Path:
-        return self.output / "plots"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.output / "checkpoints"
-
-    @property
-    def logs(self) -> Path:
-        return self.output / "logs"
-
-    @property
-    def metrics_file(self) -> Path:
-        return self.plots / "training_metrics.json"
-
-    @property
-    def evaluation_file(self) -> Path:
-        return self.output / "evaluation.json"
 
     @property
     def training_log(self) -> Path:
@@ -217,6 +190,13 @@ class TrainingSettings(Checked):
     seed: int = setting(
         42,
         "the same seed on the same machine gives the same numbers, on a CPU to the last digit",
+        at_least=0,
+        at_most=2**32 - 1,
+        metavar="N",
+    )
+    split_seed: int | None = setting(
+        None,
+        "which people are kept for validation, whatever --seed is (default: as --seed has it)",
         at_least=0,
         at_most=2**32 - 1,
         metavar="N",

@@ -16,7 +16,6 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
@@ -28,6 +27,7 @@ from anime_bert4rec.evaluation.report import as_json, short_lines, tables
 from anime_bert4rec.evaluation.trained_run import TrainedRun, load_run
 from anime_bert4rec.evaluation.tuning import tune
 from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.run_folder import RANKING_COMPARISON
 from anime_bert4rec.plots.ranking_comparison import ranking_comparison
 from anime_bert4rec.plots.style import save
 from anime_bert4rec.support.errors import UserError
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with logging_to():
         paths = pick(args, PathSettings)
         report = evaluate_run(paths, pick(args, EvaluationSettings).newcomers)
-        plot = paths.plots / "ranking_comparison.png"
+        plot = paths.plots / RANKING_COMPARISON
         print(f"{report.whole}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
     return 0
 
@@ -72,10 +72,10 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
     answers = answers_of(run)
     report = Report(short_lines(answers), tables(answers, run.asked))
     write_json(paths.evaluation_file, as_json(run, answers))
-    with write_aside(text_file(paths)) as file:
+    with write_aside(paths.evaluation_text) as file:
         file.write(f"{report.whole}\n".encode())
     facts = f"{len(run.data.training):,} training users · {run.data.vocabulary.num_items:,} anime"
-    save(ranking_comparison(answers, facts), paths.plots / "ranking_comparison.png")
+    save(ranking_comparison(answers, facts), paths.plots / RANKING_COMPARISON)
     return report
 
 
@@ -87,11 +87,6 @@ def answers_of(run: TrainedRun) -> Answers:
         raise UserError("no validation user has two entries: there is nothing to ask; load more with load_users.py")
     settings = tune(training, run.undated_training, num_items, tasks, run.seed)
     return measure_all(ModelScorer(run.model), settings, tasks, run.franchise, training, num_items, run.seed)
-
-
-def text_file(paths: PathSettings) -> Path:
-    """Where all tables are, to be read."""
-    return paths.evaluation_file.with_suffix(".txt")
 
 
 def evaluate_the_best(paths: PathSettings, whole: bool = False) -> int:

@@ -5,7 +5,8 @@
     python train_model.py --resume                                          # with the same flags as before
     torchrun --nproc-per-node 2 train_model.py --batch-size 64              # see training/processes.py
 
-Read `main` from top to bottom: load, build, then for each epoch train, evaluate, record and save.
+Read it from top to bottom: `main` loads the lists, `train` prepares the run, trains, and says how it ended;
+`train_epochs` is the loop: for each epoch train, average, validate, record and save.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict
 from datetime import datetime
 
 # Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
@@ -33,8 +34,9 @@ from torch.utils.data import DataLoader
 
 from anime_bert4rec.command_line.flags import Parser, add_flags, pick
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, script
+from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.masked_metrics import (
     hits_by_row,
     masked_cross_entropy,
@@ -42,40 +44,31 @@ from anime_bert4rec.model.masked_metrics import (
     squares_of_rows,
     top_k_hits,
 )
-from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from anime_bert4rec.model.model_files import save_item_mappings
+from anime_bert4rec.model.run_folder import BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.training_data import Data, batches, load_data
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
 from anime_bert4rec.support.whole_files import write_json
-from anime_bert4rec.training.averaging import AveragedWeights
 from anime_bert4rec.training.batch_loading import check_open_files, each_batch
-from anime_bert4rec.training.history import History, Result
-from anime_bert4rec.training.optimization import linear_schedule, make_optimizer
+from anime_bert4rec.training.checkpoints import CheckpointFiles
+from anime_bert4rec.training.failures import TrainingFailed, check_sane, naming_what_saves_memory
+from anime_bert4rec.training.history import History, Result, Totals
+from anime_bert4rec.training.new_model import build_model, network_for
+from anime_bert4rec.training.output_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
 from anime_bert4rec.training.processes import (
     ProcessLost,
     from_main,
-    in_parallel,
-    is_loss,
     is_main,
+    naming_a_lost_process,
     one_after_the_other,
-    rank,
+    process_rank,
     several_processes,
     world,
 )
-from anime_bert4rec.training.resume import (
-    Checkpoint,
-    CheckpointFiles,
-    checkpoint_to_resume,
-    form_of,
-    identity_of,
-    restore,
-    restore_outputs,
-    snapshot,
-)
-from anime_bert4rec.training.run_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
+from anime_bert4rec.training.resume import checkpoint_to_resume, form_of, identity_of
 from anime_bert4rec.training.run_report import (
     describe_data,
     describe_run,
@@ -84,18 +77,12 @@ from anime_bert4rec.training.run_report import (
     summarise,
     where_everything_is,
 )
-from anime_bert4rec.training.totals import Totals
+from anime_bert4rec.training.training_run import TrainingRun, save_from_checkpoint
 from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
 from evaluate import evaluate_the_best
 from visualize import plot_all, plot_data
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT_EVERY = 10
-LATEST_EVERY = 30.0
-"""At most so often, in seconds, the latest checkpoint is written."""
-EXPLODED = 20
-"""A loss of so many times what knowing nothing costs ends the run."""
 
 
 @script
@@ -112,150 +99,151 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings, going_on, paths = pick(args, TrainingSettings), pick(args, ResumeSettings), pick(args, PathSettings)
 
     try:
-        check_open_files(settings.num_workers)
-        with several_processes(settings.use_gpu):
-            data = one_after_the_other(lambda: load_data(paths.database_file, settings))
-            started = datetime.now()
-            if not is_main():
-                return train(data, settings, going_on, paths, started)
-            with (
-                only_run_in(paths.output),
-                logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
-            ):
-                return train(data, settings, going_on, paths, started)
+        with naming_what_saves_memory():
+            check_open_files(settings.num_workers)
+            with several_processes(settings.use_gpu):
+                data = one_after_the_other(lambda: load_data(paths.database_file, settings))
+                started = datetime.now()
+                if not is_main():
+                    return train(data, settings, going_on, paths, started, args.verbose)
+                with (
+                    only_run_in(paths.output),
+                    logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
+                ):
+                    return train(data, settings, going_on, paths, started, args.verbose)
     except (KeyboardInterrupt, ProcessLost, TrainingFailed):
         if is_main():
             raise
         return EXIT_ERROR  # what there is to say, the main process says
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory from error
-    except RuntimeError as error:
-        if any(words in str(error) for words in NO_MEMORY):
-            raise OutOfMemory from error
-        raise
-
-
-NO_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc", "can't start new thread")
-"""How torch says it where it raises a RuntimeError."""
-
-
-class OutOfMemory(UserError):
-    def __init__(self) -> None:
-        super().__init__("out of memory; these flags help: --batch-size 32 --hidden-size 128 --max-seq-len 100")
 
 
 def train(
-    data: Data, settings: TrainingSettings, going_on: ResumeSettings, paths: PathSettings, started: datetime
+    data: Data,
+    settings: TrainingSettings,
+    going_on: ResumeSettings,
+    paths: PathSettings,
+    started: datetime,
+    verbose: bool,
 ) -> int:
+    """A whole run, from its first lines in the log to its last on the screen. Returns the exit code."""
+    run, files = prepare(data, settings, going_on, paths, started)
+    stopped: KeyboardInterrupt | TrainingFailed | ProcessLost | None = None
+    with finish_first():  # who asks to stop is obeyed between two batches, by `each_batch`, and nowhere else
+        try:
+            with naming_a_lost_process():
+                train_epochs(run, files, data, settings, paths)
+        except (KeyboardInterrupt, TrainingFailed, ProcessLost) as reason:
+            stopped = reason
+        if is_main():
+            save_the_end(run, files, paths, stopped)
+    if stopped and (isinstance(stopped, UserError) or not is_main()):
+        raise stopped
+    if not is_main():
+        return 0
+    code = EXIT_INTERRUPTED
+    if not stopped:
+        plot_data(paths)
+        code = evaluate_the_best(paths, whole=verbose) if settings.evaluate else 0
+    if files.newest:
+        who = "sandbox0001" if paths.sandbox else "NAME"
+        next_command = f"python recommend.py{paths.flags} --user {who}"
+        print(where_everything_is(paths, paths.training_log, next_command, each_file=verbose))
+    return code
+
+
+def prepare(
+    data: Data, settings: TrainingSettings, going_on: ResumeSettings, paths: PathSettings, started: datetime
+) -> tuple[TrainingRun, CheckpointFiles]:
+    """A run that is ready for its next epoch: a new one, or one that goes on from a checkpoint.
+
+    Nothing is fitted, moved or written before all is checked that can be checked.
+    """
     log_start(data, started)
     form, steps_per_epoch = form_of(network_for(data, settings)), math.ceil(len(data.training) / settings.batch_size)
-    identity = identity_of(data, settings, form)
+    identity = identity_of(asdict(settings), data, form)
     if from_main(identity) != identity:
         raise UserError("not all processes were given the same database and the same flags")
-    kept: Checkpoint | None = None  # the state after the last whole epoch
-    files = CheckpointFiles(paths.checkpoints, going_on.keep_checkpoints)
+    files, checkpoint = CheckpointFiles(paths.checkpoints, going_on.keep_checkpoints), None
     if is_main():
         remove_leftovers(paths)
         if going_on.resume is not None:
-            kept = checkpoint_to_resume(going_on.resume, paths, identity, data.vocabulary, form, steps_per_epoch)
+            chosen = None if going_on.resume == NEWEST else going_on.resume
+            checkpoint = checkpoint_to_resume(
+                chosen, paths, paths.database_file, identity, data.vocabulary, form, steps_per_epoch
+            )
         make_folders(paths)
 
     device, half_precision = choose_device(settings)
     model = build_model(data, settings).to(device)
-    parallel = in_parallel(model, some_unused=model.config.answers_alone)
-    optimizer = make_optimizer(model, settings.lr)
-    scaler = torch.amp.GradScaler(device.type, enabled=half_precision)
-    averaged = AveragedWeights(model)
-    history = History(settings.epochs, describe_data(data, settings))
+    baselines = baseline_accuracies(data, batches(data.validation, data, settings, None))
+    run = TrainingRun(
+        model,
+        History(settings.epochs, describe_data(data, baselines)),
+        identity,
+        learning_rate=settings.lr,
+        steps_per_epoch=steps_per_epoch,
+        half_precision=half_precision,
+    )
     if is_main():
         if going_on.resume != NEWEST:
             move_earlier_run_aside(paths, started)
-        if kept:
-            restore_outputs(kept, model, files, paths)
-    kept = from_main(kept)
-    if kept:
-        restore(kept, model, averaged, optimizer, scaler, history, settings.lr)
-    steps_done = history.epochs_done * steps_per_epoch
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, linear_schedule(settings.epochs * steps_per_epoch), last_epoch=steps_done - 1
-    )
-
+        if checkpoint:
+            save_from_checkpoint(checkpoint, run.model, paths.models / BEST_MODEL, best=True)
+            files.go_on_from(checkpoint)
+    checkpoint = from_main(checkpoint)
+    if checkpoint:
+        run.restore(checkpoint)
     if is_main():
-        if kept:
-            write_json(paths.metrics_file, history.as_dict())
-        write_json(paths.models / "training_config.json", describe_run(data, settings, paths, model.config, started))
+        if checkpoint:
+            write_json(paths.metrics_file, run.history.as_dict())
+        about = describe_run(asdict(settings), data, paths.database_file, run.model.config, started)
+        write_json(paths.config_file, about)
         data.people().save(paths.people_file)
-        save_item_mappings(paths.models / "item_mappings.pkl", data.vocabulary)
-        log_model(model, settings, device)
-
-    latest_at, latest_epoch = -math.inf, history.epochs_done
-    stopped: KeyboardInterrupt | TrainingFailed | ProcessLost | None = None
-    with finish_first():  # who asks to stop is obeyed between two batches, by `each_batch`, and nowhere else
-        try:
-            for epoch in range(history.epochs_done + 1, settings.epochs + 1):
-                if settings.patience and history.epochs_without_gain >= settings.patience:
-                    log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
-                    break
-                clock = time.perf_counter()
-                learning_rate = float(schedule.get_last_lr()[0])
-                training = batches(data.training, data, settings, epoch, rank(), world())
-                trained = train_one_epoch(parallel, training, optimizer, schedule, scaler)
-                averaged.update(model)
-                with averaged.used_by(model):
-                    validated = evaluate(model, batches(data.validation, data, settings, None, rank(), world()))
-                check_sane(trained, validated, model.config.num_items, epoch, learning_rate)
-
-                history.record(trained, validated, learning_rate, time.perf_counter() - clock)
-                if not is_main():
-                    continue
-                kept = snapshot(model, averaged, optimizer, scaler, history, identity, before=kept)
-                if history.best_epoch == epoch:
-                    with averaged.used_by(model):
-                        path = paths.models / "best_model.pth"
-                        save_model(path, model, epoch=epoch, val_loss=validated.loss, identity=identity)
-                if epoch % CHECKPOINT_EVERY == 0:
-                    files.save_numbered(kept)
-                if epoch % CHECKPOINT_EVERY == 0 or time.monotonic() - latest_at >= LATEST_EVERY:
-                    files.save_latest(kept)
-                    latest_at, latest_epoch = time.monotonic(), epoch
-                write_json(paths.metrics_file, history.as_dict())
-                log.info(history.line(), extra=on_screen(history.short_line(), good=history.is_best()))
-        except (KeyboardInterrupt, TrainingFailed, ProcessLost) as reason:
-            stopped = reason
-        except RuntimeError as error:
-            if not is_loss(error):
-                raise
-            stopped = ProcessLost()
-
-        if not is_main():
-            if stopped:
-                raise stopped
-            return 0
-        if stopped:
-            log.warning("stopped in epoch %d; the %d before it are kept", history.epochs_done + 1, history.epochs_done)
-            if kept and not isinstance(stopped, TrainingFailed):
-                log.info("To go on: the same command with --resume.")
-        if kept:
-            if latest_epoch < history.epochs_done:
-                files.save_latest(kept)
-            save_the_end(model, kept, history, paths)
-    if isinstance(stopped, UserError):
-        raise stopped
-    if not stopped:
-        plot_data(paths)
-    code = EXIT_INTERRUPTED if stopped else evaluate_the_best(paths) if settings.evaluate else 0
-    if kept:
-        print(where_everything_is(paths))
-    return code
+        save_item_mappings(paths.models / ITEM_MAPPINGS, data.vocabulary)
+        log_model(run.model)
+    return run, files
 
 
-def save_the_end(model: BERT4Rec, kept: Checkpoint, history: History, paths: PathSettings) -> None:
-    """The final model, the plots and the summary."""
-    model.load_state_dict(kept["model_state_dict"], strict=False)  # all but the memory, which training does not change
-    path, identity = paths.models / "final_model.pth", kept["resume"]["identity"]
-    save_model(path, model, epoch=kept["epoch"], val_loss=kept["val_loss"], identity=identity)
-    plot_all(paths.metrics_file, paths.plots)
-    print(summarise(history))
+def train_epochs(
+    run: TrainingRun, files: CheckpointFiles, data: Data, settings: TrainingSettings, paths: PathSettings
+) -> None:
+    """The epochs that are left, or until the validation loss has not fallen for long."""
+    for epoch in range(run.history.epochs_done + 1, settings.epochs + 1):
+        if settings.patience and run.history.epochs_without_gain >= settings.patience:
+            log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
+            return
+        clock, learning_rate = time.perf_counter(), run.learning_rate
+        training = batches(data.training, data, settings, epoch, process_rank(), world())
+        validation = batches(data.validation, data, settings, None, process_rank(), world())
+
+        trained = train_one_epoch(run.parallel, training, run.optimizer, run.schedule, run.scaler)
+        run.average.update(run.model)
+        with run.average.used_by(run.model):
+            validated = validate(run.model, validation)
+        check_sane(trained, validated, run.model.config.num_items, epoch, learning_rate)
+        run.history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+
+        if is_main():
+            checkpoint = run.snapshot()
+            if run.history.is_best():
+                run.save_average(paths.models / BEST_MODEL)
+            files.save(checkpoint)
+            write_json(paths.metrics_file, run.history.as_dict())
+            log.info(run.history.line(), extra=on_screen(run.history.short_line(), good=run.history.is_best()))
+
+
+def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, stopped: BaseException | None) -> None:
+    """What the run has come to, at its last whole epoch: checkpoint, final model, plots and summary."""
+    if stopped:
+        done = run.history.epochs_done
+        log.warning("stopped in epoch %d; the %d before it are kept", done + 1, done)
+        if files.newest and not isinstance(stopped, TrainingFailed):
+            log.info("To go on: the same command with --resume.")
+    if files.newest:
+        files.save_rest()
+        save_from_checkpoint(files.newest, run.model, paths.models / FINAL_MODEL)
+        plot_all(paths.metrics_file, paths.plots)
+        print(summarise(run.history))
 
 
 def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
@@ -267,40 +255,6 @@ def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
     if settings.use_fp16:
         log.info("--fp16 needs a GPU: training in fp32.")
     return torch.device("cpu"), False
-
-
-def network_for(data: Data, settings: TrainingSettings) -> ModelConfig:
-    """The form of the network, which needs nothing to be fitted."""
-    return ModelConfig(
-        num_items=data.vocabulary.num_items,
-        hidden_size=settings.hidden_size,
-        num_layers=settings.num_layers,
-        num_heads=settings.num_heads,
-        max_seq_len=settings.max_seq_len,
-        dropout=settings.dropout,
-        feed_forward_ratio=2 if data.enough_for_a_wide_network else 1,
-        ordered=data.ordered,
-        answers_alone=data.answers_alone(settings.memory),
-    )
-
-
-def build_model(data: Data, settings: TrainingSettings) -> BERT4Rec:
-    """A model that already knows what can be known of the training lists without training."""
-    torch.manual_seed(settings.seed)
-    config, memory = network_for(data, settings), None
-    if settings.memory:
-        memory = fit_memory(
-            data.training.select(data.counted),
-            data.vocabulary.num_items,
-            max_seq_len=settings.max_seq_len,
-            seed=settings.seed,
-            alike=data.alike,
-        )
-        config = replace(config, memory=memory.config)
-    model = BERT4Rec(config, memory)
-    if memory is None or config.answers_alone:
-        model.start_from_popularity(torch.from_numpy(data.popularity()))
-    return model
 
 
 def train_one_epoch(
@@ -343,7 +297,7 @@ def learn(model: nn.Module, batch: Batch, scaler: torch.amp.GradScaler) -> tuple
 
 
 @torch.inference_mode()
-def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
+def validate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
     """The same loss and accuracies on users that training never sees, with the same masks every time."""
     model.eval()
     device = model.item_bias.device
@@ -360,20 +314,6 @@ def evaluate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
                 totals.add(loss, top_k_hits(of_targets), len(batch.targets))
             bar.update()
     return totals.result()
-
-
-class TrainingFailed(UserError):
-    pass
-
-
-def check_sane(trained: Result, validated: Result, num_items: int, epoch: int, learning_rate: float) -> None:
-    """Raises TrainingFailed when the weights have exploded and would not come back: a loss is no longer a number, or
-    beyond all measure; to know nothing costs log N."""
-    for loss in (trained.loss, validated.loss):
-        if not loss < EXPLODED * math.log(num_items + 1):
-            raise TrainingFailed(
-                f"the loss became {loss:.4g} in epoch {epoch} at learning rate {learning_rate:.1e}; a lower --lr helps"
-            )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from anime_bert4rec.command_line.flags import Parser, add_flags, pick
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model.run_folder import read_config
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.anime_map import anime_map, load_map_points
 from anime_bert4rec.plots.data_overview import data_overview, read_overview
@@ -32,7 +33,6 @@ from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.training_curves import PLOTS
 from anime_bert4rec.plots.training_metrics import read_metrics
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.training.run_folder import read_config
 from config import DrawingSettings, PathSettings
 
 log = logging.getLogger(__name__)

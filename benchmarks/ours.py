@@ -28,8 +28,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.training_data import Data
-from anime_bert4rec.training.averaging import AveragedWeights
-from anime_bert4rec.training.optimization import linear_schedule, make_optimizer
+from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
 from config import TrainingSettings
 
 Catalogue = Mapping[str, Mapping[str, Any]]

@@ -34,12 +34,12 @@ import torch
 from contender import peak_memory_mb
 
 from anime_bert4rec.command_line.script import script
+from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.lists.sequence_store import stored
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 from anime_bert4rec.model.batches import MaskedBatches
 from anime_bert4rec.support.whole_files import write_json
-from anime_bert4rec.training.optimization import make_optimizer
-from anime_bert4rec.training.run_report import describe_data
+from anime_bert4rec.training.weights import make_optimizer
 from config import TrainingSettings
 
 ITEMS, LENGTH = 3_000, 200
@@ -130,7 +130,7 @@ def measure(folder: Path, users: int, hidden_size: int, steps: int, threads: int
         result["fingerprint_seconds"] = clock.lap()
         model = train_model.build_model(data, settings)
         result["memory_seconds"] = clock.lap()
-        describe_data(data, settings)
+        baseline_accuracies(data, train_model.batches(data.validation, data, settings, None))
         result["baseline_seconds"] = clock.lap()
         loader = train_model.batches(data.training, data, settings, 1)
         first = next(iter(loader))

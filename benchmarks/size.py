@@ -42,8 +42,7 @@ from anime_bert4rec.model.fast_parts import TiedEmbedding
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.whole_files import write_json
-from anime_bert4rec.training.averaging import AveragedWeights
-from anime_bert4rec.training.optimization import make_optimizer
+from anime_bert4rec.training.weights import AveragedWeights, make_optimizer
 from config import TrainingSettings, UserListSettings
 
 WARM_UP_STEPS = 3
@@ -130,7 +129,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
 
     averaged.update(model)
     with averaged.used_by(model):  # an epoch ends so, and memory may have its peak then
-        train_model.evaluate(model, few_batches(data, settings, None, 1))
+        train_model.validate(model, few_batches(data, settings, None, 1))
     peaks["peak_gib"] = round(peak_memory_mb() / 1024, 3)
     return {
         "items": data.vocabulary.num_items,

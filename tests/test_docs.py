@@ -13,7 +13,7 @@ from anime_bert4rec.model import bert4rec, hidden_positions, item_memory, memory
 from anime_bert4rec.model import memory_ease as ease
 from anime_bert4rec.model import memory_transitions as transitions
 from anime_bert4rec.model import memory_unlisted as unlisted
-from anime_bert4rec.training import averaging, optimization
+from anime_bert4rec.training import weights
 from config import PROJECT_DIR, TrainingSettings
 
 HOW_IT_WORKS = (PROJECT_DIR / "docs/how-it-works.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ NUMBERS = (
     f"*E* starts with a standard deviation of {bert4rec.EMBEDDING_SPREAD:.2f}".replace("0.", ".")
     + f", the matrices of the layers with {bert4rec.LAYER_SPREAD}".replace("0.", "."),
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
-    f"rises over the first {optimization.WARM_UP:.0%} of the".replace("%", " %"),
+    f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
     f"log softplus(ease / {item_memory.SOFTNESS})",
     f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
     "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",
@@ -37,7 +37,7 @@ NUMBERS = (
     f"instead of {hidden_positions.CUT_RATIO} (`model/hidden_positions.py: CUT_RATIO_WITHOUT_MEMORY`)",
     f"{hidden_positions.MASKED_BEFORE_CUTS:.0%} look like masks".replace("%", " %"),
     f"{unlisted.WEIGHT} · Σ share of the group",
-    f"D = min({averaging.DECAY}, (e − 1) / (e + 2))",
+    f"D = min({weights.DECAY}, (e − 1) / (e + 2))",
 )
 """As the code has them."""
 DOCUMENTS = sorted(

@@ -13,8 +13,9 @@ import pytest
 from loopback_anilist import LoopbackAniList
 
 from anime_bert4rec.lists.records import Anime, ListEntry
-from anime_bert4rec.training.run_folder import move_earlier_run_aside
-from config import PROJECT_DIR, PathSettings
+from anime_bert4rec.model.run_folder import RunFolder
+from anime_bert4rec.training.output_folder import move_earlier_run_aside
+from config import PROJECT_DIR
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,6 @@ def test_three_scripts_from_an_empty_folder_to_the_plots(anilist, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
     # The next run moves all of it aside: every file that a run makes is known by its name.
-    assert move_earlier_run_aside(PathSettings(output_dir=tmp_path / "out"), datetime(2026, 1, 2)) is not None
+    assert move_earlier_run_aside(RunFolder(tmp_path / "out"), datetime(2026, 1, 2)) is not None
     left = [path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert {str(path) for path in left if path.parts[0] not in ("old", "logs")} == {".lock", "training.log"}

@@ -20,9 +20,10 @@ import load_users
 import recommend
 import train_model
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.training.checkpoints import load_checkpoint
 from anime_bert4rec.training.history import Result
-from anime_bert4rec.training.resume import LATEST, load_checkpoint
 from config import TrainingSettings
 
 KILLS = 2
@@ -73,13 +74,13 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(db, undistu
 def test_a_file_that_cannot_grow_ends_the_run_and_the_last_checkpoint_stays_good(db, undisturbed, tmp_path):
     assert train_model.main(training_flags(db, tmp_path, "--epochs", "2")) == 0
     # Below the size of a checkpoint, so that the first of the rest cannot be written.
-    too_small = (tmp_path / "checkpoints" / LATEST).stat().st_size - 5_000
+    too_small = (tmp_path / "checkpoints" / LATEST_CHECKPOINT).stat().st_size - 5_000
     flags = training_flags(db, tmp_path, "--epochs", EPOCHS, "--resume")
     code, err = run_limited("train_model.py", *flags, RLIMIT_FSIZE=too_small)
     assert code == 1
     assert one_error(err).startswith("error: File too large: ")
     assert not list(tmp_path.rglob("*.part"))
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 2
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are text")
@@ -143,7 +144,7 @@ def test_too_little_memory_names_the_flags_that_help(db, tmp_path):
 def test_a_second_run_into_the_same_folder_is_refused_until_the_first_is_dead(db, tmp_path, capsys):
     flags = training_flags(db, tmp_path, "--epochs", 100_000, "--patience", 0, "--num-workers", 1)
     first = script_process.start("train_model.py", *flags)
-    script_process.wait_until(lambda: (tmp_path / "checkpoints" / LATEST).exists(), first)
+    script_process.wait_until(lambda: (tmp_path / "checkpoints" / LATEST_CHECKPOINT).exists(), first)
     second = training_flags(db, tmp_path, "--epochs", "1")
     assert train_model.main(second) == 1
     assert "another training run is writing into" in one_error(capsys.readouterr().err)
@@ -217,7 +218,7 @@ def test_after_an_exploded_loss_the_weights_of_the_epoch_before_are_kept(db, tmp
     monkeypatch.setattr(train_model, "train_one_epoch", explode)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", "30")) == 1
     assert "in epoch 3 at learning rate" in one_error(capsys.readouterr().err)
-    checkpoint = load_checkpoint(tmp_path / "checkpoints" / LATEST)
+    checkpoint = load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)
     assert checkpoint["epoch"] == 2
     for weights in (checkpoint["model_state_dict"], checkpoint["resume"]["weights"]):
         assert all(weight.isfinite().all() for weight in weights.values())
@@ -229,4 +230,4 @@ def test_a_clock_that_is_set_back_while_training_makes_no_difference(db, undistu
     assert train_model.main(training_flags(db, tmp_path, "--epochs", EPOCHS)) == 0
     assert next(hours) > 10  # the clock was looked at
     assert unlike(tmp_path, undisturbed) == []
-    assert min(load_checkpoint(tmp_path / "checkpoints" / LATEST)["resume"]["history"]["epoch_seconds"]) > 0
+    assert min(load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["resume"]["history"]["epoch_seconds"]) > 0

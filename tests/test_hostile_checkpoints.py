@@ -13,7 +13,8 @@ from small_runs import training_flags
 import train_model
 from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.model_files import ModelFileError
-from anime_bert4rec.training.resume import LATEST, load_checkpoint
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
+from anime_bert4rec.training.checkpoints import load_checkpoint
 
 NAN = float("nan")
 
@@ -91,7 +92,7 @@ FORMS = {
 
 @pytest.mark.parametrize("change", FORMS.values(), ids=FORMS)
 def test_what_is_no_checkpoint_in_itself_is_one_line(copied, change):
-    path = copied / "checkpoints" / LATEST
+    path = copied / "checkpoints" / LATEST_CHECKPOINT
     spoil(path, change)
     with pytest.raises(ModelFileError) as caught:
         load_checkpoint(path)
@@ -99,7 +100,7 @@ def test_what_is_no_checkpoint_in_itself_is_one_line(copied, change):
 
 
 def test_the_one_before_it_is_taken(db, copied, capsys):
-    spoil(copied / "checkpoints" / LATEST, FORMS["no history"])
+    spoil(copied / "checkpoints" / LATEST_CHECKPOINT, FORMS["no history"])
     assert train(db, copied, "--epochs", 2, "--resume") == 0
     told = capsys.readouterr().err
     assert "Going on after epoch 1" in told and "history is not a table of names and values" in told
@@ -138,7 +139,7 @@ def contents(folder):
 
 @pytest.mark.parametrize("change", FITS.values(), ids=FITS)
 def test_what_does_not_fit_the_run_is_refused_and_nothing_is_changed(db, copied, change, capsys):
-    path = copied / "checkpoints" / LATEST
+    path = copied / "checkpoints" / LATEST_CHECKPOINT
     spoil(path, change)
     before = contents(copied)
     assert train(db, copied, "--epochs", 3, "--resume") == 1
@@ -148,7 +149,7 @@ def test_what_does_not_fit_the_run_is_refused_and_nothing_is_changed(db, copied,
 
 
 def test_a_chosen_one_that_does_not_fit_leaves_the_run_that_is_there(db, copied):
-    chosen = shutil.copy(copied / "checkpoints" / LATEST, copied / "chosen.pth")
+    chosen = shutil.copy(copied / "checkpoints" / LATEST_CHECKPOINT, copied / "chosen.pth")
     spoil(chosen, FITS["no steps"])
     before = contents(copied)
     assert train(db, copied, "--epochs", 3, "--resume", chosen) == 1
@@ -158,10 +159,10 @@ def test_a_chosen_one_that_does_not_fit_leaves_the_run_that_is_there(db, copied)
 def test_the_settings_of_an_optimizer_come_from_no_file(db, copied, trained):
     """What it would do with them, no flag has asked for; so they are not even read."""
     groups = [{"params": [5], "lr": "much", "betas": None, "weight_decay": NAN, "maximize": True}]
-    spoil(copied / "checkpoints" / LATEST, lambda whole, kept: kept["optimizer"].update(param_groups=groups))
+    spoil(copied / "checkpoints" / LATEST_CHECKPOINT, lambda whole, kept: kept["optimizer"].update(param_groups=groups))
     assert train(db, copied, "--epochs", 3, "--resume") == 0
     undisturbed = shutil.copytree(trained, copied.with_name("undisturbed"))
     assert train(db, undisturbed, "--epochs", 3, "--resume") == 0
-    ours, theirs = (load_checkpoint(each / "checkpoints" / LATEST) for each in (copied, undisturbed))
+    ours, theirs = (load_checkpoint(each / "checkpoints" / LATEST_CHECKPOINT) for each in (copied, undisturbed))
     assert torch.equal(ours["resume"]["weights"]["item_bias"], theirs["resume"]["weights"]["item_bias"])
     assert ours["resume"]["history"]["learning_rates"] == theirs["resume"]["history"]["learning_rates"]

@@ -150,7 +150,8 @@ def test_what_training_says_fits_80_columns(history, tmp_path):
     for path in (paths.models / "best_model.pth", paths.plots / "ranking_comparison.png", paths.evaluation_file):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    block = where_everything_is(paths).splitlines()
+    next_command = f"python recommend.py{paths.flags} --user sandbox0001"
+    block = where_everything_is(paths, paths.training_log, next_command, each_file=True).splitlines()
     assert [line.split()[0] for line in block if line.startswith("  ")] == [
         "models/best_model.pth",
         "plots/ranking_comparison.png",
@@ -158,6 +159,10 @@ def test_what_training_says_fits_80_columns(history, tmp_path):
     ]
     assert all(len(line) <= 80 for line in block if str(tmp_path) not in line)
     assert block[-1] == f"Next: python recommend.py --sandbox --output-dir {tmp_path} --user sandbox0001"
+    paths.evaluation_text.touch()
+    short = where_everything_is(paths, paths.training_log, next_command).splitlines()
+    assert len(short) == 3 and (short[0], short[-1]) == (block[0], block[-1])
+    assert len(short[1]) <= 80 and short[1].endswith("the whole evaluation in evaluation.txt")
 
 
 def test_the_screen_is_short_and_the_file_is_full(terminal, tmp_path):

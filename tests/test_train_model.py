@@ -17,12 +17,12 @@ from small_lists import ITEMS, some_lists
 from small_runs import training_flags
 
 import train_model
+from anime_bert4rec.evaluation.masked_baselines import popularity_accuracies
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.model_files import load_item_mappings, load_model
 from anime_bert4rec.model.training_data import Data, load_data
-from anime_bert4rec.training.masked_baselines import popularity_accuracies
 from config import PROJECT_DIR, TrainingSettings
 
 
@@ -101,7 +101,7 @@ def test_the_best_model_has_the_recorded_loss_and_accuracy(db, trained):
 
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
     data = load_data(db, settings)
-    again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
+    again = train_model.validate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)
     assert again.accuracies[10] == metrics["val_accuracies"]["10"][saved["epoch"] - 1]
 
@@ -180,7 +180,7 @@ def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
 
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
     data = load_data(db, settings)
-    again = train_model.evaluate(model, train_model.batches(data.validation, data, settings, None))
+    again = train_model.validate(model, train_model.batches(data.validation, data, settings, None))
     assert again.loss == pytest.approx(saved["val_loss"], rel=1e-6)  # the weights are those of a whole epoch
 
 

@@ -20,11 +20,10 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K, ranks
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.training_data import Data, batches, load_data
-from anime_bert4rec.training.averaging import AveragedWeights
 from anime_bert4rec.training.history import Result
-from anime_bert4rec.training.optimization import make_optimizer
+from anime_bert4rec.training.weights import AveragedWeights, make_optimizer
 from config import TrainingSettings
-from train_model import check_sane, evaluate, learn, train_one_epoch
+from train_model import check_sane, learn, train_one_epoch, validate
 
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
 SETTINGS = TrainingSettings(batch_size=4, cut_share=0.5, hidden_size=8, num_heads=2, max_seq_len=8, dropout=0.0)
@@ -153,7 +152,7 @@ def test_in_validation_nothing_is_dropped_out_and_nothing_learnt():
     dropping.train()
     made = list(batches(data.validation, data, SETTINGS, None))
     before = dropping.project.weight.detach().clone()
-    without, with_it = (evaluate(model, DataLoader(made, batch_size=None)) for model in (plain, dropping))
+    without, with_it = (validate(model, DataLoader(made, batch_size=None)) for model in (plain, dropping))
     assert with_it == without
     assert torch.equal(dropping.project.weight, before)
 
@@ -166,7 +165,7 @@ def test_validation_is_the_mean_over_masks():
     for batch in made:
         losses += (-model(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1)[:, 0]).tolist()
     assert len({len(batch.targets) for batch in made}) > 1, "a mean over batches would be another number"
-    assert evaluate(model, DataLoader(made, batch_size=None)).loss == pytest.approx(np.mean(losses), rel=1e-5)
+    assert validate(model, DataLoader(made, batch_size=None)).loss == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 def test_errors_of_validation_take_the_masks_of_a_user_together():
@@ -174,7 +173,7 @@ def test_errors_of_validation_take_the_masks_of_a_user_together():
     settings = dataclasses.replace(SETTINGS, mask_prob=0.4)
     data = Data(VOCABULARY, some_lists(8), some_lists(9, seed=5))
     model, made = small_model(), list(batches(data.validation, data, settings, None))
-    result = evaluate(model, DataLoader(made, batch_size=None))
+    result = validate(model, DataLoader(made, batch_size=None))
     right, masks = [], []
     for batch in made:
         hit = ranks(model(batch), batch.targets - 1) <= 5
@@ -209,15 +208,15 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
     data = load_data(db, settings)
     loader = batches(data.validation, data, settings, None)
-    assert evaluate(model, loader).loss == pytest.approx(saved["val_loss"], rel=1e-6)
+    assert validate(model, loader).loss == pytest.approx(saved["val_loss"], rel=1e-6)
     model.load_state_dict(own[-1], strict=False)
-    assert abs(evaluate(model, loader).loss / saved["val_loss"] - 1) > 1e-4, "the own weights have another loss"
+    assert abs(validate(model, loader).loss / saved["val_loss"] - 1) > 1e-4, "the own weights have another loss"
 
 
 def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
     """If the last epoch is the best, both models are the same one."""
     losses, even = iter([3.0, 2.0, 1.0]), dict.fromkeys(TOP_K, 0.1)
-    monkeypatch.setattr(train_model, "evaluate", lambda *_: Result(next(losses), even, even))
+    monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(losses), even, even))
     monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 3)) == 0
     (best, of_best), (final, _) = (load_model(tmp_path / "models" / f"{name}_model.pth") for name in ("best", "final"))
@@ -233,7 +232,7 @@ def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
 def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypatch, patience, losses, best):
     """… of eight."""
     to_come, even = iter(losses), dict.fromkeys(TOP_K, 0.1)
-    monkeypatch.setattr(train_model, "evaluate", lambda *_: Result(next(to_come), even, even))
+    monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(to_come), even, even))
     monkeypatch.setattr(train_model, "train_one_epoch", lambda *_: Result(3.0, even))
     monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 8, "--patience", patience)) == 0

@@ -10,13 +10,11 @@ from anime_bert4rec.evaluation.measuring import CUTOFFS, MODEL, Answers, Ranking
 from anime_bert4rec.evaluation.questions import EVERYTHING, title
 from anime_bert4rec.evaluation.ranking import mean_and_error
 from anime_bert4rec.evaluation.trained_run import Asked, TrainedRun
-from anime_bert4rec.lists.people import Changes
+from anime_bert4rec.lists.people import ENOUGH_PEOPLE, Changes
 
 WIDTH = 80
 CHANCE = 2.0
 """A difference of fewer standard errors than this may be chance."""
-ENOUGH = 10
-"""With fewer people to ask, nothing can be told: their numbers are in evaluation.json alone."""
 NOTES = (
     "± is the standard error of NDCG@10 over users. Cover: the share of the catalogue that is in anybody's first 10;"
     " pop.: on how many of 100 training lists these are, in the mean. New ground: titles of a franchise of which"
@@ -71,7 +69,7 @@ def _verdicts(answers: Answers) -> list[Verdict]:
 
 
 def _clause(it: Verdict) -> str:
-    if it.users < ENOUGH:
+    if it.users < ENOUGH_PEOPLE:
         return _too_few(it.task, it.users)
     baseline = f"the {it.baseline}" if it.baseline == "Markov chain" else it.baseline
     text = f"{it.task}: on {it.users:,} validation users the model's NDCG@10 ({_number(it.model)}) "
@@ -86,7 +84,7 @@ def _clause(it: Verdict) -> str:
 
 
 def _short(it: Verdict) -> str:
-    if it.users < ENOUGH:
+    if it.users < ENOUGH_PEOPLE:
         return _too_few(it.task, it.users)
     chance = "may be chance" if it.may_be_chance else "hardly chance"
     return (
@@ -130,18 +128,18 @@ def tables(answers: Answers, asked: Asked) -> str:
         table(title(name, variant), result)
         for name, results in answers.tasks.items()
         for variant, result in results.items()
-        if result.users >= ENOUGH
+        if result.users >= ENOUGH_PEOPLE
     ]
     says = [_capitalised(f"{name} was left out: {why}.") for name, why in answers.skipped.items()]
     for name, results in answers.tasks.items():
-        if results[EVERYTHING].users >= ENOUGH:
+        if results[EVERYTHING].users >= ENOUGH_PEOPLE:
             lost, error = answers.shuffle_gap[name]
             gap = f"{lost:+.4f} ± {error:.4f}"
             says.append(f"Shuffle gap, {name}: {gap} of NDCG@10 is lost when histories are shuffled.")
         says += [
             _capitalised(_too_few(title(name, variant), result.users)) + "."
             for variant, result in results.items()
-            if result.users < ENOUGH and variant != EVERYTHING
+            if result.users < ENOUGH_PEOPLE and variant != EVERYTHING
         ]
     notes = [NOTES] if blocks else []
     says = [*who_is_asked(asked), *notes, *says, _capitalised(sentence(answers))]

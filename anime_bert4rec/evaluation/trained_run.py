@@ -18,9 +18,9 @@ from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_list
 from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
+from anime_bert4rec.model.run_folder import BEST_MODEL, PEOPLE, TRAINING_CONFIG, read_config
 from anime_bert4rec.model.training_data import Data, as_of_one_moment, read_data, read_lists
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.training.run_folder import read_config
 
 UNCHANGED = Changes(0, 0, 0)
 
@@ -78,10 +78,12 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
     Who came into the database after the training is asked too if `newcomers`. Raises UserError where the run is
     missing, or where it isn't known who was trained on.
     """
-    file, model_file = models / "training_config.json", models / "best_model.pth"
+    file, model_file = models / TRAINING_CONFIG, models / BEST_MODEL
     config = read_config(models)
     seed, val_ratio, fingerprint = config["seed"], config["val_ratio"], config["data_fingerprint"]
-    if not (0 <= seed < 2**32 and 0 < val_ratio < 1):
+    chosen = config.get("split_seed")
+    split_seed = seed if chosen is None else chosen
+    if not (0 <= seed < 2**32 and 0 <= split_seed < 2**32 and 0 < val_ratio < 1):
         raise UserError(
             f"{file} is not the training_config.json of a run (its seed is {seed}, its val_ratio {val_ratio}): train"
             " again (python train_model.py)"
@@ -99,10 +101,10 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
                 f"{database_file}, which this model was trained on, is not there: say where it is with --db PATH"
             )
     with as_of_one_moment(database_file) as (database, state):
-        data = read_data(database, state, val_ratio, seed, alike=False)
+        data = read_data(database, state, val_ratio, split_seed, alike=False)
         asked = Asked(len(data.validation), len(data.training))
         if data.fingerprint() != fingerprint:
-            then = load_people(models / "people.npz")
+            then = load_people(models / PEOPLE)
             if then is None or then.data_fingerprint != fingerprint:
                 raise UserError(
                     f"{database_file} has changed since this model was trained, so who was left out of its training is"

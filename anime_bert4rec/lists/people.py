@@ -22,6 +22,9 @@ from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_aside
 
+ENOUGH_PEOPLE = 10
+"""With fewer people who were held out, nothing can be told of how good a model is."""
+
 
 class Persons(NamedTuple):
     """Who is behind the rows of a database: a hash of what tells a person from all others, names aside."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.tensor_file import read_plain, read_tensors
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
@@ -163,11 +164,11 @@ def load_item_mappings(path: Path) -> Vocabulary:
 def load_model_with_items(models: Path) -> tuple[BERT4Rec, dict[str, Any], Vocabulary]:
     """The best model of a folder as `load_model` gives it, and its items. Raises ModelFileError, also if they are not
     of one run."""
-    vocabulary = load_item_mappings(models / "item_mappings.pkl")
-    model, saved = load_model(models / "best_model.pth")
+    vocabulary = load_item_mappings(models / ITEM_MAPPINGS)
+    model, saved = load_model(models / BEST_MODEL)
     if model.config.num_items != vocabulary.num_items or saved.get("items") not in (None, mark_of(vocabulary)):
         raise ModelFileError(
-            f"{models / 'best_model.pth'} and item_mappings.pkl beside it are of two runs: train again"
+            f"{models / BEST_MODEL} and item_mappings.pkl beside it are of two runs: train again"
             " (python train_model.py)"
         )
     return model, saved, vocabulary

@@ -50,6 +50,8 @@ class DataSettings(Protocol):
     @property
     def seed(self) -> int: ...
     @property
+    def split_seed(self) -> int | None: ...
+    @property
     def memory(self) -> bool: ...
 
 
@@ -120,6 +122,13 @@ class Data:
         """Tells whether two runs saw the same lists in the same split."""
         return _digest(self.vocabulary.anime_ids, self.training, self.validation)
 
+    def held_out_people(self) -> str | None:
+        """Tells whether two runs are validated on the same people, whatever their lists are; None where not known."""
+        if self.persons is None:
+            return None
+        hashes = np.sort(self.persons.behind(self.validation.user_ids)).astype("<i8")
+        return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
+
     def catalogue_fingerprint(self) -> str:
         """Tells whether two runs saw the same in common between anime."""
         return "" if self.alike is None else _digest(self.vocabulary.anime_ids, self.alike)
@@ -135,8 +144,9 @@ def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
 
 def load_data(database_file: Path, settings: DataSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
+    split_seed = settings.seed if settings.split_seed is None else settings.split_seed
     with as_of_one_moment(database_file) as (database, state):
-        return read_data(database, state, settings.val_ratio, settings.seed, alike=settings.memory)
+        return read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory)
 
 
 @contextlib.contextmanager
@@ -151,18 +161,18 @@ def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]
             yield database, state
 
 
-def read_data(database: Database, state: list[int], val_ratio: float, seed: int, *, alike: bool) -> Data:
-    """The same of an open database. alike: whether what items have in common is read too."""
+def read_data(database: Database, state: list[int], val_ratio: float, split_seed: int, *, alike: bool) -> Data:
+    """The same of an open database. split_seed: who is held out. alike: whether to read what items have in common."""
     database.require_training_data()
     vocabulary = Vocabulary.of(database.anime_ids())
     users = database.user_keys()
     if len(users) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
     in_common = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if alike else None
-    split = split_users([key for _, key in users], val_ratio, seed)
+    split = split_users([key for _, key in users], val_ratio, split_seed)
     ids = np.array([user_id for user_id, _ in users])
     groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
-    rows, purpose = database.iter_watched(), [val_ratio, seed]
+    rows, purpose = database.iter_watched(), [val_ratio, split_seed]
     lists = read_lists(rows, database.path, state, vocabulary, groups, purpose)
     if not all(len(part) for part in lists.values()):
         raise UserError(

@@ -1,4 +1,4 @@
-"""What a training run has measured: the content of training_metrics.json, the line of an epoch and the summary."""
+"""What a training run measures: the sums of an epoch, training_metrics.json, and the line of an epoch in the log."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from anime_bert4rec.model.masked_metrics import TOP_K
+import torch
+
+from anime_bert4rec.model.masked_metrics import TOP_K, standard_errors
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.text import duration
+from anime_bert4rec.training.processes import add_up
 
 
 class Result(NamedTuple):
@@ -22,21 +25,46 @@ class Result(NamedTuple):
     """Standard errors of these over users; only in validation."""
 
 
+class Totals:
+    """Sums over the masked positions of an epoch, in all batches and all processes.
+
+    They stay on the device: reading one in the loop would make the GPU wait.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(2 + len(TOP_K), dtype=torch.float64, device=device)
+        self.squares = torch.zeros(3, len(TOP_K), dtype=torch.float64, device=device)
+        """Sums over users that the standard errors need; zero in training, which has none."""
+
+    def add(self, loss: torch.Tensor, hits: torch.Tensor, count: int) -> None:
+        """loss: the mean over `count` positions; hits: how many of them are right, for each k of TOP_K."""
+        self.sums[0] += loss.detach() * count
+        self.sums[1] += count
+        self.sums[2:] += hits
+
+    def result(self) -> Result:
+        """The means over all positions."""
+        loss, count, *hits = add_up(self.sums).tolist()
+        shares = [hit / count for hit in hits]
+        errors = standard_errors(shares, count, add_up(self.squares).tolist())
+        return Result(loss / count, dict(zip(TOP_K, shares, strict=True)), dict(zip(TOP_K, errors, strict=True)))
+
+
 class Measured(TypedDict):
-    """What is recorded: one entry an epoch in each list."""
+    """What a checkpoint keeps of a history: one entry an epoch in each list."""
 
     train_losses: list[float]
     val_losses: list[float]
     train_accuracies: dict[int, list[float]]
     val_accuracies: dict[int, list[float]]
     val_accuracy_errors: NotRequired[dict[int, list[float | None]]]
-    """What earlier versions recorded has none."""
+    """Missing in the checkpoints of earlier versions."""
     learning_rates: list[float]
     epoch_seconds: list[float]
 
 
 def check_measured(measured: Any, epochs: int) -> None:
-    """Raises WrongForm unless it is what so many epochs, at least one, have recorded."""
+    """Raises WrongForm unless this is what `epochs` epochs, at least one, have recorded."""
     check(measured, Measured, "history")
     curves: list[list[Any]] = []
     for name, values in measured.items():
@@ -57,7 +85,7 @@ class History:
 
     epochs_planned: int
     facts: dict[str, Any]
-    """More of the summary: numbers of users and items, the accuracies of baselines."""
+    """What else the summary holds: numbers of users and items, the accuracies of baselines."""
     train_losses: list[float] = field(default_factory=list)
     val_losses: list[float] = field(default_factory=list)
     train_accuracies: dict[int, list[float]] = field(default_factory=_curves)
@@ -137,7 +165,7 @@ class History:
         )
 
     def short_line(self) -> str:
-        """… and what fits into 80 columns, for the terminal."""
+        """The latest epoch in at most 80 columns, for the terminal."""
         return (
             f"{self._which()} loss {self.train_losses[-1]:.4f}  val {self.val_losses[-1]:.4f}"
             f"  top-10 {100 * self.val_accuracies[10][-1]:4.1f} %  {self._time()}"

@@ -1,4 +1,4 @@
-"""Training by several processes, as torchrun starts them; without it, everything here is what one process is alone.
+"""Training by several processes, as torchrun starts them; without it, one process does everything.
 
     torchrun --nproc-per-node 2 train_model.py
 
@@ -25,8 +25,8 @@ from anime_bert4rec.support.stopping import is_orphan
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=6)
-"""So long the others wait for a process that lives, for instance while the first one reads the lists. That one has
-died is noticed at once."""
+"""How long the processes wait for one that lives, for instance while the first one reads the lists. If it dies, they
+notice at once."""
 
 
 class ProcessLost(UserError):
@@ -51,14 +51,10 @@ def several_processes(use_gpu: bool) -> Iterator[None]:
                 f"more processes than GPUs on this machine: --nproc-per-node {torch.cuda.device_count()}, or --no-gpu"
             )
         torch.cuda.set_device(local_rank())
-    try:
+    with naming_a_lost_process():
         dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpu else "gloo", timeout=PATIENCE)
         yield
         dist.destroy_process_group()
-    except RuntimeError as error:
-        if not is_loss(error):
-            raise
-        raise ProcessLost from error
 
 
 def started_by_torchrun() -> bool:
@@ -70,12 +66,20 @@ def lost_its_launcher() -> bool:
     return started_by_torchrun() and is_orphan()
 
 
-def is_loss(error: RuntimeError) -> bool:
-    """Whether it says that a process of the run does not answer any more."""
-    return isinstance(error, dist.DistError) or any(words in str(error) for words in ("gloo", "NCCL", "onnection "))
+@contextlib.contextmanager
+def naming_a_lost_process() -> Iterator[None]:
+    """Raises ProcessLost where torch says in its own way that a process of the run does not answer any more."""
+    try:
+        yield
+    except RuntimeError as error:
+        lost = isinstance(error, dist.DistError) or any(s in str(error) for s in ("gloo", "NCCL", "onnection "))
+        if not lost:
+            raise
+        raise ProcessLost from error
 
 
-def rank() -> int:
+def process_rank() -> int:
+    """The number of this process, from 0; that of the main process is 0."""
     return int(os.environ["RANK"]) if started_by_torchrun() else 0
 
 
@@ -91,13 +95,13 @@ def local_rank() -> int:
 
 def is_main() -> bool:
     """Whether this is the process that writes files, and the only one that speaks."""
-    return rank() == 0
+    return process_rank() == 0
 
 
 def one_after_the_other(make: Callable[[], T]) -> T:
-    """What `make` gives, in process 0 first, then in the first of every other machine, then in the rest.
+    """Call `make` in process 0 first, then in the first of every other machine, then in the rest; return its value.
 
-    So what it leaves on the disk is made once by a machine, or once by all where they share the disk.
+    So what it leaves on the disk is made once on each machine, or once in all where they share the disk.
     """
     turn = 0 if is_main() else 1 if local_rank() == 0 else 2
     made: list[T] = []

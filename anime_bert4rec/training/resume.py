@@ -1,111 +1,39 @@
-"""What a run needs to go on where it stopped: the content of a checkpoint, and the choice of the newest good one.
+"""Whether a run can go on from a checkpoint: the rest of a run must be the rest of the same run.
 
-No random state is in it: a batch is a function of (seed, epoch, number), and torch is seeded anew for each epoch. The
-item memory is not either: it is made again from the same lists, which the checkpoint's fingerprint of them vouches for.
+No random state is in a checkpoint: a batch is a function of (seed, epoch, number), and torch is seeded anew for each
+epoch. The item memory is not in it either: it is made again from the same lists.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
-import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.people import load_people, people_of
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.model_files import ModelFileError, mark_of, save_model, why, write_tensors
-from anime_bert4rec.model.tensor_file import read_tensors
+from anime_bert4rec.model.model_files import load_item_mappings, mark_of
+from anime_bert4rec.model.run_folder import ITEM_MAPPINGS, PEOPLE, RunFolder
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm
-from anime_bert4rec.support.whole_files import write_aside
-from anime_bert4rec.training.averaging import AveragedWeights
-from anime_bert4rec.training.checkpoint_form import check_checkpoint, check_fit
-from anime_bert4rec.training.history import History
-from anime_bert4rec.training.optimization import make_optimizer
-from anime_bert4rec.training.run_differences import differences
-from config import NEWEST, PathSettings, TrainingSettings
+from anime_bert4rec.support.text import plain
+from anime_bert4rec.training.checkpoints import CannotResume, Checkpoint, check_fit, load_checkpoint, newest_good
+from anime_bert4rec.training.weights import make_optimizer
 
 log = logging.getLogger(__name__)
 
-LATEST, PREVIOUS = "checkpoint_latest.pth", "checkpoint_previous.pth"
-
-Checkpoint = dict[str, Any]
-
-
-class CannotResume(UserError):
-    """There is nothing to go on from, or it belongs to another run."""
-
-
-def snapshot(
-    model: BERT4Rec,
-    averaged: AveragedWeights,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    history: History,
-    identity: Mapping[str, Any],
-    before: Checkpoint | None,
-) -> Checkpoint:
-    """A copy, in the CPU's memory, of the state after an epoch. `before`: the snapshot of the epoch before it.
-
-    It has the form of every model file, with the averaged weights and without the item memory; the rest is under
-    `"resume"`, and tensors that are the same are saved once.
-    """
-    weights = _copy(averaged.average)
-    is_best = before is None or history.best_epoch == history.epochs_done
-    best = {"weights": weights, "epoch": history.epochs_done, "val_loss": history.val_losses[-1]}
-    return {
-        "model_state_dict": weights,
-        "model_config": model.config.as_dict(),
-        "epoch": history.epochs_done,
-        "val_loss": history.val_losses[-1],
-        "resume": {
-            "weights": _copy(dict(model.named_parameters())),
-            "optimizer": _copy(optimizer.state_dict()),
-            "scaler": scaler.state_dict(),
-            "history": history.measured(),
-            "best": best if is_best or before is None else before["resume"]["best"],
-            "identity": dict(identity),
-        },
-    }
-
-
-def restore(
-    checkpoint: Checkpoint,
-    model: BERT4Rec,
-    averaged: AveragedWeights,
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    history: History,
-    learning_rate: float,
-) -> None:
-    """Puts everything into the state that `snapshot` has copied; the schedule is made anew for `learning_rate`."""
-    kept = checkpoint["resume"]
-    model.load_state_dict(kept["weights"], strict=False)  # all but the memory, which training does not change
-    averaged.restore(checkpoint["model_state_dict"], checkpoint["epoch"])
-    own = optimizer.state_dict()["param_groups"]  # which no file has a say in
-    optimizer.load_state_dict({"state": kept["optimizer"]["state"], "param_groups": own})
-    for group in optimizer.param_groups:
-        group["initial_lr"] = learning_rate
-    if scaler.is_enabled() and kept["scaler"]:
-        scaler.load_state_dict(kept["scaler"])
-    history.restore(kept["history"])
-
-
-def restore_outputs(checkpoint: Checkpoint, model: BERT4Rec, files: CheckpointFiles, paths: PathSettings) -> None:
-    """The best model and the latest checkpoint as they were: the run may have come further before it ended."""
-    best = checkpoint["resume"]["best"]
-    model.load_state_dict(best["weights"], strict=False)
-    path, identity = paths.models / "best_model.pth", checkpoint["resume"]["identity"]
-    save_model(path, model, epoch=best["epoch"], val_loss=best["val_loss"], identity=identity)
-    if not (files.folder / LATEST).exists():
-        files.save_latest(checkpoint)
+MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate")
+"""Settings that may change when a run is resumed."""
+_OF_DATABASE = ("vocabulary", "data", "catalogue")
 
 
 def form_of(config: ModelConfig) -> BERT4Rec:
@@ -114,11 +42,11 @@ def form_of(config: ModelConfig) -> BERT4Rec:
         return BERT4Rec(dataclasses.replace(config, memory=None))
 
 
-def identity_of(data: Data, settings: TrainingSettings, network: BERT4Rec) -> dict[str, Any]:
-    """What must be the same, but for MAY_CHANGE, for the rest of a run to be the rest of the same run."""
+def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> dict[str, Any]:
+    """The settings of a run and marks of its data, which must stay the same when it is resumed, but for MAY_CHANGE."""
     shapes = [(name, list(weight.shape)) for name, weight in network.named_parameters()]
     return {
-        **dataclasses.asdict(settings),
+        **settings,
         "vocabulary": mark_of(data.vocabulary),
         "network": hashlib.sha256(repr(shapes).encode()).hexdigest()[:16],  # other versions of the program have others
         "data": data.fingerprint(),
@@ -127,29 +55,27 @@ def identity_of(data: Data, settings: TrainingSettings, network: BERT4Rec) -> di
 
 
 def checkpoint_to_resume(
-    chosen: Path,
-    paths: PathSettings,
+    chosen: Path | None,
+    folder: RunFolder,
+    database_file: Path,
     identity: Mapping[str, Any],
     vocabulary: Vocabulary,
     network: BERT4Rec,
-    steps_an_epoch: int,
+    steps_per_epoch: int,
 ) -> Checkpoint:
-    """The checkpoint `chosen`, or for NEWEST the newest good one of the folder, that `restore` can use as it is.
+    """The checkpoint `chosen`, or the newest good one of the folder, checked so that a run can be restored from it.
 
     network: its form (`form_of`). Raises CannotResume, before anything is changed but the names of damaged files.
     """
-    if chosen == NEWEST:
-        path, checkpoint = newest_good(paths.checkpoints)
-    else:
-        path, checkpoint = chosen, load_checkpoint(chosen)
+    path, checkpoint = (chosen, load_checkpoint(chosen)) if chosen else newest_good(folder.checkpoints)
     before, models = checkpoint["resume"]["identity"], path.absolute().parent.parent / "models"
-    unlike = differences(before, identity, models, paths.database_file, vocabulary)
+    unlike = differences(before, identity, models, database_file, vocabulary)
     if unlike:
         raise CannotResume(
             f"{path} is of another run: {'; '.join(unlike)}. Make them the same, or start anew without --resume"
         )
     try:
-        check_fit(checkpoint, network, make_optimizer(network, learning_rate=1.0), steps_an_epoch)
+        check_fit(checkpoint, network, make_optimizer(network, learning_rate=1.0), steps_per_epoch)
     except WrongForm as error:
         raise CannotResume(f"{path} cannot be gone on from: {error}; choose another, or start anew") from error
     log.info("Going on after epoch %d, from %s.", checkpoint["epoch"], path)
@@ -160,93 +86,75 @@ def checkpoint_to_resume(
     return checkpoint
 
 
-def newest_good(folder: Path) -> tuple[Path, Checkpoint]:
-    """By the epochs in the files, not by their times: a clock may have been set back.
+def differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], models: Path, database_file: Path, vocabulary: Vocabulary
+) -> list[str]:
+    """In what a run differs from the one that is to go on as it; nothing where it can.
 
-    A damaged file is said to be so, and renamed so that it never takes the place of a good one.
+    before, now: `identity_of` both. models: the folder in which the run before has its people and its anime.
+    vocabulary: that of now.
     """
-    found: tuple[Path, Checkpoint] | None = None
-    damaged = []
-    latest, previous = folder / LATEST, folder / PREVIOUS
-    for path in (latest, previous, *reversed(numbered(folder))):
-        if not path.exists() or (found and (path == previous or _epoch_in(path) <= found[1]["epoch"])):
-            continue
-        try:
-            checkpoint = load_checkpoint(path)
-        except ModelFileError as error:
-            log.warning("%s; falling back to the one before.", error)
-            damaged.append(path)
-            continue
-        if not found or checkpoint["epoch"] > found[1]["epoch"]:
-            found = path, checkpoint
-    if not found:
-        told = f"no good checkpoint in {folder}" if damaged else f"no checkpoint in {folder} yet"
-        raise CannotResume(f"{told}; start without --resume")
-    for path in damaged:
-        aside, number = path.with_suffix(".damaged"), 2
-        while os.path.lexists(aside):  # perhaps something of it can be saved, so none takes another's place
-            aside, number = path.with_name(f"{path.stem}_{number}.damaged"), number + 1
-        path.rename(aside)
-    return found
+    before, now = _with_split_seed(before), _with_split_seed(now)
+    unlike = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in MAY_CHANGE]
+    if "seed" in unlike and before["split_seed"] == before.get("seed") and now["split_seed"] == now.get("seed"):
+        unlike.remove("split_seed")  # it only follows the other
+    said = [_setting(name, before, now) for name in unlike if name not in (*_OF_DATABASE, "network")]
+    if any(name in unlike for name in _OF_DATABASE):
+        said += _of_database(before, now, models, database_file, vocabulary)
+    if "data" in unlike and not said:
+        said.append(
+            "the lists are the same, but in another order, or not the same ones are held out: somebody has another"
+            " name, or was taken out and came back"
+        )
+    if "network" in unlike and not said:
+        said.append("the network is that of another version of this program")
+    return said
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Raises ModelFileError for a file that is damaged, or whose parts do not make a checkpoint."""
-    try:
-        checkpoint: Checkpoint = read_tensors(path)
-        check_checkpoint(checkpoint)
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} does not exist") from None
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # whatever a damaged or hostile file leads to
-        if "alloc" in str(error):
-            raise
-        raise ModelFileError(f"{path} is damaged or no checkpoint to resume from ({why(error)})") from error
-    return checkpoint
+def _with_split_seed(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """With the seed that decides who is held out; earlier versions had none, and where it is not set --seed decides."""
+    split_seed = identity.get("split_seed")
+    return {**identity, "split_seed": identity.get("seed") if split_seed is None else split_seed}
 
 
-class CheckpointFiles:
-    """Writes a run's checkpoints: the latest, with the one before it beside it, and the numbered ones."""
+def _setting(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    def shown(value: Any) -> str:
+        words = {None: "not known", True: "on", False: "off"}
+        return words[value] if value is None or isinstance(value, bool) else plain(str(value), 40)
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder = folder
-        self.keep = keep
-        """So many of the numbered ones; 0: all."""
-
-    def save_latest(self, checkpoint: Checkpoint) -> None:
-        latest = self.folder / LATEST
-        with write_aside(latest) as file:
-            write_tensors(checkpoint, file)
-            if latest.exists():  # only now, when the new one is written
-                latest.replace(self.folder / PREVIOUS)
-
-    def save_numbered(self, checkpoint: Checkpoint) -> None:
-        with write_aside(self.folder / f"checkpoint_epoch_{checkpoint['epoch']}.pth") as file:
-            write_tensors(checkpoint, file)
-        if self.keep:
-            for path in numbered(self.folder)[: -self.keep]:
-                if not path.is_symlink():  # somebody else has put it there
-                    path.unlink()
+    flag = "--" + plain(name, 40).replace("_", "-")
+    return f"{flag} was {shown(before.get(name))}, is {shown(now.get(name))} now"
 
 
-def numbered(folder: Path) -> list[Path]:
-    """The checkpoints of every tenth epoch, in order."""
-    return sorted((path for path in folder.glob("checkpoint_epoch_*.pth") if _epoch_in(path)), key=_epoch_in)
-
-
-def _epoch_in(path: Path) -> int:
-    """0 for what `CheckpointFiles` does not call its files."""
-    found = re.fullmatch(r"checkpoint_epoch_([1-9][0-9]*)\.pth", path.name)
-    return int(found[1]) if found and path.is_file() else 0
-
-
-def _copy(value: Any) -> Any:
-    """The same dicts, lists and numbers, with copies of the tensors in the CPU's memory."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _copy(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_copy(each) for each in value]
-    return value
+def _of_database(
+    before: Mapping[str, Any], now: Mapping[str, Any], models: Path, database_file: Path, vocabulary: Vocabulary
+) -> list[str]:
+    """What has changed in the database, counted if the run before has left its people and its anime."""
+    said = []
+    old, people = vocabulary, None
+    same_anime, same_lists = (before.get(name) == now.get(name) for name in ("vocabulary", "data"))
+    with contextlib.suppress(UserError, OSError):
+        people = load_people(models / PEOPLE)
+        if not same_anime:
+            old = load_item_mappings(models / ITEM_MAPPINGS)
+    known = mark_of(old) == before.get("vocabulary")
+    if not same_anime and known:
+        counts = {
+            "more in the catalogue": (old.encode(vocabulary.anime_ids) == 0).sum(),
+            "gone from the catalogue": (vocabulary.encode(old.anime_ids) == 0).sum(),
+        }
+        said.append(", ".join(f"{count:,} anime {words}" for words, count in counts.items() if count))
+    elif not same_anime:
+        then = plain(str(before.get("vocabulary")).partition(",")[0], 40)
+        said.append(f"the catalogue had {then}, and has {vocabulary.num_items} now, not all of them the same")
+    if not same_lists and people is not None and known and people.data_fingerprint == before.get("data"):
+        with Database.open_to_read(database_file) as database, database.snapshot():
+            changes = people.changes(people_of(database, old, people.salt))
+        said += [str(changes)] if any(changes) else []
+    elif (
+        not same_lists and same_anime and all(before.get(name) == now.get(name) for name in ("split_seed", "val_ratio"))
+    ):
+        said.append("the lists in the database have changed since")
+    if same_anime and before.get("catalogue") != now.get("catalogue") and before.get("memory") == now.get("memory"):
+        said.append("what the catalogue says of the anime has changed (genres, tags, studios, relations or titles)")
+    return said

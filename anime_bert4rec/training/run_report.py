@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K
-from anime_bert4rec.model.training_data import Data, batches
+from anime_bert4rec.model.run_folder import BEST_MODEL, COMBINED_METRICS, ITEM_MAPPINGS, RANKING_COMPARISON, RunFolder
+from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.training.history import History
-from anime_bert4rec.training.masked_baselines import baseline_accuracies
 from anime_bert4rec.training.processes import world
-from config import PathSettings, TrainingSettings
 
 log = logging.getLogger(__name__)
 
 
 def describe_run(
-    data: Data, settings: TrainingSettings, paths: PathSettings, config: ModelConfig, started: datetime
+    settings: Mapping[str, Any], data: Data, database_file: Path, config: ModelConfig, started: datetime
 ) -> dict[str, Any]:
     """Every setting of the run, and what is needed to repeat it: the content of training_config.json."""
     return {
-        **dataclasses.asdict(settings),
+        **settings,
         "model": config.as_dict(),
-        "database": str(paths.database_file),
+        "database": str(database_file),
         "data_fingerprint": data.fingerprint(),
         "started": started.isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -46,55 +47,66 @@ def describe_run(
     }
 
 
-def describe_data(data: Data, settings: TrainingSettings) -> dict[str, Any]:
+def describe_data(data: Data, baselines: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """What the run learns from and is validated on. baselines: how they do in validation (`baseline_accuracies`)."""
     return {
         "users_train": len(data.training),
         "users_val": len(data.validation),
+        "validated_on": data.held_out_people(),
         "num_items": data.vocabulary.num_items,
         "entries": len(data.training.items) + len(data.validation.items),
-        "baselines": baseline_accuracies(data, batches(data.validation, data, settings, None)),
+        "baselines": baselines,
     }
 
 
 def summarise(history: History) -> str:
-    """How good the best epoch was, beside popularity and the best baseline, within 80 columns."""
-    best = history.best_epoch
+    """How good the best epoch was, beside popularity and the best baseline, in at most five lines of 80 columns."""
+    best, people = history.best_epoch, history.facts["users_val"]
+    loss = f"{history.val_losses[best - 1]:.4f}"
+    says = f"Best of {history.epochs_done} epochs: {best}, validation loss {loss} on {count_people(people)}."
+    if people < ENOUGH_PEOPLE:
+        return f"{says}\nSo few people to validate on: nothing can be told of how good that is."
     baselines = history.facts["baselines"]
     rows = {"this model": {str(k): history.val_accuracies[k][best - 1] for k in TOP_K}}
     for name in ("popularity", max(baselines, key=lambda name: baselines[name]["10"])):
         rows[name] = baselines[name]
-    return "\n".join(
-        (
-            f"Best of {history.epochs_done} epochs: {best}, validation loss {history.val_losses[best - 1]:.4f}.",
-            "",
-            f"Right at masked positions of the {history.facts['users_val']:,} validation users, in %:",
-            f"                 {'  '.join(f'top-{k:<2}' for k in TOP_K)}",
-            *(
-                f"  {name:<13}{'  '.join(f'{100 * accuracies[str(k)]:6.1f}' for k in TOP_K)}"
-                for name, accuracies in rows.items()
-            ),
-        )
-    )
+    table = [
+        f"  {name:<32}{'  '.join(f'{100 * accuracies[str(k)]:6.1f}' for k in TOP_K)}"
+        for name, accuracies in rows.items()
+    ]
+    head = f"{'Right at masked positions, in %:':<34}{'  '.join(f'top-{k:<2}' for k in TOP_K)}"
+    return "\n".join((says, head, *table))
 
 
-def where_everything_is(paths: PathSettings) -> str:
-    """What the run has left, as far as it is there, and what to run next. The folder has a line of its own."""
+def count_people(number: int) -> str:
+    """`1,204 people`."""
+    return f"{number:,} people" if number != 1 else "one person"
+
+
+def where_everything_is(folder: RunFolder, training_log: Path, next_command: str, *, each_file: bool = False) -> str:
+    """Where the run has left what it made, and what to run next; with `each_file`, each file that one may look for."""
     made = (
-        (paths.models / "best_model.pth", "the model, at its lowest validation loss"),
-        (paths.models / "item_mappings.pkl", "its items: AniList ids and their indices"),
-        (paths.plots / "combined_metrics.png", "the training at a glance; more plots beside it"),
-        (paths.plots / "ranking_comparison.png", "the model beside baselines"),
-        (paths.evaluation_file, "… in numbers"),
-        (paths.training_log, "the log, with each epoch in full"),
+        (folder.models / BEST_MODEL, "the model, at its lowest validation loss"),
+        (folder.models / ITEM_MAPPINGS, "its items: AniList ids and their indices"),
+        (folder.plots / COMBINED_METRICS, "the training at a glance; more plots beside it"),
+        (folder.plots / RANKING_COMPARISON, "the model beside baselines"),
+        (folder.evaluation_text, "the same in tables"),
+        (folder.evaluation_file, "the same for programs"),
+        (training_log, "the log, with each epoch in full"),
     )
-    lines = [f"  {os.path.relpath(path, paths.output):<28}  {what}" for path, what in made if path.exists()]
-    who = "sandbox0001" if paths.sandbox else "NAME"
-    return "\n".join(
-        ("", f"All of it is in {paths.output}:", *lines, "", f"Next: python recommend.py{paths.flags} --user {who}")
-    )
+    there = {os.path.relpath(path, folder.output): what for path, what in made if path.exists()}
+    if each_file:
+        files = [f"  {path:<28}  {what}" for path, what in there.items()]
+    else:
+        parts = ["model in models/", "pictures in plots/"]
+        if folder.evaluation_text.exists():
+            parts.append(f"the whole evaluation in {folder.evaluation_text.name}")
+        files = [f"  {', '.join(parts)}"]
+    return "\n".join((f"All of it is in {folder.output}:", *files, f"Next: {next_command}"))
 
 
 def log_start(data: Data, started: datetime) -> None:
+    """The first lines of a run: when, and on what data."""
     log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
     log.info(
         "%d users to train on, %d to validate on, %d anime, %d entries.",
@@ -105,16 +117,18 @@ def log_start(data: Data, started: datetime) -> None:
     )
 
 
-def log_model(model: BERT4Rec, settings: TrainingSettings, device: torch.device) -> None:
+def log_model(model: BERT4Rec) -> None:
+    """What is trained, and on which device."""
+    config, device = model.config, model.item_bias.device
     if world() > 1:
         log.info("%d processes, each with its share of every batch.", world())
     log.info(
         "BERT4Rec: %s weights, hidden size %d, %d layers, %d heads, length %d.",
         f"{sum(p.numel() for p in model.parameters()):,}",
-        settings.hidden_size,
-        settings.num_layers,
-        settings.num_heads,
-        settings.max_seq_len,
+        config.hidden_size,
+        config.num_layers,
+        config.num_heads,
+        config.max_seq_len,
     )
     if model.config.answers_alone:
         log.info("With so many lists in order, the network also learns to answer without the item memory.")

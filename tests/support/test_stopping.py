@@ -20,10 +20,11 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import train_model
 from anime_bert4rec.command_line.script import script
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.support import stopping
 from anime_bert4rec.support.stopping import finish_first, ignore_in_a_worker, obeyed, stop_if_asked
 from anime_bert4rec.training.batch_loading import each_batch
-from anime_bert4rec.training.resume import LATEST, load_checkpoint
+from anime_bert4rec.training.checkpoints import load_checkpoint
 from config import PROJECT_DIR
 
 
@@ -223,7 +224,7 @@ def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_pa
     err = capfd.readouterr().err
     assert "stopped in epoch 2; the 1 before it are kept" in err
     assert "Traceback" not in err and "ignored" not in err
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 1
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 1
 
 
 @linux
@@ -234,7 +235,7 @@ def test_a_loader_that_is_killed_is_one_line_and_what_was_learnt_is_kept(db, tmp
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
     assert "was killed" in line and "--num-workers 0" in line
     assert "Traceback" not in err and "--resume" in err
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 1
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 1
 
 
 @linux
@@ -279,7 +280,7 @@ def test_a_terminal_that_is_closed_stops_a_run_that_saves(db, tmp_path):
     os.close(terminal)
     assert run.wait(60) == 130
     done = len(json.loads((tmp_path / "plots" / "training_metrics.json").read_text())["val_losses"])
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == done
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == done
     assert (tmp_path / "models" / "final_model.pth").exists()
 
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from anime_bert4rec.model.masked_metrics import TOP_K, squares_of_rows
-from anime_bert4rec.training.history import History, Result
-from anime_bert4rec.training.totals import Totals
+from anime_bert4rec.training.history import History, Result, Totals
 
 
 def history_of(*losses: float) -> History:

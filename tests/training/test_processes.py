@@ -23,7 +23,8 @@ from anime_bert4rec.model.batches import Batch, MaskedBatches, WholeLists, share
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy
-from anime_bert4rec.training.resume import LATEST, load_checkpoint
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
+from anime_bert4rec.training.checkpoints import load_checkpoint
 from config import PROJECT_DIR
 
 SMALL = [
@@ -118,7 +119,7 @@ def test_where_torchrun_is_killed_its_processes_end_and_save(db: Path, tmp_path:
     _, err = run.communicate(timeout=60)  # which ends when the last of the processes has closed what it writes to
     assert "To go on: the same command with --resume." in err and "Traceback" not in err
     done = metrics_of(tmp_path)["summary"]["epochs_done"]
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == done < 100_000
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == done < 100_000
     assert (tmp_path / "models" / "final_model.pth").exists()
 
 

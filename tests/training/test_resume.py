@@ -21,18 +21,11 @@ from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.model_files import ModelFileError
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.training.checkpoints import CannotResume, CheckpointFiles, load_checkpoint, newest_good, numbered
 from anime_bert4rec.training.history import History, Result
-from anime_bert4rec.training.resume import (
-    LATEST,
-    PREVIOUS,
-    CannotResume,
-    CheckpointFiles,
-    load_checkpoint,
-    newest_good,
-    numbered,
-)
-from anime_bert4rec.training.run_differences import differences
+from anime_bert4rec.training.resume import differences
 from config import TrainingSettings
 
 EPOCHS = 12
@@ -83,7 +76,7 @@ def test_the_rest_is_equal_to_the_last_digit(db, undisturbed, tmp_path, monkeypa
             stop_in_epoch(patch, number)
             assert train(db, tmp_path, *flags) == 130
         assert "the same command with --resume" in capsys.readouterr().err
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST)["epoch"] == 7
+    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 7
     assert train(db, tmp_path, "--resume") == 0
     assert "Going on after epoch 7" in capsys.readouterr().err
     assert unlike(tmp_path, undisturbed) == []
@@ -119,7 +112,7 @@ def test_a_run_that_is_done_stays_as_it_is(db, undisturbed, copied):
 
 def test_outputs_ahead_of_the_checkpoint_are_taken_back_and_made_again(db, undisturbed, copied, capsys):
     # As after a kill: the best model and the metrics are of later epochs than the newest checkpoint, or lost.
-    (copied / "checkpoints" / LATEST).unlink()
+    (copied / "checkpoints" / LATEST_CHECKPOINT).unlink()
     (copied / "models/best_model.pth").unlink()
     (copied / "models/.best_model.pth.0123abcd.part").write_bytes(b"half")
     assert train(db, copied, "--resume") == 0
@@ -131,15 +124,15 @@ def test_outputs_ahead_of_the_checkpoint_are_taken_back_and_made_again(db, undis
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_one_falls_back_to_the_one_before(copied, damage, caplog):
     folder = copied / "checkpoints"
-    damage(folder / LATEST)
+    damage(folder / LATEST_CHECKPOINT)
     path, checkpoint = newest_good(folder)
-    assert (path.name, checkpoint["epoch"]) == (PREVIOUS, 10)
-    assert f"{folder / LATEST} is damaged" in caplog.text and "falling back" in caplog.text
-    assert not (folder / LATEST).exists() and (folder / "checkpoint_latest.damaged").exists()
-    shutil.copy(folder / "checkpoint_latest.damaged", folder / LATEST)
-    assert newest_good(folder)[0].name == PREVIOUS
+    assert (path.name, checkpoint["epoch"]) == (PREVIOUS_CHECKPOINT, 10)
+    assert f"{folder / LATEST_CHECKPOINT} is damaged" in caplog.text and "falling back" in caplog.text
+    assert not (folder / LATEST_CHECKPOINT).exists() and (folder / "checkpoint_latest.damaged").exists()
+    shutil.copy(folder / "checkpoint_latest.damaged", folder / LATEST_CHECKPOINT)
+    assert newest_good(folder)[0].name == PREVIOUS_CHECKPOINT
     assert (folder / "checkpoint_latest.damaged").exists() and (folder / "checkpoint_latest_2.damaged").exists()
-    for path in (folder / PREVIOUS, folder / "checkpoint_epoch_10.pth"):
+    for path in (folder / PREVIOUS_CHECKPOINT, folder / "checkpoint_epoch_10.pth"):
         damage(path)
     with pytest.raises(CannotResume, match="no good checkpoint"):
         newest_good(folder)
@@ -147,10 +140,10 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before(copied, damage, caplo
 
 def test_the_newest_is_the_one_with_most_epochs_whatever_the_clock_says(copied):
     folder = copied / "checkpoints"
-    os.utime(folder / LATEST, (1, 1))
+    os.utime(folder / LATEST_CHECKPOINT, (1, 1))
     assert newest_good(folder)[1]["epoch"] == EPOCHS
-    (folder / LATEST).rename(folder / "checkpoint_epoch_12.pth")
-    shutil.copy(folder / "checkpoint_epoch_10.pth", folder / LATEST)
+    (folder / LATEST_CHECKPOINT).rename(folder / "checkpoint_epoch_12.pth")
+    shutil.copy(folder / "checkpoint_epoch_10.pth", folder / LATEST_CHECKPOINT)
     assert newest_good(folder)[1]["epoch"] == EPOCHS
 
 
@@ -165,7 +158,7 @@ def refused(copied, undisturbed, monkeypatch, capsys):
 
     def refused(db, *flags):
         with monkeypatch.context() as patch:
-            for name in ("build_model", "describe_data"):
+            for name in ("build_model", "baseline_accuracies"):
                 patch.setattr(train_model, name, lambda *_: pytest.fail("this takes long"))
             assert train(db, copied, "--resume", *flags) == 1
         (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
@@ -247,7 +240,7 @@ def test_the_form_of_the_network_is_known_before_the_memory(db, copied):
     settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30)
     data = load_data(db, settings)
     model = train_model.build_model(data, settings)
-    kept = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]
+    kept = load_checkpoint(copied / "checkpoints" / LATEST_CHECKPOINT)["resume"]
     shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]
     assert kept["identity"]["network"] == hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
 
@@ -262,7 +255,7 @@ def test_nothing_to_go_on_from_is_one_line(db, tmp_path, capsys):
 def test_more_epochs_go_on_with_another_schedule_and_it_is_said(db, copied, capsys):
     assert train(db, copied, "--resume", "--epochs", EPOCHS + 1) == 0
     assert "not the same run any more" in capsys.readouterr().err
-    rates = load_checkpoint(copied / "checkpoints" / LATEST)["resume"]["history"]["learning_rates"]
+    rates = load_checkpoint(copied / "checkpoints" / LATEST_CHECKPOINT)["resume"]["history"]["learning_rates"]
     # 3 steps an epoch, 39 in all, of which 2 warm up: the rate of the first step of the last epoch.
     assert rates[-1] == pytest.approx(0.01 * (39 - 36) / (39 - 2))
 

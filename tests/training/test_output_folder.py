@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.support.whole_files import read_json, write_aside
-from anime_bert4rec.training import run_folder
-from anime_bert4rec.training.run_folder import move_earlier_run_aside, read_config, remove_leftovers
-from config import PathSettings
+from anime_bert4rec.model.run_folder import RunFolder
+from anime_bert4rec.support.whole_files import write_aside
+from anime_bert4rec.training import output_folder
+from anime_bert4rec.training.output_folder import move_earlier_run_aside, remove_leftovers
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 OURS = (
@@ -24,6 +23,7 @@ OURS = (
     *(f"checkpoints/checkpoint_{name}.pth" for name in ("latest", "previous", "epoch_10")),
     *(f"checkpoints/checkpoint_{name}.damaged" for name in ("latest", "epoch_10", "latest_2")),
     "evaluation.json",
+    "evaluation.txt",
 )
 THEIRS = (
     *("models/mine.pth", "models/.hidden", "models/weights/best_model.pth", "models/best_model.pth.bak"),
@@ -44,17 +44,17 @@ def content(folder):
 
 def test_only_what_a_run_makes_is_moved(tmp_path):
     fill(tmp_path, (*OURS, *THEIRS))
-    place = move_earlier_run_aside(PathSettings(output_dir=tmp_path), NOW)
+    place = move_earlier_run_aside(RunFolder(tmp_path), NOW)
     assert place == tmp_path / "old/2026-01-02_03-04-05"
     assert content(place) == {name: name for name in OURS}
     assert content(tmp_path) == {name: name for name in THEIRS} | {
         f"old/2026-01-02_03-04-05/{name}": name for name in OURS
     }
-    assert move_earlier_run_aside(PathSettings(output_dir=tmp_path), NOW) is None
+    assert move_earlier_run_aside(RunFolder(tmp_path), NOW) is None
 
 
 def test_two_runs_moved_aside_in_one_second_do_not_meet(tmp_path):
-    paths = PathSettings(output_dir=tmp_path)
+    paths = RunFolder(tmp_path)
     assert move_earlier_run_aside(paths, NOW) is None
     assert not (tmp_path / "old").exists()
     for name in ("2026-01-02_03-04-05", "2026-01-02_03-04-05_2", "2026-01-02_03-04-05_3"):
@@ -66,7 +66,7 @@ def test_two_runs_moved_aside_in_one_second_do_not_meet(tmp_path):
 def test_how_the_run_before_ranked_goes_with_it(tmp_path):
     """Else a run that is interrupted would have it beside a model that it is not about."""
     fill(tmp_path, ["evaluation.json"])
-    old = move_earlier_run_aside(PathSettings(output_dir=tmp_path), NOW)
+    old = move_earlier_run_aside(RunFolder(tmp_path), NOW)
     assert content(old) == {"evaluation.json": "evaluation.json"}
     assert not (tmp_path / "evaluation.json").exists()
 
@@ -79,7 +79,7 @@ def test_folders_that_are_links_stay_and_their_files_move(tmp_path):
         (output / folder).symlink_to(leads_to)
     fill(output, (*OURS, *THEIRS))
     for name in ("2026-01-02_03-04-05", "2026-01-02_03-04-05_2"):
-        place = move_earlier_run_aside(PathSettings(output_dir=output), NOW)
+        place = move_earlier_run_aside(RunFolder(output), NOW)
         assert place == output / "old" / name
         assert content(place) == {name: name for name in OURS}
         assert (output / "models").is_symlink() and (output / "plots").is_symlink()
@@ -96,7 +96,7 @@ def test_files_that_are_links_lead_where_they_led(tmp_path):
     (output / "checkpoints").mkdir()
     (output / "checkpoints/checkpoint_latest.pth").symlink_to("checkpoint_epoch_10.pth")
     fill(tmp_path, ["output/checkpoints/checkpoint_epoch_10.pth"])
-    place = move_earlier_run_aside(PathSettings(output_dir=output), NOW)
+    place = move_earlier_run_aside(RunFolder(output), NOW)
     assert (place / "models/best_model.pth").resolve() == (tmp_path / "elsewhere/best.pth").resolve()
     assert (place / "plots/training_metrics.json").readlink() == tmp_path / "gone"
     # What goes along is found beside it.
@@ -118,7 +118,7 @@ def test_to_another_disk(tmp_path, another_disk):
     (tmp_path / "checkpoints").symlink_to(another_disk)
     fill(tmp_path, (*OURS, *THEIRS))
     os.utime(tmp_path / "checkpoints/checkpoint_latest.pth", (1, 1))
-    place = move_earlier_run_aside(PathSettings(output_dir=tmp_path), NOW)
+    place = move_earlier_run_aside(RunFolder(tmp_path), NOW)
     assert content(place) == {name: name for name in OURS}
     assert (place / "checkpoints/checkpoint_latest.pth").stat().st_mtime == 1
     assert [path.name for path in another_disk.iterdir()] == ["checkpoint_epoch_ten.pth"]
@@ -127,7 +127,7 @@ def test_to_another_disk(tmp_path, another_disk):
 @pytest.mark.parametrize("moved", [0, 1, 5])
 def test_stopped_while_moving_nothing_is_lost(tmp_path, monkeypatch, moved):
     fill(tmp_path, (*OURS, *THEIRS))
-    real, left = run_folder._move, [None] * moved
+    real, left = output_folder._move, [None] * moved
 
     def stop(path, target):
         if not left:
@@ -136,9 +136,9 @@ def test_stopped_while_moving_nothing_is_lost(tmp_path, monkeypatch, moved):
         real(path, target)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run_folder, "_move", stop)
-        move_earlier_run_aside(PathSettings(output_dir=tmp_path), NOW)
-    move_earlier_run_aside(PathSettings(output_dir=tmp_path), NOW)
+        patch.setattr(output_folder, "_move", stop)
+        move_earlier_run_aside(RunFolder(tmp_path), NOW)
+    move_earlier_run_aside(RunFolder(tmp_path), NOW)
     assert sorted(content(tmp_path).values()) == sorted((*OURS, *THEIRS))
     assert {name for name in OURS if (tmp_path / name).exists()} == set()
 
@@ -157,29 +157,7 @@ def test_left_half_written_and_nothing_else_is_removed(tmp_path):
     fill(tmp_path, (*leftovers, *others, *OURS))
     (tmp_path / f"models/.item_mappings.pkl.{part}").symlink_to(tmp_path / "notes")
     with write_aside(tmp_path / "plots/loss_curve.png") as being_written:
-        remove_leftovers(PathSettings(output_dir=tmp_path))
+        remove_leftovers(RunFolder(tmp_path))
         being_written.write(b"plots/loss_curve.png")
     assert content(tmp_path) == {name: name for name in (*others, *OURS)}
     assert (tmp_path / f"models/.item_mappings.pkl.{part}").is_symlink()
-
-
-@pytest.mark.parametrize("text", ['{"seed": true}', "[1]", "{", '{"seed": 1, "val_ratio": "x"}', "[" * 100_000])
-def test_what_is_no_config_of_a_run_is_said(tmp_path, text):
-    paths = PathSettings(output_dir=tmp_path)
-    paths.models.mkdir()
-    (paths.models / "training_config.json").write_text(text)
-    with pytest.raises(UserError, match=r"training_config\.json is not"):
-        read_config(paths.models)
-
-
-def test_no_pipe_and_no_endless_file_is_read_as_json(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with (tmp_path / "long").open("wb") as file:
-        file.truncate(2**40)
-    for path, why in (
-        (tmp_path / "pipe", "not a file"),
-        (Path("/dev/zero"), "not a file"),
-        (tmp_path / "long", "large"),
-    ):
-        with pytest.raises(ValueError, match=why):
-            read_json(path)

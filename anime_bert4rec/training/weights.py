@@ -1,15 +1,37 @@
-"""Weights averaged over epochs: steadier from epoch to epoch than the weights that are being trained, and no worse."""
+"""How the weights move: the optimizer, the learning rate over the run, and their average over epochs.
+
+The average is steadier from epoch to epoch than the weights that are being trained, and no worse.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import nn
 
+WARM_UP = 0.05
+"""The share of all steps in which the learning rate rises; after it, it falls in a straight line to zero."""
 DECAY = 0.8
-"""What an epoch counts for falls by this with each epoch after it."""
+"""The weight of an epoch in the average falls by this factor with each epoch after it."""
+
+
+def make_optimizer(model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """AdamW that lets biases, norms and embeddings be: decay would pull rare anime towards nothing."""
+    decayed: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        spared = parameter.ndim != 2 or "embedding" in name or "distance" in name
+        (others if spared else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True)
+
+
+def linear_schedule(total_steps: int) -> Callable[[int], float]:
+    """The factor on the learning rate at each step: up to 1 over the warm-up, then down to 0."""
+    warm_up = max(1, round(WARM_UP * total_steps))
+    return lambda step: min((step + 1) / warm_up, (total_steps - step) / max(1, total_steps - warm_up), 1.0)
 
 
 class AveragedWeights:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from anime_bert4rec.evaluation import masked_baselines
 from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
+from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch, MaskedBatches
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.training_data import Data
-from anime_bert4rec.training import masked_baselines
-from anime_bert4rec.training.masked_baselines import baseline_accuracies
 
 ITEMS = 30
 

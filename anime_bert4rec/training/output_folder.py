@@ -1,4 +1,4 @@
-"""The folder that a run writes into: one run at a time; what earlier ones left there."""
+"""One run at a time writes into an output folder; what earlier runs have left there is moved aside."""
 
 from __future__ import annotations
 
@@ -12,51 +12,17 @@ import stat
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
 
+from anime_bert4rec.model.run_folder import MADE, RunFolder
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.support.forms import check
 from anime_bert4rec.support.locks import is_held, lock
-from anime_bert4rec.support.whole_files import read_json, write_aside, written_aside_for
-from config import OutputSettings
+from anime_bert4rec.support.whole_files import write_aside, written_aside_for
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 
-MADE = {
-    "checkpoints": r"checkpoint_(latest|previous|epoch_[0-9]+)(\.pth|(_[0-9]+)?\.damaged)",
-    "models": r"(best|final)_model\.pth|item_mappings\.pkl|training_config\.json|people\.npz",
-    "plots": r"(loss_curve|accuracy_curve|learning_curve|combined_metrics|data_overview|anime_map|ranking_comparison"
-    r"|comparison)\.png|training_metrics\.json",
-    "": r"evaluation\.(json|txt)",
-}
-"""What the files of a run are called, by folder. Whatever else is there is somebody else's."""
 OLD = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(_\d+)?", re.ASCII)
-
-
-class SavedConfig(TypedDict):
-    """Of training_config.json, what is read again."""
-
-    seed: int
-    val_ratio: float
-    database: str
-    data_fingerprint: str
-
-
-def read_config(models: Path) -> SavedConfig:
-    """What training_config.json says of the run in the folder. Raises UserError."""
-    file = models / "training_config.json"
-    try:
-        config: SavedConfig = read_json(file)
-        check(config, SavedConfig, "the file")
-    except FileNotFoundError:
-        raise UserError(f"{file} does not exist; train a model first: python train_model.py") from None
-    except ValueError as error:
-        raise UserError(
-            f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
-        ) from None
-    return config
 
 
 class FolderInUse(UserError):
@@ -83,27 +49,27 @@ def only_run_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def make_folders(paths: OutputSettings) -> None:
-    """Raises OSError where one cannot be made, such as a file in its place, before anything is fitted or moved."""
+def make_folders(folder: RunFolder) -> None:
+    """Make the folders of a run, before anything is fitted or moved. Raises OSError where something is in the way."""
     for name in MADE:
-        (paths.output / name).mkdir(parents=True, exist_ok=True)
+        (folder.output / name).mkdir(parents=True, exist_ok=True)
 
 
-def move_earlier_run_aside(paths: OutputSettings, now: datetime) -> Path | None:
-    """What an earlier run has made goes to `old/` and the time: no model is lost. Returns where, if anywhere.
+def move_earlier_run_aside(folder: RunFolder, now: datetime) -> Path | None:
+    """Move what an earlier run has made to `old/` and the time: no model is lost. Returns where it is now, if anywhere.
 
     Files move, not their folders, which may be links, disks of their own, or hold what is somebody else's.
     """
-    earlier = [path for path, pattern in _entries(paths.output) if re.fullmatch(pattern, path.name)]
+    earlier = [path for path, pattern in _entries(folder.output) if re.fullmatch(pattern, path.name)]
     if not earlier:
         return None
-    old = paths.output / "old"
+    old = folder.output / "old"
     name = f"{now:%Y-%m-%d_%H-%M-%S}"
     place, number = old / name, 2
     while os.path.lexists(place):  # started twice in a second, or the clock was set back
         place, number = old / f"{name}_{number}", number + 1
     for path in earlier:
-        target = place / path.relative_to(paths.output)
+        target = place / path.relative_to(folder.output)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink():
             leads_to = path.readlink()
@@ -127,7 +93,7 @@ def _entries(output: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _move(path: Path, target: Path) -> None:
-    """To another disk too. Stopped half way, nothing is lost."""
+    """Move a file, to another disk too. Stopped half way, nothing is lost."""
     try:
         path.rename(target)
     except OSError as error:
@@ -140,15 +106,15 @@ def _move(path: Path, target: Path) -> None:
         path.unlink()
 
 
-def remove_leftovers(paths: OutputSettings) -> None:
-    """Files half written when a run was killed or the power went, and that nobody is writing now."""
-    for path, pattern in [entry for each in (paths.output, *_old_runs(paths)) for entry in _entries(each)]:
+def remove_leftovers(folder: RunFolder) -> None:
+    """Remove files that were half written when a run was killed or the power went, and that nobody is writing now."""
+    for path, pattern in [entry for each in (folder.output, *_old_runs(folder)) for entry in _entries(each)]:
         name = written_aside_for(path.name)
         if name and re.fullmatch(pattern, name) and stat.S_ISREG(path.lstat().st_mode) and not is_held(path):
             with contextlib.suppress(PermissionError):  # on Windows while somebody writes it
                 path.unlink(missing_ok=True)
 
 
-def _old_runs(paths: OutputSettings) -> list[Path]:
-    old = paths.output / "old"
+def _old_runs(folder: RunFolder) -> list[Path]:
+    old = folder.output / "old"
     return [path for path in old.iterdir() if OLD.fullmatch(path.name)] if old.is_dir() else []

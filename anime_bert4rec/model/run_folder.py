@@ -1,0 +1,114 @@
+"""The names of all files that a training run leaves in its output folder, and what its settings were."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.forms import check
+from anime_bert4rec.support.whole_files import read_json
+
+BEST_MODEL, FINAL_MODEL = "best_model.pth", "final_model.pth"
+ITEM_MAPPINGS, PEOPLE, TRAINING_CONFIG = "item_mappings.pkl", "people.npz", "training_config.json"
+TRAINING_METRICS = "training_metrics.json"
+COMBINED_METRICS = "combined_metrics.png"
+CURVES = ("loss_curve.png", "accuracy_curve.png", "learning_curve.png", COMBINED_METRICS)
+DATA_OVERVIEW, ANIME_MAP = "data_overview.png", "anime_map.png"
+RANKING_COMPARISON, RUN_COMPARISON = "ranking_comparison.png", "comparison.png"
+EVALUATION, EVALUATION_TEXT = "evaluation.json", "evaluation.txt"
+LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint_latest.pth", "checkpoint_previous.pth"
+
+
+def _one_of(*names: str) -> str:
+    return "|".join(map(re.escape, names))
+
+
+MADE = {
+    "checkpoints": r"checkpoint_(latest|previous|epoch_[0-9]+)(\.pth|(_[0-9]+)?\.damaged)",
+    "models": _one_of(BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS, TRAINING_CONFIG, PEOPLE),
+    "plots": _one_of(*CURVES, DATA_OVERVIEW, ANIME_MAP, RANKING_COMPARISON, RUN_COMPARISON, TRAINING_METRICS),
+    "": _one_of(EVALUATION, EVALUATION_TEXT),
+}
+"""Patterns of the names of the files of a run, by folder. Whatever else is there is somebody else's."""
+
+
+class RunFolder:
+    """The folder `output` of a run, and where each kind of file is in it."""
+
+    def __init__(self, output: Path) -> None:
+        self._output = output
+
+    @property
+    def output(self) -> Path:
+        return self._output
+
+    @property
+    def models(self) -> Path:
+        """The models, with what is needed to use them: their items, their settings and their people."""
+        return self.output / "models"
+
+    @property
+    def plots(self) -> Path:
+        return self.output / "plots"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.output / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        """A log file for each run."""
+        return self.output / "logs"
+
+    @property
+    def people_file(self) -> Path:
+        """Who was trained on and who was held out."""
+        return self.models / PEOPLE
+
+    @property
+    def config_file(self) -> Path:
+        """The settings of the run."""
+        return self.models / TRAINING_CONFIG
+
+    @property
+    def metrics_file(self) -> Path:
+        """What the training has measured, epoch by epoch."""
+        return self.plots / TRAINING_METRICS
+
+    @property
+    def evaluation_file(self) -> Path:
+        """How well the model ranks: every number."""
+        return self.output / EVALUATION
+
+    @property
+    def evaluation_text(self) -> Path:
+        """How well the model ranks: tables to read."""
+        return self.output / EVALUATION_TEXT
+
+
+class SavedConfig(TypedDict):
+    """What is read again of training_config.json."""
+
+    seed: int
+    split_seed: NotRequired[int | None]
+    """Which people are held out; None, or missing in the file of an earlier version: as `seed` has it."""
+    val_ratio: float
+    database: str
+    data_fingerprint: str
+
+
+def read_config(models: Path) -> SavedConfig:
+    """The settings of the run whose models are in the folder. Raises UserError."""
+    file = models / TRAINING_CONFIG
+    try:
+        config: SavedConfig = read_json(file)
+        check(config, SavedConfig, "the file")
+    except FileNotFoundError:
+        raise UserError(f"{file} does not exist; train a model first: python train_model.py") from None
+    except ValueError as error:
+        raise UserError(
+            f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
+        ) from None
+    return config

@@ -1,0 +1,51 @@
+"""How a training fails for which its user can do something: the loss explodes, or memory does not suffice."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator
+
+import torch
+
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.training.history import Result
+
+EXPLODED = 20
+"""A loss of this many times what knowing nothing costs ends the run."""
+NO_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc", "can't start new thread")
+"""How torch says it where it raises a RuntimeError."""
+
+
+class TrainingFailed(UserError):
+    """The weights have exploded."""
+
+
+class OutOfMemory(UserError):
+    """There is not enough memory, on the GPU or elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__("out of memory; these flags help: --batch-size 32 --hidden-size 128 --max-seq-len 100")
+
+
+def check_sane(trained: Result, validated: Result, num_items: int, epoch: int, learning_rate: float) -> None:
+    """Raises TrainingFailed when the weights have exploded and would not come back: a loss is no longer a number, or
+    beyond all measure; to know nothing costs log N."""
+    for loss in (trained.loss, validated.loss):
+        if not loss < EXPLODED * math.log(num_items + 1):
+            raise TrainingFailed(
+                f"the loss became {loss:.4g} in epoch {epoch} at learning rate {learning_rate:.1e}; a lower --lr helps"
+            )
+
+
+@contextlib.contextmanager
+def naming_what_saves_memory() -> Iterator[None]:
+    """Raises OutOfMemory for every error that says so."""
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemory from error
+    except RuntimeError as error:
+        if any(words in str(error) for words in NO_MEMORY):
+            raise OutOfMemory from error
+        raise

@@ -1,0 +1,61 @@
+"""The model that a training begins with: its form, and what can be known of the lists without training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.training_data import Data, LearningSettings
+
+
+class NetworkSettings(LearningSettings, Protocol):
+    """What of a run's settings decides what its model is."""
+
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def num_heads(self) -> int: ...
+    @property
+    def max_seq_len(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+
+
+def network_for(data: Data, settings: NetworkSettings) -> ModelConfig:
+    """The form of the network, which needs nothing to be fitted."""
+    return ModelConfig(
+        num_items=data.vocabulary.num_items,
+        hidden_size=settings.hidden_size,
+        num_layers=settings.num_layers,
+        num_heads=settings.num_heads,
+        max_seq_len=settings.max_seq_len,
+        dropout=settings.dropout,
+        feed_forward_ratio=2 if data.enough_for_a_wide_network else 1,
+        ordered=data.ordered,
+        answers_alone=data.answers_alone(settings.memory),
+    )
+
+
+def build_model(data: Data, settings: NetworkSettings) -> BERT4Rec:
+    """A model that already knows what can be known of the training lists without training."""
+    torch.manual_seed(settings.seed)
+    config, memory = network_for(data, settings), None
+    if settings.memory:
+        memory = fit_memory(
+            data.training.select(data.counted),
+            data.vocabulary.num_items,
+            max_seq_len=settings.max_seq_len,
+            seed=settings.seed,
+            alike=data.alike,
+        )
+        config = replace(config, memory=memory.config)
+    model = BERT4Rec(config, memory)
+    if memory is None or config.answers_alone:
+        model.start_from_popularity(torch.from_numpy(data.popularity()))
+    return model
