@@ -142,6 +142,15 @@ def test_the_summary_has_popularity_and_the_best_baseline():
     assert [line.split()[0] for line in summarise(history).splitlines()[-2:]] == ["this", "popularity"]
 
 
+@pytest.mark.parametrize(("people", "lines"), [(1, 2), (9, 2), (10, 4)])
+def test_of_fewer_than_ten_people_nothing_is_told(people, lines):
+    history = recorded(20, 3)
+    history.facts["users_val"] = people
+    said = summarise(history)
+    assert ("nothing can be told" in said) == (people < 10) and ("popularity" in said) == (people >= 10)
+    assert len(said.splitlines()) == lines
+
+
 @pytest.mark.parametrize("history", [recorded(2000, 1, 5900, 199.0), recorded(99_999, 2, 90.0, 12.3)])
 def test_what_training_says_fits_80_columns(history, tmp_path):
     assert len(history.short_line()) <= 80

@@ -18,6 +18,7 @@ from small_runs import training_flags
 
 import train_model
 from anime_bert4rec.evaluation.masked_baselines import popularity_accuracies
+from anime_bert4rec.evaluation.trained_run import load_run
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
@@ -154,6 +155,29 @@ def test_the_same_seed_gives_the_same_losses_to_the_last_digit(db, trained, tmp_
 def test_another_seed_gives_other_losses(db, trained, tmp_path):
     assert train(db, tmp_path, "--epochs", "1", "--seed", "1") == 0
     assert metrics_of(tmp_path)["val_losses"][0] != metrics_of(trained)["val_losses"][0]
+
+
+def test_the_split_seed_alone_decides_who_is_held_out(db):
+    def held_out(**seeds):
+        data = load_data(db, TrainingSettings(**seeds))
+        return data.validation.user_ids.tolist(), data.held_out_people()
+
+    assert held_out(seed=1, split_seed=7) == held_out(seed=2, split_seed=7)
+    assert held_out(seed=1, split_seed=7)[0] != held_out(seed=1, split_seed=8)[0]
+    assert held_out(seed=1, split_seed=7)[1] != held_out(seed=1, split_seed=8)[1]
+    assert held_out(seed=1) == held_out(seed=5, split_seed=1) != held_out(seed=2)
+
+
+def test_with_a_split_seed_the_people_stay_and_the_losses_do_not(db, tmp_path):
+    for seed in (1, 2):
+        assert train(db, tmp_path / f"{seed}", "--epochs", "1", "--seed", seed, "--split-seed", "7") == 0
+    one, other = (metrics_of(tmp_path / seed) for seed in ("1", "2"))
+    assert one["summary"]["validated_on"] == other["summary"]["validated_on"]
+    assert one["val_losses"] != other["val_losses"]
+    config = json.loads((tmp_path / "1/models/training_config.json").read_text())
+    assert (config["seed"], config["split_seed"]) == (1, 7)
+    run = load_run(tmp_path / "1/models", db)
+    assert (run.seed, run.data.held_out_people()) == (1, one["summary"]["validated_on"])
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])

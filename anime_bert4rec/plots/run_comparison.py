@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from anime_bert4rec.plots.training_curves import TOP_K_NOTE, last, nats, percent
 from anime_bert4rec.plots.training_metrics import Metrics, read_metrics
 from anime_bert4rec.support.errors import UserError
 
+log = logging.getLogger(__name__)
+
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222", "#999999")
 """Of Okabe and Ito, the ones that are dark enough for lines first."""
 LONGEST_NAME = 12
 UNLIKE = "Not comparable as they are: the runs have other numbers of anime or of validation users."
+OTHER_PEOPLE = "Not comparable as they are: the runs were validated on different people."
 
 
 @with_own_settings
@@ -28,9 +32,11 @@ def comparison(runs: Sequence[Path]) -> Figure:
         raise UserError(f"at most {len(COLORS)} runs can be told apart in a plot, not {len(runs)}")
     metrics = [read_metrics(metrics_of(run)) for run in runs]
     names = names_of(runs)
-    unlike = len({each.validated_on for each in metrics}) > 1
+    warning = warning_of(metrics)
+    if warning:
+        log.warning("%s --split-seed keeps the people the same, whatever --seed is.", warning)
     caption = f"{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
-        UNLIKE if unlike else "The numbers beside the curves belong to the best epochs."
+        warning or "The numbers beside the curves belong to the best epochs."
     )
     paths = ((name, style.drawable(str(run), 60)) for name, run in zip(names, runs, strict=True))
     facts = " · ".join(f"{name}: {path}" if path != name else name for name, path in paths)
@@ -56,6 +62,14 @@ def comparison(runs: Sequence[Path]) -> Figure:
             labels.append(EndLabel(f"{name} {(percent if from_zero else nats)(best)}", last(curve), color))
         style.label_ends(ax, labels)
     return figure
+
+
+def warning_of(metrics: Sequence[Metrics]) -> str:
+    """Why runs can't be compared, or nothing. Of runs that don't say on whom they were validated, nothing is said."""
+    if len({each.validated_on for each in metrics}) > 1:
+        return UNLIKE
+    people = {each.validation_people for each in metrics if each.validation_people}
+    return OTHER_PEOPLE if len(people) > 1 else ""
 
 
 def metrics_of(run: Path) -> Path:

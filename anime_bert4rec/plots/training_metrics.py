@@ -36,6 +36,8 @@ class Metrics:
     facts: str
     validated_on: tuple[int | None, int | None] = (None, None)
     """How many validation users and anime there are, as far as it is known."""
+    validation_people: str = ""
+    """Tells whether two runs were validated on the same people; empty for runs of earlier versions."""
 
     def highest(self, k: int) -> np.ndarray:
         """The upper edge of the band around the validation accuracy, as far as it is known."""
@@ -89,6 +91,7 @@ def _parse(data: Any) -> Metrics:
         best_epoch=_count(summary, "best_epoch"),
         facts=_facts(summary),
         validated_on=(_count(summary, "users_val"), _count(summary, "num_items")),
+        validation_people=str(summary.get("validated_on") or ""),
     )
     losses = metrics.val_losses
     if not 1 <= (metrics.best_epoch or 0) <= metrics.epochs:  # killed before its summary was written

@@ -39,6 +39,24 @@ def test_runs_on_other_lists_are_said_to_be_so(tmp_path: Path) -> None:
     assert "Not comparable" in figure.texts[2].get_text()
 
 
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [(("a", "b"), True), (("a", "a"), False), (("a", None), False), ((None, None), False), (("a", None, "b"), True)],
+)
+def test_runs_that_were_validated_on_different_people_are_said_to_be_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, people: tuple[str | None, ...], said: bool
+) -> None:
+    """Runs of earlier versions don't say on whom."""
+    runs = []
+    for number, validated_on in enumerate(people):
+        metrics = run(10)
+        if validated_on:
+            metrics["summary"]["validated_on"] = validated_on
+        runs.append(saved(tmp_path / f"{number}", metrics))
+    assert ("validated on different people" in comparison(runs).texts[2].get_text()) == said
+    assert ("--split-seed" in caplog.text) == said
+
+
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_nothing_overlaps(tmp_path: Path, count: int) -> None:
     figure = comparison([saved(tmp_path / f"a-run-with-a-long-name-{k}", run(3 * k + 1)) for k in range(count)])

@@ -281,6 +281,17 @@ def test_what_batches_and_weights_depend_on_may_not_change(setting):
     assert len(said) == (setting.name not in may_change) and all("is 7 now" in each for each in said)
 
 
+def test_a_split_seed_that_holds_out_other_people_is_said():
+    def said(before, now):
+        settings = dataclasses.asdict(TrainingSettings())
+        return differences({**settings, **before}, {**settings, **now}, Path(), Path(), Vocabulary.of([1]))
+
+    assert said({"split_seed": None}, {"split_seed": 7}) == ["--split-seed was 42, is 7 now"]
+    assert said({"split_seed": None}, {"split_seed": 42}) == []
+    assert said({"seed": 1, "split_seed": 7}, {"seed": 1, "split_seed": 7}) == []
+    assert said({"seed": 1, "split_seed": 7}, {"seed": 2, "split_seed": 7}) == ["--seed was 1, is 2 now"]
+
+
 def test_going_back_to_a_chosen_checkpoint_loses_nothing(db, copied, undisturbed, capsys):
     chosen = copied / "checkpoints/checkpoint_epoch_10.pth"
     assert train(db, copied, "--resume", chosen) == 0
