@@ -55,7 +55,6 @@ TESTED_BY = {
     "support.forms": "test_hostile_checkpoints.py",
     "support.locks": "training/test_output_folder.py",
     "support.progress": "test_terminal.py",
-    "training.checkpoints": "training/test_resume.py",
     "training.failures": "test_faults.py",
     "training.new_model": "test_training_loop.py",
     "training.training_run": "training/test_resume.py",

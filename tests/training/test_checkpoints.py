@@ -1,0 +1,30 @@
+"""Which checkpoints a run writes and removes: its own, and nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+from anime_bert4rec.training.checkpoints import CheckpointFiles, numbered
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, [10, 20, 100]), (2, [20, 100])])
+def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
+    files = CheckpointFiles(tmp_path, keep)
+    for epoch in (10, 20, 100):
+        files.save_numbered({"epoch": epoch})
+    assert [path.name for path in numbered(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
+
+
+def test_only_checkpoints_of_the_run_are_removed(tmp_path):
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"x")
+    (tmp_path / "checkpoint_epoch_5.pth").symlink_to(mine)
+    (tmp_path / "checkpoint_epoch_6.pth").mkdir()
+    for name in ("checkpoint_epoch_07.pth", "checkpoint_epoch_8.pth.bak", "checkpoint_epoch_\u0669.pth"):
+        (tmp_path / name).write_bytes(b"x")
+    others = set(tmp_path.iterdir())
+    files = CheckpointFiles(tmp_path, keep=1)
+    for epoch in (10, 20):
+        files.save_numbered({"epoch": epoch})
+    assert {*tmp_path.iterdir()} - others == {tmp_path / "checkpoint_epoch_20.pth"}
+    assert others <= {*tmp_path.iterdir()}
