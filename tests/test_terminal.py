@@ -32,7 +32,7 @@ log = logging.getLogger("anime_bert4rec.a_module")
 EVERY_SCRIPT = """
 import importlib, sys
 db, out, left_out = ["--sandbox", "--db", sys.argv[1]], ["--output-dir", "out"], sys.argv[2:]
-small = ["--epochs", "1", "--hidden-size", "16", "--max-seq-len", "20", "--no-evaluate"]
+small = ["--epochs", "1", "--hidden-size", "16", "--max-seq-len", "20", "--val-ratio", "0.5", "--no-evaluate"]
 for script, flags, code in (
     ("prepare_dataset", ["--sandbox", "--db", "new.db", "--count", "50"], 0),
     ("load_users", [*db, "--file", "names.txt"], 0),
