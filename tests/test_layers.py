@@ -52,7 +52,6 @@ TESTED_BY = {
     "recommender": "test_recommender.py",
     "recommending.title_seasons": "recommending/test_title_search.py",
     "support.errors": "command_line/test_script.py",
-    "support.forms": "test_hostile_checkpoints.py",
     "support.locks": "training/test_output_folder.py",
     "support.progress": "test_terminal.py",
     "training.failures": "test_faults.py",

@@ -20,7 +20,8 @@ def check(value: Any, hint: Any, at: str) -> None:
     """Raises WrongForm, naming the place `at` or one below it, unless `value` is what `hint` declares.
 
     Whole numbers are numbers too, but true and false are not, and a number is finite. A dataclass stands for the dict
-    of its fields, of which those with a default may be missing; a TypedDict for a dict that may have more keys.
+    of its fields, of which those with a default may be missing; a TypedDict for a dict that may have more keys,
+    and lack those that are NotRequired.
     """
     if hint is Any or type(value) is hint is not float:
         return
@@ -68,8 +69,9 @@ def _check_record(value: Any, hint: Any, at: str) -> None:
 def _fields(hint: Any) -> tuple[dict[str, Any], list[str]]:
     """The hints of a record's fields, and the names of those that must be there."""
     hints = typing.get_type_hints(hint)
-    if typing.is_typeddict(hint):
-        return hints, sorted(hint.__required_keys__)
+    if typing.is_typeddict(hint):  # its own __required_keys__ are wrong where annotations are kept as text
+        marked = typing.get_type_hints(hint, include_extras=True)
+        return hints, sorted(name for name in hints if typing.get_origin(marked[name]) is not typing.NotRequired)
     missing = dataclasses.MISSING
     fields = dataclasses.fields(hint)
     return hints, [f.name for f in fields if f.default is missing and f.default_factory is missing]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -32,3 +33,12 @@ def test_no_pipe_and_no_endless_file_is_read_as_json(tmp_path):
     ):
         with pytest.raises(ValueError, match=why):
             read_json(path)
+
+
+def test_a_run_of_before_the_split_seed_is_read(tmp_path):
+    models = RunFolder(tmp_path).models
+    models.mkdir()
+    config = {"seed": 1, "val_ratio": 0.1, "database": "bert.db", "data_fingerprint": "", "hidden_size": 64}
+    (models / "training_config.json").write_text(json.dumps(config))
+    assert read_config(models)["seed"] == 1
+    assert "split_seed" not in read_config(models)
