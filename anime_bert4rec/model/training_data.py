@@ -27,7 +27,7 @@ from anime_bert4rec.model.hidden_positions import (
 )
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
-from anime_bert4rec.support.stopping import ignore_in_a_worker
+from anime_bert4rec.support.stopping import work_for_another
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with this many entries in all: more would cost minutes and tell it nothing new."""
@@ -230,5 +230,5 @@ def batches(
         batch_size=None,
         num_workers=settings.num_workers,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=ignore_in_a_worker,
+        worker_init_fn=work_for_another,
     )

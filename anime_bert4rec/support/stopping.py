@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import multiprocessing.connection
 import os
 import signal
 import sys
@@ -142,7 +143,18 @@ def is_orphan() -> bool:
     return os.getppid() != _parent
 
 
-def ignore_in_a_worker(_: Any = None) -> None:
-    """A process that works for another is ended by that one alone, also where a terminal or systemd signals to all."""
+def work_for_another(_: Any = None) -> None:
+    """Call this in a process that works for the one that started it: it ends with that one, and at no signal before,
+    even where a terminal or systemd signals to all.
+
+    torch's own loading processes look who their parent is when they start, and never end if it is gone by then.
+    """
     for each in SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)

@@ -105,7 +105,7 @@ def _start(loader: DataLoader[Batch]) -> _Processes:
 @contextlib.contextmanager
 def _kept_from_the_signals() -> Iterator[None]:
     """What is forked in the block never gets those that ask to stop: a terminal sends them to all, and until
-    `ignore_in_a_worker` has run, a worker would die of them. This process gets them when the block ends."""
+    `work_for_another` has run, a worker would die of them. This process gets them when the block ends."""
     if not hasattr(signal, "pthread_sigmask"):  # as on Windows, which has no fork either
         yield
         return

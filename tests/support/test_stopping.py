@@ -22,7 +22,7 @@ import train_model
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.support import stopping
-from anime_bert4rec.support.stopping import finish_first, ignore_in_a_worker, obeyed, stop_if_asked
+from anime_bert4rec.support.stopping import finish_first, obeyed, stop_if_asked, work_for_another
 from anime_bert4rec.training.batch_loading import each_batch
 from anime_bert4rec.training.checkpoints import load_checkpoint
 from config import PROJECT_DIR
@@ -308,7 +308,7 @@ def test_ctrl_c_while_the_end_is_saved_waits_until_it_is(db, tmp_path, monkeypat
 def test_a_process_that_works_for_another_is_ended_by_that_one_alone():
     before = {each: signal.getsignal(each) for each in stopping.SIGNALS}
     try:
-        ignore_in_a_worker()
+        work_for_another()
         for each in stopping.SIGNALS:
             signal.raise_signal(each)
     finally:
@@ -321,3 +321,26 @@ def test_a_loading_process_is_safe_from_its_first_moment(number):
     loader = DataLoader([1, 2], batch_size=None, num_workers=1, worker_init_fn=lambda _: os.kill(os.getpid(), number))
     with each_batch(loader) as batches:
         assert list(batches) == [1, 2]
+
+
+ORPHAN = """
+import multiprocessing, os, time
+from anime_bert4rec.support.stopping import work_for_another
+
+def work():
+    while os.getppid() == first:
+        time.sleep(0.01)  # its parent is gone before it has begun
+    work_for_another()
+    time.sleep(600)
+
+first = os.getpid()
+multiprocessing.get_context("fork").Process(target=work).start()
+os._exit(0)
+"""
+
+
+@linux
+def test_a_process_whose_parent_is_gone_before_it_begins_ends_too():
+    """torch asks only then who its parent is: killed training runs left processes behind that never ended."""
+    run = subprocess.Popen([sys.executable, "-c", ORPHAN], cwd=PROJECT_DIR, stdout=subprocess.PIPE)
+    assert run.communicate(timeout=30) == (b"", None)  # which waits for all that have the pipe
