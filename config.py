@@ -204,7 +204,9 @@ class TrainingSettings(Checked):
     num_workers: int = setting(
         0, "processes that prepare batches; 0: the training process itself", at_least=0, at_most=1_000, metavar="N"
     )
-    mask_prob: float = setting(0.15, "share of a list that is masked", above=0, below=1, metavar="X")
+    mask_prob: float = setting(
+        0.15, "share of a list that is masked, of those that are shown whole", above=0, below=1, metavar="X"
+    )
     memory: bool = setting(True, "start from an item-to-item memory; without it, the network learns alone")
     patience: int = setting(
         20,

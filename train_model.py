@@ -16,7 +16,6 @@ from anime_bert4rec.support import stopping
 stopping.while_importing(__name__)
 
 import logging
-import math
 import os
 import sys
 import time
@@ -37,6 +36,7 @@ from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen
 from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.masked_metrics import (
     hits_by_row,
     masked_cross_entropy,
@@ -159,7 +159,7 @@ def prepare(
     Nothing is fitted, moved or written before all is checked that can be checked.
     """
     log_start(data, started)
-    form, steps_per_epoch = form_of(network_for(data, settings)), math.ceil(len(data.training) / settings.batch_size)
+    form, steps_per_epoch = form_of(network_for(data, settings)), len(batches(data.training, data, settings, epoch=1))
     identity = identity_of(asdict(settings), data, form)
     if from_main(identity) != identity:
         raise UserError("not all processes were given the same database and the same flags")
@@ -283,35 +283,37 @@ def train_one_epoch(
     return totals.result()
 
 
-def learn(model: nn.Module, batch: Batch, scaler: torch.amp.GradScaler) -> tuple[Tensor, Tensor, int] | None:
+def learn(model: nn.Module, batch: Batch, scaler: torch.amp.GradScaler) -> tuple[Tensor, Tensor | None, Tensor] | None:
     """Add the gradients of a batch, and give what is to be added to the totals of the epoch."""
     assert batch.targets is not None
     with torch.autocast(batch.items.device.type, torch.float16, enabled=scaler.is_enabled()):
         logits = model(batch)
-    columns, hits = batch.targets - 1, None
-    if batch.weight and not batch.without_memory:
+    columns, hits, counts = batch.targets - 1, None, batch.weight > 0 and not batch.without_memory
+    if counts and not batch.given:
         hits = top_k_hits(ranks(logits.detach(), columns))  # now, for the loss overwrites the logits
     loss = masked_cross_entropy(logits.float(), columns)
     scaler.scale(loss * batch.weight).backward()
-    return None if hits is None else (loss.detach(), hits, len(columns))
+    return (loss.detach(), hits, batch.num_targets) if counts else None
 
 
 @torch.inference_mode()
 def validate(model: BERT4Rec, loader: DataLoader[Batch]) -> Result:
-    """The same loss and accuracies on users that training never sees, with the same masks every time."""
+    """The same loss and accuracies on users that training never sees, with the same masks every time; and the loss
+    where they have given few titles, the same ones every time."""
     model.eval()
     device = model.item_bias.device
-    totals = Totals(device)
+    totals = Totals(device, (0, *GIVEN_IN_VALIDATION))
     with progress("validation", len(loader), "batch", leave=False) as bar, each_batch(loader) as loaded:
         for batch in loaded:
             batch = batch.to(device)
             assert batch.targets is not None
-            logits = model(batch)
-            of_targets = ranks(logits, batch.targets - 1)
-            if batch.weight:
+            logits, hits = model(batch), None
+            if batch.weight and not batch.given:
+                of_targets = ranks(logits, batch.targets - 1)
                 totals.squares += squares_of_rows(hits_by_row(of_targets, batch.rows, len(batch.items)))
-                loss = masked_cross_entropy(logits, batch.targets - 1)
-                totals.add(loss, top_k_hits(of_targets), len(batch.targets))
+                hits = top_k_hits(of_targets)
+            if batch.weight:
+                totals.add(masked_cross_entropy(logits, batch.targets - 1), hits, batch.num_targets, batch.given)
             bar.update()
     return totals.result()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -195,7 +194,7 @@ def train(model: BERT4Rec, data: Data, settings: TrainingSettings) -> Iterator[N
     averaged = AveragedWeights(model)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler("cpu", enabled=False)
-    steps = settings.epochs * math.ceil(len(data.training) / settings.batch_size)
+    steps = settings.epochs * len(train_model.batches(data.training, data, settings, epoch=1))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, linear_schedule(steps))
     for epoch in range(1, settings.epochs + 1):
         loader = train_model.batches(data.training, data, settings, epoch)

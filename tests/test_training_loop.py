@@ -14,7 +14,7 @@ from small_runs import training_flags
 from torch.utils.data import DataLoader
 
 import train_model
-from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K, ranks
@@ -157,15 +157,21 @@ def test_in_validation_nothing_is_dropped_out_and_nothing_learnt():
     assert torch.equal(dropping.project.weight, before)
 
 
-def test_validation_is_the_mean_over_masks():
+@pytest.mark.parametrize("unordered", [False, True])
+def test_validation_is_the_mean_over_lengths_of_the_means_over_what_is_asked(unordered):
     settings = dataclasses.replace(SETTINGS, mask_prob=0.4)
-    data = Data(VOCABULARY, some_lists(8), some_lists(9, seed=5))
-    model, made = small_model(), list(batches(data.validation, data, settings, None))
-    losses = []
+    data = Data(VOCABULARY, some_lists(8, unordered=unordered), some_lists(9, seed=5, unordered=unordered))
+    model, made = small_model(ordered=not unordered), list(batches(data.validation, data, settings, None))
+    losses = {"whole": [], "1": [], "3": []}
     for batch in made:
-        losses += (-model(batch).log_softmax(1).gather(1, batch.targets[:, None] - 1)[:, 0]).tolist()
-    assert len({len(batch.targets) for batch in made}) > 1, "a mean over batches would be another number"
-    assert validate(model, DataLoader(made, batch_size=None)).loss == pytest.approx(np.mean(losses), rel=1e-5)
+        logs = -model(batch).log_softmax(1)
+        for row, wanted in zip(logs, batch.targets.view(len(logs), -1).tolist(), strict=True):
+            losses[str(batch.given or "whole")] += [row[item - 1].item() for item in wanted if item != PAD]
+    masks = {len(batch.targets) for batch in made if not batch.given}
+    assert len(masks) > 1, "a mean over batches would be another number"
+    result, means = validate(model, DataLoader(made, batch_size=None)), {k: np.mean(v) for k, v in losses.items()}
+    assert result.losses_by_length == pytest.approx(means, rel=1e-5)
+    assert result.loss == pytest.approx(np.mean(list(means.values())), rel=1e-5)
 
 
 def test_errors_of_validation_take_the_masks_of_a_user_together():
@@ -175,7 +181,7 @@ def test_errors_of_validation_take_the_masks_of_a_user_together():
     model, made = small_model(), list(batches(data.validation, data, settings, None))
     result = validate(model, DataLoader(made, batch_size=None))
     right, masks = [], []
-    for batch in made:
+    for batch in (batch for batch in made if not batch.given):
         hit = ranks(model(batch), batch.targets - 1) <= 5
         for row in range(len(batch.items)):
             of_row = batch.rows == row
@@ -199,7 +205,7 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
         ),
     )
     monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
-    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3)) == 0
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.03)) == 0
     model, saved = load_model(tmp_path / "models" / "final_model.pth")
     weight = dict(model.named_parameters())["project.weight"]
     # Averages after 1, 2 and 3 epochs: w1, then 1/4 and 3/4, then 2/5 of that and 3/5.

@@ -33,7 +33,7 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
 
     What is visible is no candidate, except for popularity, which says the same to everyone.
     """
-    batches = list(validation)
+    batches = [batch for batch in validation if not batch.given]
     baselines: dict[str, ItemKNN | EASE | MarkovChain] = {"item-kNN": ItemKNN(), "EASE": EASE()}
     positions = sum(len(batch.rows) for batch in batches)
     if data.ordered and positions <= MOST_POSITIONS:
@@ -55,7 +55,7 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
 
 def popularity_accuracies(data: Data, batches: Iterable[Batch]) -> dict[str, float]:
     """What guessing the most popular anime at every masked position would score."""
-    targets = torch.cat([_targets(batch) for batch in batches])
+    targets = torch.cat([_targets(batch) for batch in batches if not batch.given])
     row = torch.from_numpy(data.popularity())
     # Everyone gets the same scores, so the rank of each item is worked out once.
     rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")

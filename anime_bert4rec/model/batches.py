@@ -22,6 +22,9 @@ from anime_bert4rec.model.hidden_positions import (
     ShuffledLists,
     choose_hidden,
     choose_windows,
+    draw_given,
+    show_few,
+    show_newest,
     shuffled_lists,
 )
 
@@ -67,7 +70,8 @@ class Batch(NamedTuple):
     columns: Tensor
     """int64 [M], ascending in each row: its column; L for what comes next, behind all of them."""
     targets: Tensor | None = None
-    """int64 [M]: the item index, 1 … N, to be predicted; not there where it isn't known."""
+    """int64 [M]: the item index, 1 … N, to be predicted; not there where it isn't known. Where few items are given,
+    [M, A]: all that are asked for at one position, PAD behind the last."""
     cuts: Tensor | None = None
     """int64 [S], ascending: the columns that all rows are cut at, which all `columns` are among; only of cuts."""
     masked: Tensor | None = None
@@ -81,6 +85,8 @@ class Batch(NamedTuple):
     """The whole lists of the rows, what is hidden included, as far as the memory has counted them, and else empty."""
     without_memory: bool = False
     """Whether the network is to answer without the memory."""
+    given: int = 0
+    """The most items that are shown of each list; 0 for lists that are shown but for what is hidden in them."""
     weight: float = 1.0
     """What the mean loss over the targets counts for, in the mean over processes: see `share_of`."""
     seed: int = 0
@@ -90,6 +96,12 @@ class Batch(NamedTuple):
     def all_visible(self) -> Tensor:
         """What is visible of the whole lists or, where only windows count, of these [B, any]; PAD and the mask too."""
         return self.items if self.visible is None else self.visible
+
+    @property
+    def num_targets(self) -> Tensor:
+        """How many items are to be predicted in all."""
+        assert self.targets is not None
+        return (self.targets != PAD).sum()
 
     @property
     def places(self) -> Tensor:
@@ -120,7 +132,8 @@ def share_of(batch: Batch, rank: int, world: int) -> Batch:
     rows = len(batch.items)
     first, last = rank * rows // world, (rank + 1) * rows // world
     start, stop = torch.searchsorted(batch.rows, torch.tensor([first, last])).tolist()
-    weight = world * (stop - start) / len(batch.rows)
+    own = batch.only(torch.arange(start, stop))
+    weight = world * int(own.num_targets) / int(batch.num_targets)
     if start == stop:
         start, stop = 0, 1
         first = int(batch.rows[0])
@@ -142,11 +155,11 @@ def share_of(batch: Batch, rank: int, world: int) -> Batch:
 class Shares(Dataset[Batch]):
     """The shares of batches that one of several processes takes."""
 
-    def __init__(self, whole: MaskedBatches, rank: int, world: int) -> None:
+    def __init__(self, whole: Dataset[Batch], rank: int, world: int) -> None:
         self.whole, self.rank, self.world = whole, rank, world
 
     def __len__(self) -> int:
-        return len(self.whole)
+        return len(self.whole)  # type: ignore[arg-type]
 
     def __getitem__(self, number: int) -> Batch:
         return share_of(self.whole[number], self.rank, self.world)
@@ -156,14 +169,21 @@ class MaskedBatches(Dataset[Batch]):
     """The batches of one epoch.
 
     In training (`epoch` given), what has no order is shuffled, a list longer than `max_seq_len` is cut to a window
-    (half the time the newest, else a random one), and the masks are new in each epoch. In validation (`epoch=None`),
-    the last `max_seq_len` entries are used in their stored order, with the same masks every time.
+    (half the time the newest, else a random one), and the masks are new in each epoch; of some lists only a few entries
+    are shown, which no other lists share a batch with. In validation (`epoch=None`), the last `max_seq_len` entries are
+    used in their stored order, with the same masks every time.
 
-    counted: which of the lists the memory has counted (positions, ascending); all if not given.
+    counted: which of the lists the memory has counted (positions, ascending); all if not given. given: in validation,
+    how many entries are shown of each list that has more; 0: all but the masks, of all lists.
     """
 
     def __init__(
-        self, sequences: Sequences, settings: BatchSettings, epoch: int | None, counted: np.ndarray | None = None
+        self,
+        sequences: Sequences,
+        settings: BatchSettings,
+        epoch: int | None,
+        counted: np.ndarray | None = None,
+        given: int = 0,
     ) -> None:
         self.sequences, self.settings = sequences, settings
         self.first_counted = sequences.offsets[:-1]
@@ -173,9 +193,18 @@ class MaskedBatches(Dataset[Batch]):
             self.first_counted = np.full(len(sequences), -1)
             self.first_counted[counted] = np.cumsum(lengths) - lengths
         self.training = epoch is not None
-        self.seed = (settings.seed, _VALIDATION if epoch is None else epoch)
+        self.seed = (settings.seed, _VALIDATION + given if epoch is None else epoch)
         random = np.random.default_rng(self.seed)
-        self.users_of_batch = self._plan(random)
+        self.given = np.zeros(len(sequences), np.int64)
+        """How many entries are shown of each list; 0 for those that are masked or cut."""
+        if self.training and settings.short_share:
+            self.given = draw_given(sequences.lengths, settings, random)
+        elif given:
+            self.given[sequences.lengths > given] = given
+        groups = (
+            [np.flatnonzero(self.given)] if given else [np.flatnonzero(self.given == 0), np.flatnonzero(self.given)]
+        )
+        self.users_of_batch = self._plan([group for group in groups if len(group)], random)
         # In each epoch as many as it takes to have had the share so far: by chance, epochs would differ in difficulty.
         wanted = np.rint(settings.cut_share * len(self) * np.array([(epoch or 0) - 1, epoch or 0]))
         self.is_cut = random.permutation(len(self)) < wanted[1] - wanted[0]
@@ -192,6 +221,8 @@ class MaskedBatches(Dataset[Batch]):
         in_training = random if self.training else None
         without_memory = number % settings.memory_every != 0
         lists = shuffled_lists(self.sequences, users, in_training)
+        if self.given[users[0]]:
+            return self._few_given(lists, users, random, seed)
         entries = choose_windows(lists, settings.max_seq_len, in_training)
         items = np.where(entries >= 0, self.sequences.items[entries], PAD)
         rows, columns, cuts = choose_hidden(
@@ -220,16 +251,42 @@ class MaskedBatches(Dataset[Batch]):
             batch = batch._replace(visible=_tensor(self._visible(lists, hidden if cuts is None else hidden[:0])))
         return batch._replace(**self._counted(lists, entries, users)) if self.training else batch
 
-    def _plan(self, random: np.random.Generator) -> list[np.ndarray]:
-        """Which users make up each batch. Of equal size: one user left over would make a step of its own."""
+    def _plan(self, groups: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
+        """Which users make up each batch, none of more than one of the groups. Those of a group are of equal size: one
+        user left over would make a step of its own."""
         lengths = np.minimum(self.sequences.lengths, self.settings.max_seq_len).astype(float)
+        lengths[self.given > 0] = self.given[self.given > 0]
         if self.training:
             lengths *= 1 + LENGTH_NOISE * random.uniform(-1, 1, len(lengths))
-        count = max(1, -(-len(lengths) // self.settings.batch_size))
-        batches = np.array_split(np.argsort(lengths, kind="stable"), count)
+        batches: list[np.ndarray] = []
+        for users in groups:
+            count = -(-len(users) // self.settings.batch_size)
+            batches += np.array_split(users[np.argsort(lengths[users], kind="stable")], count)
         # Short and long lists by turns, so that halves and other shares of a batch take equally long.
         batches = [np.concatenate([batch[::2], batch[1::2]]) for batch in batches]
-        return [batches[k] for k in random.permutation(count)] if self.training else batches
+        return [batches[k] for k in random.permutation(len(batches))] if self.training else batches
+
+    def _few_given(self, lists: ShuffledLists, users: np.ndarray, random: np.random.Generator, seed: int) -> Batch:
+        """A few items of each list, and at one position behind them what is asked for: nothing else of the list is in
+        the batch but what the memory needs to leave it out."""
+        given, ordered = self.given[users], not self.settings.whole_lists
+        entries, asked = show_newest(lists, given[0], random) if ordered else show_few(lists, given, random)
+        if not ordered:
+            entries = np.pad(entries, ((0, 0), (0, 1)), constant_values=-1)
+        items = np.where(entries >= 0, self.sequences.items[entries], PAD)
+        if not ordered:
+            items[:, -1] = self.settings.mask
+        rows, end = torch.arange(len(items)), int(given.max())
+        batch = Batch(
+            _tensor(items),
+            rows,
+            torch.full_like(rows, end),
+            _tensor(np.where(asked >= 0, self.sequences.items[asked], PAD)),
+            cuts=torch.tensor([end]) if ordered else None,
+            given=end,
+            seed=seed,
+        )
+        return batch._replace(**self._counted(lists, entries, users)) if self.training else batch
 
     def _visible(self, lists: ShuffledLists, hidden: np.ndarray) -> np.ndarray:
         """The items of the whole lists but for the `hidden` entries: int32 [B, longest list], padded at the end."""

@@ -1,8 +1,8 @@
 """What of a list a batch shows, and at which positions it asks for the item; on whole arrays, no loop over users.
 
-There are two kinds of questions. Masks hide entries anywhere in a list, and what is before and after them is visible.
+There are three kinds of questions. Masks hide entries anywhere in a list, and what is before and after them is visible.
 Cuts hide an entry and all that follow it, as when the next anime is to be named; one row serves many cuts at once (see
-`BERT4Rec.encode`).
+`BERT4Rec.encode`). And of a list a few entries are shown, as of somebody who is new, and others are asked for.
 """
 
 from __future__ import annotations
@@ -29,6 +29,16 @@ LARGEST_LOGITS = 2**26
 MASKED_BEFORE_CUTS = 0.15
 """The share of the items before a cut that look like masks to a network that also answers without the memory: it learns
 fewer lists by heart. Masks do the same where there are no cuts."""
+SHORT_SHARE = 0.7
+"""The share of the lists without an order of which an epoch shows a few entries."""
+MOST_GIVEN = 128
+"""The most entries that are shown then. How many is drawn from 1 on, each doubling as often as any other."""
+MOST_ASKED = 30
+"""The most other entries of such a list that are asked for."""
+GIVEN_IN_VALIDATION = (1, 3, 10, 30)
+"""How many entries of each list validation shows, beside those that it shows whole."""
+CUTS_IN_VALIDATION = 4
+"""Before how many of the entries of a list in order validation shows these."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,9 @@ class BatchSettings:
     cut_ratio_without_memory: float = CUT_RATIO_WITHOUT_MEMORY
     fewest_cuts: int | None = None
     """The fewest cuts of a batch, where lists are long enough; by default as FEWEST_CUTS and FEW_LOGITS say."""
+    short_share: float = 0.0
+    """The share of the lists of which an epoch of training shows a few entries, the others being masked; only of lists
+    without an order."""
 
     @property
     def mask(self) -> int:
@@ -145,3 +158,45 @@ def choose_cuts(real: np.ndarray, ratio: float, random: np.random.Generator) -> 
         cuts = np.array([length - 1])
     rows, place = (real[:, cuts] & real[:, cuts - 1]).nonzero()
     return HiddenPositions(rows, cuts[place], cuts)
+
+
+def draw_given(lengths: np.ndarray, settings: BatchSettings, random: np.random.Generator) -> np.ndarray:
+    """How many entries an epoch shows of each list: int64 [U], 0 for those that are masked."""
+    most = np.minimum(lengths - 1, min(MOST_GIVEN, settings.max_seq_len - 1))
+    able = np.flatnonzero(most > 0)
+    short = random.permutation(able)[: int(settings.short_share * len(able))]
+    given = np.zeros(len(lengths), np.int64)
+    given[short] = np.minimum((most[short] + 1.0) ** random.random(len(short)), most[short])
+    return given
+
+
+class FewShown(NamedTuple):
+    """Rows that show a few entries of a list each and ask for others; both are flat indices of Sequences."""
+
+    shown: np.ndarray
+    """int64 [R, K], aligned at the end, -1 for padding"""
+    asked: np.ndarray
+    """int64 [R, A], -1 behind the last"""
+
+
+def show_few(lists: ShuffledLists, given: np.ndarray, random: np.random.Generator) -> FewShown:
+    """A row for each list, of which `given` [B] entries are shown and up to MOST_ASKED others asked for, by chance."""
+    row = np.repeat(np.arange(len(given)), lists.lengths)
+    entries = lists.entries[np.lexsort((random.random(len(row)), row))]
+    place = np.arange(len(row)) - lists.starts[row] - given[row]
+    few = FewShown(np.full((len(given), given.max()), -1), np.full((len(given), MOST_ASKED), -1))
+    shown, asked = place < 0, (place >= 0) & (place < MOST_ASKED)
+    few.shown[row[shown], place[shown]] = entries[shown]
+    few.asked[row[asked], place[asked]] = entries[asked]
+    return few
+
+
+def show_newest(lists: ShuffledLists, given: int, random: np.random.Generator) -> FewShown:
+    """Up to CUTS_IN_VALIDATION rows for each list, all longer than `given`: each asks for an entry, and shows as many
+    as `given` before it. One entry is in each quarter, as it were, of all that can be asked for."""
+    room = lists.lengths - given
+    rows = np.minimum(room, CUTS_IN_VALIDATION)
+    row = np.repeat(np.arange(len(room)), rows)
+    part = np.arange(len(row)) - (np.cumsum(rows) - rows)[row] + random.random(len(row))
+    target = lists.starts[row] + given + (part * room[row] / rows[row]).astype(np.int64)
+    return FewShown(lists.entries[target[:, None] - np.arange(given, 0, -1)], lists.entries[target[:, None]])

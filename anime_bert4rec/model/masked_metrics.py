@@ -57,13 +57,17 @@ class _InPlaceCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        at_target = logits.gather(1, targets[:, None])
+        targets = targets.view(len(logits), -1)
+        real = targets >= 0
+        columns = targets.clamp(min=0)
+        at_target = logits.gather(1, columns)
         highest = logits.amax(1, keepdim=True)
         exponentials = logits.sub_(highest).exp_()
         total = exponentials.sum(1, keepdim=True)
-        loss = (total.log() + highest - at_target).mean()
-        gradient = exponentials.div_(total)
-        gradient.scatter_add_(1, targets[:, None], gradient.new_full((len(targets), 1), -1.0))
+        ctx.count = real.sum()
+        loss = (total.log() + highest - at_target).mul_(real).sum() / ctx.count
+        gradient = exponentials.div_(total / real.sum(1, keepdim=True))
+        gradient.scatter_add_(1, columns, -real.to(gradient.dtype))
         ctx.save_for_backward(gradient)
         ctx.mark_dirty(logits)
         ctx.set_materialize_grads(False)  # the logits are not used any more
@@ -72,9 +76,12 @@ class _InPlaceCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, _: Any, upstream: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient.mul_(upstream / len(gradient)), None
+        return gradient.mul_(upstream / ctx.count), None
 
 
 def masked_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """`F.cross_entropy(logits, targets)` of float32 logits [M, N], which are overwritten."""
+    """`F.cross_entropy(logits, targets)` of float32 logits [M, N], which are overwritten.
+
+    targets: the column of each row [M] or, of each, several [M, A], -1 for none; then it is the mean over all of them.
+    """
     return _InPlaceCrossEntropy.apply(logits, targets)[1]

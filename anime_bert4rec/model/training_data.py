@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.database import Database
@@ -22,6 +22,8 @@ from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, bu
 from anime_bert4rec.model.batches import Batch, MaskedBatches, Shares
 from anime_bert4rec.model.hidden_positions import (
     CUT_RATIO_WITHOUT_MEMORY,
+    GIVEN_IN_VALIDATION,
+    SHORT_SHARE,
     WIDE_CUT_RATIO_WITHOUT_MEMORY,
     BatchSettings,
 )
@@ -207,7 +209,11 @@ def read_lists(
 def batches(
     sequences: Sequences, data: Data, settings: LearningSettings, epoch: int | None, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
-    """The batches of one training epoch or, without an epoch, of validation; of several processes, the own shares."""
+    """The batches of one training epoch or, without an epoch, of validation; of several processes, the own shares.
+
+    Validation asks at masks and, beside a memory, also where a few entries are shown: first at the former, then at
+    each of GIVEN_IN_VALIDATION.
+    """
     wide = data.enough_for_a_wide_network
     chosen = BatchSettings(
         data.vocabulary.num_items,
@@ -219,9 +225,13 @@ def batches(
         whole_lists=not data.ordered,
         memory_every=MEMORY_EVERY if data.answers_alone(settings.memory) else 1,
         cut_ratio_without_memory=WIDE_CUT_RATIO_WITHOUT_MEMORY if wide else CUT_RATIO_WITHOUT_MEMORY,
+        short_share=SHORT_SHARE if settings.memory and not data.ordered else 0.0,
     )
+    whole: Dataset[Batch]
     if epoch is None:
-        whole = MaskedBatches(sequences, chosen.in_validation(), epoch)
+        lengths = [given for given in GIVEN_IN_VALIDATION if settings.memory and given < settings.max_seq_len]
+        chosen = chosen.in_validation()
+        whole = ConcatDataset([MaskedBatches(sequences, chosen, epoch, given=given) for given in (0, *lengths)])
     else:
         whole = MaskedBatches(sequences, chosen, epoch, data.counted)
     dataset = whole if world == 1 else Shares(whole, rank, world)

@@ -23,6 +23,8 @@ class Result(NamedTuple):
     """The share of masked positions whose item is among the k best, for each k of TOP_K."""
     errors: Mapping[int, float] = MappingProxyType({})
     """Standard errors of these over users; only in validation."""
+    losses_by_length: Mapping[str, float] = MappingProxyType({})
+    """The losses that `loss` is the mean of: at masked positions ("whole"), and where 1, 3 … titles are given."""
 
 
 class Totals:
@@ -31,23 +33,36 @@ class Totals:
     They stay on the device: reading one in the loop would make the GPU wait.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(2 + len(TOP_K), dtype=torch.float64, device=device)
+    def __init__(self, device: torch.device, lengths: tuple[int, ...] = (0,)) -> None:
+        """lengths: the numbers of given titles whose losses are not added up together; 0 for masked positions."""
+        self.lengths = lengths
+        self.losses = torch.zeros(len(lengths), 2, dtype=torch.float64, device=device)
+        self.hits = torch.zeros(1 + len(TOP_K), dtype=torch.float64, device=device)
         self.squares = torch.zeros(3, len(TOP_K), dtype=torch.float64, device=device)
         """Sums over users that the standard errors need; zero in training, which has none."""
 
-    def add(self, loss: torch.Tensor, hits: torch.Tensor, count: int) -> None:
-        """loss: the mean over `count` positions; hits: how many of them are right, for each k of TOP_K."""
-        self.sums[0] += loss.detach() * count
-        self.sums[1] += count
-        self.sums[2:] += hits
+    def add(self, loss: torch.Tensor, hits: torch.Tensor | None, count: int | torch.Tensor, given: int = 0) -> None:
+        """loss: the mean over `count` targets; hits: how many of them are right, for each k of TOP_K, if it counts."""
+        row = self.losses[self.lengths.index(given)]
+        row[0] += loss.detach() * count
+        row[1] += count
+        if hits is not None:
+            self.hits[0] += count
+            self.hits[1:] += hits
 
     def result(self) -> Result:
-        """The means over all positions."""
-        loss, count, *hits = add_up(self.sums).tolist()
+        """The means over all targets of a length, and the mean of these."""
+        sums = zip(self.lengths, add_up(self.losses).tolist(), strict=True)
+        losses = {str(given or "whole"): loss / count for given, (loss, count) in sums if count}
+        count, *hits = add_up(self.hits).tolist()
         shares = [hit / count for hit in hits]
         errors = standard_errors(shares, count, add_up(self.squares).tolist())
-        return Result(loss / count, dict(zip(TOP_K, shares, strict=True)), dict(zip(TOP_K, errors, strict=True)))
+        return Result(
+            sum(losses.values()) / len(losses),
+            dict(zip(TOP_K, shares, strict=True)),
+            dict(zip(TOP_K, errors, strict=True)),
+            losses,
+        )
 
 
 class Measured(TypedDict):
@@ -59,6 +74,8 @@ class Measured(TypedDict):
     val_accuracies: dict[int, list[float]]
     val_accuracy_errors: NotRequired[dict[int, list[float | None]]]
     """Missing in the checkpoints of earlier versions."""
+    val_losses_by_length: NotRequired[dict[str, list[float | None]]]
+    """Missing there, too."""
     learning_rates: list[float]
     epoch_seconds: list[float]
 
@@ -68,7 +85,7 @@ def check_measured(measured: Any, epochs: int) -> None:
     check(measured, Measured, "history")
     curves: list[list[Any]] = []
     for name, values in measured.items():
-        if isinstance(values, dict) and set(values) != set(TOP_K):
+        if isinstance(values, dict) and set(values) != set(TOP_K) and name != "val_losses_by_length":
             raise WrongForm(f"history.{name} is of other numbers than {', '.join(map(str, TOP_K))}")
         curves += values.values() if isinstance(values, dict) else [values]
     if epochs < 1 or any(len(curve) != epochs for curve in curves):
@@ -91,6 +108,8 @@ class History:
     train_accuracies: dict[int, list[float]] = field(default_factory=_curves)
     val_accuracies: dict[int, list[float]] = field(default_factory=_curves)
     val_accuracy_errors: dict[int, list[float | None]] = field(default_factory=_curves)
+    val_losses_by_length: dict[str, list[float | None]] = field(default_factory=dict)
+    """What `val_losses` are the means of."""
     learning_rates: list[float] = field(default_factory=list)
     epoch_seconds: list[float] = field(default_factory=list)
 
@@ -118,6 +137,8 @@ class History:
                 accuracies[k].append(result.accuracies[k])
         for k in TOP_K:
             self.val_accuracy_errors[k].append(validated.errors[k])
+        for given, loss in validated.losses_by_length.items():
+            self.val_losses_by_length.setdefault(given, [None] * (self.epochs_done - 1)).append(loss)
         self.learning_rates.append(learning_rate)
         self.epoch_seconds.append(seconds)
 
@@ -130,9 +151,10 @@ class History:
         return copy
 
     def restore(self, measured: Mapping[str, Any]) -> None:
-        errors = {k: [None] * len(measured["val_losses"]) for k in TOP_K}  # older checkpoints don't have them
-        for name in Measured.__annotations__:
-            setattr(self, name, measured.get(name, errors))
+        self.val_accuracy_errors = {k: [None] * len(measured["val_losses"]) for k in TOP_K}
+        self.val_losses_by_length = {}
+        for name, value in measured.items():  # older checkpoints don't have all
+            setattr(self, name, value)
 
     def as_dict(self) -> dict[str, Any]:
         """The content of training_metrics.json."""
@@ -143,6 +165,7 @@ class History:
             "train_accuracies": {str(k): curve for k, curve in self.train_accuracies.items()},
             "val_accuracies": {str(k): curve for k, curve in self.val_accuracies.items()},
             "val_accuracy_errors": {str(k): curve for k, curve in self.val_accuracy_errors.items()},
+            "val_losses_by_length": self.val_losses_by_length,
             "learning_rates": self.learning_rates,
             "epoch_seconds": self.epoch_seconds,
             "summary": {

@@ -20,6 +20,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import load_people, people_of
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.model_files import load_item_mappings, mark_of
 from anime_bert4rec.model.run_folder import ITEM_MAPPINGS, PEOPLE, RunFolder
 from anime_bert4rec.model.training_data import Data
@@ -44,11 +45,11 @@ def form_of(config: ModelConfig) -> BERT4Rec:
 
 def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> dict[str, Any]:
     """The settings of a run and marks of its data, which must stay the same when it is resumed, but for MAY_CHANGE."""
-    shapes = [(name, list(weight.shape)) for name, weight in network.named_parameters()]
+    version = [(name, list(weight.shape)) for name, weight in network.named_parameters()], GIVEN_IN_VALIDATION
     return {
         **settings,
         "vocabulary": mark_of(data.vocabulary),
-        "network": hashlib.sha256(repr(shapes).encode()).hexdigest()[:16],  # other versions of the program have others
+        "network": hashlib.sha256(repr(version).encode()).hexdigest()[:16],  # other versions of the program have others
         "data": data.fingerprint(),
         "catalogue": data.catalogue_fingerprint(),
     }

@@ -67,3 +67,16 @@ def test_the_loss_in_place_is_the_cross_entropy():
     (2 * loss).backward()
     assert loss.item() == pytest.approx(F.cross_entropy(logits, targets).item())
     assert torch.allclose(leaf.grad, 2 * plain.grad)
+
+
+def test_of_several_targets_in_a_row_the_loss_is_the_mean_over_all():
+    logits = torch.randn(3, 11, dtype=torch.float64)
+    targets = torch.tensor([[4, 7, -1], [0, -1, -1], [10, 2, 5]])
+    rows, columns = (targets >= 0).nonzero()[:, 0], targets[targets >= 0]
+    plain = logits.clone().requires_grad_()
+    F.cross_entropy(plain[rows], columns).backward()
+    leaf = logits.clone().requires_grad_()
+    loss = masked_cross_entropy(leaf * 1, targets)
+    (2 * loss).backward()
+    assert loss.item() == pytest.approx(F.cross_entropy(logits[rows], columns).item())
+    assert torch.allclose(leaf.grad, 2 * plain.grad)

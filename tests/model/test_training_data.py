@@ -25,12 +25,16 @@ def data_of(training, validation=None, alike=None):
     return Data(VOCABULARY, training, some_lists(9, seed=5) if validation is None else validation, alike)
 
 
-def test_validation_has_masks_only_and_is_answered_by_network_and_memory(few_answer_alone):
+def test_validation_has_masks_and_few_titles_and_is_answered_by_network_and_memory(few_answer_alone):
     data = data_of(some_lists(20))
     validation = list(batches(data.validation, data, CUTS_ALONE, None))
-    assert len(validation) == 3 and data.ordered and data.answers_alone(memory=True)
+    assert [batch.given for batch in validation] == [0, 0, 0, 1, 1, 1, 3, 3]
+    assert data.ordered and data.answers_alone(memory=True)
     for batch in validation:
-        assert batch.cuts is None and (batch.items == VOCABULARY.mask).any(1).all()
+        if batch.given:
+            assert batch.cuts.tolist() == [batch.given] == [batch.items.shape[1]]
+        else:
+            assert batch.cuts is None and (batch.items == VOCABULARY.mask).any(1).all()
         assert not batch.without_memory and batch.masked is None
         assert batch.entries is None and batch.lists is None, "nobody of these was counted"
 
@@ -48,8 +52,11 @@ def test_training_has_cuts_and_three_of_four_batches_are_for_the_network_alone(f
 def test_without_an_order_there_are_masks_that_see_the_whole_list(epoch):
     unordered = data_of(some_lists(20, unordered=True))
     settings = TrainingSettings(batch_size=4, cut_share=1.0, max_seq_len=3)
-    for batch in batches(unordered.training, unordered, settings, epoch):
-        assert batch.cuts is None and (batch.visible > 0).sum(1).max() > 3
+    made = list(batches(unordered.training, unordered, settings, epoch))
+    assert all(batch.cuts is None for batch in made) and {0, 1} <= {batch.given for batch in made}
+    for batch in made:
+        if not batch.given:
+            assert (batch.visible > 0).sum(1).max() > 3
     ordered = data_of(some_lists(20))
     assert all(batch.visible is None for batch in batches(ordered.training, ordered, settings, epoch))
 
@@ -70,6 +77,18 @@ def test_the_memory_counts_as_many_lists_as_fit_and_is_asked_to_leave_out_these_
     assert counted == 50
     monkeypatch.setattr(training_data, "MOST_ENTRIES", 80)
     assert data_of(lists).counted.tolist() == list(range(8))
+
+
+@pytest.mark.parametrize("unordered", [True, False])
+def test_a_few_titles_are_given_beside_a_memory_and_training_does_so_without_an_order(unordered):
+    data = data_of(some_lists(20, unordered=unordered), some_lists(9, unordered=unordered))
+    with_it, without = (TrainingSettings(batch_size=4, memory=memory) for memory in (True, False))
+    few = [
+        any(batch.given for batch in batches(lists, data, settings, epoch))
+        for settings in (with_it, without)
+        for lists, epoch in ((data.training, 1), (data.validation, None))
+    ]
+    assert few == [unordered, True, False, False]
 
 
 def test_whether_lists_have_an_order_is_asked_of_the_training_lists():

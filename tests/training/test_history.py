@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anime_bert4rec.model.masked_metrics import TOP_K, squares_of_rows
-from anime_bert4rec.training.history import History, Result, Totals
+from anime_bert4rec.training.history import History, Result, Totals, check_measured
 
 
 def history_of(*losses: float) -> History:
@@ -54,6 +54,28 @@ def test_an_epoch_is_the_mean_over_positions_and_not_over_batches():
     result = totals.result()
     assert result.loss == pytest.approx((3 * 2 + 1 * 4) / 4)
     assert result.accuracies == {1: 1 / 4, 5: 2 / 4, 10: 3 / 4, 20: 4 / 4}
+
+
+def test_an_epoch_of_validation_is_the_mean_over_lengths_that_were_asked():
+    totals = Totals(torch.device("cpu"), (0, 1, 30))
+    totals.add(torch.tensor(2.0), torch.tensor([0, 1, 2, 3]), 3)
+    totals.add(torch.tensor(4.0), None, 1, given=1)
+    totals.add(torch.tensor(7.0), None, 2, given=1)
+    result = totals.result()
+    assert result.losses_by_length == {"whole": 2.0, "1": 6.0} and result.loss == 4.0
+    assert result.accuracies == {1: 0, 5: 1 / 3, 10: 2 / 3, 20: 1}, "only where lists are shown whole"
+
+
+def test_the_loss_of_each_length_is_kept_and_has_gaps_where_it_was_not_asked():
+    history = history_of(3.0)
+    accuracies = dict.fromkeys(TOP_K, 0.5)
+    result = Result(2.0, accuracies, accuracies, {"whole": 1.0, "3": 3.0})
+    history.record(result, result, 0.001, 2.0)
+    assert history.as_dict()["val_losses_by_length"] == {"whole": [None, 1.0], "3": [None, 3.0]}
+    again = History(9, {})
+    again.restore(history.measured())
+    assert again.as_dict()["val_losses_by_length"] == history.as_dict()["val_losses_by_length"]
+    check_measured(history.measured(), 2)
 
 
 def test_errors_are_over_the_users_of_all_batches():

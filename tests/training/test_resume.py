@@ -19,6 +19,7 @@ from small_runs import training_flags, unlike
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
+from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.model_files import ModelFileError
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
@@ -241,8 +242,8 @@ def test_the_form_of_the_network_is_known_before_the_memory(db, copied):
     data = load_data(db, settings)
     model = train_model.build_model(data, settings)
     kept = load_checkpoint(copied / "checkpoints" / LATEST_CHECKPOINT)["resume"]
-    shapes = [(name, list(weight.shape)) for name, weight in model.named_parameters()]
-    assert kept["identity"]["network"] == hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
+    version = [(name, list(weight.shape)) for name, weight in model.named_parameters()], GIVEN_IN_VALIDATION
+    assert kept["identity"]["network"] == hashlib.sha256(repr(version).encode()).hexdigest()[:16]
 
 
 def test_nothing_to_go_on_from_is_one_line(db, tmp_path, capsys):
