@@ -32,15 +32,17 @@ NAN, INF = float("nan"), float("inf")
 IDS = [10, 20, 30, 40, 50, 60, 70]
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+@pytest.fixture(scope="module", params=[False, True])
+def saved(tmp_path_factory, request):
     """A small model with a memory that ranks an unlisted item too, as its file holds it."""
-    lists = Sequences(np.array([1, 2, 3, 3, 4]), np.array([0, 1, 2, 0, 1]), np.array([0, 3, 5]), np.arange(2))
+    ordered = request.param
+    blocks = np.array([0, 1, 2, 0, 1]) if ordered else np.zeros(5, np.int64)
+    lists = Sequences(np.array([1, 2, 3, 3, 4]), blocks, np.array([0, 3, 5]), np.arange(2))
     alike = Sequences(np.array([1, 7, 2, 7]), np.zeros(4, np.int64), np.array([0, 2, 4]), np.arange(2))
     memory = fit_memory(lists, 7, max_seq_len=5, seed=0, alike=alike)
-    assert memory.config.unlisted.items
+    assert memory.config.unlisted.items and bool(memory.config.likeness.groups) != ordered
     path = tmp_path_factory.mktemp("model") / "best_model.pth"
-    config = ModelConfig(7, 8, num_heads=2, max_seq_len=5, memory=memory.config)
+    config = ModelConfig(7, 8, num_heads=2, max_seq_len=5, ordered=ordered, memory=memory.config)
     save_model(path, BERT4Rec(config, memory), epoch=3, val_loss=1.5)
     return torch.load(path, weights_only=True)
 
@@ -90,6 +92,12 @@ def test_a_size_that_no_model_has_is_refused_before_one_is_built(refuse, name, v
         *((name, value) for name in ("num_items", "table_size") for value in (-1, 10**7, 10**30, 1.5, True, "7")),
         *(("recency", value) for value in (NAN, -1, 2, "1", None)),
         *(("prior", value) for value in (NAN, INF, -1, [])),
+        *(("knots", value) for value in (-1, 10**9, 1.5, True, None)),
+        *(("list_weight", value) for value in (NAN, INF, -1.0, "1")),
+        *(
+            ("likeness", value)
+            for value in (None, 5, {"groups": -1}, {"groups": 10**12}, {"memberships": "1"}, {"more": 1})
+        ),
         *(("unlisted", value) for value in (None, 5, {"items": -1}, {"items": 10**12}, {"members": "1"}, {"more": 1})),
     ],
 )
@@ -102,7 +110,8 @@ def strided(weight):
     return torch.zeros(1, dtype=weight.dtype).expand(weight.shape)
 
 
-@pytest.mark.parametrize("name", ["item_embedding.weight", "layers.1.distance", "memory.ease.table", "memory.kept"])
+@pytest.mark.parametrize("name", ["item_embedding.weight", "layers.1.distance", "memory.ease.table", "memory.kept",
+                                  "memory.strength", "memory.popularity", "memory.likeness.franchise"])  # fmt: skip
 @pytest.mark.parametrize(
     "change",
     [
@@ -123,7 +132,8 @@ def strided(weight):
     ],
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore")  # of torch, about quantized tensors
-def test_a_tensor_that_is_another_one_is_refused(refuse, name, change):
+def test_a_tensor_that_is_another_one_is_refused(refuse, saved, name, change):
+    name = name if name in saved["model_state_dict"] else "memory.transitions.table"
     refuse(lambda file: file.model_state_dict.update({name: change(file.model_state_dict[name])}), builds=True)
 
 
@@ -139,9 +149,11 @@ def test_a_weight_that_is_no_number_is_refused(refuse, saved, value):
 @pytest.mark.parametrize(
     "name",
     ["kept", "column"] + [f"unlisted.{name}" for name in ("columns", "members", "group_starts", "groups",
-                                                          "item_starts")],
+                                                          "item_starts")]
+    + [f"likeness.{name}" for name in ("members", "group_starts", "groups", "item_starts", "franchise")],
 )  # fmt: skip
-def test_a_place_that_there_is_not_is_refused(refuse, name, value):
+def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):
+    name = name if f"memory.{name}" in saved["model_state_dict"] else "kept"
     told = refuse(lambda file: file.model_state_dict[f"memory.{name}"][-1:].fill_(value), builds=True)
     assert f"memory.{name} points to places that there are not" in told
 

@@ -18,15 +18,11 @@ from anime_bert4rec.model.memory_fitting import (
     ALIKE_WEIGHTS,
     RECENCIES,
     RIDGES,
-    SHARES_OF_EASE,
-    TRIAL_LISTS,
     Tables,
     best_share,
-    best_strength,
     fit_memory,
-    likeliest_scale,
-    sample,
 )
+from anime_bert4rec.model.memory_samples import TRIAL_LISTS, sample
 from config import TrainingSettings
 
 
@@ -129,20 +125,6 @@ def test_around_a_mask_all_that_is_visible_is_no_candidate():
     batch = masked_at(torch.tensor([[1, MASK, 4]]), torch.tensor([1]), torch.tensor([2]))
     opinion = torch.tensor([[5.0, 1.0, 2.0, 5.0, 0.0]])
     assert best_share(opinion, opinion, batch)[0] == pytest.approx(1 / math.log2(1 + 2)), "item 3 alone is before it"
-
-
-@pytest.mark.parametrize("cut_share", [0.0, 1.0])
-def test_the_strength_is_the_likeliest_of_the_mixture_that_ranks_best(cut_share):
-    sequences = some_lists(60)
-    memory = memory_of(sequences)
-    batch = batches_of(sequences, cut_share=cut_share)[0]
-    of_ease, of_transitions = best_strength(memory, batch).tolist()
-    by_ease, follows = memory.by_ease(batch), memory.by_transitions(batch)
-    share = best_share(by_ease, follows, batch)[1]
-    assert share not in (0.5, 1.0), "a case in which either part could be taken for the other"
-    scale = likeliest_scale(share * by_ease + (1 - share) * follows, batch)[1]
-    assert (of_ease, of_transitions) == pytest.approx((share * scale, (1 - share) * scale), rel=1e-4)
-    assert share in SHARES_OF_EASE
 
 
 @pytest.mark.parametrize("unordered", [True, False])

@@ -12,6 +12,8 @@ from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 
 LARGEST_GROUP = 1_000
 """A trait that more anime share says nothing about them, and is left out."""
+FRANCHISE = -1
+"""In the place of the user's id, of those groups that are franchises."""
 
 
 def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
@@ -23,10 +25,12 @@ def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequ
         # Not a set: the order of the groups is the order of summation, and must be the same in every process.
         for group in dict.fromkeys([*groups_of(each), ("franchise", franchise)]):
             groups[group].append(item)
-    lists = [members for members in groups.values() if 2 <= len(members) <= LARGEST_GROUP]
+    chosen = {group: members for group, members in groups.items() if 2 <= len(members) <= LARGEST_GROUP}
+    lists = list(chosen.values())
+    kinds = [FRANCHISE if kind == "franchise" else number for number, (kind, _) in enumerate(chosen)]
     flat = np.array([item for members in lists for item in members], np.int32)
     offsets = np.cumsum([0, *map(len, lists)])
-    return Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
+    return Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.array(kinds, np.int64))
 
 
 def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:

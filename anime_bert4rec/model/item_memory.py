@@ -2,14 +2,17 @@
 
 A Transformer of a few hundred dimensions cannot hold which of thousands of items go together; a table can, and needs no
 training. So the logits start from the tables (model/memory_transitions.py for lists that have an order,
-model/memory_ease.py for all), and the network learns only what they don't know. The tables are made of the training
-lists, which they would know by heart: each training list is therefore scored as though it had not been counted.
+model/memory_ease.py for all, model/memory_colisting.py for those without), from how popular each item is, and from
+what the catalogue says (model/memory_likeness.py); the network learns only what they don't know. How much each of these
+terms counts for depends on how many items are visible: the fewer, the less they tell, and the more the popularity. The
+tables are made of the training lists, which they would know by heart: each training list is therefore scored as though
+it had not been counted.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +21,9 @@ from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
+from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
+from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_transitions import Added, Pairs, Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
@@ -28,6 +33,14 @@ SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
 LOWEST = -0.25
 """The EASE score of items that are not in the table."""
+KNOTS = 10
+"""Strengths are known at 1, 2, 4, … 512 visible items, and in between they change with the logarithm of the number."""
+SMOOTHING = 0.5
+"""Added to the number of lists that each item is on."""
+COLISTING_SMOOTHING = 0.04
+"""What popularity adds to the co-listing, in lists."""
+LEAST_COSINE = 0.01
+"""Added to the mean cosine of items by their groups."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +56,43 @@ class MemoryConfig:
     unlisted: UnlistedSizes = UnlistedSizes()
     prior: float = 0.0
     """How much of the popularity the transitions add to each row."""
+    knots: int = 0
+    """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
+    the same for all numbers, of EASE and of the transitions alone."""
+    list_weight: float = 0.0
+    """What each list adds to a row of the co-listing."""
+    likeness: LikenessSizes = LikenessSizes()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
         """Raises WrongForm for what is not, or has sizes of which no memory can be."""
         check(values, cls, "memory")
-        config = cls(**{**values, "unlisted": UnlistedSizes(**values.get("unlisted", {}))})
-        sizes = (config.table_size, *asdict(config.unlisted).values())
-        if min(sizes) < 0 or not 0 <= config.recency <= 1 or config.prior < 0:
+        config = cls(
+            **{
+                **values,
+                "unlisted": UnlistedSizes(**values.get("unlisted", {})),
+                "likeness": LikenessSizes(**values.get("likeness", {})),
+            }
+        )
+        sizes = (config.table_size, *asdict(config.unlisted).values(), *asdict(config.likeness).values())
+        settings = (config.prior, config.knots, config.list_weight)
+        if min(*sizes, *settings) < 0 or not 0 <= config.recency <= 1:
             raise WrongForm("the sizes of its memory are not those of one")
         return config
 
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """What the prior is made of, in the order of the strengths."""
+        if not self.knots:
+            return ("EASE", "transitions")
+        if self.ordered:
+            return ("EASE", "transitions", "popularity")
+        return ("EASE", "popularity", "co-listing", *(("likeness", "franchise") if self.likeness.groups else ()))
+
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
-        return self.table_size**2 + sum(asdict(self.unlisted).values())
+        sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), self.knots)
+        return self.table_size**2 * (2 if "co-listing" in self.terms else 1) + sum(sizes)
 
     def places(self) -> dict[str, int]:
         """The buffers whose numbers say where something is, and the limit that they are below."""
@@ -68,8 +104,29 @@ class MemoryConfig:
             "groups": sizes.groups,
             "item_starts": sizes.memberships + 1,
         }
+        of_likeness = {
+            "members": self.num_items + 1,
+            "group_starts": self.likeness.memberships + 1,
+            "groups": self.likeness.groups,
+            "item_starts": self.likeness.memberships + 1,
+            "franchise": self.likeness.groups + 1,
+        }
         own = {"kept": self.num_items, "column": self.table_size + 1}
-        return own | {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
+        own |= {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
+        return own | (
+            {f"likeness.{name}": limit for name, limit in of_likeness.items()} if self.likeness.groups else {}
+        )
+
+
+class Terms(NamedTuple):
+    """What the prior is the weighted sum of."""
+
+    values: list[Tensor]
+    """[R, N] each, for R lists with some visible items."""
+    counts: Tensor
+    """[R] how many items are visible."""
+    at: Tensor | None
+    """[M] which of the R lists each position of the batch is in; None: R is M, and they come in the same order."""
 
 
 class ItemMemory(nn.Module):
@@ -81,11 +138,17 @@ class ItemMemory(nn.Module):
     def __init__(self, config: MemoryConfig) -> None:
         super().__init__()
         self.config = config
-        size = config.table_size
+        size, terms = config.table_size, config.terms
         self.transitions = Transitions(size, config.num_items, NEIGHBOURS, config.prior) if config.ordered else None
         self.ease = EaseTable(size)
+        self.colisting = CoListing(size) if "co-listing" in terms else None
+        self.likeness = Likeness(config.likeness, config.num_items) if "likeness" in terms else None
         self.unlisted = UnlistedItems(config.unlisted)
-        self.register_buffer("strength", torch.ones(2, 2))
+        if config.knots:
+            self.register_buffer("popularity", torch.zeros(config.num_items))
+            self.register_buffer("strength", torch.ones(2 if config.ordered else 1, len(terms), config.knots))
+        else:
+            self.register_buffer("strength", torch.ones(2, 2))
         self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
         self.register_buffer("column", torch.full((config.num_items + 2,), size))
         self.pairs: Pairs | None = None
@@ -93,22 +156,88 @@ class ItemMemory(nn.Module):
 
     kept: Tensor
     """[size] columns (item index - 1) of the logits that the tables know."""
+    popularity: Tensor
+    """[N] on how many lists each item is."""
     strength: Tensor
-    """[2, 2] what the logs of EASE and of the transitions are multiplied by: first for masks, of which what is behind
-    them tells EASE more, then for cuts."""
+    """[1 or 2, T, knots] what the terms are multiplied by: first for masks, of which what is behind them tells EASE
+    more, then for cuts. [2, 2] where it doesn't depend on the number of visible items."""
     column: Tensor
     """[N + 2] the row and column of each item index in the tables; `table_size` for none."""
 
     @torch.no_grad()
     def forward(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
-        of_ease, of_transitions = self.strength[0 if batch.cuts is None else 1]
-        prior = self.by_ease(batch, rank_unlisted).mul_(of_ease)
+        terms = self.terms(batch, rank_unlisted)
+        strengths = self.strengths(terms.counts, 0 if batch.cuts is None else 1)
+        prior = terms.values[0].mul_(strengths[:, :1])
+        for number, term in enumerate(terms.values[1:], 1):
+            prior.addcmul_(term, strengths[:, number, None])
+        return prior if terms.at is None else prior.index_select(0, terms.at)
+
+    def strengths(self, counts: Tensor, kind: int) -> Tensor:
+        """[R, T] for these numbers of visible items [R]. kind: 0 for masks, 1 for cuts."""
+        strength = self.strength[kind if len(self.strength) > 1 else 0]
+        if not self.config.knots:
+            return strength.expand(len(counts), -1)
+        return hats(counts, self.config.knots) @ strength.t()
+
+    @torch.no_grad()
+    def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
+        """Those of `config.terms` that there are. Without an order they are the same at all positions of a list."""
+        is_item = self._is_item(batch.items if self.config.ordered else batch.all_visible)
+        ranked = rank_unlisted and len(self.unlisted.columns) > 0
+        values = [self._ease(batch, ranked), *self._others(batch, ranked)]
+        if not self.config.ordered:
+            return Terms(values, is_item.sum(1), batch.rows)
+        if batch.cuts is None:
+            return Terms(values, is_item.sum(1)[batch.rows], None)
+        return Terms(values, F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns], None)
+
+    def _others(self, batch: Batch, ranked: bool) -> list[Tensor]:
+        """All terms but EASE. Of what nobody has listed it isn't known what it follows, nor how popular it will be; it
+        has the mean of all items. What it shares with others is known."""
+        names, values = self.config.terms, []
         if self.transitions is not None:
-            follows = self.by_transitions(batch)
-            if rank_unlisted and len(self.unlisted.columns):  # it isn't known what one of them follows
-                follows[:, self.unlisted.columns] = follows.mean(1, keepdim=True)
-            prior.addcmul_(follows, of_transitions)
-        return prior
+            values.append(self.by_transitions(batch))
+        if "popularity" in names:
+            values.append(self.by_popularity(batch))
+        if self.colisting is not None:
+            values.append(self.by_colisting(batch, values[0]))
+        if ranked:
+            for term in values:
+                term[:, self.unlisted.columns] = term.mean(1, keepdim=True)
+        if self.likeness is not None:
+            values.append(self.likeness.cosines(batch.all_visible).clamp_min_(0).add_(LEAST_COSINE).log_())
+            values.append(self.likeness.same_franchise(batch.all_visible))
+        return values
+
+    def _is_item(self, items: Tensor) -> Tensor:
+        return (items != PAD) & (items <= self.config.num_items)
+
+    def by_popularity(self, batch: Batch) -> Tensor:
+        """The log of how many other lists each item is on [R, N]."""
+        smoothed = self.popularity + SMOOTHING
+        logs = smoothed.log()
+        values = logs.repeat(len(batch.rows) if self.config.ordered else len(batch.all_visible), 1)
+        if batch.lists is not None:
+            own = F.pad((smoothed - 1).clamp_min(SMOOTHING).log() - logs, (1, 0))
+            listed = batch.lists.padded()
+            if self.config.ordered:
+                listed = listed[batch.rows]
+            values.scatter_add_(1, (listed - 1).clamp_min(0), own[listed])
+        return values
+
+    def by_colisting(self, batch: Batch, by_popularity: Tensor) -> Tensor:
+        """The log of how much of the other lists with each visible item each item is [B, N]."""
+        assert self.colisting is not None
+        weight = self.config.list_weight
+        sums = self.colisting(self.column[batch.all_visible], self.column, batch.lists, weight)
+        values = by_popularity.softmax(1).mul_(COLISTING_SMOOTHING)
+        sums.clamp_min_(0).div_(max(weight, 1e-6))
+        if len(self.kept) == self.config.num_items:
+            values.add_(sums)
+        else:
+            values.index_add_(1, self.kept, sums)
+        return values.log_()
 
     @torch.no_grad()
     def by_transitions(self, batch: Batch) -> Tensor:
@@ -119,7 +248,7 @@ class ItemMemory(nn.Module):
     def neighbours(self, batch: Batch) -> tuple[Tensor, Added | None]:
         """The table's rows of the nearest visible items before each position [M, K] and, for training lists, what they
         added."""
-        visible = (batch.items != PAD) & (batch.items <= self.config.num_items)
+        visible = self._is_item(batch.items)
         at = batch.rows[:, None], nearest_before(visible, batch.rows, batch.columns, NEIGHBOURS)
         items = F.pad(batch.items, (0, 1))[at]
         if batch.entries is None:
@@ -158,16 +287,21 @@ class ItemMemory(nn.Module):
         )
 
     @torch.no_grad()
-    def by_ease(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
+    def by_ease(self, batch: Batch) -> Tensor:
+        """The logs of EASE at each position [M, N]."""
+        logs = self._ease(batch, False)
+        return logs if self.config.ordered else logs.index_select(0, batch.rows)
+
+    def _ease(self, batch: Batch, ranked: bool) -> Tensor:
+        """The logs of EASE [R, N]."""
         own = None
         if batch.lists is not None:
             own = (self.column[batch.lists.items], batch.lists.starts)
         if self.config.ordered:
             scores, at = self._recent(batch, own)
+            scores = scores.view(-1, scores.shape[-1]).index_select(0, at)
         else:
-            scores, at = self.ease(self.column[batch.all_visible], None, own), batch.rows
-        scores = scores.view(-1, scores.shape[-1]).index_select(0, at)
-        ranked = rank_unlisted and len(self.unlisted.columns) > 0
+            scores = self.ease(self.column[batch.all_visible], None, own)[:, 0]
         unlisted = self._unlisted(batch, scores) if ranked else None
         logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
@@ -177,8 +311,10 @@ class ItemMemory(nn.Module):
         return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
 
     def _unlisted(self, batch: Batch, scores: Tensor) -> Tensor:
-        """The logs of the unlisted items [M, C]: their scores in the table, if they are in it, and what they share."""
-        in_common = self.unlisted(batch.all_visible, self.config.num_items).index_select(0, batch.rows)
+        """The logs of the unlisted items [R, C]: their scores in the table, if they are in it, and what they share."""
+        in_common = self.unlisted(batch.all_visible, self.config.num_items)
+        if self.config.ordered:
+            in_common = in_common.index_select(0, batch.rows)
         in_table = F.pad(scores, (0, 1)).index_select(1, self.column[self.unlisted.columns + 1])
         return log_softplus((in_table + in_common) / SOFTNESS)
 
@@ -193,6 +329,12 @@ class ItemMemory(nn.Module):
         gap = columns[:, :, None] - torch.arange(batch.items.shape[1], device=columns.device)
         weights = recency ** (gap.abs() - 1).clamp_min(0)
         return self.ease(self.column[batch.items], weights, own), at
+
+
+def hats(counts: Tensor, knots: int) -> Tensor:
+    """[R, knots] what share of each of the strengths at 1, 2, 4, … makes the strength at these counts [R]."""
+    place = counts.clamp_min(1).log2().clamp_max(knots - 1)
+    return (1 - (place[:, None] - torch.arange(knots, device=counts.device)).abs()).clamp_min(0)
 
 
 def log_softplus(x: Tensor) -> Tensor:

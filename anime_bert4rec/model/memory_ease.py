@@ -57,10 +57,18 @@ class EaseTable(nn.Module):
     diagonal: Tensor
     """The diagonal of the inverse."""
 
-    def fill(self, gram: Tensor, ridge: float, alike: Tensor | None = None, alike_weight: float = 0.0) -> None:
-        """alike: the Gram matrix [size, size] of item features; its weight is relative to the ridge."""
+    def fill(
+        self,
+        gram: Tensor,
+        ridge: float,
+        alike: Tensor | None = None,
+        alike_weight: float = 0.0,
+        popularity_ridge: float | None = None,
+    ) -> None:
+        """alike: the Gram matrix [size, size] of item features; its weight is relative to the ridge. popularity_ridge:
+        POPULARITY_RIDGE if not given."""
         regular = gram.clone()
-        regular.diagonal().mul_(1 + POPULARITY_RIDGE).add_(ridge)
+        regular.diagonal().mul_(1 + (POPULARITY_RIDGE if popularity_ridge is None else popularity_ridge)).add_(ridge)
         if alike is not None:
             regular.add_(alike, alpha=alike_weight * ridge)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(regular))

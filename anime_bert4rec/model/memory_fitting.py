@@ -14,10 +14,24 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
-from anime_bert4rec.model.batches import Batch, MaskedBatches
-from anime_bert4rec.model.hidden_positions import BatchSettings
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.item_memory import KNOTS, ItemMemory, MemoryConfig
+from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_ease import gram_matrix
+from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.memory_samples import (
+    LARGEST_SAMPLE,
+    MASK_RATIO,
+    SHOWN_AT_ONCE,
+    TRIAL_LISTS,
+    TRIAL_TARGETS,
+    Targets,
+    lists_in_part,
+    sample,
+    seen_at,
+    shown_in_part,
+)
+from anime_bert4rec.model.memory_strengths import Asked, joined, likeliest_strengths
 from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
 from anime_bert4rec.support.progress import progress
@@ -28,25 +42,20 @@ MOST_ITEMS = 8_000
 """This many of the most popular items are in the tables, which grow with the square of it."""
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
-TRIAL_LISTS = 1_000
-TRIAL_TARGETS = 6_000
-MASK_RATIO = 0.2
-LARGEST_SAMPLE = 25_000_000
-"""The most numbers that each part of the memory says of a sample: positions times items."""
-TOWARDS_ONE = 0.01
-"""Keeps the scale finite where the memory alone explains everything."""
-GAIN_ENOUGH = 1e-4
-"""In nats: a scale that would gain less by one more step is taken as it is."""
-MOST_STEPS = 20
 NUMBERS_AT_ONCE = 2**21
 """This many stay near the processor, and are enough for more than one thread."""
+TRIAL_STEPS = 3
+"""For the strengths, with which a setting is compared to others."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
 """The shares of EASE that are tried, in its sum with the transitions. Never none, for only EASE knows anything of what
 nobody has listed."""
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
-ALIKE_WEIGHTS = (0.0, 0.5, 1.0, 2.0)
+ALIKE_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
+UNORDERED_POPULARITY_RIDGE = 4.0
+"""In the place of that of memory_ease.py, where lists have no order: what is asked of short lists gains by it, and the
+likelihood hardly tells (benchmarks/LOG.md)."""
 
 
 def fit_memory(
@@ -54,23 +63,36 @@ def fit_memory(
 ) -> ItemMemory:
     """The memory of the training lists, with the settings that suit a sample of them best.
 
-    Without an order these are the ones under which masks in the sample are the likeliest. With one, they are those
-    that rank what comes next best, together with the share of EASE that does: by likelihood that would be too large,
-    the more so the fewer the lists (benchmarks/LOG.md). Each list of a sample is scored as though it had not been
-    counted, which is as good as other people's lists. alike: what items have in common, see lists/common_traits.py; the
-    smaller a group, the more it counts.
+    Without an order these are the ones under which what is hidden of lists that are shown in part is the likeliest.
+    With one, they are those that rank what comes next best, together with the share of EASE that does: by likelihood
+    that would be too large, the more so the fewer the lists (benchmarks/LOG.md). The strengths of the terms are the
+    likeliest ones in either case. Each list of a sample is scored as though it had not been counted, which is as good
+    as other people's lists. alike: what items have in common, see lists/common_traits.py; the smaller a group, the more
+    it counts.
     """
-    ordered = has_order(sequences)
-    most, lists = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items), TRIAL_LISTS
-    if ordered:  # each mask is scored by EASE anew
-        lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
-    batches = [sample(sequences, num_items, max_seq_len, seed, ordered, lists)]
-    if ordered:
-        batches.append(sample(sequences, num_items, max_seq_len, seed, ordered, TRIAL_LISTS, cuts=True))
-    batch = batches[-1]
-    steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None) + (len(RECENCIES) - 1) * ordered
+    if has_order(sequences):
+        memory, settings = _fitted_in_order(sequences, num_items, max_seq_len, seed, alike)
+    else:
+        memory, settings = _fitted_without_order(sequences, num_items, seed, alike)
+    strengths = "; ".join(
+        f"{term} {', '.join(f'{strength:.2f}' for strength in of_term[::3])}"
+        for term, of_term in zip(memory.config.terms, memory.strength[-1].tolist(), strict=True)
+    )
+    log.info("Item memory: %s; strengths with 1, 8, 64, 512 items: %s.", settings, strengths)
+    return memory
+
+
+def _fitted_in_order(
+    sequences: Sequences, num_items: int, max_seq_len: int, seed: int, alike: Sequences | None
+) -> tuple[ItemMemory, str]:
+    most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
+    # each mask is scored by EASE anew
+    lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
+    masks = sample(sequences, num_items, max_seq_len, seed, True, lists)
+    batch = sample(sequences, num_items, max_seq_len, seed, True, TRIAL_LISTS, cuts=True)
+    steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None) + len(RECENCIES) - 1
     with progress("item memory", steps, "step", leave=False) as bar:
-        tables = Tables(sequences, num_items, MOST_ITEMS, ordered, alike, batch)
+        tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch)
         trial = tables.of_most_popular(TRIAL_ITEMS)
         bar.update()
 
@@ -78,25 +100,55 @@ def fit_memory(
         def quality(recency: float, ridge: float, alike_weight: float) -> float:
             memory = trial.memory(recency, ridge, alike_weight)
             bar.update()
-            by_ease = memory.by_ease(batch)
-            if trial.by_transitions is None:
-                return likeliest_scale(by_ease, batch)[0]
-            return best_share(by_ease, trial.by_transitions, batch)[0]
+            assert trial.by_transitions is not None
+            return best_share(memory.by_ease(batch), trial.by_transitions, batch)[0]
 
-        recency, weight = (0.98 if ordered else 1.0), (0.5 if alike is not None else 0.0)
+        recency, weight = 0.98, (0.5 if alike is not None else 0.0)
         ridge = max(RIDGES, key=lambda ridge: quality(recency, ridge, weight))
         if alike is not None:
             weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(recency, ridge, weight))
-        if ordered:
-            recency = max(RECENCIES, key=lambda recency: quality(recency, ridge, weight))
+        recency = max(RECENCIES, key=lambda recency: quality(recency, ridge, weight))
 
         memory = tables.memory(recency, ridge, weight)
-        for kind, asked in enumerate(batches):
-            memory.strength[kind] = best_strength(memory, asked)
+        for kind, asked in enumerate((masks, batch)):
+            shown = shown_in_part(asked, num_items, np.random.default_rng(seed))
+            memory.strength[kind] = likeliest_strengths(asked_at(memory, shown), KNOTS)[1]
         bar.update()
-    strengths = " and ".join(f"{ease:.2f}, {follows:.2f}" for ease, follows in memory.strength.tolist()[: len(batches)])
-    log.info("Item memory: ridge %g, recency %g, item features %g, strengths %s.", ridge, recency, weight, strengths)
-    return memory
+    return memory, f"ridge {ridge:g}, recency {recency:g}, item features {weight:g}"
+
+
+def _fitted_without_order(
+    sequences: Sequences, num_items: int, seed: int, alike: Sequences | None
+) -> tuple[ItemMemory, str]:
+    shown = lists_in_part(sequences, num_items, seed)
+    steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None)
+    with progress("item memory", steps, "step", leave=False) as bar:
+        tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
+        trial = tables.of_most_popular(TRIAL_ITEMS)
+        memory = tables.memory(1.0, 100.0, 0.25 if alike is not None else 0.0, UNORDERED_POPULARITY_RIDGE)
+        asked = joined([asked_of(memory, batch, targets) for batch, targets in shown])
+        bar.update()
+        some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
+        tried_on = asked.first(sum(len(batch.items) for batch, _ in some))
+        _, strength = likeliest_strengths(tried_on, KNOTS)
+
+        @functools.cache
+        def quality(ridge: float, alike_weight: float) -> float:
+            memory = trial.memory(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
+            bar.update()
+            tried = with_ease_of(memory, tried_on, some)
+            return likeliest_strengths(tried, KNOTS, strength, TRIAL_STEPS)[0]
+
+        weight = 0.25 if alike is not None else 0.0
+        ridge = max(RIDGES, key=lambda ridge: quality(ridge, weight))
+        if alike is not None:
+            weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(ridge, weight))
+
+        memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
+        asked = with_ease_of(memory, asked, shown)
+        memory.strength[0] = likeliest_strengths(asked, KNOTS, strength)[1]
+        bar.update()
+    return memory, f"ridge {ridge:g}, item features {weight:g}"
 
 
 class Tables:
@@ -109,9 +161,9 @@ class Tables:
         most: int,
         ordered: bool,
         alike: Sequences | None,
-        batch: Batch,
+        batch: Batch | None = None,
     ) -> None:
-        """batch: the mixture of the transitions is fitted on it, which no setting here changes."""
+        """batch: of ordered lists; the mixture of the transitions is fitted on it, which no setting here changes."""
         self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
         self._keep(most)
         size = len(self.kept)
@@ -120,6 +172,14 @@ class Tables:
         self.pairs = Pairs.of(sequences) if ordered else None
         self.counts = count_transitions(self.pairs, self.column, size) if self.pairs else None
         self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
+        self.list_weight = 0.0
+        self.colisting: CoListing | None = None
+        self.likeness: Likeness | None = None
+        if not ordered:
+            self.list_weight = CoListing.weight_of_list(sequences)
+            self.colisting = CoListing(size)
+            self.colisting.fill(sequences, self.column, self.list_weight)
+            self.likeness = None if alike is None or not len(alike) else Likeness.of(alike, num_items)
         self.batch = batch
 
     def _keep(self, most: int) -> None:
@@ -143,13 +203,18 @@ class Tables:
         fewer.gram = self.gram[rows, columns]
         fewer.alike = None if self.alike is None else self.alike[rows, columns]
         fewer.counts = None if self.counts is None else self.counts[rows, columns]
+        if self.colisting is not None:
+            fewer.colisting = CoListing(len(at))
+            fewer.colisting.table[:-1] = self.colisting.table[rows, columns]
         return fewer
 
-    def memory(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
-        """A memory with these settings."""
+    def memory(
+        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
+    ) -> ItemMemory:
+        """A memory with these settings. popularity_ridge: that of memory_ease.py if not given."""
         self._fit_transitions()
         memory = self._without_values(recency)
-        memory.ease.fill(self.gram, ridge, self.alike, alike_weight)
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
         if self.transitions is not None:
             memory.transitions = self.transitions
             memory.config = replace(memory.config, prior=self.transitions.prior)
@@ -158,6 +223,7 @@ class Tables:
     def _fit_transitions(self) -> None:
         if self.counts is None or self.transitions is not None:
             return
+        assert self.batch is not None
         memory, targets = self._without_values(1.0), self.batch.targets
         assert memory.transitions is not None and targets is not None
         memory.transitions.fill(self.counts, self.popularity)
@@ -168,57 +234,45 @@ class Tables:
 
     def _without_values(self, recency: float) -> ItemMemory:
         """A memory that knows which items are in its tables, and nothing of what goes with or follows them."""
-        ordered, unlisted = self.counts is not None, self.unlisted.sizes
-        memory = ItemMemory(MemoryConfig(len(self.popularity), len(self.kept), ordered, recency, unlisted))
-        memory.unlisted = self.unlisted
+        memory = ItemMemory(
+            MemoryConfig(
+                len(self.popularity),
+                len(self.kept),
+                self.counts is not None,
+                recency,
+                self.unlisted.sizes,
+                knots=KNOTS,
+                list_weight=self.list_weight,
+                likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
+            )
+        )
+        memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness
+        memory.popularity.copy_(torch.from_numpy(self.popularity))
         memory.pairs = self.pairs
         memory.kept.copy_(torch.from_numpy(self.kept))
         memory.column.copy_(torch.from_numpy(self.column))
         return memory
 
 
-def sample(
-    sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int, cuts: bool = False
-) -> Batch:
-    """Up to `lists` of the training lists, in one batch of masks or cuts that asks for TRIAL_TARGETS items or fewer."""
-    random = np.random.default_rng(seed)
-    settings = BatchSettings(
-        num_items,
-        batch_size=lists,
-        max_seq_len=max_seq_len,
-        mask_prob=MASK_RATIO,
-        seed=seed,
-        cut_share=float(cuts),
-        whole_lists=not ordered,
-        fewest_cuts=2 * math.ceil(TRIAL_TARGETS / min(lists, len(sequences))),  # half of them are kept
-    )
-    batches = MaskedBatches(sequences, settings, epoch=0)
-    batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
-    batch = newer_half(batches[0])
-    most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
-    return batch.only(torch.from_numpy(np.sort(random.permutation(len(batch.rows))[:most])))
+def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
+    """What the memory says at the positions of a batch of ordered lists."""
+    assert batch.targets is not None
+    terms, seen = memory.terms(batch), seen_at(batch, memory.config.num_items)
+    return Asked.of(terms.values, terms.counts, seen, (torch.arange(len(batch.rows)), batch.targets))
 
 
-def newer_half(batch: Batch) -> Batch:
-    """Of lists in order only the cuts in the newer half, if there are any: that is where the next item will come."""
-    if batch.cuts is None:
-        return batch
-    start = batch.items.shape[1] // 2
-    newer = batch.columns >= start
-    if not newer.any():
-        return batch
-    return batch.only(newer)._replace(cuts=batch.cuts[batch.cuts >= start])
+def asked_of(memory: ItemMemory, batch: Batch, targets: Targets) -> Asked:
+    """What the memory says of lists without an order, all in one batch."""
+    terms = memory.terms(batch)
+    return Asked.of(terms.values, terms.counts, batch.all_visible, targets)
 
 
-def best_strength(memory: ItemMemory, batch: Batch) -> Tensor:
-    """What the logs of EASE and of the transitions are to be multiplied by in such a batch [2]: in the shares that rank
-    its targets best, as much as makes them the likeliest."""
-    prior, share = memory.by_ease(batch), 1.0
-    if memory.transitions is not None:
-        follows = memory.by_transitions(batch)
-        share = best_share(prior, follows, batch)[1]
-        prior.lerp_(follows, 1 - share)
-    return torch.tensor([share, 1 - share]) * likeliest_scale(prior, batch)[1]
+def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Targets]]) -> Asked:
+    """The same with what another memory's EASE says of the same lists."""
+    said = torch.cat([memory.by_ease(batch) for batch, _ in shown])
+    starts = np.cumsum([0, *(len(batch.items) for batch, _ in shown)])
+    rows = torch.cat([targets[0] + int(start) for (_, targets), start in zip(shown, starts[:-1], strict=True)])
+    return asked.with_first_term(said, (rows, torch.cat([targets[1] for _, targets in shown])))
 
 
 def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[float, float]:
@@ -242,39 +296,6 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
             gains[number] += (1 / torch.log2(1 + place)).sum()
     best = int(gains.argmax())
     return gains[best].item() / len(by_ease), SHARES_OF_EASE[best]
-
-
-def likeliest_scale(prior: Tensor, batch: Batch) -> tuple[float, float]:
-    """The mean log likelihood of the targets of `batch` by the softmax of `prior` [M, N] times the scale with which it
-    is highest, and this scale. By Newton's method: the problem is convex."""
-    assert batch.targets is not None
-    scale, of_targets = 1.0, prior.gather(1, batch.targets[:, None] - 1).mean().item()
-    for _ in range(MOST_STEPS):
-        log_total, mean, variance = _moments(prior, scale)
-        gradient = of_targets - mean - 2 * TOWARDS_ONE * (scale - 1)
-        step = gradient / (variance + 2 * TOWARDS_ONE)
-        if gradient * step / 2 < GAIN_ENOUGH:
-            break
-        scale += min(max(step, -0.5), 0.5)  # no step too far
-    return scale * of_targets - log_total, scale
-
-
-def _moments(prior: Tensor, scale: float) -> tuple[float, float, float]:
-    """Means over the rows of `prior` of the log of the sum that the softmax of the row times `scale` divides by, and of
-    the mean and the variance of the row under it."""
-    log_total = mean = variance = 0.0
-    for rows in parts_of(prior):
-        some = prior[rows]
-        logits = some * scale
-        highest = logits.amax(1, keepdim=True)
-        probability = logits.sub_(highest).exp_()
-        total = probability.sum(1, keepdim=True)
-        probability.div_(total).mul_(some)
-        mean_of_row = probability.sum(1)
-        log_total += (total.log() + highest).sum().item()
-        mean += mean_of_row.sum().item()
-        variance += (probability.mul_(some).sum(1) - mean_of_row.square()).sum().item()
-    return log_total / len(prior), mean / len(prior), variance / len(prior)
 
 
 def parts_of(opinion: Tensor) -> Iterator[slice]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from anime_bert4rec.support.forms import WrongForm
 
-KINDS = {"FloatStorage": torch.float32, "LongStorage": torch.int64}
+KINDS = {"FloatStorage": torch.float32, "HalfStorage": torch.float16, "LongStorage": torch.int64}
 """Of numbers, by torch's name; the program writes no others."""
 AT_ONCE = 2**24
 """So many bytes are read at a time, for they are copied on their way."""

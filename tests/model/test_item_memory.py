@@ -11,20 +11,13 @@ from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, wit
 from tqdm import tqdm
 
 from anime_bert4rec.lists.sequences import has_order
-from anime_bert4rec.model import memory_fitting
+from anime_bert4rec.model import memory_fitting, memory_samples
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.hidden_positions import shuffled_lists
-from anime_bert4rec.model.item_memory import nearest_before
+from anime_bert4rec.model.item_memory import KNOTS, ItemMemory, MemoryConfig, hats, nearest_before
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
-from anime_bert4rec.model.memory_fitting import (
-    TOWARDS_ONE,
-    Tables,
-    best_share,
-    fit_memory,
-    likeliest_scale,
-    newer_half,
-    sample,
-)
+from anime_bert4rec.model.memory_fitting import Tables, best_share, fit_memory
+from anime_bert4rec.model.memory_samples import newer_half, sample
 
 
 @pytest.fixture(autouse=True)
@@ -183,7 +176,7 @@ def test_tables_of_fewer_items_are_as_though_counted_for_these():
 
 
 def test_a_sample_is_reproducible_and_small(monkeypatch):
-    monkeypatch.setattr(memory_fitting, "TRIAL_TARGETS", 90)
+    monkeypatch.setattr(memory_samples, "TRIAL_TARGETS", 90)
     sequences = some_lists(count=400)
     one, again = (sample(sequences, ITEMS, 20, 1, True, 50, cuts=True) for _ in range(2))
     assert torch.equal(one.columns, again.columns) and len(one.items) == 50 and len(one.columns) == 90
@@ -209,17 +202,64 @@ def test_of_cuts_the_newer_half_is_kept_and_what_it_asks():
     assert newer_half(masks) is masks
 
 
-def test_masks_and_cuts_have_strengths_of_their_own():
+def test_masks_and_cuts_have_strengths_of_their_own_for_each_number_of_visible_items():
     sequences = some_lists()
     memory = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
+    assert memory.config.terms == ("EASE", "transitions", "popularity")
     assert not torch.allclose(*memory.strength)
     for kind, share in enumerate((0.0, 1.0)):
         batch = batches_of(sequences, cut_share=share)[0]
-        of_ease, of_transitions = memory.strength[kind]
-        expected = memory.by_ease(batch) * of_ease + memory.by_transitions(batch) * of_transitions
-        torch.testing.assert_close(memory(batch), expected)
-    unordered = fit_memory(some_lists(unordered=True), ITEMS, max_seq_len=20, seed=0)
-    assert unordered.strength[0, 0] > 0 == unordered.strength[0, 1], "there are no transitions"
+        for position in range(len(batch.rows)):
+            only = batch.only(torch.tensor([position]))
+            items = only.items[only.rows][0]
+            visible = int(((items > 0) & (items <= ITEMS))[: only.columns[0] if kind else None].sum())
+            below, above = (int(np.floor(np.log2(max(visible, 1)))) + step for step in (0, 1))
+            share_above = np.log2(max(visible, 1)) - below
+            strength = (
+                memory.strength[kind][:, below] * (1 - share_above) + memory.strength[kind][:, above] * share_above
+            )
+            parts = memory.by_ease(only), memory.by_transitions(only), memory.by_popularity(only)
+            expected = sum(part * each for part, each in zip(parts, strength, strict=True))
+            torch.testing.assert_close(memory(batch)[position], expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_between_two_powers_of_two_a_strength_is_a_mean_of_both():
+    shares = hats(torch.tensor([0, 1, 2, 3, 512, 9999]), KNOTS)
+    assert shares[:3, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert shares[3, 1:3].tolist() == pytest.approx([2 - np.log2(3), np.log2(3) - 1])
+    assert shares[4:, -1].tolist() == [1, 1] and shares.sum(1).tolist() == pytest.approx([1] * 6)
+
+
+@pytest.mark.parametrize("unordered", [False, True])
+def test_popularity_is_that_on_other_lists(unordered):
+    sequences = some_lists(unordered=unordered)
+    batches = batches_of(sequences, whole_lists=unordered)
+    memory = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
+    for number in range(len(batches)):
+        batch, users = batches[number], batches.users_of_batch[number]
+        got = memory.by_popularity(batch)
+        for row, user in enumerate(users if unordered else users[batch.rows.numpy()]):
+            expected = np.log(without(sequences, user).popularity(ITEMS) + 0.5)
+            assert got[row].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(ordered):
+    sequences = some_lists(unordered=not ordered)
+    batch = batches_of(sequences, whole_lists=not ordered)[0]
+    now = Tables(sequences, ITEMS, ITEMS, ordered, None, batch).memory(0.9, 10.0, 0.0)
+    saved = dataclasses.asdict(now.config)
+    for name in ("knots", "list_weight", "likeness"):
+        del saved[name]
+    memory = ItemMemory(MemoryConfig.from_dict(saved))
+    new = ("popularity", "strength", "colisting.table")
+    weights = {name: weight for name, weight in now.state_dict().items() if name not in new}
+    memory.load_state_dict({**weights, "strength": torch.tensor([[0.7, 0.4], [0.2, 0.9]])})
+    memory.pairs = now.pairs
+    expected = 0.7 * now.by_ease(batch)
+    if ordered:
+        expected += 0.4 * now.by_transitions(batch)
+    torch.testing.assert_close(memory(batch), expected)
 
 
 def test_own_counts_need_the_training_lists_only_in_training():
@@ -236,6 +276,9 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "recency": 0.9,
         "unlisted": {"items": 0, "groups": 0, "members": 0, "memberships": 0},
         "prior": memory.transitions.prior,
+        "knots": KNOTS,
+        "list_weight": 0.0,
+        "likeness": {"groups": 0, "memberships": 0},
     }
 
 
@@ -268,23 +311,6 @@ def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
             assert not torch.allclose(prior[~strange], anew[~strange], atol=1e-3)
         seen |= set(strange.tolist())
     assert seen == {True, False}
-
-
-def test_the_scale_is_the_likeliest():
-    random = torch.Generator().manual_seed(0)
-    prior, targets = torch.randn(200, ITEMS, generator=random), torch.arange(200) % ITEMS + 1
-    prior[torch.arange(200), targets - 1] += 0.7
-
-    def penalised(scale):
-        likelihood = (prior * scale).log_softmax(1).gather(1, targets[:, None] - 1).mean().item()
-        return likelihood - TOWARDS_ONE * (scale - 1) ** 2, likelihood
-
-    likelihood, best = likeliest_scale(
-        prior, Batch(targets[:, None], torch.arange(200), torch.zeros(200).long(), targets)
-    )
-    assert abs(best - 1) > 0.1
-    assert penalised(best)[0] > max(penalised(best + 0.05)[0], penalised(best - 0.05)[0])
-    assert likelihood == pytest.approx(penalised(best)[1], abs=1e-5)
 
 
 def test_the_share_is_that_which_ranks_best_what_is_not_listed_yet():

@@ -1,0 +1,96 @@
+"""How alike items are by what the catalogue says of them, whether anybody has listed them or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anime_bert4rec.lists.common_traits import FRANCHISE
+from anime_bert4rec.lists.sequences import PAD, Sequences
+
+
+@dataclass(frozen=True)
+class LikenessSizes:
+    """The lengths of the buffers, for a place that saved ones fit into."""
+
+    groups: int = 0
+    memberships: int = 0
+
+
+class Likeness(nn.Module):
+    """The cosine of two items is that of their groups (a genre, a studio, …; see lists/common_traits.py), of which each
+    counts 1 / its size."""
+
+    def __init__(self, sizes: LikenessSizes, num_items: int) -> None:
+        super().__init__()
+        items = num_items if sizes.groups else 0
+        self.register_buffer("members", torch.zeros(sizes.memberships, dtype=torch.long))
+        self.register_buffer("group_starts", torch.zeros(sizes.groups, dtype=torch.long))
+        self.register_buffer("groups", torch.zeros(sizes.memberships, dtype=torch.long))
+        self.register_buffer("item_starts", torch.zeros(items, dtype=torch.long))
+        self.register_buffer("scale", torch.zeros(items))
+        self.register_buffer("franchise", torch.zeros(items, dtype=torch.long))
+
+    members: Tensor
+    group_starts: Tensor
+    """The item indices of the groups, one group after the other, and where each starts."""
+    groups: Tensor
+    item_starts: Tensor
+    """The groups of the items 1 … N, one item after the other, and where each starts."""
+    scale: Tensor
+    """[N] what makes the cosine of each item with itself 1."""
+    franchise: Tensor
+    """[N] the group that is the franchise of each item, plus 1; 0 for none."""
+
+    @classmethod
+    def of(cls, alike: Sequences, num_items: int) -> Likeness:
+        """alike: the items of each group."""
+        made = cls(LikenessSizes(len(alike), len(alike.items)), num_items)
+        group = np.repeat(np.arange(len(alike)), alike.lengths)
+        order = np.argsort(alike.items, kind="stable")
+        counts = np.bincount(alike.items, minlength=num_items + 1)[1:]
+        squares = np.bincount(alike.items, 1 / alike.lengths[group], minlength=num_items + 1)[1:]
+        franchise = np.zeros(num_items + 1, np.int64)
+        of_franchise = (alike.user_ids == FRANCHISE)[group]
+        franchise[alike.items[of_franchise]] = group[of_franchise] + 1
+        values = {
+            "members": alike.items,
+            "group_starts": alike.offsets[:-1],
+            "groups": group[order],
+            "item_starts": np.cumsum(counts) - counts,
+            "scale": np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, 1e-9)), 0),
+            "franchise": franchise[1:],
+        }
+        for name, value in values.items():
+            buffer = getattr(made, name)
+            buffer.copy_(torch.from_numpy(value.astype(np.float32 if name == "scale" else np.int64)))
+        return made
+
+    @property
+    def sizes(self) -> LikenessSizes:
+        return LikenessSizes(len(self.group_starts), len(self.members))
+
+    def cosines(self, visible: Tensor) -> Tensor:
+        """Of each item the mean cosine with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
+        among them."""
+        is_item = self._is_item(visible)
+        scale = F.pad(self.scale, (1, 1))
+        on_list = scale.new_zeros(len(scale), len(visible))
+        on_list[visible, torch.arange(len(visible), device=visible.device)[:, None]] = scale[visible]
+        of_group = F.embedding_bag(self.members, on_list, self.group_starts, mode="mean")
+        sums = F.embedding_bag(self.groups, of_group, self.item_starts, mode="sum").mul_(self.scale[:, None])
+        return sums.t().div_(is_item.sum(1, keepdim=True).clamp_min(1))
+
+    def same_franchise(self, visible: Tensor) -> Tensor:
+        """1 for each item that is in a franchise of which something is visible, 0 for the others [B, N]."""
+        there = self.scale.new_zeros(len(visible), len(self.group_starts) + 1)
+        there.scatter_(1, F.pad(self.franchise, (1, 1))[visible], 1.0)
+        there[:, 0] = 0
+        return there.index_select(1, self.franchise)
+
+    def _is_item(self, visible: Tensor) -> Tensor:
+        return (visible != PAD) & (visible <= len(self.scale))

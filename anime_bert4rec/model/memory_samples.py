@@ -1,0 +1,129 @@
+"""Samples of the training lists, on which the item memory is fitted: of each, something is hidden and wanted."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.batches import Batch, MaskedBatches, WholeLists
+from anime_bert4rec.model.hidden_positions import BatchSettings
+
+TRIAL_LISTS = 1_000
+TRIAL_TARGETS = 6_000
+MASK_RATIO = 0.2
+LARGEST_SAMPLE = 25_000_000
+"""The most numbers that each part of the memory says of a sample: positions times items."""
+SHOWN_IN_PART, SHOWN_AT_ONCE = 3_000, 125
+"""This many lists without an order are shown in part, to learn how much the terms count for, so many at once."""
+MOST_TIMES = 15
+"""A list is shown this often at the most."""
+SHOWN_WHOLE, MASKED = 1 / 3, 0.15
+"""The share of them that is shown whole but for MASKED; of the others a few items are shown."""
+MOST_SHOWN = 128
+FEWEST_LEFT = 5
+Targets = tuple[Tensor, Tensor]
+"""The rows and the items of what is wanted of some lists, in any number."""
+
+
+def sample(
+    sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int, cuts: bool = False
+) -> Batch:
+    """Up to `lists` of the training lists, in one batch of masks or cuts that asks for TRIAL_TARGETS items or fewer."""
+    random = np.random.default_rng(seed)
+    settings = BatchSettings(
+        num_items,
+        batch_size=lists,
+        max_seq_len=max_seq_len,
+        mask_prob=MASK_RATIO,
+        seed=seed,
+        cut_share=float(cuts),
+        whole_lists=not ordered,
+        fewest_cuts=2 * math.ceil(TRIAL_TARGETS / min(lists, len(sequences))),  # half of them are kept
+    )
+    batches = MaskedBatches(sequences, settings, epoch=0)
+    batches.users_of_batch = [random.permutation(len(sequences))[:lists]]
+    batch = newer_half(batches[0])
+    most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
+    return batch.only(torch.from_numpy(np.sort(random.permutation(len(batch.rows))[:most])))
+
+
+def newer_half(batch: Batch) -> Batch:
+    """Of lists in order only the cuts in the newer half, if there are any: that is where the next item will come."""
+    if batch.cuts is None:
+        return batch
+    start = batch.items.shape[1] // 2
+    newer = batch.columns >= start
+    if not newer.any():
+        return batch
+    return batch.only(newer)._replace(cuts=batch.cuts[batch.cuts >= start])
+
+
+def shown_in_part(batch: Batch, num_items: int, random: np.random.Generator) -> Batch:
+    """The same lists in order, half of them with only some of their items, those nearest before a cut or around a mask,
+    and what is asked of these."""
+    length, num_rows = batch.items.shape[1], len(batch.items)
+    order = torch.from_numpy(random.permutation(len(batch.rows)))
+    asked = torch.full((num_rows,), length)
+    asked[batch.rows[order]] = batch.columns[order]  # one of those of the row
+    width = torch.from_numpy(np.rint(2 ** random.uniform(0, math.log2(max(2, length)), num_rows)).astype(np.int64))
+    whole = torch.from_numpy(random.random(num_rows) < 0.5)
+    before = width if batch.cuts is not None else (width * torch.from_numpy(random.random(num_rows))).long()
+    first = torch.where(whole, 0, asked - before)
+    last = torch.full_like(first, length) if batch.cuts is not None else torch.where(whole, length, first + width + 1)
+    column = torch.arange(length)
+    inside = (column >= first[:, None]) & (column < last[:, None])
+    items = torch.where(inside, batch.items, PAD)
+    entries = None if batch.entries is None else torch.where(inside, batch.entries, -1)
+    part = batch._replace(items=items, entries=entries)
+    asked_for = (batch.columns >= first[batch.rows]) & (batch.columns < last[batch.rows])
+    asked_for &= (seen_at(part, num_items) != PAD).any(1)
+    return part.only(asked_for) if asked_for.any() else batch
+
+
+def seen_at(batch: Batch, num_items: int) -> Tensor:
+    """The items that are visible at each position of a batch of ordered lists, and PAD [M, L]."""
+    items = batch.items[batch.rows]
+    is_item = items <= num_items
+    if batch.cuts is not None:
+        is_item &= torch.arange(items.shape[1]) < batch.columns[:, None]
+    return torch.where(is_item, items, PAD)
+
+
+def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple[Batch, Targets]]:
+    """Lists without an order of which some items are shown, as they come and in random number, and all others wanted:
+    rows and items. So that no batch is much padding, each 8 of them have lists with like numbers of visible items."""
+    random = np.random.default_rng(seed)
+    users = random.permutation(np.flatnonzero(sequences.lengths > 1))
+    number = min(SHOWN_IN_PART, MOST_TIMES * len(users), max(1, LARGEST_SAMPLE // num_items))
+    drawn = []
+    for row in range(number):
+        items = random.permutation(sequences.of_user(users[row % len(users)])).astype(np.int64)
+        count = round((1 - MASKED) * len(items))
+        if random.random() >= SHOWN_WHOLE:
+            count = round(MOST_SHOWN ** random.random())
+        count = max(1, min(count, len(items) - min(FEWEST_LEFT, len(items) // 2)))
+        drawn.append((items[:count], items[count:]))
+    batches = []
+    for start in range(0, number, 8 * SHOWN_AT_ONCE):
+        some = sorted(drawn[start : start + 8 * SHOWN_AT_ONCE], key=lambda parts: len(parts[0]))
+        batches += [_batch_of(some[at : at + SHOWN_AT_ONCE]) for at in range(0, len(some), SHOWN_AT_ONCE)]
+    return batches
+
+
+def _batch_of(drawn: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Batch, Targets]:
+    visible = torch.zeros(len(drawn), max(len(items) for items, _ in drawn), dtype=torch.long)
+    for row, (items, _) in enumerate(drawn):
+        visible[row, : len(items)] = torch.from_numpy(items)
+    lengths = [len(items) + len(hidden) for items, hidden in drawn]
+    lists = WholeLists(
+        torch.from_numpy(np.concatenate([part for parts in drawn for part in parts])),
+        torch.from_numpy(np.cumsum([0, *lengths[:-1]])),
+    )
+    rows = torch.arange(len(drawn))
+    batch = Batch(visible, rows, torch.zeros_like(rows), visible=visible, lists=lists)
+    owner = rows.repeat_interleave(torch.tensor([len(hidden) for _, hidden in drawn]))
+    return batch, (owner, torch.from_numpy(np.concatenate([hidden for _, hidden in drawn])))

@@ -1,0 +1,137 @@
+"""How much each term of the memory counts for, as a function of how many items are visible: the likeliest strengths.
+
+The model is a softmax of a weighted sum, so the problem is convex, and Newton's method solves it in a few steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.model.item_memory import hats
+
+START = 0.3
+"""Of all strengths, before the first step."""
+ROUGHNESS, SIZE = 0.01, 1e-4
+"""What the square of the second difference of neighbouring strengths costs, and that of a strength itself."""
+GAIN_ENOUGH = 1e-4
+"""In nats: strengths that would gain less by one more step are taken as they are."""
+MOST_STEPS = 20
+NUMBERS_AT_ONCE = 2**19
+"""This many of each term stay near the processor."""
+
+
+class Asked(NamedTuple):
+    """Of M lists: what the terms say, what is visible, and what is wanted."""
+
+    terms: Tensor
+    """float16 [M, T, N]"""
+    counts: Tensor
+    """[M] how many items are visible, at least one."""
+    seen: Tensor
+    """[M, any] columns that are no candidates; every row has some."""
+    of_targets: Tensor
+    """[M, T] what each term says of what is wanted, the mean if that are several items."""
+
+    @classmethod
+    def of(cls, terms: Sequence[Tensor], counts: Tensor, visible: Tensor, targets: tuple[Tensor, Tensor]) -> Asked:
+        """visible: items [M, any], others than 1 … N don't count; targets: rows and items, in any number."""
+        rows, items = targets
+        number = torch.zeros(len(counts)).index_add_(0, rows, torch.ones(len(rows))).clamp_min_(1)
+        of_targets = torch.stack(
+            [torch.zeros(len(counts)).index_add_(0, rows, term[rows, items - 1]) / number for term in terms], 1
+        )
+        return cls(torch.stack([term.half() for term in terms], 1), counts, _columns(visible, terms[0].shape[1]),
+                   of_targets)  # fmt: skip
+
+    def first(self, most: int) -> Asked:
+        return Asked(*(part[:most] for part in self))
+
+    def with_first_term(self, term: Tensor, targets: tuple[Tensor, Tensor]) -> Asked:
+        """The same with something else that the first term says."""
+        terms = self.terms.clone()
+        terms[:, 0] = term
+        rows, items = targets
+        number = torch.zeros(len(term)).index_add_(0, rows, torch.ones(len(rows))).clamp_min_(1)
+        of_targets = self.of_targets.clone()
+        of_targets[:, 0] = torch.zeros(len(term)).index_add_(0, rows, term[rows, items - 1]) / number
+        return self._replace(terms=terms, of_targets=of_targets)
+
+
+def joined(parts: Sequence[Asked]) -> Asked:
+    """All of them, one after the other."""
+    widest = max(part.seen.shape[1] for part in parts)
+    seen = torch.cat([torch.cat([part.seen, part.seen[:, :1].expand(-1, widest - part.seen.shape[1])], 1)
+                      for part in parts])  # fmt: skip
+    terms, counts, of_targets = (torch.cat([getattr(part, name) for part in parts])
+                                 for name in ("terms", "counts", "of_targets"))  # fmt: skip
+    return Asked(terms, counts, seen, of_targets)
+
+
+def _columns(visible: Tensor, num_items: int) -> Tensor:
+    is_item = (visible != PAD) & (visible <= num_items)
+    some = torch.where(is_item, visible, 0).amax(1, keepdim=True)
+    return torch.where(is_item, visible, some) - 1
+
+
+def likeliest_strengths(
+    asked: Asked, knots: int, start: Tensor | None = None, most_steps: int = MOST_STEPS
+) -> tuple[float, Tensor]:
+    """The mean log likelihood of the targets, less what the strengths cost, and the strengths [T, knots] at which it is
+    highest."""
+    terms = asked.terms.shape[1]
+    shares = hats(asked.counts, knots).double()
+    strength = torch.full((terms, knots), START, dtype=torch.double) if start is None else start.double()
+    bend = torch.eye(knots, dtype=torch.double).diff(n=2, dim=0) if knots > 2 else torch.zeros(0, knots).double()
+    cost = ROUGHNESS * bend.t() @ bend + SIZE * torch.eye(knots)
+    best, gradient, curvature = _quality(asked, shares, strength, cost)
+    for _ in range(most_steps):
+        step = torch.linalg.solve(curvature, gradient.flatten()).view_as(strength)
+        expected = float((step * gradient).sum()) / 2
+        if expected < GAIN_ENOUGH:
+            break
+        for _ in range(5):
+            tried = _quality(asked, shares, strength + step, cost)
+            if tried[0] > best:
+                break
+            step /= 4
+        else:
+            break
+        strength = strength + step
+        best, gradient, curvature = tried
+    return best, strength.float()
+
+
+def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
+    """The mean log likelihood less the cost, its gradient [T, knots] and the negative of its curvature."""
+    (terms, knots), number = strength.shape, len(shares)
+    quality, gradient = 0.0, torch.zeros_like(strength)
+    curvature = torch.zeros(terms, knots, terms, knots, dtype=torch.double)
+    of_rows = (shares @ strength.t()).float()
+    for rows in _parts(asked):
+        said, share, weights = asked.terms[rows].float(), shares[rows], of_rows[rows]
+        logits = torch.bmm(weights[:, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
+        total = logits.logsumexp(1, keepdim=True)
+        weighted = said * logits.sub_(total).exp_()[:, None]
+        mean = weighted.sum(2)
+        spread = (torch.bmm(weighted, said.transpose(1, 2)) - mean[:, :, None] * mean[:, None]).double()
+        quality += float(((weights * asked.of_targets[rows]).sum(1) - total[:, 0]).sum())
+        gradient += (asked.of_targets[rows] - mean).double().t() @ share
+        for one in range(terms):
+            for other in range(terms):
+                curvature[one, :, other] += share.t() @ (share * spread[:, one, other, None])
+    quality = quality / number - float((strength @ cost * strength).sum())
+    gradient = gradient / number - 2 * strength @ cost
+    curvature /= number
+    for term in range(terms):
+        curvature[term, :, term] += 2 * cost
+    return quality, gradient, curvature.view(terms * knots, terms * knots)
+
+
+def _parts(asked: Asked) -> Iterator[slice]:
+    at_once = max(1, NUMBERS_AT_ONCE // asked.terms.shape[2])
+    return (slice(start, start + at_once) for start in range(0, len(asked.counts), at_once))

@@ -1,0 +1,78 @@
+"""The strengths of the memory's terms: those under which what is wanted is the likeliest."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_lists import ITEMS
+
+from anime_bert4rec.model.item_memory import hats
+from anime_bert4rec.model.memory_strengths import ROUGHNESS, SIZE, Asked, joined, likeliest_strengths
+
+KNOTS = 4
+
+
+def asked_of(rows=400, seed=0):
+    """Two terms, of which the first tells the more, the more is visible; two items are wanted of each list."""
+    random = torch.Generator().manual_seed(seed)
+    counts = 2 ** torch.randint(0, KNOTS, (rows,), generator=random)
+    terms = [torch.randn(rows, ITEMS, generator=random).half().float() for _ in range(2)]
+    visible = torch.randint(1, ITEMS + 1, (rows, 3), generator=random)
+    best = (terms[0] * counts[:, None].log() + terms[1]).scatter(1, visible - 1, -torch.inf)
+    noise = torch.rand(rows, ITEMS, generator=random).log().neg().log().neg()
+    wanted = (best + noise).topk(2)[1] + 1
+    targets = torch.arange(rows).repeat_interleave(2), wanted.flatten()
+    return terms, counts, visible, targets
+
+
+def test_they_are_the_likeliest_by_gradient():
+    terms, counts, visible, targets = asked_of()
+    quality, strength = likeliest_strengths(Asked.of(terms, counts, visible, targets), KNOTS)
+
+    def loss(strength):
+        weights = hats(counts, KNOTS).double() @ strength.t()
+        logits = sum(weights[:, number, None] * term for number, term in enumerate(terms))
+        logits = logits.scatter(1, visible - 1, -torch.inf).log_softmax(1)
+        bend = strength[:, 2:] - 2 * strength[:, 1:-1] + strength[:, :-2]
+        cost = ROUGHNESS * bend.square().sum() + SIZE * strength.square().sum()
+        return cost - logits[targets[0], targets[1] - 1].mean()
+
+    found = strength.double().requires_grad_()
+    value = loss(found)
+    value.backward()
+    assert quality == pytest.approx(-value.item(), abs=1e-4)
+    assert found.grad.abs().max() < 0.02
+    for change in torch.randn(5, *strength.shape, generator=torch.Generator().manual_seed(1)):
+        assert loss(found.detach() + 0.1 * change) > value
+
+
+def test_what_tells_more_of_longer_lists_is_stronger_there():
+    _, strength = likeliest_strengths(Asked.of(*asked_of(2000)), KNOTS)
+    assert (strength[0].diff() > 0.1).all()
+    assert strength[1].std() < strength[0].std() / 3
+
+
+def test_in_parts_and_from_elsewhere_they_are_the_same(monkeypatch):
+    asked = Asked.of(*asked_of())
+    quality, strength = likeliest_strengths(asked, KNOTS)
+    monkeypatch.setattr("anime_bert4rec.model.memory_strengths.NUMBERS_AT_ONCE", 5 * ITEMS)
+    start = torch.full((2, KNOTS), 1.0)
+    again, other = likeliest_strengths(asked, KNOTS, start)
+    assert again == pytest.approx(quality, abs=2e-4)
+    torch.testing.assert_close(other, strength, atol=0.05, rtol=0.05)
+
+
+def test_batches_are_joined():
+    terms, counts, visible, (rows, items) = asked_of(20)
+    whole = Asked.of(terms, counts, visible, (rows, items))
+    narrow = torch.cat([visible[:8], torch.zeros(8, 2, dtype=torch.long)], 1)
+    parts = [
+        Asked.of([term[:8] for term in terms], counts[:8], narrow, (rows[:16], items[:16])),
+        Asked.of([term[8:] for term in terms], counts[8:], visible[8:], (rows[16:] - 8, items[16:])),
+    ]
+    both = joined(parts)
+    assert likeliest_strengths(both, KNOTS)[0] == pytest.approx(likeliest_strengths(whole, KNOTS)[0], abs=1e-6)
+    swapped = whole.with_first_term(terms[1], (rows, items))
+    assert np.allclose(swapped.of_targets[:, 0], whole.of_targets[:, 1]) and torch.equal(swapped.terms[:, 0],
+                                                                                        whole.terms[:, 1])  # fmt: skip
