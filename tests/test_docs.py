@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from anime_bert4rec.lists import sequences
-from anime_bert4rec.model import bert4rec, hidden_positions, item_memory, memory_fitting, training_data
+from anime_bert4rec.model import (
+    bert4rec,
+    hidden_positions,
+    item_memory,
+    memory_fitting,
+    memory_samples,
+    memory_strengths,
+    training_data,
+)
 from anime_bert4rec.model import memory_ease as ease
 from anime_bert4rec.model import memory_transitions as transitions
 from anime_bert4rec.model import memory_unlisted as unlisted
@@ -26,7 +34,14 @@ NUMBERS = (
     + f", the matrices of the layers with {bert4rec.LAYER_SPREAD}".replace("0.", "."),
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
     f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
-    f"log softplus(ease / {item_memory.SOFTNESS})",
+    f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {item_memory.SMOOTHING}), log listed together,"
+    f" log(cosine + {item_memory.LEAST_COSINE}), franchise",
+    f"{item_memory.COLISTING_SMOOTHING} · popⱼ / Σ pop",
+    f"up to {memory_samples.SHOWN_IN_PART:,} times a list, of which a third misses {memory_samples.MASKED:.0%}".replace(
+        "%", " %"
+    )
+    + f" and of the others 1 to {memory_samples.MOST_SHOWN} items",
+    f"{memory_strengths.ROUGHNESS} Σ (second differences of s)²  +  {memory_strengths.SIZE:.4f} Σ s²",
     f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
     "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",
     f"adds\n{transitions.DECAY}^(g − 1) to C[earlier, later] and {transitions.BACKWARD} times",
@@ -99,6 +114,8 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     )
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
+    assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 4" in HOW_IT_WORKS) == (4, True)
+    assert (2 ** (item_memory.KNOTS - 1), "known at 1, 2, 4, … 512 visible items" in HOW_IT_WORKS) == (512, True)
 
 
 @pytest.mark.parametrize("document", NAME_FILES)
