@@ -115,7 +115,7 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
     assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 4" in HOW_IT_WORKS) == (4, True)
-    assert (2 ** (item_memory.KNOTS - 1), "known at 1, 2, 4, … 512 visible items" in HOW_IT_WORKS) == (512, True)
+    assert (2 ** (memory_strengths.KNOTS - 1), "known at 1, 2, 4, … 512 visible items" in HOW_IT_WORKS) == (512, True)
 
 
 @pytest.mark.parametrize("document", NAME_FILES)

@@ -127,19 +127,6 @@ def test_around_a_mask_all_that_is_visible_is_no_candidate():
     assert best_share(opinion, opinion, batch)[0] == pytest.approx(1 / math.log2(1 + 2)), "item 3 alone is before it"
 
 
-@pytest.mark.parametrize("unordered", [True, False])
-def test_a_sample_without_an_order_sees_whole_lists(unordered):
-    lists = some_lists(20, unordered=unordered)
-    batch = sample(lists, ITEMS, 3, 1, not unordered, 20)
-    assert batch.items.shape[1] == 3
-    if not unordered:
-        assert batch.visible is None
-        return
-    hidden = (batch.items == MASK).sum(1)
-    lengths = sorted(((batch.visible > 0).sum(1) + hidden).tolist())
-    assert lengths == sorted(lists.lengths.tolist()), "all but what is hidden, also outside the window"
-
-
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_settings_are_those_that_rank_a_sample_best(seed):
     """Ridge, then item features, then recency, each with the others as they are."""

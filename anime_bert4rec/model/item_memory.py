@@ -24,6 +24,7 @@ from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import Added, Pairs, Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
@@ -33,8 +34,6 @@ SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
 LOWEST = -0.25
 """The EASE score of items that are not in the table."""
-KNOTS = 10
-"""Strengths are known at 1, 2, 4, … 512 visible items, and in between they change with the logarithm of the number."""
 SMOOTHING = 0.5
 """Added to the number of lists that each item is on."""
 COLISTING_SMOOTHING = 0.04
@@ -329,12 +328,6 @@ class ItemMemory(nn.Module):
         gap = columns[:, :, None] - torch.arange(batch.items.shape[1], device=columns.device)
         weights = recency ** (gap.abs() - 1).clamp_min(0)
         return self.ease(self.column[batch.items], weights, own), at
-
-
-def hats(counts: Tensor, knots: int) -> Tensor:
-    """[R, knots] what share of each of the strengths at 1, 2, 4, … makes the strength at these counts [R]."""
-    place = counts.clamp_min(1).log2().clamp_max(knots - 1)
-    return (1 - (place[:, None] - torch.arange(knots, device=counts.device)).abs()).clamp_min(0)
 
 
 def log_softplus(x: Tensor) -> Tensor:

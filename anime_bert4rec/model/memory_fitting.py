@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.item_memory import KNOTS, ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_ease import gram_matrix
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
@@ -31,7 +31,7 @@ from anime_bert4rec.model.memory_samples import (
     seen_at,
     shown_in_part,
 )
-from anime_bert4rec.model.memory_strengths import Asked, joined, likeliest_strengths
+from anime_bert4rec.model.memory_strengths import KNOTS, Asked, joined, likeliest_strengths
 from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
 from anime_bert4rec.support.progress import progress

@@ -102,10 +102,10 @@ def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple
     drawn = []
     for row in range(number):
         items = random.permutation(sequences.of_user(users[row % len(users)])).astype(np.int64)
-        count = round((1 - MASKED) * len(items))
+        count, left = round((1 - MASKED) * len(items)), 1
         if random.random() >= SHOWN_WHOLE:
-            count = round(MOST_SHOWN ** random.random())
-        count = max(1, min(count, len(items) - min(FEWEST_LEFT, len(items) // 2)))
+            count, left = round(MOST_SHOWN ** random.random()), min(FEWEST_LEFT, len(items) // 2)
+        count = max(1, min(count, len(items) - left))
         drawn.append((items[:count], items[count:]))
     batches = []
     for start in range(0, number, 8 * SHOWN_AT_ONCE):

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD
-from anime_bert4rec.model.item_memory import hats
 
+KNOTS = 10
+"""Strengths are known at 1, 2, 4, … 512 visible items, and in between they change with the logarithm of the number."""
 START = 0.3
 """Of all strengths, before the first step."""
 ROUGHNESS, SIZE = 0.01, 1e-4
@@ -23,6 +24,12 @@ GAIN_ENOUGH = 1e-4
 MOST_STEPS = 20
 NUMBERS_AT_ONCE = 2**19
 """This many of each term stay near the processor."""
+
+
+def hats(counts: Tensor, knots: int) -> Tensor:
+    """[R, knots] what share of each of the strengths at 1, 2, 4, … makes the strength at these counts [R]."""
+    place = counts.clamp_min(1).log2().clamp_max(knots - 1)
+    return (1 - (place[:, None] - torch.arange(knots, device=counts.device)).abs()).clamp_min(0)
 
 
 class Asked(NamedTuple):

@@ -11,13 +11,13 @@ from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, wit
 from tqdm import tqdm
 
 from anime_bert4rec.lists.sequences import has_order
-from anime_bert4rec.model import memory_fitting, memory_samples
+from anime_bert4rec.model import memory_fitting
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.hidden_positions import shuffled_lists
-from anime_bert4rec.model.item_memory import KNOTS, ItemMemory, MemoryConfig, hats, nearest_before
+from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig, nearest_before
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
 from anime_bert4rec.model.memory_fitting import Tables, best_share, fit_memory
-from anime_bert4rec.model.memory_samples import newer_half, sample
+from anime_bert4rec.model.memory_strengths import KNOTS
 
 
 @pytest.fixture(autouse=True)
@@ -175,33 +175,6 @@ def test_tables_of_fewer_items_are_as_though_counted_for_these():
         assert torch.allclose(value, other[name]), name
 
 
-def test_a_sample_is_reproducible_and_small(monkeypatch):
-    monkeypatch.setattr(memory_samples, "TRIAL_TARGETS", 90)
-    sequences = some_lists(count=400)
-    one, again = (sample(sequences, ITEMS, 20, 1, True, 50, cuts=True) for _ in range(2))
-    assert torch.equal(one.columns, again.columns) and len(one.items) == 50 and len(one.columns) == 90
-
-
-def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
-    """At one place alone the memory would be fitted to what follows the first item, say."""
-    short = sequences_of(*[range(1, 8)] * 50)
-    assert sample(short, ITEMS, 20, 1, True, 50, cuts=True).cuts.tolist() == [3, 4, 5, 6]
-
-
-def test_of_cuts_the_newer_half_is_kept_and_what_it_asks():
-    items = torch.arange(1, 9).view(2, 4).repeat(1, 2)  # 8 columns
-    where = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 4, 1, 7])
-    batch = Batch(items, *where, torch.tensor([2, 3, 4, 7]), cuts=torch.tensor([1, 4, 7]))
-    newer = newer_half(batch)
-    assert newer.cuts.tolist() == [4, 7]
-    assert (newer.rows.tolist(), newer.columns.tolist(), newer.targets.tolist()) == ([0, 1], [4, 7], [3, 7])
-    assert newer.places.tolist() == [0, 1]
-    older = batch._replace(cuts=torch.tensor([1, 2, 3]), columns=torch.tensor([1, 2, 1, 3]))
-    assert newer_half(older) is older, "there is nothing else"
-    masks = Batch(items, torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
-    assert newer_half(masks) is masks
-
-
 def test_masks_and_cuts_have_strengths_of_their_own_for_each_number_of_visible_items():
     sequences = some_lists()
     memory = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
@@ -221,13 +194,6 @@ def test_masks_and_cuts_have_strengths_of_their_own_for_each_number_of_visible_i
             parts = memory.by_ease(only), memory.by_transitions(only), memory.by_popularity(only)
             expected = sum(part * each for part, each in zip(parts, strength, strict=True))
             torch.testing.assert_close(memory(batch)[position], expected[0], rtol=1e-4, atol=1e-4)
-
-
-def test_between_two_powers_of_two_a_strength_is_a_mean_of_both():
-    shares = hats(torch.tensor([0, 1, 2, 3, 512, 9999]), KNOTS)
-    assert shares[:3, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
-    assert shares[3, 1:3].tolist() == pytest.approx([2 - np.log2(3), np.log2(3) - 1])
-    assert shares[4:, -1].tolist() == [1, 1] and shares.sum(1).tolist() == pytest.approx([1] * 6)
 
 
 @pytest.mark.parametrize("unordered", [False, True])

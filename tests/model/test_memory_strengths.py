@@ -7,8 +7,7 @@ import pytest
 import torch
 from small_lists import ITEMS
 
-from anime_bert4rec.model.item_memory import hats
-from anime_bert4rec.model.memory_strengths import ROUGHNESS, SIZE, Asked, joined, likeliest_strengths
+from anime_bert4rec.model.memory_strengths import ROUGHNESS, SIZE, Asked, hats, joined, likeliest_strengths
 
 KNOTS = 4
 
@@ -76,3 +75,10 @@ def test_batches_are_joined():
     swapped = whole.with_first_term(terms[1], (rows, items))
     assert np.allclose(swapped.of_targets[:, 0], whole.of_targets[:, 1]) and torch.equal(swapped.terms[:, 0],
                                                                                         whole.terms[:, 1])  # fmt: skip
+
+
+def test_between_two_powers_of_two_a_strength_is_a_mean_of_both():
+    shares = hats(torch.tensor([0, 1, 2, 3, 512, 9999]), 10)
+    assert shares[:3, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert shares[3, 1:3].tolist() == pytest.approx([2 - np.log2(3), np.log2(3) - 1])
+    assert shares[4:, -1].tolist() == [1, 1] and shares.sum(1).tolist() == pytest.approx([1] * 6)

@@ -1,0 +1,101 @@
+"""What of the training lists is shown, and what is asked, when the memory is fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists
+
+from anime_bert4rec.model import memory_samples
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.memory_samples import lists_in_part, newer_half, sample, seen_at, shown_in_part
+
+
+def test_a_sample_is_reproducible_and_small(monkeypatch):
+    monkeypatch.setattr(memory_samples, "TRIAL_TARGETS", 90)
+    sequences = some_lists(count=400)
+    one, again = (sample(sequences, ITEMS, 20, 1, True, 50, cuts=True) for _ in range(2))
+    assert torch.equal(one.columns, again.columns) and len(one.items) == 50 and len(one.columns) == 90
+
+
+def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
+    """At one place alone the memory would be fitted to what follows the first item, say."""
+    short = sequences_of(*[range(1, 8)] * 50)
+    assert sample(short, ITEMS, 20, 1, True, 50, cuts=True).cuts.tolist() == [3, 4, 5, 6]
+
+
+def test_of_cuts_the_newer_half_is_kept_and_what_it_asks():
+    items = torch.arange(1, 9).view(2, 4).repeat(1, 2)  # 8 columns
+    where = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 4, 1, 7])
+    batch = Batch(items, *where, torch.tensor([2, 3, 4, 7]), cuts=torch.tensor([1, 4, 7]))
+    newer = newer_half(batch)
+    assert newer.cuts.tolist() == [4, 7]
+    assert (newer.rows.tolist(), newer.columns.tolist(), newer.targets.tolist()) == ([0, 1], [4, 7], [3, 7])
+    assert newer.places.tolist() == [0, 1]
+    older = batch._replace(cuts=torch.tensor([1, 2, 3]), columns=torch.tensor([1, 2, 1, 3]))
+    assert newer_half(older) is older, "there is nothing else"
+    masks = Batch(items, torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
+    assert newer_half(masks) is masks
+
+
+@pytest.mark.parametrize("unordered", [True, False])
+def test_a_sample_without_an_order_sees_whole_lists(unordered):
+    lists = some_lists(20, unordered=unordered)
+    batch = sample(lists, ITEMS, 3, 1, not unordered, 20)
+    assert batch.items.shape[1] == 3
+    if not unordered:
+        assert batch.visible is None
+        return
+    hidden = (batch.items == MASK).sum(1)
+    lengths = sorted(((batch.visible > 0).sum(1) + hidden).tolist())
+    assert lengths == sorted(lists.lengths.tolist()), "all but what is hidden, also outside the window"
+
+
+def test_lists_without_an_order_are_shown_in_part_and_all_else_is_wanted():
+    sequences = some_lists(20, unordered=True)
+    counts = []
+    for batch, (rows, items) in lists_in_part(sequences, ITEMS, 0):
+        assert len(batch.items) <= memory_samples.SHOWN_AT_ONCE
+        for row, whole in enumerate(batch.lists.padded().tolist()):
+            shown, wanted = (sorted(part[part > 0].tolist()) for part in (batch.visible[row], items[rows == row]))
+            assert sorted(shown + wanted) == sorted(item for item in whole if item) and shown and wanted
+            assert any(set(whole) - {0} == set(sequences.of_user(user).tolist()) for user in range(20))
+            counts.append(len(shown))
+    assert len(counts) == memory_samples.MOST_TIMES * 20
+    assert counts.count(1) > 10 and max(counts) > 5, "some are shown whole but for little"
+    again = lists_in_part(sequences, ITEMS, 0)
+    assert torch.equal(again[0][0].visible, lists_in_part(sequences, ITEMS, 0)[0][0].visible)
+
+
+def test_a_list_of_one_item_shows_nothing_of_use():
+    lists = sequences_of([1], [2, 3], [4], blocks=[[0], [0, 0], [0]])
+    for batch, (_, items) in lists_in_part(lists, ITEMS, 0):
+        assert (batch.visible > 0).sum(1).tolist() == [1] * len(batch.visible)
+        assert set(items.tolist()) <= {2, 3}
+
+
+@pytest.mark.parametrize("cut_share", [0.0, 1.0])
+def test_of_half_of_the_lists_in_order_only_what_is_near_is_shown(cut_share):
+    batch = batches_of(sequences_of(*[np.random.default_rng(k).permutation(ITEMS) + 1 for k in range(40)]),
+                       cut_share=cut_share)[0]  # fmt: skip
+    part = shown_in_part(batch, ITEMS, np.random.default_rng(0))
+    kept = part.items > 0
+    assert torch.equal(part.items[kept], batch.items[kept]) and (part.entries[~kept] == -1).all()
+    assert (seen_at(part, ITEMS) > 0).any(1).all(), "something is visible at each position"
+    fewer = (kept.sum(1) < (batch.items > 0).sum(1))[part.rows]
+    assert fewer.any() and not fewer.all()
+    for row in kept[fewer.new_tensor(part.rows[fewer].tolist(), dtype=torch.long)]:
+        places = row.nonzero()[:, 0]
+        assert len(places) == places[-1] - places[0] + 1, "side by side"
+    if cut_share:
+        assert kept[:, -1].all(), "up to the cut"
+    else:
+        assert (part.items[part.rows, part.columns] == MASK).all()
+
+
+def test_at_a_cut_what_is_before_it_is_seen_and_at_a_mask_what_is_no_mask():
+    items = torch.tensor([[1, 2, 3, MASK]])
+    where = torch.tensor([0]), torch.tensor([2])
+    assert seen_at(Batch(items, *where), ITEMS).tolist() == [[1, 2, 3, 0]]
+    assert seen_at(Batch(items, *where, cuts=torch.tensor([2])), ITEMS).tolist() == [[1, 2, 0, 0]]
