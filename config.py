@@ -315,3 +315,7 @@ class RecommendationSettings(Checked):
         False, "also later seasons whose prequel was not watched, and several titles of a franchise"
     )
     include_adult: bool = setting(False, "also adult titles")
+    upcoming: bool = setting(False, "only titles that are not out yet, instead of those that are")
+    at: str = setting(
+        "", "the day that counts as today, such as 2026-10-04 (default: the day that it is in Japan)", metavar="DATE"
+    )

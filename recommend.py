@@ -6,8 +6,8 @@
     python recommend.py --similar-to "cowboy bebop"
 
 Each title comes with those of the list that it owes its place to: the ones without which its score would fall most.
-Nothing that was watched is recommended. Later seasons wait for their prequel, and a franchise appears once, unless
---with-sequels is given.
+Nothing that was watched is recommended, and nothing that is not out yet, unless --upcoming asks for that. Later
+seasons wait for their prequel, and a franchise appears once, unless --with-sequels is given.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.recommending.output import Reason, RecommendedAnime, as_csv, as_json, as_table, title_of
 from anime_bert4rec.recommending.person import Person, from_export
+from anime_bert4rec.recommending.release import CANCELLED, UPCOMING, day_in_japan, read_day, release_on
 from anime_bert4rec.recommending.shortlist import Wishes, check_genres, read_years, shortlist
 from anime_bert4rec.recommending.title_questions import anime_of_titles, similar_to
 from anime_bert4rec.support.errors import SettingError, UserError
@@ -49,11 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_flags(parser, AniListSettings, "AniList, when a list is fetched")
     args = parse(parser, argv)
     who, what, paths = checked(pick(args, PersonSettings)), pick(args, RecommendationSettings), pick(args, PathSettings)
-    years = read_years(what.year)
+    years, today = read_years(what.year), read_day(what.at) if what.at else day_in_japan(time.time())
     with logging_to():
-        rows = rows_for(who, what, years, paths, pick(args, AniListSettings))
+        rows = rows_for(who, what, years, today, paths, pick(args, AniListSettings))
         if not rows:
-            raise UserError("nothing is left to recommend: ask for fewer --genre, other --year, or --with-sequels")
+            ways = "ask for fewer --genre, other --year, or --with-sequels"
+            if what.upcoming:
+                ways += "; prepare_dataset.py fetches what was announced since"
+            raise UserError(f"nothing is left to recommend: {ways}")
         if len(rows) < what.top_k:
             log.info("Only %d titles are left to recommend.", len(rows))
     show(rows, what.format)
@@ -64,6 +68,7 @@ def rows_for(
     who: PersonSettings,
     what: RecommendationSettings,
     years: tuple[int, int] | None,
+    today: int,
     paths: PathSettings,
     anilist: AniListSettings,
 ) -> list[RecommendedAnime]:
@@ -73,9 +78,13 @@ def rows_for(
         catalogue = database.anime(database.anime_ids())
         wishes = Wishes(check_genres(what.genre, catalogue), years, what.with_sequels, what.include_adult)
         ids = ids_of(who, catalogue)
+        fetched = {anime_id: day_in_japan(at) for anime_id, at in database.anime_fetched_at().items()}
         recommender = Recommender.load(paths.output)
         person = person_of(who, anilist, paths, database, catalogue, recommender, ids)
-    return recommendations(recommender, person, catalogue, wishes, what.top_k, reasons=who.similar_to is None)
+    release = {anime.anime_id: release_on(today, anime, fetched.get(anime.anime_id)) for anime in catalogue}
+    return recommendations(
+        recommender, person, catalogue, release, wishes, what.upcoming, what.top_k, reasons=who.similar_to is None
+    )
 
 
 def checked(who: PersonSettings) -> PersonSettings:
@@ -197,12 +206,18 @@ def recommendations(
     recommender: Recommender,
     person: Person,
     catalogue: Sequence[Anime],
+    release: Mapping[int, str | None],
     wishes: Wishes,
+    upcoming: bool,
     top_k: int,
     reasons: bool = True,
 ) -> list[RecommendedAnime]:
-    """The best `top_k` that fit the wishes, with the reasons for each."""
-    ranked = recommender.recommend(person.history, recommender.vocabulary.num_items, exclude=person.seen)
+    """The best `top_k` that fit the wishes, with the reasons for each: of what is out or, if `upcoming`, is not yet.
+
+    release: what `release_on` says of each anime of the catalogue.
+    """
+    hidden = {each for each, word in release.items() if word == CANCELLED or (word in UPCOMING) != upcoming}
+    ranked = recommender.recommend(person.history, recommender.vocabulary.num_items, exclude=person.seen | hidden)
     score = {each.anime_id: each.score for each in ranked}
     listed = shortlist((each.anime_id for each in ranked), catalogue, person.liked, wishes)
     chosen = [anime for anime, _ in zip(listed, range(top_k), strict=False)]
@@ -211,7 +226,14 @@ def recommendations(
         because = recommender.because(person.history, [anime.anime_id for anime in chosen])
     titles = {anime.anime_id: title_of(anime) for anime in catalogue}
     return [
-        RecommendedAnime.of(rank, anime, score[anime.anime_id], _reasons(why, titles), anime.anime_id in person.planned)
+        RecommendedAnime.of(
+            rank,
+            anime,
+            score[anime.anime_id],
+            _reasons(why, titles),
+            anime.anime_id in person.planned,
+            release[anime.anime_id],
+        )
         for rank, (anime, why) in enumerate(zip(chosen, because, strict=True), 1)
     ]
 

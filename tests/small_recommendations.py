@@ -27,6 +27,7 @@ def anime(k):
         title_native="進撃の巨人" if k == 7 else None,
         synonyms=("进击的巨人",) if k == 7 else (),
         year=2000 + k,
+        status="FINISHED",
         genres=(GENRES[k % 3],),
         is_adult=k % 10 == 0,
         popularity=100 - k,

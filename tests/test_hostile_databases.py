@@ -15,6 +15,7 @@ from anime_bert4rec.lists.database import Database, DatabaseError
 from anime_bert4rec.lists.database_schema import APPLICATION_ID, MIGRATIONS
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.recommending.release import day_in_japan
 from anime_bert4rec.support.errors import UserError
 from config import PathSettings, TrainingSettings
 from visualize import plot_data
@@ -89,6 +90,8 @@ def read_all(path):
         for user in database.users().values():
             database.entries(user.user_id)
         database.anime_by_mal_id()
+        for at in database.anime_fetched_at().values():
+            day_in_japan(at)
         database.training_size()
         list(database.identities())
     load_data(path, TrainingSettings())
@@ -126,6 +129,7 @@ def test_what_is_no_date_is_one_line(path, column, value):
         ("anime_relation", "kind", "CAST(kind AS BLOB)"),
         ("user", "name", "CAST(name AS BLOB)"),
         ("user", "fetched_at", "'now'"),
+        *(("catalogue_fetch", "finished_at", value) for value in ("'now'", "1.5", "-1", str(253_402_300_799))),
     ],
 )
 def test_what_does_not_belong_into_a_column_is_one_line(path, table, column, value):

@@ -105,6 +105,14 @@ class CatalogueTables(DatabaseFile):
         rows = self._rows("SELECT mal_id, min(anime_id) FROM anime WHERE mal_id IS NOT NULL GROUP BY mal_id")
         return dict(rows)
 
+    def anime_fetched_at(self) -> dict[int, int]:
+        """When the fetch was finished that brought an anime last, in unix seconds; left out where it never was."""
+        rows = self._rows(
+            """SELECT anime_id, finished_at FROM anime JOIN catalogue_fetch USING (fetch_id)
+               WHERE finished_at IS NOT NULL"""
+        )
+        return dict(rows)
+
     def anime(self, ids: Iterable[int]) -> list[Anime]:
         """The anime of these ids, in their order; those that the catalogue does not have are left out."""
         wanted = list(ids)

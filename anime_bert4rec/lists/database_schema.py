@@ -121,6 +121,7 @@ RANGES = {
     "anime_id": (1, 2**63 - 1),
     "year": (0, 9999),
     **dict.fromkeys(("start_date", "started", "completed"), (0, LAST_DAY)),
+    "finished_at": (0, LAST_SECOND - 86_400),  # so that it is a day of the calendar in every time zone
     **dict.fromkeys(("updated", "created", "fetched_at"), (-LAST_SECOND, LAST_SECOND)),
 }
 """The smallest and the largest number of these columns."""

@@ -44,9 +44,19 @@ class RecommendedAnime:
     genres: tuple[str, ...]
     url: str
     planned: bool
+    release: str | None = None
+    """`airing`, `next season` or `not out yet`; None for a title that is out (recommending/release.py)."""
 
     @classmethod
-    def of(cls, rank: int, anime: Anime, score: float, because: Sequence[Reason], planned: bool) -> RecommendedAnime:
+    def of(
+        cls,
+        rank: int,
+        anime: Anime,
+        score: float,
+        because: Sequence[Reason],
+        planned: bool,
+        release: str | None = None,
+    ) -> RecommendedAnime:
         """The row of `anime`, whose texts are safe to show on a terminal."""
         return cls(
             rank=rank,
@@ -59,6 +69,7 @@ class RecommendedAnime:
             genres=tuple(plain(genre, 40) for genre in anime.genres),
             url=_address(anime),
             planned=planned,
+            release=release,
         )
 
 
@@ -125,7 +136,10 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
 
 def _below(row: RecommendedAnime, room: int | None) -> list[str]:
     """The lines below: the address, which is of use only whole, and the reasons, on a line of their own if need be."""
-    address = row.url + (" · planned" if row.planned else "")
+    marks = [*filter(None, [row.release]), *(["planned"] if row.planned else [])]
+    address = " · ".join([row.url, *marks])
+    if marks and room is not None and columns(address) > room:
+        return [row.url, *_below(dataclasses.replace(row, url=" · ".join(marks), planned=False, release=None), room)]
     if not row.because:
         return [address]
     because = "because of " + ", ".join(reason.title for reason in row.because)

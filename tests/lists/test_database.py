@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,16 @@ class TestCatalogue:
         anime = Anime(5, mal_id=70), Anime(9, mal_id=70), Anime(4), Anime(8, mal_id=6)
         database.save_catalogue_page(fetch.fetch_id, CataloguePage(anime, None))
         assert database.anime_by_mal_id() == {70: 5, 6: 8}
+
+    def test_when_an_anime_was_fetched_is_known_once_the_fetch_is_finished(self, database, monkeypatch):
+        monkeypatch.setattr(time, "time", lambda: 1_000.5)
+        add_catalogue(database, 7, 8)
+        fetch = database.resume_or_start_catalogue_fetch("ID", 10)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage((Anime(8), Anime(9)), CatalogueCursor(2)))
+        assert database.anime_fetched_at() == {7: 1_000}
+        monkeypatch.setattr(time, "time", lambda: 2_000)
+        database.finish_catalogue_fetch(fetch.fetch_id)
+        assert database.anime_fetched_at() == {7: 1_000, 8: 2_000, 9: 2_000}
 
     def test_an_update_replaces_what_belongs_to_the_anime_and_keeps_the_lists(self, database):
         add_catalogue(database, 7)

@@ -83,6 +83,44 @@ def test_reasons_stand_beside_the_address_where_there_is_room():
     ]
 
 
+def test_what_is_airing_or_not_out_is_marked_in_every_output():
+    airing = dataclasses.replace(ROWS[0], release="airing", because=())
+    upcoming = dataclasses.replace(ROWS[1], release="not out yet")
+    rows = [airing, upcoming]
+    assert as_table(rows, 80).splitlines()[1::2] == [
+        "   https://anilist.co/anime/1 · airing · planned",
+        "   https://anilist.co/anime/16498 · not out yet",
+    ]
+    assert [row["release"] for row in json.loads(as_json([*rows, ROWS[0]], ascii_only=False))] == [
+        "airing",
+        "not out yet",
+        None,
+    ]
+    assert [row["release"] for row in csv.DictReader(io.StringIO(as_csv([*rows, ROWS[0]])))] == [
+        "airing",
+        "not out yet",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("width", "below"),
+    [
+        (200, ["https://anilist.co/anime/154587 · next season · planned · because of Trigun"]),
+        (80, ["https://anilist.co/anime/154587 · next season · planned · because of Trigun"]),
+        (77, ["https://anilist.co/anime/154587 · next season · planned", "because of Trigun"]),
+        (50, ["https://anilist.co/anime/154587", "next season · planned · because of Trigun"]),
+        (40, ["https://anilist.co/anime/154587", "next season · planned", "because of Trigun"]),
+    ],
+)
+def test_marks_stand_on_a_line_of_their_own_where_there_is_no_room(width, below):
+    anime = Anime(154587, title_romaji="x")
+    row = RecommendedAnime.of(1, anime, 0.1, [Reason(6, "Trigun")], planned=True, release="next season")
+    lines = as_table([row], width).splitlines()
+    assert lines[1:] == ["   " + line for line in below]
+    assert max(map(columns, lines)) <= width
+
+
 def test_json_is_a_list_of_objects():
     first, second = json.loads(as_json(ROWS, ascii_only=False))
     assert first == {
@@ -96,6 +134,7 @@ def test_json_is_a_list_of_objects():
         "genres": ["Action", "Sci-Fi"],
         "url": "https://anilist.co/anime/1",
         "planned": True,
+        "release": None,
     }
     assert second["year"] is None and second["because"] == []
     assert json.loads(as_json(ROWS, ascii_only=True)) == [first, second]
@@ -115,6 +154,7 @@ def test_csv_has_a_header_and_a_line_a_row():
         "genres",
         "url",
         "planned",
+        "release",
     ]
     assert rows[0]["because"] == "Trigun; 進撃" and rows[0]["genres"] == "Action; Sci-Fi"
     assert rows[0]["planned"] == "yes" and rows[1]["planned"] == "no"

@@ -1,0 +1,118 @@
+"""Whether a title is out on a given day, airing, or yet to come.
+
+AniList says it twice: by a status, which was true on the day when the catalogue was fetched, and by a start date, of
+which only the year or the month may be known. What was out when it was fetched is so on later days, and what was not
+out was not so on earlier ones. For other days the date decides where it tells, and the status where it doesn't. With a
+date that doesn't tell and no status, the title may not be out, and counts as not out.
+
+Days are YYYYMMDD integers, as in the catalogue, and Japan's, as AniList's dates are.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.support.errors import SettingError
+
+AIRING = "airing"
+NEXT_SEASON = "next season"
+NOT_OUT = "not out yet"
+CANCELLED = "cancelled"
+UPCOMING = (NEXT_SEASON, NOT_OUT)
+"""What a title can be that is not out and will be."""
+
+BEGUN = ("RELEASING", "FINISHED", "HIATUS")
+"""AniList's statuses of titles that are out."""
+
+SEASONS = {"WINTER": 1, "SPRING": 4, "SUMMER": 7, "FALL": 10}
+"""The first month of each of AniList's seasons."""
+
+WEEKLY = ("TV", "TV_SHORT")
+"""The formats of which an episode a week is shown."""
+
+JAPAN = datetime.timezone(datetime.timedelta(hours=9))
+
+
+def day_in_japan(seconds: float) -> int:
+    """The day that it is in Japan at a moment, given in unix seconds."""
+    return _number(datetime.datetime.fromtimestamp(seconds, JAPAN).date())
+
+
+def read_day(text: str) -> int:
+    """The day of `2026-10-04`. Raises SettingError for anything else."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise SettingError(f"--at must be a day such as 2026-10-04, not {text!r}")
+    try:
+        return _number(datetime.date.fromisoformat(text))
+    except ValueError:
+        raise SettingError(f"--at: there is no day {text}") from None
+
+
+def release_on(day: int, anime: Anime, fetched: int | None = None) -> str | None:
+    """One of the words above for the title on that day, or None if it is out and no longer airing.
+
+    fetched: the day on which the catalogue had the title's status, if that is known.
+    """
+    if anime.status == "CANCELLED":
+        return CANCELLED
+    if not _is_out(day, anime, fetched):
+        return NEXT_SEASON if _starts_next_season(day, anime) else NOT_OUT
+    return AIRING if _is_airing(day, anime, fetched) else None
+
+
+def _is_out(day: int, anime: Anime, fetched: int | None) -> bool:
+    if fetched is not None:
+        if anime.status in BEGUN and day >= fetched:
+            return True
+        if anime.status == "NOT_YET_RELEASED" and day <= fetched:
+            return False
+    start = _start(anime)
+    if start and not start[0] <= day < start[1]:
+        return day >= start[1]
+    return anime.status in BEGUN or (start is None and anime.status != "NOT_YET_RELEASED")
+
+
+def _is_airing(day: int, anime: Anime, fetched: int | None) -> bool:
+    """Whether the title, which is out, still airs: as its status says, or else with an episode a week."""
+    end = _last_episode(anime)
+    if fetched is None or day >= fetched:
+        if anime.status == "RELEASING":
+            return end is None or day <= max(end, fetched or 0)
+        if anime.status in BEGUN:
+            return False
+    return end is not None and day <= end and anime.format in WEEKLY
+
+
+def _starts_next_season(day: int, anime: Anime) -> bool:
+    season = (day // 10_000 * 12 + day // 100 % 100 - 1) // 3 + 1
+    start = _start(anime)
+    return start is not None and {(each // 10_000 * 12 + each // 100 % 100 - 1) // 3 for each in start} == {season}
+
+
+def _start(anime: Anime) -> tuple[int, int] | None:
+    """The first and the last day on which the title may have started; None if nothing is known of it."""
+    start = anime.start_date or (anime.year or 0) * 10_000
+    if not start:
+        return None
+    if start % 100:
+        return start, start
+    if start % 10_000:
+        return start + 1, start + 31
+    month = SEASONS.get(anime.season or "") if anime.year == start // 10_000 else None
+    return start + 100 * (month or 1) + 1, start + 100 * (month + 2 if month else 12) + 31
+
+
+def _last_episode(anime: Anime) -> int | None:
+    """The day of the last episode, with one a week, if the day of the first and their number are known."""
+    start = anime.start_date or 0
+    try:
+        first = datetime.date(start // 10_000, start // 100 % 100, start % 100)
+        return _number(first + datetime.timedelta(weeks=(anime.episodes or 0) - 1)) if anime.episodes else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _number(day: datetime.date) -> int:
+    return day.year * 10_000 + day.month * 100 + day.day
