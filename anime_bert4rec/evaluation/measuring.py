@@ -69,6 +69,16 @@ class Answers:
     """By question and baseline: its settings."""
 
     @property
+    def in_full(self) -> dict[str, dict[str, TaskResult]]:
+        """The tasks that have tables of their own."""
+        return {name: results for name, results in self.tasks.items() if not QUESTIONS[name].only_by_length}
+
+    @property
+    def by_length(self) -> dict[str, TaskResult]:
+        """The tasks by how much of a list is given, the least first."""
+        return {QUESTIONS[name].given: each[EVERYTHING] for name, each in self.tasks.items() if QUESTIONS[name].given}
+
+    @property
     def skipped(self) -> dict[str, str]:
         """Why a question was not asked, by its name."""
         return {name: question.nobody for name, question in QUESTIONS.items() if name not in self.tasks}
@@ -87,7 +97,10 @@ def measure_all(
 
     settings: by question and baseline. franchise: see `without_sequels`.
     """
-    every = {name: variants(task, franchise) for name, task in tasks.items()}
+    every = {
+        name: {EVERYTHING: task} if QUESTIONS[name].only_by_length else variants(task, franchise)
+        for name, task in tasks.items()
+    }
     found: dict[str, dict[str, dict[str, RankingMetrics]]] = {name: {} for name in tasks}  # by question and contender
     popularity = training.popularity(num_items) / len(training)
     baselines = list(next(iter(settings.values())))
@@ -96,7 +109,8 @@ def measure_all(
         for name, task in tasks.items():
             found[name][MODEL] = measure(model, every[name], popularity)
             bar.update()
-            gaps[name] = shuffle_gap(model, task, found[name][MODEL][EVERYTHING].values["ndcg@10"], seed)
+            if not QUESTIONS[name].only_by_length:
+                gaps[name] = shuffle_gap(model, task, found[name][MODEL][EVERYTHING].values["ndcg@10"], seed)
             bar.update()
         for contender in baselines:
             fitted: dict[Baseline, Scorer] = {}

@@ -1,4 +1,5 @@
-"""What is asked about people whom training never saw: the next item, the rest of the list, and both without sequels.
+"""What is asked about people whom training never saw: the next item, the rest of the list, and both without sequels;
+and the list from a few titles of it.
 
 Pure functions on the lists of `lists/sequences.py`; no torch, no SQL.
 """
@@ -14,6 +15,8 @@ from anime_bert4rec.lists.sequences import Sequences
 
 HIDDEN = 0.2
 """The share of a list that `fold_in` hides."""
+FEWEST_LEFT = 10
+"""Whoever has fewer other titles is not asked from a few."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,19 @@ def fold_in(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
     return watched.items[~hidden], watched.items[hidden]
 
 
+def from_few(count: int) -> Split:
+    """The way to ask for the whole list from `count` titles of it, drawn by chance."""
+
+    def split(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
+        size = len(watched.items)
+        given = np.zeros(size, bool)
+        if size >= count + FEWEST_LEFT:
+            given[np.random.default_rng(watched.seed).permutation(size)[:count]] = True
+        return watched.items[given], watched.items[~given]
+
+    return split
+
+
 @dataclass(frozen=True)
 class Question:
     """A way to ask, and how it is called."""
@@ -87,6 +103,10 @@ class Question:
     description: str
     nobody: str
     """Why nobody can be asked, where that is so."""
+    given: str = ""
+    """How much of a list is given, for the table of that; empty for what is not in it."""
+    only_by_length: bool = False
+    """Whether it is in that table only: not asked on new ground, and with no table or picture of its own."""
 
 
 NEXT_ITEM, FOLD_IN = "next item", "fold-in"
@@ -96,7 +116,19 @@ QUESTIONS = {
         "the last dated entry, from all before it",
         "no list has an entry whose own date puts it after another",
     ),
-    FOLD_IN: Question(fold_in, "the last fifth of a list, from the rest", "nobody has two entries"),
+    **{
+        f"given {count}": Question(
+            from_few(count),
+            f"the whole list, from {count} titles of it",
+            f"nobody has {count + FEWEST_LEFT} entries",
+            f"{count} titles",
+            only_by_length=True,
+        )
+        for count in (3, 10)
+    },
+    FOLD_IN: Question(
+        fold_in, "the last fifth of a list, from the rest", "nobody has two entries", given="all but a fifth"
+    ),
 }
 
 

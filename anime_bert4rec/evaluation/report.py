@@ -65,7 +65,7 @@ def short_lines(answers: Answers) -> list[str]:
 
 
 def _verdicts(answers: Answers) -> list[Verdict]:
-    return [verdict(name, results[EVERYTHING]) for name, results in answers.tasks.items()]
+    return [verdict(name, results[EVERYTHING]) for name, results in answers.in_full.items()]
 
 
 def _clause(it: Verdict) -> str:
@@ -126,12 +126,14 @@ def tables(answers: Answers, asked: Asked) -> str:
     """All numbers, within 80 columns; then who was asked, what they mean, the shuffle gap and the sentence."""
     blocks = [
         table(title(name, variant), result)
-        for name, results in answers.tasks.items()
+        for name, results in answers.in_full.items()
         for variant, result in results.items()
         if result.users >= ENOUGH_PEOPLE
     ]
+    if sum(result.users >= ENOUGH_PEOPLE for result in answers.by_length.values()) > 1:
+        blocks.append(length_table(answers))
     says = [_capitalised(f"{name} was left out: {why}.") for name, why in answers.skipped.items()]
-    for name, results in answers.tasks.items():
+    for name, results in answers.in_full.items():
         if results[EVERYTHING].users >= ENOUGH_PEOPLE:
             lost, error = answers.shuffle_gap[name]
             gap = f"{lost:+.4f} ± {error:.4f}"
@@ -156,6 +158,20 @@ def table(name: str, result: TaskResult) -> str:
         f"{'':14}{columns}  MRR cover pop.",
     ]
     return "\n".join([*lines, *(_row(contender, each) for contender, each in result.contenders.items())])
+
+
+def length_table(answers: Answers) -> str:
+    """The NDCG@10 by how much of a list is given, of those who are enough."""
+    lines = [f"{'NDCG@10, by what is given of a list':37}{MODEL:>12}{'popularity':>12}  best baseline"]
+    for given, result in answers.by_length.items():
+        if result.users >= ENOUGH_PEOPLE:
+            best = result.best_baseline()
+            model, popularity, baseline = (
+                _number(result.contenders[name].mean("ndcg@10")) for name in (MODEL, "popularity", best)
+            )
+            asked = f"{given} ({_count(result.users, 'user')})"
+            lines.append(f"{asked:37}{model:>12}{popularity:>12}  {baseline} {best}")
+    return "\n".join(lines)
 
 
 def _row(contender: str, result: RankingMetrics) -> str:

@@ -23,7 +23,7 @@ NAME_WIDTH, NUMBER_WIDTH = 1.3, 2.05
 @with_own_settings
 def ranking_comparison(answers: Answers, facts: str) -> Figure:
     """A panel for each question, a row for each contender. `facts` is the line below the title."""
-    panels = len(answers.tasks)
+    panels = len(answers.in_full)
     figure, axes = style.new_figure(
         1.7 + 2.5 * panels,
         "Ranking beside baselines",
@@ -35,7 +35,7 @@ def ranking_comparison(answers: Answers, facts: str) -> Figure:
         hspace=0.3,
     )
     highest = 0.0
-    for ax, (name, results) in zip(axes, answers.tasks.items(), strict=True):
+    for ax, (name, results) in zip(axes, answers.in_full.items(), strict=True):
         users = results[EVERYTHING].users
         heading = f"{name.capitalize()}: {QUESTIONS[name].description}"
         style.panel_title(ax, f"{heading} ({users:,} user{'s' if users != 1 else ''})", flag=False)

@@ -90,6 +90,17 @@ def test_of_a_bulk_day_at_the_end_a_random_part_is_hidden_and_nothing_before_it(
     assert history[:30] == list(range(1, 31))
 
 
+def test_of_a_few_titles_the_rest_is_asked_if_there_are_ten_more():
+    lists = sequences(in_order(*range(1, 14)), in_order(*range(1, 13)))
+    task = task_of(questions.QUESTIONS["given 3"].split, lists, undated(0, 0), seed=1)
+    ((user, given, others),) = plain(task)
+    assert (user, len(given)) == (0, 3) and given == sorted(given), "in order of time"
+    assert sorted(given + others) == list(range(1, 14))
+    drawn = {tuple(task_of(questions.from_few(3), lists, undated(0, 0), seed).histories[0]) for seed in range(20)}
+    assert len(drawn) > 10
+    assert len(task_of(questions.QUESTIONS["given 10"].split, lists, undated(0, 0), seed=1)) == 0
+
+
 def test_titles_of_a_watched_franchise_are_neither_asked_for_nor_suggested():
     # 1 → 2 → 3 are seasons; 4 and 5 too; 6 stands alone, though 1 has a guest in it.
     catalogue = [

@@ -27,7 +27,7 @@ def task(model: list[float], *others: list[float]) -> TaskResult:
 
 
 def answers(**tasks: TaskResult) -> Answers:
-    names = {"next_item": NEXT_ITEM, "fold_in": FOLD_IN}
+    names = {"next_item": NEXT_ITEM, "given_3": "given 3", "given_10": "given 10", "fold_in": FOLD_IN}
     results = {names[name]: {EVERYTHING: each, NEW_GROUND: each} for name, each in tasks.items()}
     return Answers(results, dict.fromkeys(results, (0.0125, 0.01)), {name: {} for name in results})
 
@@ -115,6 +115,26 @@ def test_tables_fit_the_terminal_and_have_every_number():
     assert "Next item (10 users, 10 targets)" in text and "Fold-in, new ground (10 users" in text
     assert "Shuffle gap, fold-in: +0.0125 ± 0.0100" in text
     assert "Asked: the 10 people who were held out of the training, which had 9 others." in text
+
+
+def test_a_short_table_says_how_good_it_is_by_how_much_of_a_list_is_given():
+    made = answers(
+        next_item=task(5 * [1, 0.5], 5 * [0.25, 0.25]),
+        given_3=task([0.5] * 12, [0.4] * 12, [0.6] * 12, [0.25] * 12),
+        given_10=task([0.5] * 9, [0.4] * 9),
+        fold_in=task([1.0] * 12, [0.4] * 12, [0.3] * 12, [0.1] * 12),
+    )
+    text = tables(made, Asked(12, 9))
+    head = "NDCG@10, by what is given of a list    this model  popularity  best baseline"
+    assert head in text and max(map(len, text.splitlines())) <= WIDTH
+    lines = [" ".join(line.split()) for line in text.partition(head)[2].splitlines()[1:3]]
+    assert lines == [
+        "3 titles (12 users) .500 .250 .600 Markov chain",
+        "all but a fifth (12 users) 1.00 .100 .400 EASE",
+    ]
+    assert "given 3" not in text.lower() and "10 titles" not in text, "it has no other table, and nine are too few"
+    assert len(short_lines(made)) == 2 and sentence(made).count(";") == 1
+    assert len(ranking_comparison(made, "12 users").axes) == 2
 
 
 @pytest.mark.parametrize("tasks", [("fold_in",), ("next_item", "fold_in")])
