@@ -11,6 +11,7 @@ from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model import hidden_positions
 from anime_bert4rec.model.batches import MaskedBatches, share_of
 from anime_bert4rec.model.hidden_positions import BatchSettings
+from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
 
 MASK = 1001
 
@@ -117,3 +118,39 @@ def test_shares_of_batches_with_few_given_have_every_target_once(world, ordered)
         for share in counted:
             part = (share.targets != PAD).sum().item() / (batch.targets != PAD).sum().item()
             assert share.weight == pytest.approx(world * part)
+
+
+def test_what_is_given_is_the_same_again_and_other_in_another_epoch():
+    sequences = sequences_of(*some_lists())
+    first, again, second = few_of(sequences, 1), few_of(sequences, 1), few_of(sequences, 2)
+    for number in reversed(range(len(first))):  # in any order
+        one, same = first[number], again[number]
+        assert (one.given, one.seed) == (same.given, same.seed)
+        for field in ("items", "rows", "columns", "targets", "entries"):
+            assert torch.equal(getattr(one, field), getattr(same, field))
+    assert first.given.tolist() == again.given.tolist() != second.given.tolist()
+
+
+def test_a_list_of_which_few_are_given_is_scored_as_though_the_table_had_not_been_fitted_on_it():
+    lists = sequences_of(*[one[:8] % 12 + 1 for one in some_lists() if len({*(one[:8] % 12)}) == 8])
+    column = np.concatenate([[12], np.arange(12), [12]])
+    regular = torch.diag(0.25 * gram_matrix(lists, column, 12).diagonal() + 5)
+
+    def fitted(some):
+        table = EaseTable(12)
+        table.inverse = torch.linalg.inv(gram_matrix(some, column, 12) + regular)
+        return table
+
+    settings = BatchSettings(12, 4, 9, 0.3, seed=7, short_share=0.7, whole_lists=True)
+    made, rows = MaskedBatches(lists, settings, 1), torch.from_numpy(column)
+    of_all, checked = fitted(lists), 0
+    for number, users in enumerate(made.users_of_batch):
+        batch = made[number]
+        if batch.given:
+            scores = of_all(rows[batch.all_visible], None, (rows[batch.lists.items], batch.lists.starts))
+            for row, user in enumerate(users):
+                without = fitted(lists.select(np.delete(np.arange(len(lists)), user)))
+                alone = without(rows[batch.all_visible[row : row + 1]], None)[0]
+                torch.testing.assert_close(scores[row], alone, rtol=1e-4, atol=1e-5)
+                checked += 1
+    assert checked
