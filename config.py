@@ -123,8 +123,8 @@ class UserListSettings(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportSettings(Checked):
-    """Lists from files instead of AniList."""
+class LocalTaskSettings(Checked):
+    """What is done with the database without asking AniList: lists from files stored, or people taken out again."""
 
     csv: Path | None = setting(
         None,
@@ -144,6 +144,13 @@ class ImportSettings(Checked):
         None, "store the list of MyAnimeList's own export, packed or not", metavar="FILE", exclusive="task"
     )
     keep_names: bool = setting(False, "store the names in these files, otherwise only a hash of each")
+    remove: tuple[str, ...] = setting(
+        (),
+        "take these people out of the database, and ask AniList nothing",
+        metavar="NAME",
+        several=True,
+        exclusive="task",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -153,19 +160,6 @@ class ImportSettings(Checked):
             raise SettingError("--source is about the file of --csv, which is not given")
         if self.keep_names and not (self.csv or self.mal_xml):
             raise SettingError("--keep-names is about the file of --csv or --mal-xml, and neither is given")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RemovalSettings(Checked):
-    """Who is taken out again."""
-
-    remove: tuple[str, ...] = setting(
-        (),
-        "take these people out of the database, and ask AniList nothing",
-        metavar="NAME",
-        several=True,
-        exclusive="task",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

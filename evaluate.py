@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its threads, as in train_model.py
 
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, parse, script
 from anime_bert4rec.evaluation.measuring import Answers, measure_all
 from anime_bert4rec.evaluation.questions import ask
@@ -38,15 +38,18 @@ from config import EvaluationSettings, PathSettings
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScriptSettings):
+    asked: EvaluationSettings = group("whom")
+    paths: PathSettings = group("files")
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description="Say how well the trained model ranks, on users whom training never saw.")
-    add_flags(parser, EvaluationSettings, "whom")
-    add_flags(parser, PathSettings, "files")
-    args = parse(parser, argv)
+    settings = parse(argv, Settings, "Say how well the trained model ranks, on users whom training never saw.")
+    paths = settings.paths
     with logging_to():
-        paths = pick(args, PathSettings)
-        report = evaluate_run(paths, pick(args, EvaluationSettings).newcomers)
+        report = evaluate_run(paths, settings.asked.newcomers)
         plot = paths.plots / RANKING_COMPARISON
         print(f"{report.whole}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
     return 0

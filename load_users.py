@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from anilist_client import open_source
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database, StoredUser
 from anime_bert4rec.lists.database_removal import NobodyOfThisName
@@ -36,7 +36,7 @@ from anime_bert4rec.lists.user_names import UserName, name_key, read_user_names
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.text import plain
-from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, ImportSettings, RemovalSettings, UserListSettings
+from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, LocalTaskSettings, UserListSettings
 
 log = logging.getLogger(__name__)
 
@@ -50,25 +50,25 @@ class Loaded:
     kept: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScriptSettings):
+    users: UserListSettings = group("users")
+    task: LocalTaskSettings = group("instead of AniList")
+    paths: DatabaseSettings = group("files")
+    anilist: AniListSettings = group("AniList")
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description="Fetch anime lists from AniList into the database.")
-    add_flags(parser, UserListSettings, "users")
-    add_flags(parser, ImportSettings, "instead of AniList")
-    add_flags(parser, RemovalSettings, "instead of AniList")
-    add_flags(parser, DatabaseSettings, "files")
-    add_flags(parser, AniListSettings, "AniList")
-    args = parse(parser, argv)
-    wanted, paths, anilist = pick(args, UserListSettings), pick(args, DatabaseSettings), pick(args, AniListSettings)
-    files = pick(args, ImportSettings)
-    to_remove = pick(args, RemovalSettings).remove
-    if to_remove:
+    settings = parse(argv, Settings, "Fetch anime lists from AniList into the database.")
+    wanted, task, paths = settings.users, settings.task, settings.paths
+    if task.remove:
         if wanted.refresh:
             raise SettingError("--refresh and --remove exclude each other")
-        return remove_people(to_remove, wanted, paths)
-    if files.csv or files.mal_xml:
-        return import_file(files, wanted, paths)
-    source = open_source(anilist, sandbox=paths.sandbox)
+        return remove_people(task.remove, wanted, paths)
+    if task.csv or task.mal_xml:
+        return import_file(task, wanted, paths)
+    source = open_source(settings.anilist, sandbox=paths.sandbox)
     with logging_to(), Database.open(paths.database_file, create=False) as database:
         database.require_catalogue()
         names, problems = names_to_load(wanted, paths)
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def import_file(files: ImportSettings, wanted: UserListSettings, paths: DatabaseSettings) -> int:
+def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: DatabaseSettings) -> int:
     """Store the lists of a file. AniList is asked nothing."""
     with logging_to(), Database.open(paths.database_file, create=False) as database:
         database.require_catalogue()

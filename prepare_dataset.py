@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anilist_client import open_source
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import AniListSource
@@ -40,15 +40,18 @@ class Fetched:
         return self.before + self.new + self.updated
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScriptSettings):
+    catalogue: CatalogueSettings = group("catalogue")
+    paths: DatabaseSettings = group("files")
+    anilist: AniListSettings = group("AniList")
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description="Fetch the top anime of AniList into the database.")
-    add_flags(parser, CatalogueSettings, "catalogue")
-    add_flags(parser, DatabaseSettings, "files")
-    add_flags(parser, AniListSettings, "AniList")
-    args = parse(parser, argv)
-    wanted, paths = pick(args, CatalogueSettings), pick(args, DatabaseSettings)
-    source = open_source(pick(args, AniListSettings), sandbox=paths.sandbox)
+    settings = parse(argv, Settings, "Fetch the top anime of AniList into the database.")
+    wanted, paths = settings.catalogue, settings.paths
+    source = open_source(settings.anilist, sandbox=paths.sandbox)
     with logging_to(), Database.open(paths.database_file, create=True) as database:
         if not paths.sandbox:
             log.info("AniList's terms forbid mass collection: fetch no more than you need (%s).", ANILIST_TERMS)

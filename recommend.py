@@ -21,9 +21,9 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.mal_export import read_export
@@ -41,18 +41,21 @@ from config import AniListSettings, PathSettings, PersonSettings, Recommendation
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScriptSettings):
+    person: PersonSettings = group("for whom")
+    recommendations: RecommendationSettings = group("what")
+    paths: PathSettings = group("files")
+    anilist: AniListSettings = group("AniList, when a list is fetched")
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description="Recommend anime to a person.")
-    add_flags(parser, PersonSettings, "for whom")
-    add_flags(parser, RecommendationSettings, "what")
-    add_flags(parser, PathSettings, "files")
-    add_flags(parser, AniListSettings, "AniList, when a list is fetched")
-    args = parse(parser, argv)
-    who, what, paths = checked(pick(args, PersonSettings)), pick(args, RecommendationSettings), pick(args, PathSettings)
+    settings = parse(argv, Settings, "Recommend anime to a person.")
+    who, what = checked(settings.person), settings.recommendations
     years, today = read_years(what.year), read_day(what.at) if what.at else day_in_japan(time.time())
     with logging_to():
-        rows = rows_for(who, what, years, today, paths, pick(args, AniListSettings))
+        rows = rows_for(who, what, years, today, settings.paths, settings.anilist)
         if not rows:
             ways = "ask for fewer --genre, other --year, or --with-sequels"
             if what.upcoming:

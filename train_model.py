@@ -20,7 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 # Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, script
 from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.model.batches import Batch
@@ -85,18 +85,23 @@ from visualize import plot_all, plot_data
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScriptSettings):
+    training: TrainingSettings = group("training")
+    going_on: ResumeSettings = group("going on")
+    paths: PathSettings = group("files")
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(
-        description="Train BERT4Rec on the lists in the database, and draw the curves.",
+    given = parse(
+        argv,
+        Settings,
+        "Train BERT4Rec on the lists in the database, and draw the curves.",
         epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100. "
         "Several processes? torchrun --nproc-per-node 2 train_model.py …",
     )
-    add_flags(parser, TrainingSettings, "training")
-    add_flags(parser, ResumeSettings, "going on")
-    add_flags(parser, PathSettings, "files")
-    args = parse(parser, argv)
-    settings, going_on, paths = pick(args, TrainingSettings), pick(args, ResumeSettings), pick(args, PathSettings)
+    settings, paths = given.training, given.paths
 
     try:
         with naming_what_saves_memory():
@@ -105,12 +110,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 data = one_after_the_other(lambda: load_data(paths.database_file, settings))
                 started = datetime.now()
                 if not is_main():
-                    return train(data, settings, going_on, paths, started, args.verbose)
+                    return train(data, settings, given.going_on, paths, started, given.verbosity.verbose)
                 with (
                     only_run_in(paths.output),
                     logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
                 ):
-                    return train(data, settings, going_on, paths, started, args.verbose)
+                    return train(data, settings, given.going_on, paths, started, given.verbosity.verbose)
     except (KeyboardInterrupt, ProcessLost, TrainingFailed):
         if is_main():
             raise

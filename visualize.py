@@ -16,12 +16,13 @@ stopping.while_importing(__name__)
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
@@ -96,13 +97,16 @@ def plot_comparison(runs: Sequence[Path], plots_dir: Path) -> Path:
     return plots_dir / "comparison.png"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Settings(ScriptSettings):
+    drawing: DrawingSettings = group("what is drawn")
+    paths: PathSettings = group("paths")
+
+
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = Parser(description="Draw what training has left: the course of the run, the map, the lists.")
-    add_flags(parser, DrawingSettings, "what is drawn")
-    add_flags(parser, PathSettings, "paths")
-    args = parse(parser, argv)
-    wanted, paths = pick(args, DrawingSettings), pick(args, PathSettings)
+    settings = parse(argv, Settings, "Draw what training has left: the course of the run, the map, the lists.")
+    wanted, paths = settings.drawing, settings.paths
     with logging_to():
         if wanted.compare:
             print(plot_comparison(wanted.compare, paths.plots))

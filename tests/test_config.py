@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from anime_bert4rec.command_line.flags import Parser, add_flags, pick
+from anime_bert4rec.command_line.flags import ScriptSettings, group, read_flags
 from anime_bert4rec.support.errors import SettingError
 from config import (
     PROJECT_DIR,
     AniListSettings,
     CatalogueSettings,
     DrawingSettings,
-    ImportSettings,
+    LocalTaskSettings,
     PathSettings,
     PersonSettings,
     RecommendationSettings,
@@ -25,9 +25,9 @@ from config import (
 
 
 def parsed(settings, *argv):
-    parser = Parser()
-    add_flags(parser, settings, "flags")
-    return pick(parser.parse_args(argv), settings)
+    fields = [("one", settings, group("flags"))]
+    script = dataclasses.make_dataclass("Script", fields, bases=(ScriptSettings,), frozen=True, kw_only=True)
+    return read_flags(argv, script).one
 
 
 def test_the_promised_defaults():
@@ -145,7 +145,7 @@ def test_text_that_is_none_is_refused_but_not_in_paths():
         (TrainingSettings, ["--epoch", "3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
         (TrainingSettings, ["--epoch=3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
         (TrainingSettings, ["--zzzz"], "unrecognized arguments: --zzzz (--help shows all flags)"),
-        (ImportSettings, ["--csv", "a", "--mal-xml", "b"], "--csv and --mal-xml exclude each other"),
+        (LocalTaskSettings, ["--csv", "a", "--mal-xml", "b"], "--csv and --mal-xml exclude each other"),
         (DrawingSettings, ["--compare", "a", "b", "--metrics", "c"], "--compare and --metrics exclude each other"),
     ],
 )

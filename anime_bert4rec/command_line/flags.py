@@ -1,5 +1,7 @@
 """Flags made from dataclasses: a field declared with `setting(default, help, …)` becomes a flag of the same name.
 
+A script has one dataclass of its own, whose fields are the groups of its flags; `read_flags` fills it.
+
 `batch_size` becomes `--batch-size`; a field without help text stays a setting that only code changes. Values are
 checked on construction, whoever makes it.
 """
@@ -13,6 +15,7 @@ import math
 import re
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,16 +99,36 @@ class Verbosity(Checked):
     )
 
 
-Settings = typing.TypeVar("Settings", bound=Checked)
+def group(title: str) -> Any:
+    """A field of a script's settings, whose flags stand together under this title in --help."""
+    return field(metadata={"title": title})
 
 
-class Parser(argparse.ArgumentParser):
-    """A wrong flag is the same one line as a value out of range, without the usage above it. None is abbreviated."""
+@dataclass(frozen=True, kw_only=True)
+class ScriptSettings:
+    """All settings of a script: a field for each group of flags, of which every script has this one, as its last."""
 
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(allow_abbrev=False, **arguments)
-        self.titled: dict[str, argparse._ArgumentGroup] = {}
-        self.exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
+    verbosity: Verbosity = group("what is said")
+
+
+Settings = typing.TypeVar("Settings", bound=ScriptSettings)
+Group = typing.TypeVar("Group", bound=Checked)
+
+
+def read_flags(
+    argv: Sequence[str] | None, settings: type[Settings], description: str = "", epilog: str | None = None
+) -> Settings:
+    """The settings that a command line gives. Raises SettingError."""
+    parser = _Parser(description=description, epilog=epilog, allow_abbrev=False)
+    kinds, (inherited, *own) = typing.get_type_hints(settings), dataclasses.fields(settings)
+    for f in [*own, inherited]:
+        _add_flags(parser.add_argument_group(f.metadata["title"]), kinds[f.name])
+    args = parser.parse_args(argv)
+    return settings(**{f.name: _pick(args, kinds[f.name]) for f in [*own, inherited]})
+
+
+class _Parser(argparse.ArgumentParser):
+    """A wrong flag is the same one line as a value out of range, without the usage above it."""
 
     def error(self, message: str) -> typing.NoReturn:
         if both := re.fullmatch(r"argument (\S+): not allowed with argument (\S+)", message):
@@ -117,17 +140,17 @@ class Parser(argparse.ArgumentParser):
         raise SettingError(f"{message.removeprefix('argument ')} (--help shows all flags)")
 
 
-def add_flags(parser: Parser, settings: type[Checked], title: str) -> None:
-    """A flag for every field of `settings` that has help text; those of one title stand together in --help."""
-    group = parser.titled.get(title) or parser.titled.setdefault(title, parser.add_argument_group(title))
+def _add_flags(group: argparse._ArgumentGroup, settings: type[Checked]) -> None:
+    """A flag for every field that has help text."""
     hints = typing.get_type_hints(settings)
+    exclusive: dict[str, argparse._MutuallyExclusiveGroup] = {}
     for f in dataclasses.fields(settings):  # type: ignore[arg-type]
-        text, exclusive = f.metadata["help"], f.metadata["exclusive"]
+        text, name = f.metadata["help"], f.metadata["exclusive"]
         if text is None:
             continue
-        if exclusive and exclusive not in parser.exclusive:
-            parser.exclusive[exclusive] = group.add_mutually_exclusive_group()
-        there = parser.exclusive[exclusive] if exclusive else group
+        if name and name not in exclusive:
+            exclusive[name] = group.add_mutually_exclusive_group()
+        there = exclusive[name] if name else group
         if hints[f.name] is bool:
             action = argparse.BooleanOptionalAction if f.default else "store_true"
             there.add_argument(flag_of(f), dest=f.name, action=action, default=f.default, help=text)
@@ -150,7 +173,7 @@ def _with_value(f: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
     return {"type": kind, "default": f.default, "metavar": f.metadata["metavar"], **form}
 
 
-def pick(args: argparse.Namespace, settings: type[Settings]) -> Settings:
+def _pick(args: argparse.Namespace, settings: type[Group]) -> Group:
     """The dataclass `settings` filled from parsed arguments. Raises SettingError, naming the flag."""
     names = [f.name for f in dataclasses.fields(settings) if f.metadata["help"] is not None]  # type: ignore[arg-type]
     values = {name: getattr(args, name) for name in names}

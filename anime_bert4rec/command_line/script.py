@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import errno
 import functools
@@ -14,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
-from anime_bert4rec.command_line.flags import Parser, Verbosity, add_flags, pick
+from anime_bert4rec.command_line.flags import Settings, Verbosity, read_flags
 from anime_bert4rec.support import progress, stopping, streams
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED
@@ -91,12 +90,13 @@ def _speak(settings: Verbosity) -> None:
     progress.quiet = settings.quiet
 
 
-def parse(parser: Parser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The flags of a script, to which those that every script has are added and obeyed here."""
-    add_flags(parser, Verbosity, "what is said")
-    args = parser.parse_args(argv)
-    _speak(pick(args, Verbosity))
-    return args
+def parse(
+    argv: Sequence[str] | None, settings: type[Settings], description: str, epilog: str | None = None
+) -> Settings:
+    """The settings of a script as its flags give them; --quiet and --verbose are obeyed from here on."""
+    given = read_flags(argv, settings, description, epilog)
+    _speak(given.verbosity)
+    return given
 
 
 def _fail(error: object, code: int) -> int:
