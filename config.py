@@ -211,7 +211,7 @@ class TrainingSettings(Checked):
     )
     evaluate: bool = setting(True, "end with what evaluate.py does: how well it ranks, beside baselines")
     cut_share: float = setting(0.7, at_least=0, at_most=1)
-    """Of the batches of lists that have an order, so many ask what comes next instead of what is between."""
+    """The share of the batches of lists with an order that ask what comes next instead of what is between."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

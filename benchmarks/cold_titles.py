@@ -1,4 +1,4 @@
-"""How well anime are ranked that are on no training list at all, known by the catalogue alone.
+"""How well anime are ranked that are on no training list at all, known only from the catalogue.
 
     python benchmarks/cold_titles.py --data anime_lists.csv.gz --user-prefix m --items 3000 --catalogue anime.jsonl.gz
 
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, help="lists of anime by their AniList ids: a file, as for compare.py")
     parser.add_argument("--data-dir", type=Path, default=interactions.DATA_DIR)
     parser.add_argument("--catalogue", type=Path, required=True, help="JSON lines (or gz) with id, genres, tags, …")
-    parser.add_argument("--items", type=int, help="only so many, those on the most lists")
+    parser.add_argument("--items", type=int, help="how many items, those on the most lists (default: all)")
     parser.add_argument("--user-prefix", default="", help="only users whose names start so")
     parser.add_argument("--cold", type=int, default=150, help="how many items are left out of training")
     parser.add_argument("--users", type=int, help="to train on; default: all that are not held out")
@@ -191,7 +191,7 @@ COLUMNS = {
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: medians over the seeds, and what is best when high also as so many times that of a random order."""
+    """Markdown: medians over the seeds, and what is best when high also as a multiple of that of a random order."""
     groups = report.by_name(results)
     rows = [["", *COLUMNS]]
     for name, runs in groups.items():

@@ -47,7 +47,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--epochs", type=int, default=100)
     training.add_argument("--max-train-seconds", type=float, default=float("inf"), help="of training, validation aside")
     training.add_argument("--eval-every", type=int, default=10, help="epochs between two looks at validation")
-    training.add_argument("--patience", type=int, default=0, help="stop after so many looks without a gain; 0: never")
+    training.add_argument("--patience", type=int, default=0, help="stop after N looks without a gain; 0: never")
     training.add_argument("--threads", type=int, default=2)
 
 

@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--users", nargs="+", type=int, default=[34, 50, 200, 1000, 2500], help="to train on")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, metavar="USERS", help="to be asked about")
     parser.add_argument("--next-item", action="store_true", help="hide the last item of each list, not 20 %% of it")
-    parser.add_argument("--items", type=int, help="only so many, those on the most lists")
+    parser.add_argument("--items", type=int, help="how many items, those on the most lists (default: all)")
     parser.add_argument("--user-prefix", default="", help="only users whose names start so")
     parser.add_argument("--catalogue", type=Path, help="JSON lines (or gz) with id, genres, tags, …: for ours")
     parser.add_argument("--epochs", type=int, default=200, help="of this project's model")

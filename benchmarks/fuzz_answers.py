@@ -176,7 +176,7 @@ class Server:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def begin(self, seed: int, answers: int) -> None:
-        """For one case: so many answers of chance, then refusals, which end it."""
+        """One case: `answers` random answers, then refusals, which end it."""
         self.draw, self.left = random.Random(seed), answers
 
     def _serve(self) -> None:

@@ -47,7 +47,7 @@ GIVEN: tuple[float, ...] = (1, 2, 3, 5, 10, 30, 100, 0.8)
 ASKED, FEWEST_LEFT, SHORTEST_LIST, MOST_LISTED = 250, 10, 20, 200
 """Whoever has fewer than ten titles left to be found is not asked, unless a share is given."""
 FIRST_TRAINED = 380
-"""So many of the MyAnimeList users come before those who are asked; the rest is trained on where more are wanted."""
+"""How many of the MyAnimeList users come before those who are asked; the rest is trained on where more are wanted."""
 WAYS = ("all titles", "without the 200 most listed", "new ground")
 BLEND = "blend"
 OURS, MEMORY = "ours", "our memory, untrained"

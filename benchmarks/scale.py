@@ -83,7 +83,7 @@ def apart(function: Any, *arguments: Any) -> dict[str, Any]:
 
 
 def lists_of(folder: Path, users: int) -> dict[str, Sequences]:
-    """By the sequence store: made, if it has none of so many users."""
+    """Made-up lists of `users` users, as the sequence store keeps them; made first if it has none."""
     return stored(folder / "bert.db", [], users, ITEMS, lambda: made_up(users))
 
 

@@ -49,7 +49,7 @@ WARM_UP_STEPS = 3
 VALIDATION_USERS = 500
 LENGTH = 9  # of a made-up list
 CLUSTER = 100  # made-up items that go together, and share a genre
-Case = tuple[Callable[[int, int], train_model.Data], int, int]  # makes the data, of so many items and users
+Case = tuple[Callable[[int, int], train_model.Data], int, int]  # makes the data; the numbers of items and users
 
 
 @script
@@ -87,9 +87,11 @@ def measure_apart(case: Case, steps: int, seconds: float, threads: int) -> dict[
 
 
 def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, Any]:
-    """Build the model and train it in rounds of `steps` steps, for `at_least` so many seconds. After each round the
-    logits of its batches are measured alone, so that other programs slow both alike. Peaks, in GiB, are of all that was
-    done until then."""
+    """Build the model and train it in rounds of `steps` steps, for at least `at_least` seconds.
+
+    After each round the logits of its batches are measured by themselves, so that other programs slow both alike.
+    Peaks, in GiB, are of all that was done until then.
+    """
     torch.set_num_threads(threads)
     settings = TrainingSettings(use_gpu=False)
     make, items, users = case

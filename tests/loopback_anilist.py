@@ -48,7 +48,7 @@ class CutBody:
 
 @dataclass(frozen=True)
 class Hang:
-    """Nothing, for so many seconds; then the connection ends."""
+    """No answer for `seconds`; then the connection ends."""
 
     seconds: float
 

@@ -232,7 +232,7 @@ def _user_of(number: int, name: str, listed: UserList | Iterable[ListEntry | dic
 
 
 def _score_of(points: float | None) -> Callable[..., float | None]:
-    """A score of 0 to 100, told as 0 to 10, the format that this user chose."""
+    """A score of 0 to 100, answered as 0 to 10, the format that this user chose, unless the query names another."""
     return lambda info, format=None: points if format == "POINT_100" or points is None else points / 10
 
 

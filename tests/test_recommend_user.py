@@ -56,7 +56,7 @@ def traces(folder):
 
 @pytest.fixture
 def age(folder):
-    """Makes the stored list of Ann older by so many days, until the end of the test."""
+    """Makes the stored list of Ann older by `days`, until the end of the test."""
 
     def age(days):
         connection = sqlite3.connect(folder / "bert.db")

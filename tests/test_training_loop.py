@@ -236,7 +236,7 @@ def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
     [(2, [3.0, 2.0, 2.5, 2.1], 2), (3, [3.0, 2.0, 2.5, 2.1, 1.9, 2.0, 2.0, 1.9], 5), (0, [2.0, *[3.0] * 7], 1)],
 )
 def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypatch, patience, losses, best):
-    """… of eight."""
+    """The run would have eight epochs; it ends after the last of `losses`."""
     to_come, even = iter(losses), dict.fromkeys(TOP_K, 0.1)
     monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(to_come), even, even))
     monkeypatch.setattr(train_model, "train_one_epoch", lambda *_: Result(3.0, even))

@@ -22,7 +22,7 @@ from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.progress import progress
 
 MOST_ITEMS = 3_000
-"""So many of the most popular items are in the tables, which take time with the third power of it."""
+"""How many of the most popular items are in the tables, which take time with the third power of it."""
 MOST_POSITIONS = 20_000
 """With more masked positions the chain, which has a history of its own for each, is left out."""
 POSITIONS_AT_ONCE = 512

@@ -62,7 +62,7 @@ class Answers:
     """What was asked of the model and the baselines, and how they did."""
 
     tasks: dict[str, dict[str, TaskResult]]
-    """By question, and by variant: with everything that was hidden, and on new ground alone."""
+    """By question, and by variant: with everything that was hidden, and only on new ground."""
     shuffle_gap: dict[str, tuple[float, float]]
     """By question: the NDCG@10 that the model loses when histories are shuffled, and its standard error."""
     settings: dict[str, dict[str, Baseline]]

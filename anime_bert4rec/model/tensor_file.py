@@ -22,9 +22,9 @@ from torch import Tensor
 from anime_bert4rec.support.forms import WrongForm
 
 KINDS = {"FloatStorage": torch.float32, "HalfStorage": torch.float16, "LongStorage": torch.int64}
-"""Of numbers, by torch's name; the program writes no others."""
+"""The kinds of numbers that a file may hold, by torch's names of their storages; the program writes no others."""
 AT_ONCE = 2**24
-"""So many bytes are read at a time, for they are copied on their way."""
+"""How many bytes are read at a time: they are copied on their way."""
 
 
 def read_tensors(path: Path) -> Any:

@@ -13,7 +13,7 @@ NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 class WrongForm(ValueError):
-    """What is wrong, in words that can be shown: they hold nothing that the file says."""
+    """A value has not the declared form. The message can be shown: it quotes nothing of the file."""
 
 
 def check(value: Any, hint: Any, at: str) -> None:

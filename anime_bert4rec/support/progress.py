@@ -21,7 +21,7 @@ def progress(description: str, total: int, unit: str, done: int = 0, leave: bool
         unit=unit,
         leave=leave,
         file=sys.stderr,
-        # Of the processes that torchrun starts, the first alone shows it.
+        # Of the processes that torchrun starts, only the first shows it.
         disable=quiet or not sys.stderr.isatty() or os.environ.get("RANK", "0") != "0",
         delay=1.0,
         dynamic_ncols=True,

@@ -20,15 +20,15 @@ from typing import Any
 EXIT_INTERRUPTED = 130
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-"""Windows has the last one in place of the third."""
+"""The signals that ask a script to stop. Windows has SIGBREAK in place of SIGHUP."""
 
 over = False
-"""Whether a script has done what it does: who asks it to stop now comes too late."""
+"""Whether the script has finished its work, so that a request to stop is ignored."""
 
 _blocks = 0
-"""How many blocks that are to be finished first the main thread is in."""
+"""How many nested `finish_first` blocks the main thread is in."""
 _came: list[int] = []
-"""The signals that came in them."""
+"""The signals that arrived within `finish_first` and wait for its end."""
 _parent = os.getppid()
 
 
@@ -42,7 +42,7 @@ def while_importing(name: str) -> None:
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
-    """An exception would be reported by whatever is being imported, or be lost in it."""
+    """End the process: an exception could be caught or reported by the module that is being imported."""
     with contextlib.suppress(OSError):
         os.write(2, b"interrupted\n")
     os._exit(EXIT_INTERRUPTED)
@@ -83,7 +83,7 @@ def _obey(number: int, frame: FrameType | None) -> None:
 
 
 def _leave_a_lost_terminal() -> None:
-    """What would be said to a terminal that is no more, is said to nobody; to write there would be an error."""
+    """Point stdout and stderr to nowhere if their terminal is gone, since writing to it would be an error."""
     for stream in (1, 2):
         try:
             os.write(stream, b"")
@@ -95,8 +95,10 @@ def _leave_a_lost_terminal() -> None:
 
 
 def _ask_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """An exception cannot leave some code that Python calls in between, such as `__del__`. There KeyboardInterrupt
-    would be printed and forgotten; it is raised once more, a moment later."""
+    """Raise KeyboardInterrupt once more, a moment later, where Python could only print and forget it.
+
+    That happens in code that Python calls in between and that no exception can leave, such as `__del__`.
+    """
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         threading.Timer(0.05, _interrupt_main).start()
     else:
@@ -104,7 +106,7 @@ def _ask_again(unraisable: sys.UnraisableHookArgs) -> None:
 
 
 def _interrupt_main() -> None:
-    if hasattr(signal, "pthread_kill"):  # which also wakes it
+    if hasattr(signal, "pthread_kill"):  # which also wakes the thread
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         _thread.interrupt_main()
@@ -112,7 +114,7 @@ def _interrupt_main() -> None:
 
 @contextlib.contextmanager
 def finish_first() -> Iterator[None]:
-    """Who asks to stop waits until the block is done, so that what belongs together is kept together."""
+    """A request to stop waits until the block is done, so that what belongs together is written together."""
     global _blocks
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -132,14 +134,14 @@ def finish_first() -> Iterator[None]:
 
 
 def stop_if_asked() -> None:
-    """In a block that is finished first, a place to stop at all the same. Raises KeyboardInterrupt."""
+    """A place within `finish_first` where the script may stop. Raises KeyboardInterrupt if that was asked for."""
     if _came:
         _came.clear()
         raise KeyboardInterrupt
 
 
 def is_orphan() -> bool:
-    """Whether the process that has started this one has ended. Windows does not tell."""
+    """Whether the process that started this one has ended. Always False on Windows, which does not say."""
     return os.getppid() != _parent
 
 

@@ -12,7 +12,10 @@ from typing import Any, TextIO
 
 
 def make_usable() -> None:
-    """Called first. A closed stream is None to Python, and the next file that is opened gets its number."""
+    """Make stdin, stdout and stderr safe to use, before anything else is opened.
+
+    A closed stream is None to Python, and the next file that is opened would get its number.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 (until the script ends)
@@ -24,7 +27,7 @@ def make_usable() -> None:
 
 
 def end_stdout() -> None:
-    """Write what is left. Raises OSError, naming stdout, if it cannot be written."""
+    """Write what stdout still buffers. Raises OSError, naming stdout, if it cannot be written."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -33,7 +36,7 @@ def end_stdout() -> None:
 
 
 def end_stderr() -> None:
-    """The same, but where there is no room for a line, the exit code has to say it."""
+    """Write what stderr still buffers. Where it cannot be written, only the exit code can say so."""
     try:
         sys.stderr.flush()
     except OSError:
@@ -41,13 +44,13 @@ def end_stderr() -> None:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Otherwise Python tries again when it ends, and changes the exit code."""
+    """Close a stream that fails, or Python tries it again at exit and changes the exit code."""
     with contextlib.suppress(OSError):
         stream.close()
 
 
 _SUBSTITUTES = {"…": "...", "·": "-", "±": "+-", "→": "->", "–": "-", "−": "-", "×": "x"}
-"""For what the scripts themselves say."""
+"""What consoles without these characters show of the scripts' own texts."""
 
 
 def _substitute(error: UnicodeError, otherwise: Callable[[UnicodeError], tuple[str | bytes, int]]) -> Any:

@@ -56,19 +56,19 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """In UTF-8; what is no text, as a file name may be, is escaped in a way that reading takes back."""
+    """Write JSON in UTF-8. Bytes that are no text, as in some file names, are escaped so that reading restores them."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     with write_aside(path) as file:
         file.write(text.encode(errors="backslashreplace"))  # a lone surrogate becomes \udce9, which is JSON's own way
 
 
 LONGEST_JSON = 2**26
-"""Bytes; a run of a hundred thousand epochs writes less."""
+"""The most bytes that are read; the metrics of a hundred thousand epochs are fewer."""
 
 
 def read_json(path: Path) -> Any:
-    """Raises OSError, or ValueError, in words that can be shown, for what is no JSON, too long, or no file: from a pipe
-    or a device one could read for ever."""
+    """What a JSON file holds. Raises OSError, or a ValueError whose message can be shown: it is not JSON, too large, or
+    not a file, for a pipe or a device may never end."""
     found = path.stat()
     if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
         raise ValueError("it is not a file")
