@@ -16,7 +16,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.hidden_positions import shuffled_lists
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig, nearest_before
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
-from anime_bert4rec.model.memory_fitting import Tables, best_share, fit_memory
+from anime_bert4rec.model.memory_fitting import UNORDERED_POPULARITY_RIDGE, Tables, best_share, fit_memory
 from anime_bert4rec.model.memory_strengths import KNOTS
 
 
@@ -32,9 +32,9 @@ def test_nearest_before():
     assert nearest_before(visible, *at, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
 
 
-def ease_of(sequences, ridge=5.0, alike=None):
+def ease_of(sequences, ridge=5.0, alike=None, popularity_ridge=None):
     ease = EaseTable(ITEMS)
-    ease.fill(gram_matrix(sequences, COLUMN, ITEMS), ridge, alike, 1.0)
+    ease.fill(gram_matrix(sequences, COLUMN, ITEMS), ridge, alike, 1.0, popularity_ridge)
     return ease
 
 
@@ -71,6 +71,22 @@ def test_ease_scores_a_training_list_as_though_it_had_not_been_counted(weighted)
         unseen = torch.from_numpy(np.setdiff1d(np.arange(ITEMS), COLUMN[sequences.of_user(user)[:2]]))
         # The popularity part of the ridge keeps the list, which moves scores by little.
         assert torch.allclose(got[row][:, unseen], expected[:, unseen], atol=0.02)
+
+
+def test_with_much_ridge_of_popularity_leaving_out_is_off_by_little_and_gives_nothing_away():
+    """The ridge keeps the list, which lowers all scores a little: those of what is hidden as much as all others."""
+    sequences = some_lists()
+    ease, errors = ease_of(sequences, popularity_ridge=UNORDERED_POPULARITY_RIDGE), {True: [], False: []}
+    for user in range(len(sequences)):
+        own = torch.from_numpy(COLUMN[sequences.of_user(user)])
+        visible = own[None, :2]
+        got = ease(visible, None, (own, torch.tensor([0])))[0, 0]
+        anew = ease_of(without(sequences, user), popularity_ridge=UNORDERED_POPULARITY_RIDGE)
+        error = got - anew(visible, None)[0, 0]
+        for item in set(range(ITEMS)) - set(visible[0].tolist()):
+            errors[item in own.tolist()].append(error[item].item())
+    assert max(map(abs, errors[True] + errors[False])) < 0.015
+    assert np.mean(errors[True]) == pytest.approx(np.mean(errors[False]), abs=0.001)
 
 
 @pytest.mark.parametrize("cuts", [[6], [1], [2, 3, 6], [1, 2, 3, 4, 5, 6]])
