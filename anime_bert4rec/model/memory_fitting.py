@@ -25,7 +25,7 @@ from anime_bert4rec.model.memory_samples import (
     SHOWN_AT_ONCE,
     TRIAL_LISTS,
     TRIAL_TARGETS,
-    Targets,
+    Wanted,
     lists_in_part,
     sample,
     seen_at,
@@ -126,7 +126,7 @@ def _fitted_without_order(
         tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
         trial = tables.of_most_popular(TRIAL_ITEMS)
         memory = tables.memory(1.0, 100.0, 0.25 if alike is not None else 0.0, UNORDERED_POPULARITY_RIDGE)
-        asked = joined([asked_of(memory, batch, targets) for batch, targets in shown])
+        asked = joined([asked_of(memory, batch, wanted) for batch, wanted in shown])
         bar.update()
         some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
         tried_on = asked.first(sum(len(batch.items) for batch, _ in some))
@@ -261,18 +261,18 @@ def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
     return Asked.of(terms.values, terms.counts, seen, (torch.arange(len(batch.rows)), batch.targets))
 
 
-def asked_of(memory: ItemMemory, batch: Batch, targets: Targets) -> Asked:
+def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:
     """What the memory says of lists without an order, all in one batch."""
     terms = memory.terms(batch)
-    return Asked.of(terms.values, terms.counts, batch.all_visible, targets)
+    return Asked.of(terms.values, terms.counts, batch.all_visible, wanted[:2], wanted.weights)
 
 
-def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Targets]]) -> Asked:
+def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Wanted]]) -> Asked:
     """The same with what another memory's EASE says of the same lists."""
     said = torch.cat([memory.by_ease(batch) for batch, _ in shown])
     starts = np.cumsum([0, *(len(batch.items) for batch, _ in shown)])
-    rows = torch.cat([targets[0] + int(start) for (_, targets), start in zip(shown, starts[:-1], strict=True)])
-    return asked.with_first_term(said, (rows, torch.cat([targets[1] for _, targets in shown])))
+    rows = torch.cat([wanted.rows + int(start) for (_, wanted), start in zip(shown, starts[:-1], strict=True)])
+    return asked.with_first_term(said, (rows, torch.cat([wanted.items for _, wanted in shown])))
 
 
 def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +26,15 @@ SHOWN_WHOLE, MASKED = 1 / 3, 0.15
 """The share of them that is shown whole but for MASKED; of the others a few items are shown."""
 MOST_SHOWN = 128
 FEWEST_LEFT = 5
-Targets = tuple[Tensor, Tensor]
-"""The rows and the items of what is wanted of some lists, in any number."""
+
+
+class Wanted(NamedTuple):
+    """What is wanted of some lists, in any number."""
+
+    rows: Tensor
+    items: Tensor
+    weights: Tensor
+    """[R] what each list counts for."""
 
 
 def sample(
@@ -93,7 +101,7 @@ def seen_at(batch: Batch, num_items: int) -> Tensor:
     return torch.where(is_item, items, PAD)
 
 
-def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple[Batch, Targets]]:
+def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple[Batch, Wanted]]:
     """Lists without an order of which some items are shown, as they come and in random number, and all others wanted:
     rows and items. So that no batch is much padding, each 8 of them have lists with like numbers of visible items."""
     random = np.random.default_rng(seed)
@@ -106,24 +114,40 @@ def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple
         if random.random() >= SHOWN_WHOLE:
             count, left = round(MOST_SHOWN ** random.random()), min(FEWEST_LEFT, len(items) // 2)
         count = max(1, min(count, len(items) - left))
-        drawn.append((items[:count], items[count:]))
+        drawn.append((items[:count], items[count:], left == 1))
+    # A list counts for the root of what is wanted of it: what most people have decides which ten come first. But those
+    # of which much is shown are to count for as much as ever.
+    roots = np.array([len(wanted) ** 0.5 for _, wanted, _ in drawn])
+    whole = np.array([each for _, _, each in drawn], bool)
+    for kind in (whole, ~whole):
+        roots[kind] /= roots[kind].mean() if kind.any() else 1.0
+    weighed = [Drawn(*parts[:2], weight) for parts, weight in zip(drawn, roots.tolist(), strict=True)]
     batches = []
     for start in range(0, number, 8 * SHOWN_AT_ONCE):
-        some = sorted(drawn[start : start + 8 * SHOWN_AT_ONCE], key=lambda parts: len(parts[0]))
+        some = sorted(weighed[start : start + 8 * SHOWN_AT_ONCE], key=lambda one: len(one.shown))
         batches += [_batch_of(some[at : at + SHOWN_AT_ONCE]) for at in range(0, len(some), SHOWN_AT_ONCE)]
     return batches
 
 
-def _batch_of(drawn: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Batch, Targets]:
-    visible = torch.zeros(len(drawn), max(len(items) for items, _ in drawn), dtype=torch.long)
-    for row, (items, _) in enumerate(drawn):
-        visible[row, : len(items)] = torch.from_numpy(items)
-    lengths = [len(items) + len(hidden) for items, hidden in drawn]
+class Drawn(NamedTuple):
+    """A list of which a part is shown."""
+
+    shown: np.ndarray
+    wanted: np.ndarray
+    weight: float
+
+
+def _batch_of(drawn: list[Drawn]) -> tuple[Batch, Wanted]:
+    visible = torch.zeros(len(drawn), max(len(one.shown) for one in drawn), dtype=torch.long)
+    for row, one in enumerate(drawn):
+        visible[row, : len(one.shown)] = torch.from_numpy(one.shown)
+    lengths = [len(one.shown) + len(one.wanted) for one in drawn]
     lists = WholeLists(
-        torch.from_numpy(np.concatenate([part for parts in drawn for part in parts])),
+        torch.from_numpy(np.concatenate([part for one in drawn for part in (one.shown, one.wanted)])),
         torch.from_numpy(np.cumsum([0, *lengths[:-1]])),
     )
     rows = torch.arange(len(drawn))
     batch = Batch(visible, rows, torch.zeros_like(rows), visible=visible, lists=lists)
-    owner = rows.repeat_interleave(torch.tensor([len(hidden) for _, hidden in drawn]))
-    return batch, (owner, torch.from_numpy(np.concatenate([hidden for _, hidden in drawn])))
+    owner = rows.repeat_interleave(torch.tensor([len(one.wanted) for one in drawn]))
+    items = torch.from_numpy(np.concatenate([one.wanted for one in drawn]))
+    return batch, Wanted(owner, items, torch.tensor([one.weight for one in drawn]))

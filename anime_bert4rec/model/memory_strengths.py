@@ -43,30 +43,39 @@ class Asked(NamedTuple):
     """[M, any] columns that are no candidates; every row has some."""
     of_targets: Tensor
     """[M, T] what each term says of what is wanted, the mean if that are several items."""
+    weights: Tensor
+    """[M] what each list counts for."""
 
     @classmethod
-    def of(cls, terms: Sequence[Tensor], counts: Tensor, visible: Tensor, targets: tuple[Tensor, Tensor]) -> Asked:
-        """visible: items [M, any], others than 1 … N don't count; targets: rows and items, in any number."""
-        rows, items = targets
-        number = torch.zeros(len(counts)).index_add_(0, rows, torch.ones(len(rows))).clamp_min_(1)
-        of_targets = torch.stack(
-            [torch.zeros(len(counts)).index_add_(0, rows, term[rows, items - 1]) / number for term in terms], 1
-        )
-        return cls(torch.stack([term.half() for term in terms], 1), counts, _columns(visible, terms[0].shape[1]),
-                   of_targets)  # fmt: skip
+    def of(
+        cls,
+        terms: Sequence[Tensor],
+        counts: Tensor,
+        visible: Tensor,
+        wanted: tuple[Tensor, Tensor],
+        weights: Tensor | None = None,
+    ) -> Asked:
+        """visible: items [M, any], others than 1 … N don't count; wanted: rows and items, in any number."""
+        of_targets = torch.stack([mean_of(term, wanted) for term in terms], 1)
+        said = torch.stack([term.half() for term in terms], 1)
+        seen = _columns(visible, said.shape[2])
+        return cls(said, counts, seen, of_targets, torch.ones(len(said)) if weights is None else weights)
 
     def first(self, most: int) -> Asked:
         return Asked(*(part[:most] for part in self))
 
-    def with_first_term(self, term: Tensor, targets: tuple[Tensor, Tensor]) -> Asked:
+    def with_first_term(self, term: Tensor, wanted: tuple[Tensor, Tensor]) -> Asked:
         """The same with something else that the first term says."""
-        terms = self.terms.clone()
-        terms[:, 0] = term
-        rows, items = targets
-        number = torch.zeros(len(term)).index_add_(0, rows, torch.ones(len(rows))).clamp_min_(1)
-        of_targets = self.of_targets.clone()
-        of_targets[:, 0] = torch.zeros(len(term)).index_add_(0, rows, term[rows, items - 1]) / number
+        terms, of_targets = self.terms.clone(), self.of_targets.clone()
+        terms[:, 0], of_targets[:, 0] = term, mean_of(term, wanted)
         return self._replace(terms=terms, of_targets=of_targets)
+
+
+def mean_of(term: Tensor, wanted: tuple[Tensor, Tensor]) -> Tensor:
+    """What a term says of what is wanted of each list, in the mean [M]. wanted: rows and items."""
+    rows, items = wanted
+    number = torch.zeros(len(term)).index_add_(0, rows, torch.ones(len(rows))).clamp_min_(1)
+    return torch.zeros(len(term)).index_add_(0, rows, term[rows, items - 1]) / number
 
 
 def joined(parts: Sequence[Asked]) -> Asked:
@@ -74,9 +83,10 @@ def joined(parts: Sequence[Asked]) -> Asked:
     widest = max(part.seen.shape[1] for part in parts)
     seen = torch.cat([torch.cat([part.seen, part.seen[:, :1].expand(-1, widest - part.seen.shape[1])], 1)
                       for part in parts])  # fmt: skip
-    terms, counts, of_targets = (torch.cat([getattr(part, name) for part in parts])
-                                 for name in ("terms", "counts", "of_targets"))  # fmt: skip
-    return Asked(terms, counts, seen, of_targets)
+    terms, counts, of_targets, weights = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("terms", "counts", "of_targets", "weights")
+    )
+    return Asked(terms, counts, seen, of_targets, weights)
 
 
 def _columns(visible: Tensor, num_items: int) -> Tensor:
@@ -115,22 +125,24 @@ def likeliest_strengths(
 
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
     """The mean log likelihood less the cost, its gradient [T, knots] and the negative of its curvature."""
-    (terms, knots), number = strength.shape, len(shares)
+    (terms, knots), number = strength.shape, float(asked.weights.sum())
     quality, gradient = 0.0, torch.zeros_like(strength)
     curvature = torch.zeros(terms, knots, terms, knots, dtype=torch.double)
     of_rows = (shares @ strength.t()).float()
     for rows in _parts(asked):
-        said, share, weights = asked.terms[rows].float(), shares[rows], of_rows[rows]
-        logits = torch.bmm(weights[:, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
+        said, share, strengths = asked.terms[rows].float(), shares[rows], of_rows[rows]
+        counted = share * asked.weights[rows, None]
+        logits = torch.bmm(strengths[:, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
         total = logits.logsumexp(1, keepdim=True)
         weighted = said * logits.sub_(total).exp_()[:, None]
         mean = weighted.sum(2)
         spread = (torch.bmm(weighted, said.transpose(1, 2)) - mean[:, :, None] * mean[:, None]).double()
-        quality += float(((weights * asked.of_targets[rows]).sum(1) - total[:, 0]).sum())
-        gradient += (asked.of_targets[rows] - mean).double().t() @ share
+        likelihoods = (strengths * asked.of_targets[rows]).sum(1) - total[:, 0]
+        quality += float((likelihoods * asked.weights[rows]).sum())
+        gradient += (asked.of_targets[rows] - mean).double().t() @ counted
         for one in range(terms):
             for other in range(terms):
-                curvature[one, :, other] += share.t() @ (share * spread[:, one, other, None])
+                curvature[one, :, other] += counted.t() @ (share * spread[:, one, other, None])
     quality = quality / number - float((strength @ cost * strength).sum())
     gradient = gradient / number - 2 * strength @ cost
     curvature /= number

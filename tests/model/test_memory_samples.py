@@ -55,7 +55,8 @@ def test_a_sample_without_an_order_sees_whole_lists(unordered):
 def test_lists_without_an_order_are_shown_in_part_and_all_else_is_wanted():
     sequences = some_lists(20, unordered=True)
     counts = []
-    for batch, (rows, items) in lists_in_part(sequences, ITEMS, 0):
+    for batch, (rows, items, weights) in lists_in_part(sequences, ITEMS, 0):
+        assert len(weights) == len(batch.items)
         assert len(batch.items) <= memory_samples.SHOWN_AT_ONCE
         for row, whole in enumerate(batch.lists.padded().tolist()):
             shown, wanted = (sorted(part[part > 0].tolist()) for part in (batch.visible[row], items[rows == row]))
@@ -70,7 +71,7 @@ def test_lists_without_an_order_are_shown_in_part_and_all_else_is_wanted():
 
 def test_a_list_of_one_item_shows_nothing_of_use():
     lists = sequences_of([1], [2, 3], [4], blocks=[[0], [0, 0], [0]])
-    for batch, (_, items) in lists_in_part(lists, ITEMS, 0):
+    for batch, (_, items, _) in lists_in_part(lists, ITEMS, 0):
         assert (batch.visible > 0).sum(1).tolist() == [1] * len(batch.visible)
         assert set(items.tolist()) <= {2, 3}
 

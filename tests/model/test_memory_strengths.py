@@ -27,15 +27,17 @@ def asked_of(rows=400, seed=0):
 
 def test_they_are_the_likeliest_by_gradient():
     terms, counts, visible, targets = asked_of()
-    quality, strength = likeliest_strengths(Asked.of(terms, counts, visible, targets), KNOTS)
+    weights = torch.rand(len(counts), generator=torch.Generator().manual_seed(2)) + 0.1
+    quality, strength = likeliest_strengths(Asked.of(terms, counts, visible, targets, weights), KNOTS)
 
     def loss(strength):
-        weights = hats(counts, KNOTS).double() @ strength.t()
-        logits = sum(weights[:, number, None] * term for number, term in enumerate(terms))
+        of_lists = hats(counts, KNOTS).double() @ strength.t()
+        logits = sum(of_lists[:, number, None] * term for number, term in enumerate(terms))
         logits = logits.scatter(1, visible - 1, -torch.inf).log_softmax(1)
         bend = strength[:, 2:] - 2 * strength[:, 1:-1] + strength[:, :-2]
         cost = ROUGHNESS * bend.square().sum() + SIZE * strength.square().sum()
-        return cost - logits[targets[0], targets[1] - 1].mean()
+        of_wanted = logits[targets[0], targets[1] - 1] * weights[targets[0]]
+        return cost - of_wanted.sum() / weights.sum() / 2
 
     found = strength.double().requires_grad_()
     value = loss(found)
