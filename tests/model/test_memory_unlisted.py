@@ -89,7 +89,7 @@ def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_is_
         assert terms[name][0, 4:].tolist() == pytest.approx([of_all.mean().item()] * 2, rel=1e-5)
     strengths = memory.strengths(torch.tensor([2]), 1)[0]
     expected = sum(term[0, 4:] * strength for term, strength in zip(terms.values(), strengths, strict=True))
-    assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
 
 
 def test_of_several_lists_each_has_its_own_mean():
