@@ -63,6 +63,32 @@ def test_cold_titles_are_ranked_among_all_and_among_themselves() -> None:
     assert values[cold_titles.AMONG_COLD] == 1
 
 
+def test_liked_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """160 people, half of whom like what the others don't; a score of one line is missing, one person has too few."""
+    import liked
+
+    random = np.random.default_rng(0)
+    lines = ["x1,1,50", "u999,1,50"]
+    for user in range(160):
+        for item in random.permutation(40)[:25]:
+            score = 50 + 30 * ((item < 20) == (user % 2 == 0)) + random.normal(0, 5)
+            lines.append(f"u{user},{item + 1},{score if user or item else ''}")
+    (tmp_path / "scores.csv").write_text("user,anime_id,score\n" + "\n".join(lines))
+    anime = [{"id": item, "genres": [f"genre {item % 3}"], "averageScore": 60 + item % 5} for item in range(1, 41)]
+    (tmp_path / "anime.jsonl").write_text("\n".join(map(json.dumps, anime)))
+    files = ["--data", str(tmp_path / "scores.csv"), "--catalogue", str(tmp_path / "anime.jsonl"), "--user-prefix", "u"]
+    more = ["--held-out=20", "--users", "20", "999", "--seeds", "1", "--threads=1", "--output", str(tmp_path)]
+    assert liked.main([*files, *more]) == 0
+
+    report = json.loads((tmp_path / "liked-scores.json").read_text())
+    assert (report["users"], report["items"]) == (160, 40)
+    results = {(result["users"], result["name"]): result for result in report["results"]}
+    assert len(results) == 2 * len(liked.METHODS)
+    ours, means = results[50, "ours"], results[50, "mean of the training users"]
+    assert ours["correlation"] > means["correlation"] + 0.3 and ours["off"] < means["off"] - 0.2
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 6
+
+
 def test_cold_titles_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """400 people, each of whom watches anime of one of four genres."""
     import cold_titles

@@ -1,0 +1,86 @@
+"""Which scores people gave, as arrays, and the scale that somebody scores in. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
+
+ScoredRow = tuple[int, int, float]
+"""user_id, anime_id, and the score of 100."""
+
+STARS = tuple(frozenset(range(first, 101, 20)) for first in (10, 20))
+"""The scores of 100 that five stars are: AniList counts a star as 10, 30, 50, 70 and 90; others count it as 20."""
+FEWEST_STARS = 10
+"""With fewer scores than this, somebody who only has scores of five stars may as well score in ten points."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of many people, one person after the other, and the mean scores of the catalogue."""
+
+    items: np.ndarray
+    """int32 [E]: the index 1 … N of each scored item."""
+    values: np.ndarray
+    """float32 [E]: the scores, 1 to 100."""
+    person: np.ndarray
+    """int64 [E]: whose score it is, 0 … people - 1, ascending."""
+    of_catalogue: np.ndarray
+    """float32 [N]: the mean score of each item on AniList, NaN where it is not known."""
+
+    @property
+    def people(self) -> int:
+        return int(self.person[-1]) + 1 if len(self.person) else 0
+
+    @property
+    def num_items(self) -> int:
+        return len(self.of_catalogue)
+
+    @classmethod
+    def of(cls, rows: Iterable[ScoredRow], catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Scores:
+        """The scores of rows that come person by person; items that the vocabulary lacks drop out."""
+        columns = np.fromiter((value for row in rows for value in row), np.float64).reshape(-1, 3)
+        items = vocabulary.encode(columns[:, 1].astype(np.int64))
+        known = items != PAD
+        _, person = np.unique(columns[known, 0], return_inverse=True)
+        of_catalogue = np.full(vocabulary.num_items + 1, np.nan, np.float32)
+        anime = list(catalogue)
+        means = [each.mean_score if each.mean_score is not None else each.average_score for each in anime]
+        at = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))
+        of_catalogue[at] = np.array(means, np.float32)
+        return cls(items[known], columns[known, 2].astype(np.float32), person, of_catalogue[1:])
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How somebody scores: the largest score, and the digits after the point with which a prediction is shown."""
+
+    largest: int
+    digits: int
+
+    def show(self, score: float) -> str:
+        """A score of 100 in this scale: 84 is `8.4` of 10."""
+        return f"{self.of_100(score):.{self.digits}f}"
+
+    def of_100(self, score: float) -> float:
+        """A score of 100 in this scale, rounded to its digits and within its limits."""
+        return round(min(max(score * self.largest / 100, 1), self.largest), self.digits)
+
+
+TEN, HUNDRED, FIVE = Scale(10, 1), Scale(100, 0), Scale(5, 1)
+
+
+def scale_of(scores: Sequence[float]) -> Scale:
+    """The scale in which these scores of 100 were given; ten points where nothing speaks for another one.
+
+    Ten points may have halves. Five stars are only told from ten points by many scores.
+    """
+    if any(score % 5 for score in scores):
+        return HUNDRED
+    if len(scores) >= FEWEST_STARS and any(stars.issuperset(scores) for stars in STARS):
+        return FIVE
+    return TEN

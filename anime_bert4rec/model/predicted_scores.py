@@ -1,0 +1,201 @@
+"""Which score somebody would give to a title: Gaussian process regression on the person's other scores, in closed form.
+
+Scores are standardised for each person. Each item has a mean, shrunk to what AniList's mean score leads one to
+expect. How a person differs from the means is taken for a draw from a normal
+distribution over all items, in which two items vary together as they did in what people scored, each item scaled down
+the fewer its scores are, and as much as they have in common by the catalogue. Given some scores of a person, the
+expectation of all others is a ridge regression on the factors of that covariance; it knows nothing else of the person,
+so that a score that is not given has no influence at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anime_bert4rec.lists.scores import Scores
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.support.forms import WrongForm
+
+log = logging.getLogger(__name__)
+
+FACTORS = 320
+"""The covariance of the items is kept as this many factors for each, 4 MB for 3,000 items."""
+MOST_FACTORS = 4_096
+"""A file with more for each item is refused."""
+FEWEST_PEOPLE = 10
+"""Nothing is learnt from fewer people with two scores or more."""
+FEWEST_SCORES = 2
+"""Of a person to learn from."""
+OF_TYPICAL = 2.0
+"""The mean and the spread of a person are shrunk to the typical ones as though by this many scores."""
+OF_EXPECTED = 20.0
+"""The mean of an item is shrunk to the expected one as though by this many scores."""
+OF_NO_OFFSET = 3.0
+"""How much a person's scores are above the means of their items is shrunk to 0 as though by this many scores."""
+FEW_SCORES = 100.0
+"""An item with this many scores varies with others by half of what it would with very many."""
+ALIKE_VARIANCE = 0.4
+"""The mean variance of the items that is due to what they have in common; a person's scores have variance 1."""
+OFFSET_VARIANCE = 0.05
+"""The variance of what all scores of a person have in common."""
+NOISE = 0.5
+"""The variance of a score that nothing explains."""
+ROUNDS, ITERATIONS = 5, 3
+
+
+@dataclass(frozen=True)
+class PredictedScores:
+    """What is learnt of scores: a mean and factors for each item, and how people score."""
+
+    mean: np.ndarray
+    """float32 [N]: the mean of each item, in standard deviations of a person above the person's mean."""
+    factors: np.ndarray
+    """float32 [N, K]: the covariance of two items is the product of their factors."""
+    typical: np.ndarray
+    """float32 [2]: the mean and the standard deviation of the scores of a typical person, of 100."""
+
+    def predict(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The scores of 100 that a person would give to each of the items 1 … N [N].
+
+        items [E], scores [E] of 100: what the person has scored, which may be nothing.
+        """
+        mean, spread = (float(each[0]) for each in standard(scores, np.zeros(len(scores), np.int64), 1, self.typical))
+        known = items - 1
+        differs = (scores - mean) / spread - self.mean[known]
+        factors = np.concatenate([self.factors[known], np.full((len(known), 1), OFFSET_VARIANCE**0.5)], 1)
+        ridge = factors.T @ factors + NOISE * np.eye(factors.shape[1])
+        weights = np.linalg.solve(ridge, factors.T @ differs)
+        expected = self.mean + self.factors @ weights[:-1] + OFFSET_VARIANCE**0.5 * weights[-1]
+        return np.clip(mean + spread * expected, 1, 100)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The form in which they are kept in a model file."""
+        return {name: torch.from_numpy(array) for name, array in vars(self).items()}
+
+    @classmethod
+    def of_tensors(cls, saved: Mapping[str, Tensor], num_items: int) -> PredictedScores:
+        """Raises WrongForm for what `tensors` does not give of a model with this many items."""
+        if saved.keys() != {"mean", "factors", "typical"}:
+            raise WrongForm("its predicted scores have other parts")
+        for name, tensor in saved.items():
+            first = 2 if name == "typical" else num_items
+            dimensions = 2 if name == "factors" else 1
+            if tensor.dtype != torch.float32 or tensor.dim() != dimensions or len(tensor) != first:
+                raise WrongForm(f"{name} of its predicted scores is of another form")
+            if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
+                raise WrongForm(f"{name} of its predicted scores has numbers that are not finite")
+        if not (1 <= saved["typical"][0] <= 100 and 0 < saved["typical"][1] <= 100):
+            raise WrongForm("nobody scores as its typical person does")
+        if saved["factors"].shape[1] > MOST_FACTORS or max(map(_largest, saved.values())) > 1e4:
+            raise WrongForm("its predicted scores are larger than any")
+        return cls(**{name: tensor.contiguous().numpy() for name, tensor in saved.items()})
+
+
+def _largest(tensor: Tensor) -> float:
+    return float(tensor.abs().max()) if tensor.numel() else 0.0
+
+
+def fit_scores(scores: Scores, alike: Sequences | None = None) -> PredictedScores | None:
+    """What these scores tell, or None if they are of too few people. alike: as for `fit_memory`."""
+    clock = time.perf_counter()
+    enough = (np.bincount(scores.person) >= FEWEST_SCORES)[scores.person] if len(scores.person) else np.zeros(0, bool)
+    items, values = scores.items[enough] - 1, scores.values[enough].astype(np.float64)
+    _, person = np.unique(scores.person[enough], return_inverse=True)
+    people = int(person[-1]) + 1 if len(person) else 0
+    if people < FEWEST_PEOPLE:
+        return None
+    plain_mean, plain_spread = standard(values, person, people)
+    scoring = plain_spread > 0  # who gives one score to everything tells nothing of how far scores spread
+    spread_of_most = float(np.median(plain_spread[scoring])) if scoring.any() else 10.0
+    typical = np.array([np.median(plain_mean), spread_of_most], np.float32)
+    mean, spread = standard(values, person, people, typical)
+    standardised = (values - mean[person]) / spread[person]
+    of_alike = None if alike is None else _features(alike, scores.num_items)
+    item_mean, offset = _item_means(standardised, items, person, people, scores.of_catalogue)
+    differs = standardised - item_mean[items] - offset[person]
+    count = np.bincount(items, minlength=scores.num_items)
+    scaled = differs / np.sqrt(count[items] + FEW_SCORES)
+    parts = [_sparse(items, person, scaled, (scores.num_items, people))]
+    if of_alike is not None:
+        parts.append(of_alike * ALIKE_VARIANCE**0.5)
+    factors = _factors(torch.cat(parts, 1).coalesce())
+    found = PredictedScores(item_mean.astype(np.float32), factors, typical)
+    took = time.perf_counter() - clock
+    log.info("Predicted scores: learnt from %d scores of %d people in %.1f s.", len(values), people, took)
+    return found
+
+
+def standard(
+    values: np.ndarray, person: np.ndarray, people: int, typical: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of each person's scores [people], shrunk to the typical ones if given."""
+    shrink = 0.0 if typical is None else OF_TYPICAL
+    usual, usual_spread = (0.0, 0.0) if typical is None else map(float, typical)
+    count = np.bincount(person, minlength=people)
+    total = np.bincount(person, values, people)
+    own = total / np.maximum(count, 1)
+    squares = np.bincount(person, (values - own[person]) ** 2, people)
+    mean = (total + shrink * usual) / np.maximum(count + shrink, 1)
+    return mean, np.sqrt((squares + shrink * usual_spread**2) / np.maximum(count + shrink, 1))
+
+
+def _item_means(
+    standardised: np.ndarray,
+    items: np.ndarray,
+    person: np.ndarray,
+    people: int,
+    of_catalogue: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of each item [N], and how much each person's scores are above those of their items [people].
+
+    An item's own mean is shrunk to the parabola of AniList's mean score that fits all items best.
+    """
+    known = np.isfinite(of_catalogue)
+    center, width = (of_catalogue[known].mean(), of_catalogue[known].std() + 1e-6) if known.any() else (0.0, 1.0)
+    x = np.where(known, (of_catalogue - center) / width, 0)
+    curve = np.stack([np.ones(len(x)), ~known, x, x * x], 1).astype(np.float64)
+    count = np.bincount(items, minlength=len(x)).astype(np.float64)
+    counts_of_person = np.bincount(person, minlength=people)
+    offset = np.zeros(people)
+    for _ in range(ROUNDS):
+        total = np.bincount(items, standardised - offset[person], len(x))
+        gram = (curve * count[:, None]).T @ curve + 1e-3 * np.eye(curve.shape[1])
+        expected = curve @ np.linalg.solve(gram, curve.T @ total)
+        mean = (total + OF_EXPECTED * expected) / (count + OF_EXPECTED)
+        offset = np.bincount(person, standardised - mean[items], people) / (counts_of_person + OF_NO_OFFSET)
+    return mean, offset
+
+
+def _features(alike: Sequences, num_items: int) -> Tensor:
+    """Sparse [N, groups]: which groups each item is in, the smaller the weightier; the mean of the squares is 1."""
+    group = np.repeat(np.arange(len(alike)), alike.lengths)
+    weight = alike.lengths[group] ** -0.25
+    scale = np.sqrt(max(float((weight**2).sum()), 1e-9) / num_items)
+    return _sparse(alike.items - 1, group, weight / scale, (num_items, len(alike)))
+
+
+def _sparse(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    at = torch.from_numpy(np.stack([rows, columns]).astype(np.int64))
+    return torch.sparse_coo_tensor(
+        at, torch.from_numpy(values.astype(np.float32)), shape, check_invariants=True
+    ).coalesce()
+
+
+def _factors(table: Tensor) -> np.ndarray:
+    """The largest factors [N, FACTORS at most] of a sparse table [N, M] times its transpose, by subspace iteration
+    (Halko, Martinsson and Tropp 2011)."""
+    count, transposed = min(FACTORS, *table.shape), table.t().coalesce()
+    start = np.random.default_rng(0).standard_normal((table.shape[1], count)).astype(np.float32)
+    basis = torch.linalg.qr(torch.sparse.mm(table, torch.from_numpy(start)))[0]
+    for _ in range(ITERATIONS):
+        basis = torch.linalg.qr(torch.sparse.mm(table, torch.sparse.mm(transposed, basis)))[0]
+    of_basis = torch.sparse.mm(transposed, basis)
+    values, vectors = torch.linalg.eigh(of_basis.t() @ of_basis)
+    return (basis @ vectors * values.clamp_min(0).sqrt()).contiguous().numpy()
