@@ -28,6 +28,7 @@ from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.mal_export import read_export
 from anime_bert4rec.lists.records import Anime, ListEntry, ListUnavailable
+from anime_bert4rec.lists.scores import scale_of
 from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.recommending.output import Reason, RecommendedAnime, as_csv, as_json, as_table, title_of
@@ -227,6 +228,8 @@ def recommendations(
     because: list[tuple[int, ...]] = [()] * len(chosen)
     if reasons:
         because = recommender.because(person.history, [anime.anime_id for anime in chosen])
+    predicted = predicted_scores(recommender, person, [anime.anime_id for anime in chosen])
+    scale = scale_of(list(person.scores.values()))
     titles = {anime.anime_id: title_of(anime) for anime in catalogue}
     return [
         RecommendedAnime.of(
@@ -236,9 +239,20 @@ def recommendations(
             _reasons(why, titles),
             anime.anime_id in person.planned,
             release[anime.anime_id],
+            predicted=of_100,
+            scale=scale,
         )
-        for rank, (anime, why) in enumerate(zip(chosen, because, strict=True), 1)
+        for rank, (anime, why, of_100) in enumerate(zip(chosen, because, predicted, strict=True), 1)
     ]
+
+
+def predicted_scores(recommender: Recommender, person: Person, anime_ids: Sequence[int]) -> Sequence[float | None]:
+    """What the person would give to each title, of 100; nothing for who has scored nothing, or by an older model."""
+    if person.scores and not recommender.predicts_scores:
+        log.info("Scores are not predicted: this model learnt from none. Train again to have them.")
+    if not person.scores or not recommender.predicts_scores:
+        return [None] * len(anime_ids)
+    return recommender.predicted_scores(list(person.scores), list(person.scores.values()), anime_ids)
 
 
 def _reasons(anime_ids: Sequence[int], titles: Mapping[int, str]) -> list[Reason]:

@@ -50,6 +50,13 @@ class NothingToGoOn(UserError):
     """The history has no title that the model knows."""
 
 
+class NoPredictedScores(UserError):
+    """The model was trained without scores, or by an earlier version."""
+
+    def __init__(self) -> None:
+        super().__init__("this model predicts no scores: it was trained by an earlier version, or on too few of them")
+
+
 class Recommender:
     """A trained model and its vocabulary. Any number of threads may ask one at the same time."""
 
@@ -59,6 +66,7 @@ class Recommender:
         self.vocabulary = vocabulary
         self._max_seq_len = model.config.max_seq_len
         self._score = ModelScorer(model)
+        self._predicted_scores = model.predicted_scores
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
@@ -99,6 +107,28 @@ class Recommender:
                 score[self._items(exclude) - 1] = -np.inf
                 results.append(list(self._best(score, top_k)) if len(history) else [])
         return results
+
+    @property
+    def predicts_scores(self) -> bool:
+        """Whether the model was trained with scores, so that `predicted_scores` answers."""
+        return self._predicted_scores is not None
+
+    def predicted_scores(
+        self, anime_ids: Sequence[int], scores: Sequence[float], candidates: Sequence[int]
+    ) -> list[float | None]:
+        """The score of 100 that a person would give to each of the candidates, None for what the model does not know.
+
+        anime_ids, scores: what the person has scored, of 100. Without any, it is what most people would give; of a
+        title given twice the last score counts. Raises NoPredictedScores unless the model `predicts_scores`.
+        """
+        if self._predicted_scores is None:
+            raise NoPredictedScores
+        known = {each: score for each, score in zip(anime_ids, scores, strict=True) if self.knows(each)}
+        given = np.array(list(known.values()), np.float64)
+        if not ((given >= 0) & (given <= 100)).all():
+            raise ValueError("a score is not of 100")
+        predicted = self._predicted_scores.predict(self._items(known), given)
+        return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
 
     def because(self, anime_ids: Sequence[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
         """For each recommended title the watched ones, at most `most`, that it owes its score to, the strongest first.

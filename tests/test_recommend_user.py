@@ -6,6 +6,7 @@ import functools
 import shlex
 import sqlite3
 
+import numpy as np
 import pytest
 from fault_injection import needs_mounts, run_on_disk
 from loopback_anilist import LoopbackAniList
@@ -13,7 +14,18 @@ from small_recommendations import ask, entry, fill, rows_of
 
 from anime_bert4rec.anilist import connection as anilist_connection
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.model.model_files import load_model, save_model
+from anime_bert4rec.model.predicted_scores import PredictedScores
 from recommend import main
+
+CRITICS = {
+    "Ten": [60, 70, 80, 90] * 3,
+    "Hundred": [63, 71, 84, 92] * 3,
+    "Five": [30, 50, 70, 90] * 3,
+    "Same": [80] * 12,
+    "Once": [90] + [None] * 11,
+}
+"""People who score in ten points, in a hundred, in five stars, everything the same, or one title: titles 1 … 12."""
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +47,8 @@ def rows(run):
 def anilist(monkeypatch):
     monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
     users = {"Newcomer": [entry(12), entry(13)], "Ann": [entry(12), entry(13)], "Hidden": [entry(1)]}
+    for name, scores in CRITICS.items():
+        users[name] = [entry(k, score=score) for k, score in enumerate(scores, 1)]
     with LoopbackAniList(users=users, private=["Hidden"]) as anilist:
         yield anilist
 
@@ -47,6 +61,45 @@ def asking(anilist):
         return ["--user", name, "--api-url", anilist.url, "--requests-per-minute", 0, "--top-k", 3, *flags]
 
     return asking
+
+
+@pytest.fixture
+def predicting(folder):
+    """The same with a model that predicts scores."""
+    path = folder / "out" / "models" / "best_model.pth"
+    before = path.read_bytes()
+    model, saved = load_model(path)
+    mean, factors = np.linspace(-1, 1, 30, dtype=np.float32), np.ones((30, 1), np.float32)
+    model.predicted_scores = PredictedScores(mean, factors, np.array([70, 15], np.float32))
+    save_model(path, model, epoch=saved["epoch"], val_loss=saved["val_loss"])
+    yield model.predicted_scores
+    path.write_bytes(before)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("Ten", 10), ("Hundred", 100), ("Five", 5), ("Same", 10), ("Once", 10)])
+def test_the_score_that_somebody_would_give(run, rows, asking, predicting, name, scale):
+    scored = [(k, score) for k, score in enumerate(CRITICS[name], 1) if score is not None]
+    expected = predicting.predict(*map(np.array, zip(*scored, strict=True)))
+    for row in rows(*asking(name)):
+        assert row["score_scale"] == scale
+        digits = 0 if scale == 100 else 1
+        assert row["predicted_score"] == pytest.approx(
+            expected[row["anime_id"] - 1] * scale / 100, abs=0.51 / 10**digits
+        )
+    code, out, _ = run(*asking(name))
+    assert code == 0 and out.count("you: ") == 3
+
+
+def test_who_has_scored_nothing_sees_no_score_and_loses_nothing(run, rows, asking, predicting):
+    assert {row["predicted_score"] for row in rows(*asking("Newcomer"))} == {None}
+    code, out, err = run(*asking("Newcomer"))
+    assert code == 0 and "you:" not in out and "predict" not in err
+
+
+def test_a_model_that_predicts_no_scores_says_so(run, asking):
+    code, out, err = run(*asking("Ten"))
+    assert code == 0 and "you:" not in out and len(out.splitlines()) >= 6
+    assert err.count("Scores are not predicted") == 1
 
 
 def traces(folder):

@@ -14,6 +14,7 @@ from small_runs import training_flags
 from torch.utils.data import DataLoader
 
 import train_model
+from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
@@ -61,6 +62,26 @@ def test_a_network_that_answers_alone_starts_from_popularity(monkeypatch):
     torch.testing.assert_close(without.item_bias.detach(), popular)
     fewer = Data(VOCABULARY, some_lists(29), some_lists(9, seed=5))
     assert not train_model.build_model(fewer, SETTINGS).item_bias.any(), "the memory knows it"
+
+
+def test_scores_of_training_users_are_learnt_beside_the_network(db):
+    settings = TrainingSettings(hidden_size=8, num_heads=2, num_layers=1, memory=False)
+    data = training_data.load_data(db, settings)
+    assert data.scores is not None and 0 < data.scores.people <= len(data.training)
+    with Database.open_to_read(db) as database:
+        scored = database.scores(data.training.user_ids.tolist())
+        rows = [row for row in scored if row[1] in data.vocabulary.anime_ids]  # lists have other anime, too
+        means = {anime.anime_id: anime.mean_score for anime in database.anime(data.vocabulary.anime_ids.tolist())}
+    assert data.vocabulary.decode(data.scores.items).tolist() == [anime_id for _, anime_id, _ in rows]
+    assert data.scores.values.tolist() == [score for _, _, score in rows]
+    first = data.vocabulary.anime_ids[0]
+    assert data.scores.of_catalogue[0] == pytest.approx(means[first], nan_ok=True)
+
+    model = train_model.build_model(data, settings)
+    assert model.predicted_scores.mean.shape == (data.vocabulary.num_items,)
+    without = train_model.build_model(dataclasses.replace(data, scores=None), settings)
+    assert without.predicted_scores is None
+    assert torch.equal(model.item_embedding.weight, without.item_embedding.weight), "no random number was taken"
 
 
 @pytest.mark.parametrize(("entries", "ratio"), [(-1, 2), (0, 2), (1, 1)])

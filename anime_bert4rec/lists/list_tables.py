@@ -175,6 +175,15 @@ class ListTables(DatabaseFile):
                 ORDER BY entry.user_id, anime_id"""  # noqa: S608
         )
 
+    def scores(self, user_ids: Iterable[int]) -> Iterator[tuple[int, int, float]]:
+        """`(user_id, anime_id, score of 100)` of what these people have watched and scored, person by person."""
+        for user_id in user_ids:
+            yield from self._rows(
+                f"""SELECT user_id, anime_id, score FROM list_entry AS entry
+                    WHERE user_id = ? AND score IS NOT NULL AND {_IS_WATCHED} ORDER BY anime_id""",  # noqa: S608
+                [user_id],
+            )
+
 
 def _mark_short(connection: sqlite3.Connection, min_anime: int, user_id: int | None = None) -> None:
     """Set or clear `short` for one user or for all, except those out for another reason."""

@@ -14,9 +14,9 @@ ScoredRow = tuple[int, int, float]
 """user_id, anime_id, and the score of 100."""
 
 STARS = tuple(frozenset(range(first, 101, 20)) for first in (10, 20))
-"""The scores of 100 that five stars are: AniList counts a star as 10, 30, 50, 70 and 90; others count it as 20."""
-FEWEST_STARS = 10
-"""With fewer scores than this, somebody who only has scores of five stars may as well score in ten points."""
+"""The scores of 100 that five stars are stored as: the middles of five parts of 100, or their ends."""
+FEWEST_STARS, FEWEST_DIFFERENT = 10, 3
+"""With fewer scores, or fewer different ones, somebody with scores of five stars alone may score in ten points."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ def scale_of(scores: Sequence[float]) -> Scale:
     """
     if any(score % 5 for score in scores):
         return HUNDRED
-    if len(scores) >= FEWEST_STARS and any(stars.issuperset(scores) for stars in STARS):
+    enough = len(scores) >= FEWEST_STARS and len(set(scores)) >= FEWEST_DIFFERENT
+    if enough and any(stars.issuperset(scores) for stars in STARS):
         return FIVE
     return TEN

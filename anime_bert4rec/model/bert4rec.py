@@ -19,6 +19,7 @@ from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, attend, attend_to_states, distinct, take
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.support.forms import WrongForm, check
 
 UNSEEN = -1e9
@@ -110,6 +111,8 @@ class BERT4Rec(nn.Module):
 
     def __init__(self, config: ModelConfig, memory: ItemMemory | None = None) -> None:
         super().__init__()
+        self.predicted_scores: PredictedScores | None = None
+        """What is learnt of scores beside the network, and kept in its file."""
         self.config = config
         size = config.hidden_size
         self.item_embedding = nn.Embedding(config.num_items + 2, size, padding_idx=PAD)  # padding, items, mask

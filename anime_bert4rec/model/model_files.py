@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.tensor_file import read_plain, read_tensors
 from anime_bert4rec.support.errors import UserError
@@ -27,14 +28,16 @@ class ModelFileError(UserError):
 def save_model(
     path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items"}`; the item memory is most
-    of it.
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items"}` and `"predicted_scores"`
+    if the model predicts any; the item memory is most of it.
 
     identity: of the run (`resume.identity_of`). Of it are kept what tells which users the model was trained on
     (`training_data.Data.fingerprint`), and of which anime it is (`mark_of`).
     """
     known = identity or {}
     saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
+    if model.predicted_scores is not None:
+        saved["predicted_scores"] = model.predicted_scores.tensors()
     marks = {"data_fingerprint": known.get("data"), "items": known.get("vocabulary")}
     with write_aside(path) as file:
         write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, **marks}, file)
@@ -56,7 +59,8 @@ def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
 
 
 class SavedModel(TypedDict):
-    """The form of a model file; what earlier versions wrote had neither fingerprint nor mark of the items."""
+    """The form of a model file; what earlier versions wrote had neither fingerprint nor mark of the items,
+    nor predicted scores."""
 
     model_state_dict: dict[str, Tensor]
     model_config: ModelConfig
@@ -71,7 +75,11 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
         check(saved, SavedModel, "the file")
         for mark in ("data_fingerprint", "items"):
             check(saved.get(mark), str | None, mark)
+        scores = saved.get("predicted_scores")
+        check(scores, dict[str, Tensor] | None, "predicted_scores")
         model = _built(ModelConfig.from_dict(saved["model_config"]), saved["model_state_dict"])
+        if scores is not None:
+            model.predicted_scores = PredictedScores.of_tensors(scores, model.config.num_items)
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
     except OSError:

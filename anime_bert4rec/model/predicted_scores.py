@@ -110,6 +110,8 @@ def fit_scores(scores: Scores, alike: Sequences | None = None) -> PredictedScore
     _, person = np.unique(scores.person[enough], return_inverse=True)
     people = int(person[-1]) + 1 if len(person) else 0
     if people < FEWEST_PEOPLE:
+        few = f"fewer than {FEWEST_PEOPLE} people to learn from have scored {FEWEST_SCORES} titles or more"
+        log.info("No scores will be predicted: %s.", few)
         return None
     plain_mean, plain_spread = standard(values, person, people)
     scoring = plain_spread > 0  # who gives one score to everything tells nothing of how far scores spread

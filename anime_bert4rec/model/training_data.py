@@ -6,7 +6,7 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
+from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.lists.sequence_store import state_of, stored
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
 from anime_bert4rec.model.batches import Batch, MaskedBatches, Shares
@@ -87,6 +88,8 @@ class Data:
     """What items have in common by the catalogue (lists/common_traits.py)."""
     persons: Persons | None = None
     """Who the users are."""
+    scores: Scores | None = None
+    """What the training users scored (those of them whose lists the item memory is made of)."""
 
     @functools.cached_property
     def ordered(self) -> bool:
@@ -148,7 +151,10 @@ def load_data(database_file: Path, settings: DataSettings) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError."""
     split_seed = settings.seed if settings.split_seed is None else settings.split_seed
     with as_of_one_moment(database_file) as (database, state):
-        return read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory)
+        data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory)
+        rows = database.scores(data.training.user_ids[data.counted].tolist())
+        catalogue = database.anime(data.vocabulary.anime_ids.tolist())
+        return replace(data, scores=Scores.of(rows, catalogue, data.vocabulary))
 
 
 @contextlib.contextmanager

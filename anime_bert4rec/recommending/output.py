@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.scores import HUNDRED, TEN, Scale
 from anime_bert4rec.support.text import plain
 
 LEAST_WIDTH = 40
 """A table is never made narrower than this many columns."""
+
+LEAST_TITLE = 20
+"""With less room than this many columns for a title, a predicted score takes the place of the probability."""
 
 LEAST_GENRES = 8
 """With less room than this many columns, genres are left out of a table."""
@@ -46,6 +50,10 @@ class RecommendedAnime:
     planned: bool
     release: str | None = None
     """`airing`, `next season` or `not out yet`; None for a title that is out (recommending/release.py)."""
+    predicted_score: float | None = None
+    """What the person would give, in the scale in which the person scores; None where no scores are known."""
+    score_scale: int | None = None
+    """The largest score of that scale: 5, 10 or 100."""
 
     @classmethod
     def of(
@@ -56,8 +64,10 @@ class RecommendedAnime:
         because: Sequence[Reason],
         planned: bool,
         release: str | None = None,
+        predicted: float | None = None,
+        scale: Scale = TEN,
     ) -> RecommendedAnime:
-        """The row of `anime`, whose texts are safe to show on a terminal."""
+        """The row of `anime`, whose texts are safe to show on a terminal. predicted: the predicted score of 100."""
         return cls(
             rank=rank,
             anime_id=anime.anime_id,
@@ -70,7 +80,15 @@ class RecommendedAnime:
             url=_address(anime),
             planned=planned,
             release=release,
+            predicted_score=None if predicted is None else scale.of_100(predicted),
+            score_scale=None if predicted is None else scale.largest,
         )
+
+    def you(self) -> str:
+        """The predicted score as a table shows it, if there is one."""
+        if self.predicted_score is None:
+            return ""
+        return f"you: {self.predicted_score:.{0 if self.score_scale == HUNDRED.largest else 1}f}"
 
 
 def title_of(anime: Anime) -> str:
@@ -112,22 +130,28 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
 
     width: the columns of the terminal, to which lines are cut; None, as for a pipe, cuts nothing.
     """
-    facts = [(f"{row.rank}", f"{row.year or ''}", row.format or "", f"{100 * row.score:.2f} %") for row in rows]
-    number, year, format, score = (max(map(len, column), default=0) for column in zip(*facts, strict=True))
+    facts = [
+        (f"{row.rank}", f"{row.year or ''}", row.format or "", f"{100 * row.score:.2f} %", row.you()) for row in rows
+    ]
+    number, year, format, score, you = (max(map(len, column), default=0) for column in zip(*facts, strict=True))
     genres = [", ".join(row.genres) for row in rows]
     widest = max((columns(row.title) for row in rows), default=0)
     if width is None:
         room, of_genres = widest, max(map(columns, genres), default=0)
     else:
         width = max(width, LEAST_WIDTH)
-        left = width - (number + year + format + score + 8)
+        left = width - (number + year + format + score + 8 + (you and you + 2))
+        if you and left < LEAST_TITLE:  # the predicted score says more than the probability
+            left, score = left + score + 2, 0
         room = min(widest, left * 2 // 3)
         of_genres = left - room - 2
         if of_genres < LEAST_GENRES:
             room, of_genres = left, 0
     lines = []
-    for row, (a, b, c, d), genre in zip(rows, facts, genres, strict=True):
-        first = f"{a:>{number}}  {fit(row.title, room)}  {b:>{year}}  {c:<{format}}  {d:>{score}}"
+    for row, (a, b, c, d, e), genre in zip(rows, facts, genres, strict=True):
+        first = f"{a:>{number}}  {fit(row.title, room)}  {b:>{year}}  {c:<{format}}"
+        first += f"  {d:>{score}}" if score else ""
+        first += f"  {e:>{you}}" if you else ""
         lines.append((first + ("  " + fit(genre, of_genres) if of_genres else "")).rstrip())
         room_below = None if width is None else width - number - 2
         lines.extend(" " * (number + 2) + line for line in _below(row, room_below))

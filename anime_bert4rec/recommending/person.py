@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from anime_bert4rec.lists.mal_export import MalExport
 from anime_bert4rec.lists.records import ListEntry
@@ -24,6 +24,8 @@ class Person:
     seen: frozenset[int]
     """What was watched, liked or not: it is never recommended."""
     planned: frozenset[int] = frozenset()
+    scores: Mapping[int, float] = field(default_factory=dict)
+    """The scores of 100 that were given to what was watched."""
 
     @classmethod
     def of_ids(cls, anime_ids: Sequence[int]) -> Person:
@@ -38,8 +40,8 @@ class Person:
         """
         entries = list(entries)
         watched = [entry for entry in entries if is_watched(entry)]
-        scores = [entry.score for entry in watched if entry.score is not None]
-        limit = sum(scores) / len(scores) - WELL_BELOW if scores else 0
+        scores = {entry.anime_id: entry.score for entry in watched if entry.score is not None}
+        limit = sum(scores.values()) / len(scores) - WELL_BELOW if scores else 0
         liked = [
             entry for entry in watched if entry.status != "DROPPED" and (entry.score is None or entry.score > limit)
         ]
@@ -48,7 +50,7 @@ class Person:
             liked, history = watched, in_order(watched, vocabulary)
         seen = frozenset(entry.anime_id for entry in watched)
         planned = frozenset(entry.anime_id for entry in entries) - seen
-        return cls(history, frozenset(entry.anime_id for entry in liked), seen, planned)
+        return cls(history, frozenset(entry.anime_id for entry in liked), seen, planned, scores)
 
 
 def is_watched(entry: ListEntry) -> bool:

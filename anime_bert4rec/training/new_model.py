@@ -9,6 +9,7 @@ import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.training_data import Data, LearningSettings
 
 
@@ -58,4 +59,6 @@ def build_model(data: Data, settings: NetworkSettings) -> BERT4Rec:
     model = BERT4Rec(config, memory)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))
+    if data.scores is not None:
+        model.predicted_scores = fit_scores(data.scores, data.alike)
     return model

@@ -198,6 +198,24 @@ class TestUsers:
         assert (user.name, user.fetched_at, user.watched) == ("ANN", 2_000, 2)
         assert [row[1] for row in database.iter_watched()] == [20, 30]
 
+    def test_scores_are_of_what_was_watched(self, database):
+        add_catalogue(database, 10, 20, 30)
+        for number, name in enumerate(("Ann", "Bob", "Cleo"), 1):
+            entries = (
+                ListEntry(5, 30, "COMPLETED", score=80),
+                ListEntry(6, 20, "PLANNING", score=90),
+                ListEntry(7, 10, "DROPPED", score=10 * number),
+                ListEntry(8, 40, "COMPLETED"),
+            )
+            save(database, UserList(number, name, entries))
+        ids = [user.user_id for user in database.users().values()]
+        assert list(database.scores([ids[2], ids[0]])) == [
+            (ids[2], 10, 30),
+            (ids[2], 30, 80),
+            (ids[0], 10, 10),
+            (ids[0], 30, 80),
+        ]
+
     def test_a_list_is_saved_whole_or_not_at_all(self, database):
         add_catalogue(database, 10, 20)
         before = save(database, watched_list(1, "Ann", 10))

@@ -44,6 +44,8 @@ def test_nobody_has_scored():
         ([20, 40, 60, 80, 100] * 2, FIVE),
         ([20, 40, 60, 80, 100, 90] * 2, TEN),
         ([10, 20] * 9, TEN),
+        ([80] * 20, TEN),
+        ([50, 70] * 9, TEN),
     ],
 )
 def test_the_scale_is_known_from_how_a_list_is_scored(scores, scale):

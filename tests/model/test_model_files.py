@@ -20,6 +20,7 @@ from anime_bert4rec.model.model_files import (
     save_item_mappings,
     save_model,
 )
+from anime_bert4rec.model.predicted_scores import PredictedScores
 
 
 @pytest.fixture(params=["with a memory", "without"])
@@ -38,6 +39,18 @@ def test_a_model_comes_back_the_same(tmp_path, model):
     batch = Batch(torch.tensor([[1, 8, 3]]), torch.tensor([0]), torch.tensor([1]))
     assert torch.equal(loaded(batch), model(batch))
     assert (saved["epoch"], saved["val_loss"]) == (3, 1.5)
+
+
+def test_predicted_scores_come_back_the_same(tmp_path, model):
+    save_model(tmp_path / "m.pth", model, epoch=3, val_loss=1.5)
+    assert load_model(tmp_path / "m.pth")[0].predicted_scores is None
+    random = np.random.default_rng(0)
+    mean, factors = random.normal(size=7).astype(np.float32), random.normal(size=(7, 3)).astype(np.float32)
+    model.predicted_scores = PredictedScores(mean, factors, np.array([70, 15], np.float32))
+    save_model(tmp_path / "m.pth", model, epoch=3, val_loss=1.5)
+    loaded = load_model(tmp_path / "m.pth")[0].predicted_scores
+    given = np.array([1, 5]), np.array([80, 20])
+    assert np.array_equal(loaded.predict(*given), model.predicted_scores.predict(*given))
 
 
 def test_the_form_of_the_file(tmp_path, model):

@@ -11,6 +11,8 @@ from small_lists import sequences_of
 
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.model import predicted_scores
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
 from anime_bert4rec.model.predicted_scores import (
     FEW_SCORES,
     NOISE,
@@ -211,3 +213,32 @@ def test_what_a_file_holds_must_be_of_the_form(name, value):
         saved[name] = value
     with pytest.raises(WrongForm):
         PredictedScores.of_tensors(saved, ITEMS)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda scores: 5,
+        lambda scores: {},
+        lambda scores: [scores],
+        lambda scores: {**scores, "mean": 0.0},
+        lambda scores: {**scores, "mean": scores["mean"][:-1]},
+        lambda scores: {**scores, "mean": torch.zeros(1).expand(ITEMS)},
+        lambda scores: {**scores, "mean": torch.full((ITEMS,), float("nan"))},
+        lambda scores: {**scores, "factors": scores["factors"].half()},
+        lambda scores: {**scores, "factors": scores["factors"].to_sparse()},
+        lambda scores: {**scores, "factors": scores["factors"].to("meta")},
+        lambda scores: {**scores, "more": scores["mean"]},
+    ],
+)
+def test_a_model_file_with_other_predicted_scores_is_refused_in_one_line(tmp_path, spoil):
+    path = tmp_path / "m.pth"
+    model = BERT4Rec(ModelConfig(ITEMS, 8, num_heads=2, max_seq_len=5))
+    model.predicted_scores = random_model()
+    save_model(path, model, epoch=3, val_loss=1.5)
+    assert load_model(path)[0].predicted_scores is not None
+    saved = torch.load(path, weights_only=True)
+    torch.save({**saved, "predicted_scores": spoil(saved["predicted_scores"])}, path)
+    with pytest.raises(ModelFileError) as caught:
+        load_model(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)

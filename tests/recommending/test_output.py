@@ -10,6 +10,7 @@ import json
 import pytest
 
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.scores import HUNDRED, TEN
 from anime_bert4rec.recommending.output import Reason, RecommendedAnime, as_csv, as_json, as_table, columns, fit
 
 BEBOP = Anime(
@@ -57,6 +58,33 @@ def test_the_table_for_a_pipe_is_whole():
         "2  進撃の巨人              0.40 %",
         "   https://anilist.co/anime/16498",
     ]
+
+
+@pytest.mark.parametrize(
+    ("scale", "shown", "value"), [(TEN, ["you: 8.4", "you: 10.0"], 8.4), (HUNDRED, ["you: 84", "you: 100"], 84)]
+)
+def test_predicted_scores_are_shown_in_the_persons_scale(scale, shown, value):
+    rows = [
+        RecommendedAnime.of(rank, BEBOP, 0.5, [], planned=False, predicted=score, scale=scale)
+        for rank, score in enumerate((84.2, 100.0), 1)
+    ]
+    first, _, second, _ = as_table(rows, None).splitlines()
+    assert first == f"1  Cowboy Bebop  1998  TV  50.00 %  {shown[0]:>{len(shown[1])}}  Action, Sci-Fi"
+    assert second == f"2  Cowboy Bebop  1998  TV  50.00 %  {shown[1]}  Action, Sci-Fi"
+    assert all(columns(line) <= 60 for line in as_table(rows, 60).splitlines())
+    narrow = as_table(rows, 40).splitlines()
+    assert all(columns(line) <= 40 for line in narrow)
+    assert narrow[0].split() == ["1", "Cowboy", "Bebop", "1998", "TV", *shown[0].split()]
+    assert [json.loads(as_json(rows, False))[0][key] for key in ("predicted_score", "score_scale")] == [
+        value,
+        scale.largest,
+    ]
+    assert next(csv.DictReader(io.StringIO(as_csv(rows))))["predicted_score"] == f"{value:.1f}"
+
+
+def test_what_has_no_predicted_score_leaves_its_place_empty():
+    rows = [RecommendedAnime.of(1, BEBOP, 0.5, [], planned=False, predicted=70.0), *ROWS[1:]]
+    assert "you: 7.0" in as_table(rows, None) and as_table(rows, None).count("you") == 1
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
@@ -135,6 +163,8 @@ def test_json_is_a_list_of_objects():
         "url": "https://anilist.co/anime/1",
         "planned": True,
         "release": None,
+        "predicted_score": None,
+        "score_scale": None,
     }
     assert second["year"] is None and second["because"] == []
     assert json.loads(as_json(ROWS, ascii_only=True)) == [first, second]
@@ -155,6 +185,8 @@ def test_csv_has_a_header_and_a_line_a_row():
         "url",
         "planned",
         "release",
+        "predicted_score",
+        "score_scale",
     ]
     assert rows[0]["because"] == "Trigun; 進撃" and rows[0]["genres"] == "Action; Sci-Fi"
     assert rows[0]["planned"] == "yes" and rows[1]["planned"] == "no"
