@@ -36,6 +36,7 @@ from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen
 from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.gate_fitting import GateFitting
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.masked_metrics import (
     hits_by_row,
@@ -46,7 +47,7 @@ from anime_bert4rec.model.masked_metrics import (
 )
 from anime_bert4rec.model.model_files import save_item_mappings
 from anime_bert4rec.model.run_folder import BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS
-from anime_bert4rec.model.training_data import Data, batches, load_data
+from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, load_data
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
@@ -212,7 +213,11 @@ def prepare(
 def train_epochs(
     run: TrainingRun, files: CheckpointFiles, data: Data, settings: TrainingSettings, paths: PathSettings
 ) -> None:
-    """The epochs that are left, or until the validation loss has not fallen for long."""
+    """The epochs that are left, or until the validation loss has not fallen for long.
+
+    No epoch is worse than the memory alone: where network and memory together are, the network has no say.
+    """
+    fitting, memory_alone = start_of_gate(run, data, settings)
     for epoch in range(run.history.epochs_done + 1, settings.epochs + 1):
         if settings.patience and run.history.epochs_without_gain >= settings.patience:
             log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
@@ -224,7 +229,11 @@ def train_epochs(
         trained = train_one_epoch(run.parallel, training, run.optimizer, run.schedule, run.scaler)
         run.average.update(run.model)
         with run.average.used_by(run.model):
+            run.fit_gate(fitting)
             validated = validate(run.model, validation)
+            if memory_alone and memory_alone.loss < validated.loss:
+                run.model.silence_network()
+                validated = memory_alone
         check_sane(trained, validated, run.model.config.num_items, epoch, learning_rate)
         run.history.record(trained, validated, learning_rate, time.perf_counter() - clock)
 
@@ -235,6 +244,20 @@ def train_epochs(
             files.save(checkpoint)
             write_json(paths.metrics_file, run.history.as_dict())
             log.info(run.history.line(), extra=on_screen(run.history.short_line(), good=run.history.is_best()))
+
+
+def start_of_gate(run: TrainingRun, data: Data, settings: TrainingSettings) -> tuple[GateFitting | None, Result | None]:
+    """What finds after each epoch how much memory and network count for, in the main process, and how good the memory
+    is alone. Without a memory there is nothing to find."""
+    if run.model.memory is None:
+        return None, None
+    fitting, device = None, run.model.item_bias.device
+    if is_main():
+        asked = (batch.to(device) for batch in batches_for_gate(data, settings))
+        fitting = GateFitting(run.model, asked, len(data.validation))
+    run.model.silence_network()
+    validation = batches(data.validation, data, settings, None, process_rank(), world())
+    return fitting, validate(run.model, validation)
 
 
 def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, stopped: BaseException | None) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, attend, attend_to_states, distinct, take
+from anime_bert4rec.model.gate import Gate
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.support.forms import WrongForm, check
@@ -121,6 +122,7 @@ class BERT4Rec(nn.Module):
         self.project = nn.Linear(size, size, bias=False)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
+        self.gate = None if self.memory is None else Gate(MIXTURE[1] if config.answers_alone else 1.0)
         if config.answers_alone:
             self.alone_bias = nn.Parameter(torch.zeros(config.num_items))
         nn.init.normal_(self.item_embedding.weight, std=EMBEDDING_SPREAD)
@@ -138,6 +140,11 @@ class BERT4Rec(nn.Module):
         is seen [N]."""
         bias = self.alone_bias if self.config.answers_alone else self.item_bias
         bias.copy_((popularity + 0.5).log().log_softmax(0))
+
+    def silence_network(self) -> None:
+        """From now on, in evaluation mode, the memory alone counts."""
+        assert self.gate is not None
+        self.gate.silence()
 
     def forward(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
         """rank_unlisted: score items that nobody has listed by what the catalogue says of them; in training and where
@@ -197,23 +204,41 @@ class BERT4Rec(nn.Module):
             prior = self.memory(batch, rank_unlisted)
             unlisted = self.memory.unlisted.columns
             if not rank_unlisted or not len(unlisted):
-                return self._weighed(states, prior, embedding)
+                return self._weighed(batch, states, prior, embedding)
             # All that the network could learn of items that no list has is that they never come.
             by_memory = prior[:, unlisted]
             if self.config.answers_alone:  # there, they keep their odds against all others
                 prior[:, unlisted] = -torch.inf
                 by_memory -= prior.logsumexp(1)[:, None]
-            logits = self._weighed(states, prior, embedding)
+            elif not self.training:
+                by_memory *= self._gate(batch)[:, :1]
+            logits = self._weighed(batch, states, prior, embedding)
             if self.config.answers_alone:
                 by_memory += logits.logsumexp(1)[:, None]
             return logits.index_copy_(1, unlisted, by_memory)
 
-    def _weighed(self, states: Tensor, prior: Tensor, embedding: TiedEmbedding) -> Tensor:
+    def _weighed(self, batch: Batch, states: Tensor, prior: Tensor, embedding: TiedEmbedding) -> Tensor:
         """The sum of the network's logits and of the prior (used up), each times its weight, and of the bias."""
         if self.config.answers_alone:
-            of_network, of_memory = MIXTURE
-            states, prior = states * of_network, prior.mul_(of_memory)
-        return embedding.logits(prior, states).add_(self.item_bias)
+            states = states * MIXTURE[0]
+        if self.training:
+            if self.config.answers_alone:
+                prior = prior.mul_(MIXTURE[1])
+            return embedding.logits(prior, states).add_(self.item_bias)
+        of_memory, of_network = self._gate(batch).split(1, 1)
+        return embedding.logits(prior.mul_(of_memory), states * of_network).addcmul_(of_network, self.item_bias)
+
+    def _gate(self, batch: Batch) -> Tensor:
+        assert self.gate is not None
+        return self.gate(batch, self.config.num_items)
+
+    def opinion(self, batch: Batch) -> Tensor:
+        """What the network says [M, N], which the logits have added to the memory's prior, weighed by the gate."""
+        embedding = TiedEmbedding(self.item_embedding.weight)
+        states = self.project(self.norm(self.encode(self.read(batch), embedding, Dropout(0, batch.seed)))).float()
+        if self.config.answers_alone:
+            states = states * MIXTURE[0]
+        return embedding.logits(self.item_bias, states)
 
 
 class EncoderLayer(nn.Module):

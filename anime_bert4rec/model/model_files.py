@@ -20,6 +20,9 @@ from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
 
+GATE = "gate.values"
+"""What memory and network count for."""
+
 
 class ModelFileError(UserError):
     """A model file that is missing, damaged or not ours."""
@@ -100,6 +103,8 @@ def _built(config: ModelConfig, weights: dict[str, Tensor]) -> BERT4Rec:
     if config.num_layers > len(weights) or config.least_numbers() > held:
         raise WrongForm(f"its sizes are of a larger model than the {held:,} numbers in it make")
     model = BERT4Rec(config)
+    if model.gate is not None:  # which models of earlier versions lack
+        weights = {GATE: model.gate.values, **weights}
     check_weights(weights, model.state_dict())
     for name, limit in config.places().items():
         check_places(weights, name, limit)

@@ -212,13 +212,29 @@ def read_lists(
     return stored(database_file, state, purpose, vocabulary.num_items, parts)
 
 
+def batches_for_gate(data: Data, settings: LearningSettings) -> Iterator[Batch]:
+    """What the gate is fitted on (model/gate_fitting.py): validation's questions and, where lists have an order, cuts
+    of the same lists too."""
+    yield from batches(data.validation, data, settings, None)
+    if data.ordered:
+        yield from batches(data.validation, data, settings, None, cuts=True)
+
+
 def batches(
-    sequences: Sequences, data: Data, settings: LearningSettings, epoch: int | None, rank: int = 0, world: int = 1
+    sequences: Sequences,
+    data: Data,
+    settings: LearningSettings,
+    epoch: int | None,
+    rank: int = 0,
+    world: int = 1,
+    *,
+    cuts: bool = False,
 ) -> DataLoader[Batch]:
     """The batches of one training epoch or, without an epoch, of validation; of several processes, the own shares.
 
     Validation asks at masks and, beside a memory, also where a few entries are shown: first at the former, then at
     each of GIVEN_IN_VALIDATION.
+    cuts: in validation, ask at cuts instead.
     """
     wide = data.enough_for_a_wide_network
     chosen = BatchSettings(
@@ -237,6 +253,8 @@ def batches(
     if epoch is None:
         lengths = [given for given in GIVEN_IN_VALIDATION if settings.memory and given < settings.max_seq_len]
         chosen = chosen.in_validation()
+        if cuts:
+            chosen, lengths = replace(chosen, cut_share=1.0), []
         whole = ConcatDataset([MaskedBatches(sequences, chosen, epoch, given=given) for given in (0, *lengths)])
     else:
         whole = MaskedBatches(sequences, chosen, epoch, data.counted)

@@ -13,7 +13,8 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
-from anime_bert4rec.model.model_files import ModelFileError, SavedModel, check_weights, why, write_tensors
+from anime_bert4rec.model.gate import KNOTS
+from anime_bert4rec.model.model_files import GATE, ModelFileError, SavedModel, check_weights, why, write_tensors
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.tensor_file import read_tensors
 from anime_bert4rec.support.errors import UserError
@@ -91,7 +92,8 @@ def _check_checkpoint(saved: Any) -> None:
     run, best, losses = saved["resume"], saved["resume"]["best"], saved["resume"]["history"]["val_losses"]
     check_measured(run["history"], saved["epoch"])
     for weights in (run["weights"], saved["model_state_dict"], best["weights"]):
-        check_weights(weights, run["weights"])
+        gate = {GATE: torch.ones(2, 2, KNOTS)} if GATE in weights else {}  # earlier versions had none
+        check_weights(weights, {**run["weights"], **gate})
     if saved["val_loss"] != losses[-1] or not losses[best["epoch"] - 1 :][:1] == [best["val_loss"]] == [min(losses)]:
         raise WrongForm("its losses are not those of its history")
     scaler = run["scaler"]

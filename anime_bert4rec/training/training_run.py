@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.model_files import save_model
+from anime_bert4rec.model.gate_fitting import GateFitting
+from anime_bert4rec.model.model_files import GATE, save_model
 from anime_bert4rec.training.checkpoints import Best, Checkpoint
 from anime_bert4rec.training.history import History
-from anime_bert4rec.training.processes import in_parallel
+from anime_bert4rec.training.processes import from_main, in_parallel
 from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
 
 
@@ -60,7 +61,10 @@ class TrainingRun:
 
         It has the form of every model file; tensors that are the same are saved once.
         """
-        weights, epoch, val_loss = _copy(self.average.average), self.history.epochs_done, self.history.val_losses[-1]
+        weights = _copy(self.average.average)
+        if self.model.gate is not None:
+            weights[GATE] = _copy(self.model.gate.values)
+        epoch, val_loss = self.history.epochs_done, self.history.val_losses[-1]
         if self.history.is_best():
             self._best = Best(weights=weights, epoch=epoch, val_loss=val_loss)
         return {
@@ -90,6 +94,14 @@ class TrainingRun:
         self.history.restore(saved["history"])
         self.schedule = self._schedule()
         self._best = saved["best"]
+
+    def fit_gate(self, fitting: GateFitting | None) -> None:
+        """What memory and network count for, as the main process finds it, which has the `fitting`."""
+        if self.model.gate is None:
+            return
+        if fitting:
+            fitting.fit(self.model)
+        self.model.gate.values.copy_(from_main(self.model.gate.values.cpu()))
 
     def save_average(self, path: Path) -> None:
         """A model file of the averaged weights."""

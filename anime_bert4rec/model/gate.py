@@ -1,0 +1,57 @@
+"""How much the memory and the network count for in the logits, by how many items of a list are visible.
+
+In training both count as they always do. Afterwards the network counts for what it is worth on other people's lists,
+which it does not know by heart (model/gate_fitting.py): for nothing at first, and for more the more it has learned.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.model.batches import Batch
+
+KNOTS = 5
+"""The weights are known at 1, 4, 16, 64 and 256 visible items; in between they change with the logarithm of the
+number, and beyond they are those of 256."""
+MASKS, CUTS = 0, 1
+MEMORY, NETWORK = 0, 1
+
+
+class Gate(nn.Module):
+    """`forward(batch, num_items)` → what memory and network count for at each position of the batch [M, 2]."""
+
+    def __init__(self, of_memory: float) -> None:
+        """of_memory: what the memory counts for in training, and until the weights are fitted; the network: 1."""
+        super().__init__()
+        values = torch.ones(2, 2, KNOTS)
+        values[:, MEMORY] = of_memory
+        self.register_buffer("values", values)
+
+    values: Tensor
+    """[2, 2, KNOTS]: where masks are asked for and where cuts are; of memory and network; at each of the knots."""
+
+    def forward(self, batch: Batch, num_items: int) -> Tensor:
+        kind = MASKS if batch.cuts is None else CUTS
+        return hats(count_visible(batch, num_items)) @ self.values[kind].t()
+
+    def silence(self) -> None:
+        """From now on the memory alone counts."""
+        self.values[:, MEMORY], self.values[:, NETWORK] = 1, 0
+
+
+def count_visible(batch: Batch, num_items: int) -> Tensor:
+    """How many items are visible where each position is asked for: int64 [M]."""
+    items = batch.all_visible if batch.cuts is None else batch.items
+    is_item = (items != PAD) & (items <= num_items)
+    if batch.cuts is None:
+        return is_item.sum(1)[batch.rows]
+    return F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns]
+
+
+def hats(counts: Tensor) -> Tensor:
+    """What share of the weight at each knot makes the weight at these numbers of visible items [M, KNOTS]."""
+    place = (counts.clamp_min(1).log2() / 2).clamp_max(KNOTS - 1)
+    return (1 - (place[:, None] - torch.arange(KNOTS, device=counts.device)).abs()).clamp_min(0)

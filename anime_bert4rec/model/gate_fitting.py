@@ -1,0 +1,168 @@
+"""The gate between memory and network, fitted on lists that neither was made of: the likeliest weights.
+
+The logits are linear in the weights, so that the problem is convex, and Newton's method solves it in a few steps.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, hats
+
+MOST_NUMBERS = 12_000_000
+"""Positions are left out at random until memory and network have no more logits than this at the rest of them."""
+DISTANCE, ROUGHNESS = 0.1, 0.1
+"""What half the square of a weight's distance from the memory alone costs, and that of the difference of two weights
+that are neighbours; a list counts for its mean loss, however many positions it has."""
+GAIN_ENOUGH = 1e-5
+"""In nats a list: weights that would gain less by one more step are taken as they are."""
+MOST_STEPS = 20
+NUMBERS_AT_ONCE = 2**19
+"""Logits of this many items stay near the processor."""
+
+
+class Asked(NamedTuple):
+    """What memory and network say at M positions, and what is wanted there."""
+
+    said: Tensor
+    """float32 [M, 2, N]: of memory and network."""
+    shares: Tensor
+    """float64 [M, KNOTS]: how much each knot counts for."""
+    targets: Tensor
+    """int64 [M, A]: columns of what is wanted, -1 behind the last."""
+    weights: Tensor
+    """float64 [M]: what each position counts for; they sum to the number of lists."""
+
+    def said_of_targets(self) -> Tensor:
+        """[M, 2] the means over what is wanted."""
+        real = self.targets >= 0
+        at = self.targets.clamp_min(0)[:, None].expand(-1, 2, -1)
+        return (self.said.gather(2, at) * real[:, None]).sum(2).double() / real.sum(1, keepdim=True)
+
+
+class GateFitting:
+    """Fits a model's gate after each epoch, on always the same positions of lists that are not trained on."""
+
+    def __init__(self, model: BERT4Rec, batches: Iterable[Batch], lists: int) -> None:
+        """batches: with targets, of masks, of cuts or of both. lists: how many they are of."""
+        self.asked: dict[int, list[Batch]] = {}
+        self.known: dict[int, Asked] = {}
+        for batch in _thinned(list(batches), MOST_NUMBERS // 2 // model.config.num_items):
+            self.asked.setdefault(MASKS if batch.cuts is None else CUTS, []).append(batch)
+        for kind, asked in self.asked.items():
+            self.known[kind] = _asked(model, asked, lists)
+
+    @torch.no_grad()
+    def fit(self, model: BERT4Rec) -> None:
+        """Give the model the weights that are the likeliest, unless what speaks for them is too little."""
+        assert model.gate is not None
+        model.eval()
+        model.gate.silence()
+        for kind, asked in self.known.items():
+            start = 0
+            for batch in self.asked[kind]:
+                stop = start + len(batch.rows)
+                asked.said[start:stop, NETWORK] = model.opinion(batch)
+                start = stop
+            model.gate.values[kind] = likeliest(asked)
+
+
+def _thinned(batches: list[Batch], most: int) -> list[Batch]:
+    """Batches with at most this many positions in all, an equal part for each kind of question."""
+    sizes: Counter[tuple[bool, int]] = Counter()
+    for batch in batches:
+        sizes[batch.cuts is None, batch.given] += len(batch.rows)
+    random, kept = torch.Generator().manual_seed(0), []
+    for batch in batches:
+        share = most / len(sizes) / sizes[batch.cuts is None, batch.given]
+        chosen = torch.rand(len(batch.rows), generator=random) < share
+        if chosen.any():
+            kept.append(batch.only(chosen.to(batch.rows.device)))
+    return kept
+
+
+@torch.no_grad()
+def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> Asked:
+    """What there is to know before the network has been asked."""
+    assert model.memory is not None
+    num_items, memory = model.config.num_items, model.memory
+    said = torch.empty(sum(len(batch.rows) for batch in batches), 2, num_items, device=batches[0].rows.device)
+    said[:, MEMORY] = torch.cat([memory(batch) for batch in batches])
+    wanted = [batch.targets.view(len(batch.rows), -1) - 1 for batch in batches if batch.targets is not None]
+    widest = max(each.shape[1] for each in wanted)
+    targets = torch.cat([F.pad(each, (0, widest - each.shape[1]), value=-1) for each in wanted])
+    counts = torch.cat([count_visible(batch, num_items) for batch in batches])
+    weights = (targets >= 0).sum(1).double()
+    given = torch.cat([torch.full_like(batch.rows, batch.given) for batch in batches])
+    lengths = given.unique()
+    for length in lengths:  # each counts for as much as any other, as in the validation loss
+        weights[given == length] *= lists / len(lengths) / weights[given == length].sum()
+    return Asked(said, hats(counts).double(), targets, weights)
+
+
+def likeliest(asked: Asked) -> Tensor:
+    """The weights [2, KNOTS] at which the sum of the losses and of what the weights cost is the lowest; those of the
+    network are not negative."""
+    alone = torch.zeros(2, KNOTS, dtype=torch.double)
+    alone[MEMORY] = 1
+    bend = torch.eye(KNOTS, dtype=torch.double).diff(dim=0)
+    costs = torch.block_diag(*[DISTANCE * torch.eye(KNOTS) + ROUGHNESS * bend.t() @ bend] * 2).double()
+    of_targets = asked.said_of_targets()
+
+    def cost(weights: Tensor) -> tuple[float, Tensor, Tensor]:
+        loss, gradient, curvature = _loss(asked, of_targets, weights)
+        off = (weights - alone).flatten()
+        return loss + float(off @ costs @ off) / 2, gradient + costs @ off, curvature + costs
+
+    weights = alone
+    lowest, gradient, curvature = cost(weights)
+    for _ in range(MOST_STEPS):
+        held = (weights <= 0).flatten() & (gradient > 0)
+        held[:KNOTS] = False
+        step = torch.zeros(2 * KNOTS, dtype=torch.double)
+        step[~held] = -torch.linalg.solve(curvature[~held][:, ~held], gradient[~held])
+        if -float(step @ gradient) / 2 < GAIN_ENOUGH:
+            break
+        for _ in range(10):
+            tried = weights + step.view(2, KNOTS)
+            tried[NETWORK].clamp_min_(0)
+            found = cost(tried)
+            if found[0] < lowest:
+                break
+            step /= 2
+        else:
+            break
+        weights, (lowest, gradient, curvature) = tried, found
+    return weights.float()
+
+
+def _loss(asked: Asked, of_targets: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
+    """The sum of the losses, its gradient [2 KNOTS] and its curvature [2 KNOTS, 2 KNOTS]."""
+    loss, gradient = torch.zeros((), dtype=torch.double), torch.zeros(2, KNOTS, dtype=torch.double)
+    curvature = torch.zeros(2, KNOTS, 2, KNOTS, dtype=torch.double)
+    of_rows = asked.shares @ weights.t().to(asked.shares.device)
+    for rows in _parts(asked):
+        said, share, counts, of_row = asked.said[rows], asked.shares[rows], asked.weights[rows], of_rows[rows]
+        logits = torch.bmm(of_row.float()[:, None], said)[:, 0]
+        total = logits.logsumexp(1, keepdim=True)
+        weighted = said * logits.sub_(total).exp_()[:, None]
+        mean = weighted.sum(2)
+        spread = (torch.bmm(weighted, said.transpose(1, 2)) - mean[:, :, None] * mean[:, None]).double()
+        loss += (counts * (total[:, 0] - (of_row * of_targets[rows]).sum(1))).sum().cpu()
+        gradient += ((mean - of_targets[rows]) * counts[:, None]).t().mm(share).cpu()
+        weighted_spread = spread * counts[:, None, None]
+        curvature += torch.einsum("mab,mk,ml->akbl", weighted_spread, share, share).cpu()
+    return float(loss), gradient.flatten(), curvature.reshape(2 * KNOTS, 2 * KNOTS)
+
+
+def _parts(asked: Asked) -> Iterator[slice]:
+    at_once = max(1, NUMBERS_AT_ONCE // asked.said.shape[2])
+    return (slice(start, start + at_once) for start in range(0, len(asked.said), at_once))
