@@ -16,15 +16,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import train_model  # before torch, for it tells the threads not to spin
 
 # isort: split
+import numpy as np
 import torch
 from contender import Run, parse, peak_memory_mb, seconds_of
 
 from anime_bert4rec.evaluation.ranking import Scorer, ranks_by, top_k
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
-from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary
+from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.gate_fitting import MOST_NUMBERS, GateFitting
+from anime_bert4rec.model.model_files import GATE
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
@@ -66,7 +69,11 @@ def main() -> None:
         model = train_model.build_model(data, settings)
     run.parameters = sum(p.numel() for p in model.parameters())
 
+    fitting = gate_fitting(ModelScorer(model, counted_but=0), split.training, split.validation_items)
+
     def look_at_validation() -> None:
+        if fitting:
+            fitting.fit(model)
         ranks = ranks_by(ModelScorer(model, counted_but=0), split.training, split.validation_items)
         run.validated(ranks, lambda: copy.deepcopy(model.state_dict()))
 
@@ -90,7 +97,7 @@ def main() -> None:
         weights = copy.deepcopy(model.state_dict())
         for _ in itertools.islice(train(model, data, settings), int(run.best["epoch"])):
             weights = copy.deepcopy(model.state_dict())  # now, for after it the model has its own ones, not averaged
-        model.load_state_dict(weights)
+        model.load_state_dict(weights | {name: run.best_weights[name] for name in [GATE] if name in weights})
         scorer = ModelScorer(model, counted_but=0)
         more = {"refit_seconds": round(time.perf_counter() - clock, 2)}
     run.report(ranks_by(scorer, split.known, split.test_items), top_10_seconds, peak, **more)
@@ -142,7 +149,11 @@ def fit_with_memory(
     assert model.memory is not None
     memory = ModelScorer(MemoryAlone(model.config, model.memory))
 
+    fitting = gate_fitting(scorer, histories, targets)
+
     def ndcg() -> float:
+        if fitting:
+            fitting.fit(model)
         return float(ranks_by(scorer, histories, targets).ndcg(10).mean())
 
     best, best_weights = ndcg(), copy.deepcopy(model.state_dict())
@@ -152,6 +163,22 @@ def fit_with_memory(
             best, best_weights = now, copy.deepcopy(model.state_dict())
     model.load_state_dict(best_weights)
     return memory, scorer
+
+
+def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) -> GateFitting | None:
+    """What weighs memory and network after an epoch, as train_model.py does, by what these people go on with; if there
+    is a memory. In all the logits of so many of them as are fitted on."""
+    model = scorer.model
+    if model.gate is None:
+        return None
+    most = MOST_NUMBERS // 2 // model.config.num_items
+    users = np.random.default_rng(0).permutation(len(histories))[:most]
+    questions = []
+    for part in np.array_split(users, -(-len(users) // 256)):
+        wanted = [torch.from_numpy(list_of(targets, user).astype(np.int64)) for user in part]
+        padded = torch.nn.utils.rnn.pad_sequence(wanted, batch_first=True)
+        questions.append(scorer.question([list_of(histories, user) for user in part])._replace(targets=padded))
+    return GateFitting(model, questions, len(users))
 
 
 class MemoryAlone(BERT4Rec):

@@ -242,7 +242,7 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
 
 def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
     """If the last epoch is the best, both models are the same one."""
-    losses, even = iter([3.0, 2.0, 1.0]), dict.fromkeys(TOP_K, 0.1)
+    losses, even = iter([9.0, 3.0, 2.0, 1.0]), dict.fromkeys(TOP_K, 0.1)
     monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(losses), even, even))
     monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 3)) == 0

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from anime_bert4rec.lists.sequences import ItemLists, flatten
-from anime_bert4rec.model.batches import WholeLists, ask_what_comes_next
+from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import UserError
@@ -41,15 +41,20 @@ class ModelScorer:
         @torch.inference_mode()
         def score(users: np.ndarray) -> None:
             lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
-            batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
-            if self.counted_but is not None:
-                batch = batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
-            scores[users] = self.model(batch, rank_unlisted=True).numpy()
+            scores[users] = self.model(self.question(lists), rank_unlisted=True).numpy()
 
         in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
         if not np.isfinite(scores).all():
             raise ScoresFailed("the model's scores are not numbers, so its weights are of no use: train again")
         return scores
+
+    def question(self, lists: list[np.ndarray]) -> Batch:
+        """What the model is asked about these lists."""
+        config = self.model.config
+        batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
+        if self.counted_but is None:
+            return batch
+        return batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
 
 
 def _concatenated(lists: list[np.ndarray]) -> WholeLists:
