@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch, MaskedBatches
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
+from anime_bert4rec.model.memory_fitting import fit_memory
 
 ITEMS = 12
 MASK = ITEMS + 1
@@ -55,3 +58,20 @@ def masked_at(items, positions, targets=None, **more):
 def cut_at(items, cuts, rows, places, targets=None, **more):
     """A batch of cuts that asks in these rows at these of the cuts."""
     return Batch(items, rows, cuts[places], targets, cuts=cuts, **more)
+
+
+def untrained_model():
+    """A network of any weights beside the memory of some lists without an order."""
+    memory = fit_memory(some_lists(60, unordered=True), ITEMS, max_seq_len=20, seed=0)
+    torch.manual_seed(0)
+    model = BERT4Rec(ModelConfig(ITEMS, 8, 1, 2, 20, dropout=0, ordered=False, memory=memory.config), memory)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.5)
+    return model.eval()
+
+
+def asked_of_others():
+    """Batches of masks in lists that no memory has counted."""
+    batches = list(batches_of(some_lists(20, seed=5, unordered=True), whole_lists=True))
+    return [batch._replace(entries=None, lists=None) for batch in batches]

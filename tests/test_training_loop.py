@@ -226,13 +226,13 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
         ),
     )
     monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
-    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.03)) == 0
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.03, "--no-memory")) == 0
     model, saved = load_model(tmp_path / "models" / "final_model.pth")
     weight = dict(model.named_parameters())["project.weight"]
     # Averages after 1, 2 and 3 epochs: w1, then 1/4 and 3/4, then 2/5 of that and 3/5.
     first, second, third = (each["project.weight"] for each in own)
     torch.testing.assert_close(weight.detach(), 0.4 * (first / 4 + second * 3 / 4) + 0.6 * third)
-    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16, memory=False)
     data = load_data(db, settings)
     loader = batches(data.validation, data, settings, None)
     assert validate(model, loader).loss == pytest.approx(saved["val_loss"], rel=1e-6)
@@ -258,13 +258,33 @@ def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
 )
 def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypatch, patience, losses, best):
     """The run would have eight epochs; it ends after the last of `losses`."""
-    to_come, even = iter(losses), dict.fromkeys(TOP_K, 0.1)
+    to_come, even = iter([9.0, *losses]), dict.fromkeys(TOP_K, 0.1)
     monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(to_come), even, even))
     monkeypatch.setattr(train_model, "train_one_epoch", lambda *_: Result(3.0, even))
     monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 8, "--patience", patience)) == 0
     last, at_best = (load_model(tmp_path / "models" / f"{name}_model.pth")[1]["epoch"] for name in ("final", "best"))
     assert (last, at_best) == (len(losses), best)
+
+
+def test_no_epoch_is_worse_than_the_memory_alone(db, tmp_path, monkeypatch):
+    """A learning rate at which the network only harms: then it has no say, and what is saved ranks as the memory."""
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    alone = []
+    real = train_model.validate
+    monkeypatch.setattr(train_model, "validate", lambda *args: alone.append(real(*args)) or alone[-1])
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.3)) == 0
+    model, saved = load_model(tmp_path / "models" / "best_model.pth")
+    metrics = json.loads((tmp_path / "plots" / "training_metrics.json").read_text())
+    assert max(metrics["val_losses"]) <= alone[0].loss
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    data = load_data(db, settings)
+    assert validate(model, batches(data.validation, data, settings, None)).loss == pytest.approx(saved["val_loss"])
+    model.silence_network()
+    loss = validate(model, batches(data.validation, data, settings, None)).loss
+    assert loss == pytest.approx(alone[0].loss, rel=1e-6)
+    for batch in batches(data.validation, data, settings, None):
+        assert torch.equal(model(batch), model.memory(batch))
 
 
 def test_a_loss_of_twenty_times_what_knowing_nothing_costs_is_too_much():

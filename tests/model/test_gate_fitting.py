@@ -1,0 +1,99 @@
+"""The gate's weights, fitted on lists that neither memory nor network was made of."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_lists import ITEMS, asked_of_others, untrained_model
+
+from anime_bert4rec.model import gate_fitting
+from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, NETWORK
+from anime_bert4rec.model.gate_fitting import Asked, GateFitting, likeliest
+
+
+def made_up(weights: torch.Tensor, each: int = 4000) -> Asked:
+    """Positions with these numbers of items visible, at which items come as often as the weights have it."""
+    random = torch.Generator().manual_seed(1)
+    shares = torch.eye(KNOTS, dtype=torch.double).repeat(each, 1)
+    said = torch.randn(len(shares), 2, ITEMS, generator=random)
+    logits = torch.einsum("mk,tk,mtn->mn", shares.float(), weights, said)
+    targets = torch.multinomial(logits.softmax(1), 2, replacement=True, generator=random)
+    targets[::2, 1] = -1
+    return Asked(said, shares, targets, torch.ones(len(shares), dtype=torch.double))
+
+
+def test_the_weights_that_have_made_the_data_are_found():
+    true = torch.tensor([[0.4, 0.6, 1.0, 1.2, 1.5], [1.0, 0.8, 0.5, 0.2, 0.0]])
+    found = likeliest(made_up(true))
+    torch.testing.assert_close(found, true, atol=0.08, rtol=0)
+    assert (found[NETWORK] >= 0).all()
+
+
+def test_the_optimum_is_one_by_the_plain_formula():
+    """No other weights near it have a lower sum of loss and cost, computed as it is written down."""
+    asked = made_up(torch.tensor([[0.5] * 5, [0.7] * 5]), each=8)
+    found = likeliest(asked).double()
+
+    def cost(weights: torch.Tensor) -> float:
+        total = 0.0
+        for said, shares, targets in zip(asked.said.double(), asked.shares, asked.targets, strict=True):
+            logs = ((weights @ shares) @ said).log_softmax(0)
+            wanted = [int(t) for t in targets if t >= 0]
+            total -= sum(float(logs[t]) for t in wanted) / len(wanted)
+        off = weights - torch.tensor([[1.0], [0.0]])
+        return total + 0.05 * float((off**2).sum()) + 0.05 * float((weights.diff(dim=1) ** 2).sum())
+
+    least, random = cost(found), torch.Generator().manual_seed(0)
+    for size in (0.3, 0.05):
+        for _ in range(20):
+            other = found + size * torch.randn(2, KNOTS, generator=random, dtype=torch.double)
+            assert cost(other) > least - 1e-4
+
+
+def test_a_network_that_only_harms_has_no_say():
+    true = torch.tensor([[1.0] * 5, [-1.0] * 5])
+    found = likeliest(made_up(true, each=100))
+    assert found[NETWORK].tolist() == [0] * KNOTS
+
+
+def test_what_few_have_said_changes_little():
+    true = torch.tensor([[1.0] * 5, [1.0] * 5])
+    few = made_up(true, each=200)
+    few = few._replace(weights=few.weights / few.weights.sum())  # as of one list
+    assert (likeliest(few)[NETWORK] < 0.8).all()
+    assert (likeliest(made_up(true, each=200))[NETWORK] > 0.8).all()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return untrained_model()
+
+
+def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
+    """The network knows nothing, for nothing has been trained: on the lists that it is fitted on it cannot harm."""
+    asked = asked_of_others()
+
+    def loss() -> float:
+        with torch.no_grad():
+            parts = [torch.nn.functional.cross_entropy(model(b), b.targets - 1, reduction="sum") for b in asked]
+        return float(torch.stack(parts).sum())
+
+    model.silence_network()
+    alone = loss()
+    GateFitting(model, asked, lists=20).fit(model)
+    assert loss() <= alone
+    first = model.gate.values.clone()
+    GateFitting(model, asked, lists=20).fit(model)
+    assert torch.equal(model.gate.values, first)
+    assert (first[CUTS] == torch.tensor([[1.0], [0.0]])).all(), "nothing was asked at cuts"
+
+
+def test_positions_are_left_out_where_there_are_too_many(model, monkeypatch):
+    asked = asked_of_others()
+    monkeypatch.setattr(gate_fitting, "MOST_NUMBERS", 2 * ITEMS * 10)
+    fitting = GateFitting(model, asked, lists=20)
+    assert 3 <= len(fitting.known[MASKS].said) <= 20
+    assert math.isclose(float(fitting.known[MASKS].weights.sum()), 20)
+    fitting.fit(model)
+    assert np.isfinite(model.gate.values.numpy()).all()
