@@ -92,8 +92,7 @@ def _check_checkpoint(saved: Any) -> None:
     run, best, losses = saved["resume"], saved["resume"]["best"], saved["resume"]["history"]["val_losses"]
     check_measured(run["history"], saved["epoch"])
     for weights in (run["weights"], saved["model_state_dict"], best["weights"]):
-        gate = {GATE: torch.ones(2, 2, KNOTS)} if GATE in weights else {}  # earlier versions had none
-        check_weights(weights, {**run["weights"], **gate})
+        check_weights({name: weight for name, weight in weights.items() if name != GATE}, run["weights"])
     if saved["val_loss"] != losses[-1] or not losses[best["epoch"] - 1 :][:1] == [best["val_loss"]] == [min(losses)]:
         raise WrongForm("its losses are not those of its history")
     scaler = run["scaler"]
@@ -135,6 +134,9 @@ def newest_good(folder: Path) -> tuple[Path, Checkpoint]:
 def check_fit(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer, steps_per_epoch: int) -> None:
     """Raises WrongForm unless a checkpoint's weights, and what its optimizer has noted of them, are of this model."""
     check_weights(checkpoint["resume"]["weights"], dict(model.named_parameters()))
+    for weights in (checkpoint["model_state_dict"], checkpoint["resume"]["best"]["weights"]):
+        if GATE in weights:  # which earlier versions lack
+            check_weights({GATE: weights[GATE]}, {GATE: torch.ones(2, 2, KNOTS)})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     noted, steps = checkpoint["resume"]["optimizer"]["state"], checkpoint["epoch"] * steps_per_epoch
     if not noted.keys() <= set(range(len(parameters))):
