@@ -29,14 +29,14 @@ import numpy as np
 import report
 import torch
 from contender import peak_memory_mb
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from anime_bert4rec.anilist import sandbox as anilist_sandbox
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
-from anime_bert4rec.model.batches import Batch, MaskedBatches
+from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.fast_parts import TiedEmbedding
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
@@ -161,9 +161,7 @@ def stopwatch(before: Callable[..., object], after: Callable[..., object]) -> li
 def few_batches(data: train_model.Data, settings: TrainingSettings, epoch: int | None, count: int) -> DataLoader[Batch]:
     """The first batches of a training epoch or, without an epoch, of validation."""
     loader = train_model.batches(data.training if epoch else data.validation, data, settings, epoch)
-    assert isinstance(loader.dataset, MaskedBatches)
-    loader.dataset.users_of_batch = loader.dataset.users_of_batch[:count]
-    return loader
+    return DataLoader(Subset(loader.dataset, range(min(count, len(loader)))), batch_size=None)
 
 
 def only_logits(model: BERT4Rec, batch: Batch) -> None:
