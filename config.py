@@ -303,6 +303,9 @@ class RecommendationSettings(Checked):
 
     top_k: int = setting(20, "how many titles", at_least=1, at_most=1_000_000, metavar="N")
     format: str = setting("table", "table, json or csv", choices=OUTPUT_FORMATS, metavar="FORMAT")
+    niche: float = setting(
+        0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
+    )
     genre: tuple[str, ...] = setting((), "only titles of this genre; repeated: of all of these", metavar="GENRE")
     year: str = setting("", "only titles of these years: 2015-2020, 2015, 2015-", metavar="YEARS")
     with_sequels: bool = setting(

@@ -86,9 +86,7 @@ def rows_for(
         recommender = Recommender.load(paths.output)
         person = person_of(who, anilist, paths, database, catalogue, recommender, ids)
     release = {anime.anime_id: release_on(today, anime, fetched.get(anime.anime_id)) for anime in catalogue}
-    return recommendations(
-        recommender, person, catalogue, release, wishes, what.upcoming, what.top_k, reasons=who.similar_to is None
-    )
+    return recommendations(recommender, person, catalogue, release, wishes, what, reasons=who.similar_to is None)
 
 
 def checked(who: PersonSettings) -> PersonSettings:
@@ -212,19 +210,19 @@ def recommendations(
     catalogue: Sequence[Anime],
     release: Mapping[int, str | None],
     wishes: Wishes,
-    upcoming: bool,
-    top_k: int,
+    what: RecommendationSettings,
     reasons: bool = True,
 ) -> list[RecommendedAnime]:
     """The best `top_k` that fit the wishes, with the reasons for each: of what is out or, if `upcoming`, is not yet.
 
     release: what `release_on` says of each anime of the catalogue.
     """
-    hidden = {each for each, word in release.items() if word == CANCELLED or (word in UPCOMING) != upcoming}
-    ranked = recommender.recommend(person.history, recommender.vocabulary.num_items, exclude=person.seen | hidden)
+    hidden = {each for each, word in release.items() if word == CANCELLED or (word in UPCOMING) != what.upcoming}
+    everything = recommender.vocabulary.num_items
+    ranked = recommender.recommend(person.history, everything, person.seen | hidden, what.niche)
     score = {each.anime_id: each.score for each in ranked}
     listed = shortlist((each.anime_id for each in ranked), catalogue, person.liked, wishes)
-    chosen = [anime for anime, _ in zip(listed, range(top_k), strict=False)]
+    chosen = [anime for anime, _ in zip(listed, range(what.top_k), strict=False)]
     because: list[tuple[int, ...]] = [()] * len(chosen)
     if reasons:
         because = recommender.because(person.history, [anime.anime_id for anime in chosen])

@@ -67,6 +67,7 @@ class Recommender:
         self._max_seq_len = model.config.max_seq_len
         self._score = ModelScorer(model)
         self._predicted_scores = model.predicted_scores
+        self._popularity = getattr(model.memory, "popularity", None)
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
@@ -80,23 +81,30 @@ class Recommender:
         return cls(model, vocabulary)
 
     def recommend(
-        self, anime_ids: Sequence[int], top_k: int = 20, exclude: Collection[int] = ()
+        self, anime_ids: Sequence[int], top_k: int = 20, exclude: Collection[int] = (), niche: float = 0.0
     ) -> list[Recommendation]:
         """The `top_k` titles most likely to come next, the best first: neither of `anime_ids` nor of `exclude`.
 
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
-        that the model does not know are passed over. Raises NothingToGoOn when it knows none.
+        that the model does not know are passed over. niche: from 0 to 1, the share of the logarithm of each title's
+        popularity that its rank is made without; its score is the same. Raises NothingToGoOn when it knows none, and
+        UserError where niche is asked of a model that doesn't know what is popular.
         """
         history = self.indices_of(anime_ids)
         if not len(history):
             raise NothingToGoOn(_why_nothing(anime_ids))
-        return self.recommend_many([anime_ids], top_k, [exclude])[0]
+        return self.recommend_many([anime_ids], top_k, [exclude], niche)[0]
 
     def recommend_many(
-        self, histories: Sequence[Sequence[int]], top_k: int = 20, excludes: Sequence[Collection[int]] | None = None
+        self,
+        histories: Sequence[Sequence[int]],
+        top_k: int = 20,
+        excludes: Sequence[Collection[int]] | None = None,
+        niche: float = 0.0,
     ) -> list[list[Recommendation]]:
         """As `recommend`, for many people at once, which is several times as fast; nothing for those without a known
         title. excludes: one collection a person."""
+        lowered = self._lowered_for_popularity(niche)
         results: list[list[Recommendation]] = []
         for start in range(0, len(histories), PEOPLE_AT_ONCE):
             part = slice(start, start + PEOPLE_AT_ONCE)
@@ -105,7 +113,7 @@ class Recommender:
             left_out = [()] * len(items) if excludes is None else excludes[part]
             for history, score, exclude in zip(items, scores, left_out, strict=True):
                 score[self._items(exclude) - 1] = -np.inf
-                results.append(list(self._best(score, top_k)) if len(history) else [])
+                results.append(list(self._best(score, top_k, lowered)) if len(history) else [])
         return results
 
     @property
@@ -176,12 +184,21 @@ class Recommender:
                 score -= largest + np.log(np.exp(score - largest).sum())
         return scores
 
-    def _best(self, scores: np.ndarray, top_k: int) -> Iterator[Recommendation]:
+    def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:
+        """What is taken off the logarithm of each title's score, to rank by [N]."""
+        if not niche:
+            return 0.0
+        if self._popularity is None:
+            raise UserError("this model doesn't know how popular its titles are: train again")
+        return niche * np.log(self._popularity.numpy() + 0.5)
+
+    def _best(self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float) -> Iterator[Recommendation]:
         count = min(max(top_k, 0), int((scores > -np.inf).sum()))
         if not count:
             return
-        best = np.argpartition(-scores, count - 1)[:count]
-        best = best[np.lexsort((best, -scores[best]))]
+        ranked_by = scores - lowered
+        best = np.argpartition(-ranked_by, count - 1)[:count]
+        best = best[np.lexsort((best, -ranked_by[best]))]
         probability = np.exp(scores[best].astype(np.float64))
         for anime_id, score in zip(self.vocabulary.decode(best + 1).tolist(), probability.tolist(), strict=True):
             yield Recommendation(anime_id, score)

@@ -244,3 +244,11 @@ def test_the_script_loads_no_plotting_and_no_training(folder):
     code = "import sys, recommend; print({'matplotlib', 'train_model', 'requests'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_niche_takes_popularity_off_the_rank(rows, run):
+    plain, niche = rows("--anime", 22, 13, "--top-k", 30), rows("--anime", 22, 13, "--top-k", 30, "--niche", 1)
+    assert sorted(ids(plain)) == sorted(ids(niche)) and ids(plain) != ids(niche)
+    assert {row["anime_id"]: row["score"] for row in plain} == {row["anime_id"]: row["score"] for row in niche}
+    code, _, err = run("--anime", 22, "--niche", 2)
+    assert code == 2 and "--niche" in err

@@ -17,6 +17,7 @@ from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import ModelFileError, mark_of, save_item_mappings, save_model
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender
+from anime_bert4rec.support.errors import UserError
 
 IDS = [10, 20, 30, 40, 50]
 
@@ -231,3 +232,20 @@ def test_a_model_and_the_items_of_another_run_are_told_apart(tmp_path):
     save_item_mappings(models / "item_mappings.pkl", Vocabulary.of([10, 20, 40]))
     with pytest.raises(ModelFileError, match="of two runs"):
         Recommender.load(tmp_path)
+
+
+def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing):
+    knowing._popularity.copy_(torch.arange(30) * 3.0 + 0.5)  # log(p + .5) = log(3 k + 1) of the title k + 1
+    plain = knowing.recommend([4, 5], top_k=28)
+    score = {each.anime_id: each.score for each in plain}
+    for niche in (0.3, 1.0):
+        ranked = knowing.recommend([4, 5], top_k=28, niche=niche)
+        assert {each.anime_id: each.score for each in ranked} == score
+        by_hand = [np.log(score[each.anime_id]) - niche * np.log(3 * each.anime_id - 2) for each in ranked]
+        assert by_hand == sorted(by_hand, reverse=True)
+        assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]
+
+
+def test_niche_needs_a_model_that_knows_what_is_popular(popular):
+    with pytest.raises(UserError, match="doesn't know how popular its titles are: train again"):
+        popular.recommend([30], niche=0.5)
