@@ -13,7 +13,8 @@ SCRIPTS = tuple(
     f"{name}.py" for name in ("prepare_dataset", "load_users", "train_model", "evaluate", "visualize", "recommend")
 )
 BENCHMARKS = tuple(
-    f"benchmarks/{name}.py" for name in ("compare", "ours", "fold_in", "cold_titles", "import_speed", "recommend_speed")
+    f"benchmarks/{name}.py"
+    for name in ("compare", "ours", "fold_in", "list_lengths", "cold_titles", "import_speed", "recommend_speed")
 )
 NAMES = ("README", "docs/reference", "docs/questions", "docs/measured", "docs/how-it-works")
 MOST_BYTES_OF_A_README = 12_288
