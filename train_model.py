@@ -215,7 +215,7 @@ def train_epochs(
 ) -> None:
     """The epochs that are left, or until the validation loss has not fallen for long.
 
-    No epoch is worse than the memory alone: where network and memory together are, the network has no say.
+    Where network and memory together have a higher validation loss than the memory alone, the network has no say.
     """
     fitting, memory_alone = start_of_gate(run, data, settings)
     for epoch in range(run.history.epochs_done + 1, settings.epochs + 1):

@@ -22,6 +22,7 @@ from anime_bert4rec.model.masked_metrics import TOP_K, ranks
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.training_data import Data, batches, load_data
 from anime_bert4rec.training.history import Result
+from anime_bert4rec.training.training_run import TrainingRun
 from anime_bert4rec.training.weights import AveragedWeights, make_optimizer
 from config import TrainingSettings
 from train_model import check_sane, learn, train_one_epoch, validate
@@ -285,6 +286,20 @@ def test_no_epoch_is_worse_than_the_memory_alone(db, tmp_path, monkeypatch):
     assert loss == pytest.approx(alone[0].loss, rel=1e-6)
     for batch in batches(data.validation, data, settings, None):
         assert torch.equal(model(batch), model.memory(batch))
+
+
+def test_a_network_that_harms_is_silenced_though_the_gate_lets_it_speak(db, tmp_path, monkeypatch):
+    """Here the gate is not fitted, but open: what is saved ranks as the memory, with its loss."""
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    monkeypatch.setattr(TrainingRun, "fit_gate", lambda run, _: run.model.gate.values.fill_(1.0))
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 2, "--lr", 0.3)) == 0
+    model, saved = load_model(tmp_path / "models" / "best_model.pth")
+    settings = TrainingSettings(val_ratio=0.3, hidden_size=16, num_heads=2, max_seq_len=30, batch_size=16)
+    data = load_data(db, settings)
+    for batch in batches(data.validation, data, settings, None):
+        assert torch.equal(model(batch), model.memory(batch))
+    metrics = json.loads((tmp_path / "plots" / "training_metrics.json").read_text())
+    assert metrics["val_losses"] == [saved["val_loss"]] * 2
 
 
 def test_a_loss_of_twenty_times_what_knowing_nothing_costs_is_too_much():
