@@ -30,7 +30,7 @@ from anime_bert4rec.model.hidden_positions import (
 )
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
-from anime_bert4rec.support.stopping import work_for_another
+from anime_bert4rec.support.stopping import stop_if_asked, work_for_another
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with this many entries in all: more would cost minutes and tell it nothing new."""
@@ -215,9 +215,11 @@ def read_lists(
 def batches_for_gate(data: Data, settings: LearningSettings) -> Iterator[Batch]:
     """What the gate is fitted on (model/gate_fitting.py): validation's questions and, where lists have an order, cuts
     of the same lists too."""
-    yield from batches(data.validation, data, settings, None)
-    if data.ordered:
-        yield from batches(data.validation, data, settings, None, cuts=True)
+    for cuts in (False, True) if data.ordered else (False,):
+        loader = batches(data.validation, data, settings, None, cuts=cuts)
+        for number in range(len(loader)):  # once, so that it is not worth starting other processes
+            stop_if_asked()
+            yield loader.dataset[number]
 
 
 def batches(

@@ -205,8 +205,9 @@ def children() -> list[str]:
     return [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
 
 
-SECOND_FOR_VALIDATION = 8
-"""Of the forks of two epochs with two processes each for training and validation."""
+SECOND_FOR_VALIDATION = 10
+"""Of the forks of a validation of the memory alone, and of two epochs, with two processes each for training and
+validation."""
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
