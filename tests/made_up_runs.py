@@ -78,6 +78,7 @@ RUNS = {
     "1 epoch": run(1),
     "3 epochs": run(3),
     "30 epochs": run(30),
+    "several lengths": run(30, val_losses_by_length={"whole": [4.0] * 30, "1": [6.0] * 30}),
     "2,000 epochs": run(2000),
     "best first": best_at(1, 200),
     "best left of the middle": best_at(99, 200),

@@ -19,13 +19,21 @@ NOTE = (
     "Training numbers are taken with dropout on, while the weights still change, from the training users: validation\n"
     "can look better. The numbers beside the curves belong to their last points."
 )
+LENGTHS_NOTE = (
+    "The validation loss is the mean over lists that are shown whole, but for the masks, and lists of which only a\n"
+    "few titles are shown; these are harder.\n"
+)
 TOP_K_NOTE = "Top-k: the hidden anime is among the first k suggestions."
 BAND_NOTE = "Band: one standard error over validation users to either side."
 
 
+def _note(metrics: Metrics) -> str:
+    return f"{LENGTHS_NOTE}{NOTE}" if metrics.several_lengths else NOTE
+
+
 @with_own_settings
 def loss_curve(metrics: Metrics) -> Figure:
-    figure, (ax,) = style.new_figure(5.0, "Loss at masked positions", metrics.facts, NOTE)
+    figure, (ax,) = style.new_figure(5.0, "Loss at masked positions", metrics.facts, _note(metrics))
     _draw_loss(ax, metrics)
     return figure
 
@@ -101,7 +109,7 @@ PLOTS = {
 def _caption(metrics: Metrics, *, of_top_10: bool = False) -> str:
     """of_top_10: whether bands and reference lines belong to that one of several curves."""
     where = " (Top-10)" if of_top_10 else ""
-    lines = [f"{TOP_K_NOTE} {BAND_NOTE}" if _has_bands(metrics) else TOP_K_NOTE, NOTE]
+    lines = [f"{TOP_K_NOTE} {BAND_NOTE}" if _has_bands(metrics) else TOP_K_NOTE, _note(metrics)]
     references = []
     if metrics.popularity:
         references.append(f"Dotted{where}: everyone gets the most popular anime.")

@@ -38,6 +38,8 @@ class Metrics:
     """How many validation users and anime there are, as far as it is known."""
     validation_people: str = ""
     """Tells whether two runs were validated on the same people; empty for runs of earlier versions."""
+    several_lengths: bool = False
+    """Whether the validation loss is the mean over lists of which much is shown and little."""
 
     def highest(self, k: int) -> np.ndarray:
         """The upper edge of the band around the validation accuracy, as far as it is known."""
@@ -92,6 +94,7 @@ def _parse(data: Any) -> Metrics:
         facts=_facts(summary),
         validated_on=(_count(summary, "users_val"), _count(summary, "num_items")),
         validation_people=str(summary.get("validated_on") or ""),
+        several_lengths=len(_object(data.get("val_losses_by_length") or {}, "val_losses_by_length")) > 1,
     )
     losses = metrics.val_losses
     if not 1 <= (metrics.best_epoch or 0) <= metrics.epochs:  # killed before its summary was written

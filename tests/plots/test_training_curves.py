@@ -130,6 +130,14 @@ def test_facts_that_are_known_are_told() -> None:
     assert figure.texts[1].get_text() == "50 anime"
 
 
+def test_a_validation_loss_over_several_lengths_says_so() -> None:
+    lengths = {"whole": [4.0] * 3, "1": [6.0] * 3}
+    for by_length, said in (({}, False), ({"whole": [4.0] * 3}, False), (lengths, True)):
+        figure = draw("loss_curve.png", run(3, val_losses_by_length=by_length))
+        notes = " ".join(text.get_text() for text in shown_texts(figure))
+        assert ("mean over lists that are shown whole" in notes) is said
+
+
 def test_unknown_epochs_are_gaps_and_lone_ones_are_dots() -> None:
     losses = [7, None, 6, NAN, 5, 4, 1e300, 3, 3, 3, 3, 3, 3]
     (ax,) = draw("loss_curve.png", run(13, val_losses=losses)).axes
