@@ -146,7 +146,7 @@ def test_what_a_list_added_is_what_is_missing_when_it_is_not_counted():
 
 
 def test_prior_and_mixture_are_those_that_make_training_lists_the_likeliest(monkeypatch):
-    """… as `forward` scores them: as though they had not been counted."""
+    """Scores the rows as `forward` does: as though they had not been counted."""
     sequences = some_lists(count=10)
     batch = batches_of(sequences)[0]
     batch = batch.only(batch.targets < 9)
