@@ -74,9 +74,10 @@ def shown_in_part(batch: Batch, num_items: int, random: np.random.Generator) -> 
     """The same lists in order, half of them with only some of their items, those nearest before a cut or around a mask,
     and what is asked of these."""
     length, num_rows = batch.items.shape[1], len(batch.items)
-    order = torch.from_numpy(random.permutation(len(batch.rows)))
-    asked = torch.full((num_rows,), length)
-    asked[batch.rows[order]] = batch.columns[order]  # one of those of the row
+    order = random.permutation(len(batch.rows))
+    one_of_row = np.full(num_rows, length)
+    one_of_row[batch.rows.numpy()[order]] = batch.columns.numpy()[order]  # the last wins, as it may not in torch
+    asked = torch.from_numpy(one_of_row)
     width = torch.from_numpy(np.rint(2 ** random.uniform(0, math.log2(max(2, length)), num_rows)).astype(np.int64))
     whole = torch.from_numpy(random.random(num_rows) < 0.5)
     before = width if batch.cuts is not None else (width * torch.from_numpy(random.random(num_rows))).long()

@@ -100,3 +100,15 @@ def test_at_a_cut_what_is_before_it_is_seen_and_at_a_mask_what_is_no_mask():
     where = torch.tensor([0]), torch.tensor([2])
     assert seen_at(Batch(items, *where), ITEMS).tolist() == [[1, 2, 3, 0]]
     assert seen_at(Batch(items, *where, cuts=torch.tensor([2])), ITEMS).tolist() == [[1, 2, 0, 0]]
+
+
+def test_what_is_shown_in_part_is_the_same_however_many_threads_there_are():
+    """Each list has many positions that could be the one around which it is shown: which it is, the seed decides."""
+    rows, columns = torch.arange(1000).repeat_interleave(100), torch.arange(1, 101).repeat(1000)
+    items = torch.arange(1000 * 101).view(1000, 101) % ITEMS + 1
+    batch = Batch(items, rows, columns, items[rows, columns], cuts=torch.arange(1, 101))
+    parts = []
+    for threads in (1, 2, 2, 2):
+        torch.set_num_threads(threads)
+        parts.append(shown_in_part(batch, ITEMS, np.random.default_rng(0)))
+    assert all(torch.equal(part.items, parts[0].items) for part in parts)
