@@ -22,26 +22,32 @@ What is where, each folder using only those before it:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
-    from anime_bert4rec.support.errors import UserError
+    from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender
+    from anime_bert4rec.support.errors import ModelFileError, ScoresFailed, UserError
 
 __version__ = "1.0"
 """The version of the project: pyproject.toml and config.py take it from here."""
 
-__all__ = ["NothingToGoOn", "Recommendation", "Recommender", "UserError", "__version__"]
+__all__ = [
+    "ModelFileError",
+    "NoPredictedScores",
+    "NothingToGoOn",
+    "Recommendation",
+    "Recommender",
+    "ScoresFailed",
+    "UserError",
+    "__version__",
+]
 
 
 def __getattr__(name: str) -> Any:
     """The public names are imported when they are first asked for, so that importing the package costs nothing."""
-    if name == "UserError":
-        from anime_bert4rec.support.errors import UserError
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from anime_bert4rec import recommender
+    from anime_bert4rec.support import errors
 
-        return UserError
-    if name in __all__:
-        from anime_bert4rec import recommender
-
-        return getattr(recommender, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(recommender if hasattr(recommender, name) else errors, name)
 
 
 def __dir__() -> list[str]:

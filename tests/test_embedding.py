@@ -17,7 +17,8 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from config import PROJECT_DIR
 
-EXAMPLE = re.findall(r"^```python\n(.*?)^```$", (PROJECT_DIR / "docs/embedding.md").read_text("utf-8"), re.M | re.S)
+DOCUMENT = (PROJECT_DIR / "docs/embedding.md").read_text("utf-8")
+EXAMPLE = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.M | re.S)
 THEIR_MODULES = ("config", "errors", "files", "metrics", "history", "ranking", "utils", "records", "flags", "person")
 PROGRAM = """
 import sys
@@ -74,6 +75,13 @@ def test_public_names_are_told_and_others_are_errors() -> None:
     assert all(getattr(anime_bert4rec, name) for name in anime_bert4rec.__all__)
     with pytest.raises(AttributeError, match="'anime_bert4rec' has no attribute 'recommend'"):
         _ = anime_bert4rec.recommend
+
+
+def test_all_that_the_document_names_is_public_and_nothing_else() -> None:
+    named = set(re.findall(r"`([A-Z]\w*[a-z])\b", DOCUMENT)) - {"None"}
+    assert named == set(anime_bert4rec.__all__) - {"__version__"}
+    errors = [getattr(anime_bert4rec, name) for name in named if "Recommend" not in name]
+    assert all(issubclass(error, anime_bert4rec.UserError) for error in errors)
 
 
 def test_what_is_installed_is_the_package_with_its_requirements() -> None:

@@ -12,8 +12,8 @@ from small_runs import training_flags
 
 import train_model
 from anime_bert4rec.model.masked_metrics import TOP_K
-from anime_bert4rec.model.model_files import ModelFileError
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
+from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import load_checkpoint
 
 NAN = float("nan")

@@ -18,7 +18,6 @@ from anime_bert4rec.model import model_files as checkpoints
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import (
-    ModelFileError,
     load_item_mappings,
     load_model,
     save_item_mappings,
@@ -26,7 +25,7 @@ from anime_bert4rec.model.model_files import (
 )
 from anime_bert4rec.plots.anime_map import load_map_points
 from anime_bert4rec.recommender import Recommender
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import ModelFileError, UserError
 
 NAN, INF = float("nan"), float("inf")
 IDS = [10, 20, 30, 40, 50, 60, 70]

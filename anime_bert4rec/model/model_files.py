@@ -16,16 +16,12 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.tensor_file import read_plain, read_tensors
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
 
 GATE = "gate.values"
-"""What memory and network count for."""
-
-
-class ModelFileError(UserError):
-    """A model file that is missing, damaged or not ours."""
+"""The name of the weights in a model file that say what memory and network count for."""
 
 
 def save_model(

@@ -9,14 +9,10 @@ from anime_bert4rec.lists.sequences import ItemLists, flatten
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.two_threads import in_two_threads
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import ScoresFailed
 
 LISTS_AT_ONCE = 256
-"""With fewer, each operation is too small; with more, less would stay in the processor's cache (benchmarks/LOG.md)."""
-
-
-class ScoresFailed(UserError):
-    """Weights that are numbers, but such as no training leaves, lead beyond all numbers."""
+"""How many lists are scored at once: fewer make too small operations, and more stay in no cache (benchmarks/LOG.md)."""
 
 
 class ModelScorer:

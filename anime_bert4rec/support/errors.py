@@ -7,3 +7,11 @@ class UserError(Exception):
 
 class SettingError(UserError):
     """A setting is out of range. The message names the flag; scripts exit with 2, as argparse does."""
+
+
+class ModelFileError(UserError):
+    """A model file that is missing, damaged or not ours."""
+
+
+class ScoresFailed(UserError):
+    """The weights of a model are numbers, but such as no training leaves: the scores are beyond all numbers."""

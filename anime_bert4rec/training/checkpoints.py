@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from anime_bert4rec.model.gate import KNOTS
-from anime_bert4rec.model.model_files import GATE, ModelFileError, SavedModel, check_weights, why, write_tensors
+from anime_bert4rec.model.model_files import GATE, SavedModel, check_weights, why, write_tensors
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.tensor_file import read_tensors
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import ModelFileError, UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
 from anime_bert4rec.training.history import Measured, check_measured
@@ -50,10 +50,10 @@ class OptimizerState(TypedDict):
 
 
 class SavedRun(TypedDict):
-    """What only a run that goes on needs."""
+    """What a checkpoint holds beside a model file, and only a run that is resumed needs."""
 
     weights: dict[str, Tensor]
-    """As they are trained, not averaged."""
+    """The weights as they are trained, not averaged."""
     optimizer: OptimizerState
     scaler: dict[str, float]
     history: Measured
@@ -177,7 +177,7 @@ class CheckpointFiles:
             self.save_latest(self.newest)
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
-        """Begin with a checkpoint that is written, perhaps under another name than that of the latest."""
+        """Begin with a checkpoint that is on the disk already, perhaps under another name than that of the latest."""
         self.newest, self._written_epoch = checkpoint, checkpoint["epoch"]
         if not (self.folder / LATEST_CHECKPOINT).exists():
             self.save_latest(checkpoint)
@@ -205,6 +205,6 @@ def numbered(folder: Path) -> list[Path]:
 
 
 def _epoch_in(path: Path) -> int:
-    """0 for what `CheckpointFiles` does not call its files."""
+    """The epoch in the name of a numbered checkpoint, and 0 for any other name."""
     found = re.fullmatch(r"checkpoint_epoch_([1-9][0-9]*)\.pth", path.name)
     return int(found[1]) if found and path.is_file() else 0

@@ -14,13 +14,13 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import (
-    ModelFileError,
     load_item_mappings,
     load_model,
     save_item_mappings,
     save_model,
 )
 from anime_bert4rec.model.predicted_scores import PredictedScores
+from anime_bert4rec.support.errors import ModelFileError
 
 
 @pytest.fixture(params=["with a memory", "without"])

@@ -12,7 +12,7 @@ from small_lists import sequences_of
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.model import predicted_scores
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
+from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.predicted_scores import (
     FEW_SCORES,
     NOISE,
@@ -22,6 +22,7 @@ from anime_bert4rec.model.predicted_scores import (
     fit_scores,
     standard,
 )
+from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.support.forms import WrongForm
 
 ITEMS = 20

@@ -21,9 +21,9 @@ from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.masked_metrics import TOP_K
-from anime_bert4rec.model.model_files import ModelFileError
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import CannotResume, load_checkpoint, newest_good
 from anime_bert4rec.training.history import History, Result
 from anime_bert4rec.training.resume import differences
