@@ -192,7 +192,7 @@ def _is_tied(cursor: CatalogueCursor, anime: list[Anime]) -> bool:
 
 
 def _after(cursor: CatalogueCursor, anime: list[Anime], sort: str) -> CatalogueCursor | None:
-    """Where to go on after the page at `cursor`, which held `anime`.
+    """The cursor of what follows the page at `cursor`, which held `anime`.
 
     The last page that AniList allows is followed by the first of those no more popular than its last anime. They
     overlap in the anime that are equally popular.

@@ -48,7 +48,7 @@ class DatabaseSettings(SandboxSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputSettings(SandboxSettings, RunFolder):
-    """Where training puts what it makes; what is in that folder, RunFolder knows."""
+    """Where training puts what it makes. RunFolder has the names of what is in that folder."""
 
     output_dir: Path | None = setting(
         None,
@@ -68,7 +68,7 @@ class OutputSettings(SandboxSettings, RunFolder):
 
 @dataclass(frozen=True, kw_only=True)
 class PathSettings(DatabaseSettings, OutputSettings):
-    """Both, for the scripts that read the database and write output."""
+    """The database and the output folder, for the scripts that need both."""
 
     @property
     def flags(self) -> str:
@@ -111,7 +111,7 @@ class CatalogueSettings(Checked):
 
 @dataclass(frozen=True, kw_only=True)
 class UserListSettings(Checked):
-    """Whose lists are fetched, and which of them are long enough."""
+    """Whose lists are fetched, and how long a list must be."""
 
     file: Path = setting(
         PROJECT_DIR / "datas_user.txt", "the AniList names, one a line (default: datas_user.txt)", metavar="PATH"
@@ -248,7 +248,7 @@ class DrawingSettings(Checked):
 
 
 NEWEST = Path()
-"""In the place of a checkpoint: the newest good one."""
+"""The value of --resume without a file: the newest good checkpoint is meant."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ PEOPLE_AT_ONCE = 500
 """How many histories are scored together: the scores of all anime for each of them are in memory at once."""
 
 EMPTY_HISTORY = np.array([PAD], np.int32)
-"""It stands for a history without any title: the model is asked what people list anyway."""
+"""A history without any title, for which the model answers what most people list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Recommender:
         return items[items != PAD]
 
     def _log_probabilities(self, histories: list[np.ndarray], seen: np.ndarray | None = None) -> np.ndarray:
-        """log of the softmax over what is not `seen` (by default, each history itself), -inf for that: [U, N]."""
+        """The log of the softmax over what is not `seen` (by default, the history itself), -inf for that: [U, N]."""
         scores = self._score(histories)
         for history, score in zip(histories, scores, strict=True):
             of_list = history if seen is None else seen

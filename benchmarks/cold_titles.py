@@ -4,7 +4,7 @@
 
 Some anime, drawn from those on 20 lists or more, are taken off all lists that are trained or tuned on; they stay in the
 vocabulary and the catalogue. Of 250 held-out users, those who have any of them are asked: given the rest of the list,
-where are they among all items that aren't on it, and where among the cold titles alone? Putting all cold titles first
+where are they among all items that aren't on it, and where among the cold titles only? Putting all cold titles first
 would win that, so a random fifth of their whole lists, cold or not, is ranked too. Worst rank in ties.
 """
 
@@ -127,7 +127,7 @@ def choose_cold(data: interactions.Interactions, count: int, random: np.random.G
 
 
 def untrained(scorer: Scorer) -> Scorer:
-    """Our model as it was before training: the item memory alone."""
+    """Our model as it was before training: the item memory without a network."""
     assert isinstance(scorer, ModelScorer)
     model = copy.deepcopy(scorer.model)
     for weights in (model.project.weight, model.item_bias):
@@ -136,7 +136,7 @@ def untrained(scorer: Scorer) -> Scorer:
 
 
 def metrics_of(scores: np.ndarray, known: Sequences, hidden: Sequences, cold: np.ndarray) -> dict[str, np.ndarray]:
-    """The metrics of each user [U], of `hidden` among all items not `known` and among the cold items alone."""
+    """The metrics of each user [U], of `hidden` among all items not `known`, and of these among the cold items only."""
     ranks = ranks_of(scores, known, hidden)
     of_user = np.split(np.searchsorted(cold, hidden.items) + 1, hidden.offsets[1:-1])
     among_cold = ranks_of(scores[:, cold - 1], [np.zeros(0, np.int64)] * len(scores), of_user)

@@ -76,7 +76,7 @@ class Run:
 
     @contextlib.contextmanager
     def preparing(self) -> Iterator[None]:
-        """For what a model learns before its first epoch: it counts as training, but as no epoch."""
+        """In the block, what a model learns before its first epoch counts as training, but as no epoch."""
         clock = time.perf_counter()
         yield
         self.preparation += time.perf_counter() - clock

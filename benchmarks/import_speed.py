@@ -82,7 +82,7 @@ def store_catalogue(path: Path, ids: np.ndarray) -> None:
 
 
 def write_lists(path: Path, ids: np.ndarray, rows: int, users: int, seed: int) -> None:
-    """In chunks, with at most a few MB in memory."""
+    """Write the file in chunks, with at most a few MB in memory."""
     draw = np.random.default_rng(seed)
     chances = 1 / np.arange(1, len(ids) + 1)
     chances /= chances.sum()

@@ -149,7 +149,7 @@ def keep_users(interactions: Interactions, min_length: int = MIN_LENGTH, prefix:
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Of each list, the last item is for the test, the one before it for validation, the rest for training."""
+    """Of each list the last item is for the test, the one before it for validation, and the rest for training."""
 
     whole: Sequences
     num_items: int

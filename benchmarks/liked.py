@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--catalogue", type=Path, required=True, help="JSON lines (or gz) with id, genres, tags, …")
     parser.add_argument("--users", nargs="+", type=int, default=[200, 1000, 1980], help="to learn from")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, metavar="USERS", help="to be asked about")
-    parser.add_argument("--items", type=int, default=3000, help="only so many, those with the most scores")
+    parser.add_argument("--items", type=int, default=3000, help="how many titles are kept, those with the most scores")
     parser.add_argument("--user-prefix", default="", help="only users whose names start so")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])

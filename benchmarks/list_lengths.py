@@ -282,7 +282,7 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
 
 
 def _median(runs: Sequence[dict[str, Any]], keys: Sequence[str]) -> float:
-    """Of what all runs have under these keys, one inside the other."""
+    """The median over all runs of the value under these keys, one inside the other."""
     return float(np.median([functools.reduce(lambda part, key: part[key], keys, run) for run in runs]))
 
 

@@ -147,7 +147,7 @@ def fit_with_memory(
     model = train_model.build_model(data, settings)
     scorer = ModelScorer(model)
     assert model.memory is not None
-    memory = ModelScorer(MemoryAlone(model.config, model.memory))
+    memory = ModelScorer(MemoryOnly(model.config, model.memory))
 
     fitting = gate_fitting(scorer, histories, targets)
 
@@ -166,8 +166,10 @@ def fit_with_memory(
 
 
 def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) -> GateFitting | None:
-    """What weighs memory and network after an epoch, as train_model.py does, by what these people go on with; if there
-    is a memory. In all the logits of so many of them as are fitted on."""
+    """What weighs memory and network after an epoch, by what these people go on with; None without a memory.
+
+    As in train_model.py, it is fitted on at most MOST_NUMBERS logits.
+    """
     model = scorer.model
     if model.gate is None:
         return None
@@ -181,7 +183,7 @@ def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) 
     return GateFitting(model, questions, len(users))
 
 
-class MemoryAlone(BERT4Rec):
+class MemoryOnly(BERT4Rec):
     """A model whose logits are what its memory says of a batch."""
 
     def forward(self, batch: Batch, rank_unlisted: bool = False) -> torch.Tensor:

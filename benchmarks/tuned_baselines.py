@@ -65,7 +65,7 @@ def blended(logs: tuple[np.ndarray, ...], shares: Sequence[float]) -> np.ndarray
 
 
 def best_shares(quality: Callable[[tuple[float, ...]], float]) -> tuple[float, ...]:
-    """By turns the best of each share, the others as they are, until none changes."""
+    """The best shares by coordinate ascent: each in turn, the others as they are, until none changes."""
     grids = (EASE_SHARES, POPULARITY_SHARES, CO_LISTING_SHARES)
     best: tuple[float, ...] = (1.0, 0.0, 1.0)
     found = {best: quality(best)}

@@ -60,6 +60,8 @@ DOCUMENTS = sorted(
     for folder in ("", "docs", "benchmarks")
     for path in (PROJECT_DIR / folder).glob("*.md")
 )
+TREE = "\n## The tree\n"
+"""The heading of what ends CONTRIBUTING.md: a test of its own compares the names there."""
 NAME_FILES = ("docs/how-it-works.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
@@ -120,7 +122,7 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("document", NAME_FILES)
 def test_files_that_are_named_exist(document: str) -> None:
-    text = (PROJECT_DIR / document).read_text(encoding="utf-8")
+    text = (PROJECT_DIR / document).read_text(encoding="utf-8").partition(TREE)[0]
     files = set(re.findall(r"\b(?:\w+/)*[\w.-]+\.(?:py|md|toml|txt)\b", text))
     assert files
     for file in files:
@@ -156,14 +158,20 @@ def headings_of(path: Path) -> set[str]:
 
 
 def test_the_tree_names_every_module() -> None:
-    tree = re.findall(r"^```\n(.*?)^```$", (PROJECT_DIR / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M | re.S)[
-        -1
-    ]
-    package = PROJECT_DIR / "anime_bert4rec"
-    modules = [path.relative_to(package).as_posix() for path in package.rglob("[!_]*.py")]
-    assert sorted(re.findall(r"^([\w/]+\.py) ", tree, re.M)) == sorted(
+    tree = (PROJECT_DIR / "CONTRIBUTING.md").read_text(encoding="utf-8").partition(TREE)[2]
+    named, folders = [], list[str]()
+    for indent, name, what in re.findall(r"^( *)(\w+/|\w+\.py)  +(.+)$", tree, re.M):
+        folders[len(indent) // 2 :] = [name]
+        named.append("".join(folders))
+        assert what[0].isalnum(), name
+    modules = [path.relative_to(PROJECT_DIR).as_posix() for path in (PROJECT_DIR / "anime_bert4rec").rglob("[!_]*.py")]
+    assert sorted(name for name in named if name.endswith(".py")) == sorted(
         [path.name for path in PROJECT_DIR.glob("*.py")] + modules
     )
+    folders_of_package = [name.split("/")[1] for name in named if re.fullmatch(r"anime_bert4rec/\w+/", name)]
+    assert {*folders_of_package} == {
+        path.parent.name for path in (PROJECT_DIR / "anime_bert4rec").glob("*/__init__.py")
+    }
 
 
 def test_the_table_of_faults_names_tests_that_exist() -> None:

@@ -167,6 +167,18 @@ def test_tests_are_where_their_modules_are() -> None:
     assert {*MORE_TESTS.values()} <= {short(name) for name in modules()}
 
 
+def test_docstrings_can_be_read_alone() -> None:
+    paths = [*modules().values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    texts = {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.value.value
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    }
+    assert len(texts) > 1000
+    assert not [place for place, text in texts.items() if text.lstrip().startswith(("…", "..."))]
+
+
 @pytest.mark.parametrize("folder", sorted({*FLOOR, "command_line"} - {"recommender"}))
 def test_each_folder_says_what_it_is(folder: str) -> None:
     assert ast.get_docstring(ast.parse((ROOT / PACKAGE / folder / "__init__.py").read_text(encoding="utf-8")))

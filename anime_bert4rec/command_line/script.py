@@ -74,7 +74,7 @@ def _code_of(main: Main, argv: Sequence[str] | None) -> int:
 
 
 def _require_working_directory() -> None:
-    """Without one, a path that is relative leads nowhere, and libraries end the process in their own words."""
+    """Raises UserError if the working directory is gone: relative paths lead nowhere, and libraries fail oddly."""
     try:
         Path.cwd()
     except OSError:

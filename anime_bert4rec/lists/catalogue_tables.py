@@ -87,7 +87,7 @@ class CatalogueTables(DatabaseFile):
         return new, len(page.anime) - new
 
     def finish_catalogue_fetch(self, fetch_id: int) -> None:
-        """There is no more to fetch: the next fetch starts from the first page."""
+        """Note that there is no more to fetch, so that the next fetch starts from the first page."""
         with self._transaction() as connection:
             _finish(connection, fetch_id)
 

@@ -13,7 +13,7 @@ from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 LARGEST_GROUP = 1_000
 """A trait that more anime share says nothing about them, and is left out."""
 FRANCHISE = -1
-"""In the place of the user's id, of those groups that are franchises."""
+"""What stands in the place of the user's id in groups that are franchises."""
 
 
 def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
@@ -49,7 +49,7 @@ def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:
 
 
 def franchises(anime: Sequence[Anime]) -> list[int]:
-    """For each anime the smallest id among those that relations lead to, in any number of steps."""
+    """The smallest id that relations lead to from each anime, in any number of steps: the same within a franchise."""
     root = {each.anime_id: each.anime_id for each in anime}
 
     def find(anime_id: int) -> int:

@@ -128,7 +128,8 @@ RANGES = {
 
 _COLUMN = r'"?\w+"?(?: ASC| DESC)?'
 OWN_INDEX = re.compile(rf"CREATE INDEX [^(]+\({_COLUMN}(?:, ?{_COLUMN})*\)", re.IGNORECASE)
-"""An index of columns alone is allowed: somebody's questions are faster with it, and ours have the same answers."""
+"""The definition of an index of nothing but columns. Such are allowed: somebody's own queries are faster with them, and
+ours have the same answers."""
 
 
 class NotOurs(Exception):
@@ -159,7 +160,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
 
 
 def what_is_damaged(connection: sqlite3.Connection) -> str | None:
-    """In SQLite's words: pages of the file, or indices that do not fit their tables. None where all is well.
+    """What SQLite finds wrong with pages of the file or with indices, in its words. None where all is well.
 
     The schema has to be checked before.
     """

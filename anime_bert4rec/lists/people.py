@@ -23,7 +23,7 @@ from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_aside
 
 ENOUGH_PEOPLE = 10
-"""With fewer people who were held out, nothing can be told of how good a model is."""
+"""With fewer held-out people, an evaluation says nothing about how good a model is."""
 
 
 class Persons(NamedTuple):
@@ -71,10 +71,10 @@ class People:
     lists: np.ndarray
     """uint64 [U]: a salted hash of the list of each, as the model sees it."""
     held_out: np.ndarray
-    """bool [U]"""
+    """bool [U]: whether each was held out."""
     salt: bytes
     data_fingerprint: str = ""
-    """Of the run that they belong to (`training_data.Data.fingerprint`)."""
+    """The fingerprint of the data of the run that they belong to (`training_data.Data.fingerprint`)."""
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class People:
         salt: bytes = b"",
         data_fingerprint: str = "",
     ) -> People:
-        """Of lists, each part with whether it is held out; with a salt of its own where none is given."""
+        """The people whose lists these are, each part with whether it is held out; a salt is drawn if none is given."""
         salt = salt or secrets.token_bytes(16)
         hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
         lists, held_out = hashes.copy(), [np.zeros(0, bool)]
@@ -98,7 +98,7 @@ class People:
         return cls(in_order[0], in_order[1], in_order[2], salt, data_fingerprint)
 
     def only(self, *, held_out: bool) -> People:
-        """Those who were held out, or the others."""
+        """The people who were held out, or the others."""
         kept = self.held_out == held_out
         return People(self.persons[kept], self.lists[kept], self.held_out[kept], self.salt, self.data_fingerprint)
 

@@ -110,7 +110,7 @@ class ImportedEntry(NamedTuple):
     """Grows in the order of the source. Of two entries of one user for the same anime the higher counts."""
     status: str | None
     score: float | None = None
-    """On the scale of the source: 1 to 10, or 1 to 100."""
+    """The score on the scale of the source: 1 to 10, or 1 to 100."""
     progress: int = 0
     started: int | None = None
     completed: int | None = None

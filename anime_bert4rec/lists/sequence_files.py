@@ -37,7 +37,7 @@ class Unusable(Exception):
 
 
 def compact(part: Sequences, num_items: int) -> Sequences:
-    """The same sequences, with block numbers in as few bytes as a list of all items needs."""
+    """These sequences, with block numbers in as few bytes as a list of all items needs."""
     return Sequences(part.items, part.blocks.astype(_block_type(num_items)), part.offsets, part.user_ids)
 
 

@@ -1,6 +1,6 @@
 """Keeps the lists as the model reads them in files beside the database, so that they need not fit into memory.
 
-They are made by streaming, when the database has changed since, in a folder that this program alone uses: what it
+They are made by streaming, when the database has changed since, in a folder that only this program uses: what it
 did not make is neither written to nor removed, and no link is followed.
 """
 

@@ -26,7 +26,7 @@ _PAGE_OF_PROFILE = re.compile(
     re.IGNORECASE,
 )
 _TURNS_ROUND = "\u202d\u202e"
-"""Makes text look other than it is: nothing that gets into a name by pasting."""
+"""Characters that make text look other than it is. Unlike other invisible ones, they get into no name by pasting."""
 _BULLET = re.compile(r"(?:[-*\u2022\u00b7]|[0-9]{1,4}[.)])\s+")
 _AROUND = " \t\"'`<>()[]{}\u2018\u2019\u201c\u201d\u300c\u300d\u00ab\u00bb"
 _BETWEEN = re.compile(r"[,;|\t\u3001]+|\s+(?=@|https?://|www\.|anilist\.co/)", re.IGNORECASE)

@@ -45,7 +45,7 @@ class WholeLists(NamedTuple):
 
     @property
     def lengths(self) -> Tensor:
-        """int64 [B]"""
+        """int64 [B]: how many items each list has."""
         return F.pad(self.starts[1:], (0, 1), value=len(self.items)) - self.starts
 
     def padded(self) -> Tensor:
@@ -90,7 +90,7 @@ class Batch(NamedTuple):
     weight: float = 1.0
     """What the mean loss over the targets counts for, in the mean over processes: see `share_of`."""
     seed: int = 0
-    """Of the random numbers that the model needs: what is dropped out is a function of the batch, too."""
+    """The seed of the random numbers that the model needs: what is dropped out is a function of the batch, too."""
 
     @property
     def all_visible(self) -> Tensor:
@@ -117,7 +117,7 @@ class Batch(NamedTuple):
         return self._replace(**tensors, lists=lists)
 
     def only(self, chosen: Tensor) -> Batch:
-        """The same lists, of which only some items are to be predicted. chosen: bool or ascending indices, of [M]."""
+        """The batch with only some of the items to predict. chosen: bool or ascending indices, of [M]."""
         targets = None if self.targets is None else self.targets[chosen]
         return self._replace(rows=self.rows[chosen], columns=self.columns[chosen], targets=targets)
 

@@ -46,7 +46,7 @@ class ModelConfig:
     max_seq_len: int = 200
     dropout: float = 0.1
     feed_forward_ratio: int = 1
-    """In hidden sizes."""
+    """The width of the feed-forward, as a multiple of `hidden_size`."""
     ordered: bool = True
     """Whether the model looks at distances: in lists without an order they mean nothing."""
     memory: MemoryConfig | None = None
@@ -95,7 +95,7 @@ class NetworkInput(NamedTuple):
     """int64 [M]: which of the B × Q answers is the one that is asked for at each position of the batch."""
 
     def bias(self, of_distance: Tensor | None) -> Tensor | None:
-        """What is added to attention scores [heads, L, L]: the bias of each distance, and UNSEEN of what is later."""
+        """What is added to attention scores [heads, L, L]: the bias of each distance, and UNSEEN for what is later."""
         if not self.causal:
             return of_distance
         length = self.items.shape[1]
@@ -142,7 +142,7 @@ class BERT4Rec(nn.Module):
         bias.copy_((popularity + 0.5).log().log_softmax(0))
 
     def silence_network(self) -> None:
-        """From now on, in evaluation mode, the memory alone counts."""
+        """From now on, in evaluation mode, the logits are those of the memory, without the network's."""
         assert self.gate is not None
         self.gate.silence()
 
@@ -293,7 +293,10 @@ class EncoderLayer(nn.Module):
         return hidden + dropout(self.attention_output(attend(query, key, value, bias, causal)))
 
     def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
-        """As the last layer: queries [B, Q, size], some of the positions of hidden [B, L, size] → the same."""
+        """The last layer, which is computed for `queries` only, some of the positions of hidden [B, L, size].
+
+        queries [B, Q, size] → [B, Q, size].
+        """
         query, weights = self.query(self.norm(queries)), (self.key.weight, self.value.weight)
         mixed = attend_to_states(query, self.norm(hidden), *weights, self.config.num_heads, bias)
         queries = queries + dropout(self.attention_output(mixed))

@@ -14,7 +14,7 @@ from torch import Tensor
 from anime_bert4rec.lists.sequences import PAD
 
 QUERIES_AT_ONCE = 32
-"""Where each position sees only what is before it, this many attend together: with fewer, less is computed in vain."""
+"""How many positions attend together where each sees only what is before it: with fewer, less is computed in vain."""
 SMALLEST_TABLE = 2**20
 """The fewest random factors that dropout has a table of."""
 
@@ -119,8 +119,10 @@ class TiedEmbedding:
         return cast(Tensor, _LookUp.apply(items, self.weight, self))
 
     def logits(self, start: Tensor, hidden: Tensor) -> Tensor:
-        """start + hidden @ Eᵀ, with E the embeddings of the items alone; written into `start`, if that is [M, N] and
-        not a bias [N]."""
+        """start + hidden @ Eᵀ, where E are the embeddings of the items, without those of padding and mask.
+
+        The sum is written into `start` if that is [M, N], and not a bias [N].
+        """
         return cast(Tensor, _Logits.apply(start, hidden, self.weight, self))
 
 

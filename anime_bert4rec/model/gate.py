@@ -38,7 +38,7 @@ class Gate(nn.Module):
         return hats(count_visible(batch, num_items)) @ self.values[kind].t()
 
     def silence(self) -> None:
-        """From now on the memory alone counts."""
+        """From now on the memory counts for 1 and the network for 0."""
         self.values[:, MEMORY], self.values[:, NETWORK] = 1, 0
 
 
@@ -52,6 +52,6 @@ def count_visible(batch: Batch, num_items: int) -> Tensor:
 
 
 def hats(counts: Tensor) -> Tensor:
-    """What share of the weight at each knot makes the weight at these numbers of visible items [M, KNOTS]."""
+    """How much of the weight at each knot goes into the weight at these numbers of visible items [M, KNOTS]."""
     place = (counts.clamp_min(1).log2() / 2).clamp_max(KNOTS - 1)
     return (1 - (place[:, None] - torch.arange(KNOTS, device=counts.device)).abs()).clamp_min(0)

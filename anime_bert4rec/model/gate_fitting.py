@@ -20,13 +20,13 @@ from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count
 MOST_NUMBERS = 12_000_000
 """Positions are left out at random until memory and network have no more logits than this at the rest of them."""
 DISTANCE, ROUGHNESS = 0.1, 0.1
-"""What half the square of a weight's distance from the memory alone costs, and that of the difference of two weights
-that are neighbours; a list counts for its mean loss, however many positions it has."""
+"""What the penalties weigh: half the square of a weight's distance from 1 for the memory and 0 for the network, and
+half the square of the difference of neighbouring weights. A list counts for its mean loss, however long it is."""
 GAIN_ENOUGH = 1e-5
-"""In nats a list: weights that would gain less by one more step are taken as they are."""
+"""The gain, in nats a list, below which no further step is made."""
 MOST_STEPS = 20
 NUMBERS_AT_ONCE = 2**19
-"""Logits of this many items stay near the processor."""
+"""How many logits are processed at once, so that they stay in the processor's cache."""
 
 
 class Asked(NamedTuple):
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
     """float64 [M]: what each position counts for; they sum to the number of lists."""
 
     def said_of_targets(self) -> Tensor:
-        """[M, 2] the means over what is wanted."""
+        """What memory and network say of what is wanted, in the mean [M, 2]."""
         real = self.targets >= 0
         at = self.targets.clamp_min(0)[:, None].expand(-1, 2, -1)
         return (self.said.gather(2, at) * real[:, None]).sum(2).double() / real.sum(1, keepdim=True)
@@ -111,18 +111,18 @@ def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> Asked:
 def likeliest(asked: Asked) -> Tensor:
     """The weights [2, KNOTS] at which the sum of the losses and of what the weights cost is the lowest; those of the
     network are not negative."""
-    alone = torch.zeros(2, KNOTS, dtype=torch.double)
-    alone[MEMORY] = 1
+    memory_only = torch.zeros(2, KNOTS, dtype=torch.double)
+    memory_only[MEMORY] = 1
     bend = torch.eye(KNOTS, dtype=torch.double).diff(dim=0)
     costs = torch.block_diag(*[DISTANCE * torch.eye(KNOTS) + ROUGHNESS * bend.t() @ bend] * 2).double()
     of_targets = asked.said_of_targets()
 
     def cost(weights: Tensor) -> tuple[float, Tensor, Tensor]:
         loss, gradient, curvature = _loss(asked, of_targets, weights)
-        off = (weights - alone).flatten()
+        off = (weights - memory_only).flatten()
         return loss + float(off @ costs @ off) / 2, gradient + costs @ off, curvature + costs
 
-    weights = alone
+    weights = memory_only
     lowest, gradient, curvature = cost(weights)
     for _ in range(MOST_STEPS):
         held = (weights <= 0).flatten() & (gradient > 0)

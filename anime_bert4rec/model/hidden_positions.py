@@ -23,7 +23,7 @@ FEW_LOGITS = 2**21
 CUT_RATIO_WITHOUT_MEMORY = 0.25
 """The share of the columns where the network answers without the memory: there, each cut costs less."""
 WIDE_CUT_RATIO_WITHOUT_MEMORY = 0.5
-"""The same where there is enough to learn from for a wide network, which learns more from them."""
+"""The CUT_RATIO_WITHOUT_MEMORY where there is enough to learn from for a wide network, which learns more from cuts."""
 LARGEST_LOGITS = 2**26
 """A batch that is answered without the memory has no more than CUT_RATIO where it would have more logits than this."""
 MASKED_BEFORE_CUTS = 0.15
@@ -32,13 +32,13 @@ fewer lists by heart. Masks do the same where there are no cuts."""
 SHORT_SHARE = 0.7
 """The share of the lists without an order of which an epoch shows a few entries."""
 MOST_GIVEN = 128
-"""The most entries that are shown then. How many is drawn from 1 on, each doubling as often as any other."""
+"""The most entries that are shown of such a list. How many is drawn from 1 on, each doubling as often as any other."""
 MOST_ASKED = 30
 """The most other entries of such a list that are asked for."""
 GIVEN_IN_VALIDATION = (1, 3, 10, 30)
 """How many entries of each list validation shows, beside those that it shows whole."""
 CUTS_IN_VALIDATION = 4
-"""Before how many of the entries of a list in order validation shows these."""
+"""At how many entries of a list in order validation asks with each number of GIVEN_IN_VALIDATION shown before them."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class HiddenPositions(NamedTuple):
     """The positions of a batch whose items are asked for, in the order of their rows and, in each, of their columns."""
 
     rows: np.ndarray
-    """int64 [M]"""
+    """int64 [M]: the row of each position."""
     columns: np.ndarray
-    """int64 [M]"""
+    """int64 [M]: the column of each position."""
     cuts: np.ndarray | None
     """int64 [S], ascending: the columns that all rows are cut at. None: the positions are masked."""
 

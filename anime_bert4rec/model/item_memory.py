@@ -57,7 +57,7 @@ class MemoryConfig:
     """How much of the popularity the transitions add to each row."""
     knots: int = 0
     """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
-    the same for all numbers, of EASE and of the transitions alone."""
+    the same for all numbers, and there are no terms but EASE and the transitions."""
     list_weight: float = 0.0
     """What each list adds to a row of the co-listing."""
     likeness: LikenessSizes = LikenessSizes()
@@ -151,7 +151,7 @@ class ItemMemory(nn.Module):
         self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
         self.register_buffer("column", torch.full((config.num_items + 2,), size))
         self.pairs: Pairs | None = None
-        """Of the training lists; needed to train on them, and not saved."""
+        """What the transitions of the training lists were counted from; needed to train on these, and not saved."""
 
     kept: Tensor
     """[size] columns (item index - 1) of the logits that the tables know."""
@@ -173,7 +173,7 @@ class ItemMemory(nn.Module):
         return prior if terms.at is None else prior.index_select(0, terms.at)
 
     def strengths(self, counts: Tensor, kind: int) -> Tensor:
-        """[R, T] for these numbers of visible items [R]. kind: 0 for masks, 1 for cuts."""
+        """What the terms are multiplied by [R, T], for counts [R] of visible items. kind: 0 for masks, 1 for cuts."""
         strength = self.strength[kind if len(self.strength) > 1 else 0]
         if not self.config.knots:
             return strength.expand(len(counts), -1)
@@ -181,7 +181,7 @@ class ItemMemory(nn.Module):
 
     @torch.no_grad()
     def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
-        """Those of `config.terms` that there are. Without an order they are the same at all positions of a list."""
+        """The values of `config.terms`. Without an order they are the same at all positions of a list."""
         is_item = self._is_item(batch.items if self.config.ordered else batch.all_visible)
         ranked = rank_unlisted and len(self.unlisted.columns) > 0
         values = [self._ease(batch, ranked), *self._others(batch, ranked)]
@@ -213,7 +213,7 @@ class ItemMemory(nn.Module):
         return (items != PAD) & (items <= self.config.num_items)
 
     def by_popularity(self, batch: Batch) -> Tensor:
-        """The log of how many other lists each item is on [R, N]."""
+        """The logarithm of how many lists each item is on, without the list that is asked about [R, N]."""
         smoothed = self.popularity + SMOOTHING
         logs = smoothed.log()
         values = logs.repeat(len(batch.rows) if self.config.ordered else len(batch.all_visible), 1)

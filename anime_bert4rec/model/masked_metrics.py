@@ -24,13 +24,19 @@ def ranks(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def hits_by_row(ranks: Tensor, rows: Tensor, num_rows: int, top_k: tuple[int, ...] = TOP_K) -> Tensor:
-    """The same for each row, and last how many ranks it has: float64 [num_rows, len(top_k) + 1]. rows [M]: whose."""
+    """How many of each row's ranks are within each k, and last how many it has: float64 [num_rows, len(top_k) + 1].
+
+    rows [M]: the row that each rank belongs to.
+    """
     right = torch.stack([*(ranks <= k for k in top_k), torch.ones_like(ranks, dtype=torch.bool)], 1).double()
     return right.new_zeros(num_rows, right.shape[1]).index_add_(0, rows, right)
 
 
 def squares_of_rows(by_row: Tensor) -> Tensor:
-    """What `standard_errors` needs of these rows, ready to be summed: [3, len(top_k)] of h², h n and n²."""
+    """The sums over rows that `standard_errors` needs: h², h n and n² for h hits of n ranks in a row, [3, len(top_k)].
+
+    by_row: as `hits_by_row` gives them.
+    """
     hits, count = by_row[:, :-1], by_row[:, -1:]
     return torch.stack([(hits * hits).sum(0), (hits * count).sum(0), (count * count).sum().expand(hits.shape[1])])
 
@@ -38,8 +44,8 @@ def squares_of_rows(by_row: Tensor) -> Tensor:
 def standard_errors(shares: Sequence[float], count: float, squares: Sequence[Sequence[float]]) -> list[float]:
     """The standard error of each share of `count` positions, with the positions of one row taken as a cluster.
 
-    Those of one list are right or wrong together, so that a binomial error would be too small. This is the linearised
-    error of a ratio (Cochran, "Sampling Techniques", 1977, section 6.3): √Σ (h − p n)² / Σ n.
+    Positions of one list are right or wrong together, so that a binomial error would be too small. This is the
+    linearised error of a ratio (Cochran, "Sampling Techniques", 1977, section 6.3): √Σ (h − p n)² / Σ n.
     """
     return [
         math.sqrt(max(hh - 2 * share * hn + share * share * nn, 0.0)) / count

@@ -19,14 +19,14 @@ from anime_bert4rec.lists.sequences import Sequences
 POPULARITY_RIDGE = 0.25
 """The additional ridge of an item, times the number of lists that it is on."""
 OwnItems = tuple[Tensor, Tensor]
-"""Of lists that the table was fitted on: the rows of their items in one flat tensor, and where each list starts."""
+"""Lists that the table was fitted on: the rows of their items in one flat tensor, and where each list starts."""
 
 COLUMNS_AT_ONCE = 256
-"""This many columns of the table stay in the processor's cache while the rows of a list are added up: twice as fast."""
+"""How many columns of the table stay in the processor's cache while the rows of a list are added up: twice as fast."""
 
 
 def gram_matrix(sequences: Sequences, column: np.ndarray, size: int, weights: np.ndarray | None = None) -> Tensor:
-    """On how many lists two items are together: float32 [size, size]. column: as in count_transitions.
+    """How many lists each two items are on together: float32 [size, size]. column: as in count_transitions.
 
     weights: what each list counts for; 1 where not given.
     """
@@ -75,7 +75,7 @@ class EaseTable(nn.Module):
 
     @property
     def inverse(self) -> Tensor:
-        """[size, size]"""
+        """The inverse, without the row of zeros: [size, size]."""
         return torch.cat([block[:-1] for _, block in self._blocks()], 1)
 
     @inverse.setter
@@ -85,7 +85,7 @@ class EaseTable(nn.Module):
         self.diagonal.copy_(inverse.diagonal())
 
     def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Some columns of the table, and these [size + 1, some]."""
+        """Each block of the table [size + 1, some columns], and which columns of the table it has."""
         size = len(self.diagonal)
         for start in range(0, size, COLUMNS_AT_ONCE):
             stop = min(start + COLUMNS_AT_ONCE, size)
@@ -110,7 +110,8 @@ class EaseTable(nn.Module):
         """The scores of what comes at each of the cuts [S], ascending, where an item before a cut counts for `recency`
         to the power of the number of columns between the two. items [B, last cut]; the rest as in `forward`.
 
-        Each item is added to the sum of the next cut alone. The sum of the cut before, decayed, is then added to it.
+        An item is added only to the sum of the first cut behind it. To each sum, that of the cut before is then added,
+        decayed.
         """
         lists = len(items)
         column = torch.arange(items.shape[1], device=items.device)

@@ -43,9 +43,9 @@ MOST_ITEMS = 8_000
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 NUMBERS_AT_ONCE = 2**21
-"""This many stay near the processor, and are enough for more than one thread."""
+"""How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
 TRIAL_STEPS = 3
-"""For the strengths, with which a setting is compared to others."""
+"""How many steps of Newton's method the strengths get before a setting is compared to others."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
 """The shares of EASE that are tried, in its sum with the transitions. Never none, for only EASE knows anything of what
@@ -54,8 +54,8 @@ RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
 UNORDERED_POPULARITY_RIDGE = 4.0
-"""In the place of that of memory_ease.py, where lists have no order: what is asked of short lists gains by it, and the
-likelihood hardly tells (benchmarks/LOG.md)."""
+"""The POPULARITY_RIDGE of memory_ease.py where lists have no order: recommendations for short lists gain by it, and the
+likelihood hardly changes (benchmarks/LOG.md)."""
 
 
 def fit_memory(
@@ -193,7 +193,7 @@ class Tables:
         """What they say of the batch."""
 
     def of_most_popular(self, most: int) -> Tables:
-        """The same of the `most` popular items, without counting again."""
+        """The tables of the `most` popular items, without counting again."""
         if most >= len(self.kept):
             return self
         fewer = copy.copy(self)
@@ -268,7 +268,7 @@ def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:
 
 
 def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Wanted]]) -> Asked:
-    """The same with what another memory's EASE says of the same lists."""
+    """What is `asked`, with what another memory's EASE says of the same lists in the place of this one's."""
     said = torch.cat([memory.by_ease(batch) for batch, _ in shown])
     starts = np.cumsum([0, *(len(batch.items) for batch, _ in shown)])
     rows = torch.cat([wanted.rows + int(start) for (_, wanted), start in zip(shown, starts[:-1], strict=True)])
@@ -299,6 +299,6 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
 
 
 def parts_of(opinion: Tensor) -> Iterator[slice]:
-    """The rows of an opinion [M, N], some at a time."""
+    """The rows of logits [M, N], some at a time."""
     at_once = max(1, NUMBERS_AT_ONCE // opinion.shape[1])
     return (slice(start, start + at_once) for start in range(0, len(opinion), at_once))

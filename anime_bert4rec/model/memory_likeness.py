@@ -75,7 +75,7 @@ class Likeness(nn.Module):
         return LikenessSizes(len(self.group_starts), len(self.members))
 
     def cosines(self, visible: Tensor) -> Tensor:
-        """Of each item the mean cosine with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
+        """The mean cosine of each item with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
         among them."""
         is_item = self._is_item(visible)
         scale = F.pad(self.scale, (1, 1))

@@ -17,13 +17,13 @@ TRIAL_LISTS = 1_000
 TRIAL_TARGETS = 6_000
 MASK_RATIO = 0.2
 LARGEST_SAMPLE = 25_000_000
-"""The most numbers that each part of the memory says of a sample: positions times items."""
+"""The most numbers that each part of the memory gives for a sample: positions times items."""
 SHOWN_IN_PART, SHOWN_AT_ONCE = 3_000, 125
-"""This many lists without an order are shown in part, to learn how much the terms count for, so many at once."""
+"""How many lists without an order are shown in part, to learn how much the terms count for, and how many at once."""
 MOST_TIMES = 15
 """A list is shown this often at the most."""
 SHOWN_WHOLE, MASKED = 1 / 3, 0.15
-"""The share of them that is shown whole but for MASKED; of the others a few items are shown."""
+"""The share of these lists that is shown whole but for the share MASKED; of the other lists a few items are shown."""
 MOST_SHOWN = 128
 FEWEST_LEFT = 5
 
@@ -60,7 +60,7 @@ def sample(
 
 
 def newer_half(batch: Batch) -> Batch:
-    """Of lists in order only the cuts in the newer half, if there are any: that is where the next item will come."""
+    """The batch with only the cuts in the newer half of lists in order, if any: there the next item will come."""
     if batch.cuts is None:
         return batch
     start = batch.items.shape[1] // 2
@@ -71,8 +71,8 @@ def newer_half(batch: Batch) -> Batch:
 
 
 def shown_in_part(batch: Batch, num_items: int, random: np.random.Generator) -> Batch:
-    """The same lists in order, half of them with only some of their items, those nearest before a cut or around a mask,
-    and what is asked of these."""
+    """A batch of lists in order in which half of the lists have only some of their items: those nearest before a cut or
+    around a mask, and what is asked of these."""
     length, num_rows = batch.items.shape[1], len(batch.items)
     order = random.permutation(len(batch.rows))
     one_of_row = np.full(num_rows, length)

@@ -16,24 +16,24 @@ from anime_bert4rec.lists.sequences import PAD
 KNOTS = 10
 """Strengths are known at 1, 2, 4, … 512 visible items, and in between they change with the logarithm of the number."""
 START = 0.3
-"""Of all strengths, before the first step."""
+"""The value of every strength before the first step."""
 ROUGHNESS, SIZE = 0.01, 1e-4
-"""What the square of the second difference of neighbouring strengths costs, and that of a strength itself."""
+"""What the penalties weigh: the square of the second difference of neighbouring strengths, and that of a strength."""
 GAIN_ENOUGH = 1e-4
-"""In nats: strengths that would gain less by one more step are taken as they are."""
+"""The gain, in nats, below which no further step is made."""
 MOST_STEPS = 20
 NUMBERS_AT_ONCE = 2**19
-"""This many of each term stay near the processor."""
+"""How many numbers of each term are processed at once, so that they stay in the processor's cache."""
 
 
 def hats(counts: Tensor, knots: int) -> Tensor:
-    """[R, knots] what share of each of the strengths at 1, 2, 4, … makes the strength at these counts [R]."""
+    """How much of each of the strengths at 1, 2, 4, … goes into the strength at these counts [R]: [R, knots]."""
     place = counts.clamp_min(1).log2().clamp_max(knots - 1)
     return (1 - (place[:, None] - torch.arange(knots, device=counts.device)).abs()).clamp_min(0)
 
 
 class Asked(NamedTuple):
-    """Of M lists: what the terms say, what is visible, and what is wanted."""
+    """What the terms say of M lists, what is visible of these, and what is wanted."""
 
     terms: Tensor
     """float16 [M, T, N]"""
@@ -65,7 +65,7 @@ class Asked(NamedTuple):
         return Asked(*(part[:most] for part in self))
 
     def with_first_term(self, term: Tensor, wanted: tuple[Tensor, Tensor]) -> Asked:
-        """The same with something else that the first term says."""
+        """What is asked, with other values of the first term."""
         terms, of_targets = self.terms.clone(), self.of_targets.clone()
         terms[:, 0], of_targets[:, 0] = term, mean_of(term, wanted)
         return self._replace(terms=terms, of_targets=of_targets)
@@ -79,7 +79,7 @@ def mean_of(term: Tensor, wanted: tuple[Tensor, Tensor]) -> Tensor:
 
 
 def joined(parts: Sequence[Asked]) -> Asked:
-    """All of them, one after the other."""
+    """The lists of all parts, one part after the other."""
     widest = max(part.seen.shape[1] for part in parts)
     seen = torch.cat([torch.cat([part.seen, part.seen[:, :1].expand(-1, widest - part.seen.shape[1])], 1)
                       for part in parts])  # fmt: skip

@@ -40,8 +40,8 @@ PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
 class Pairs:
     """What each pair of entries of the lists adds to the table.
 
-    Entries of a block have no order, so a pair counts for the mean over all orders of its blocks: it depends on the two
-    blocks alone. Most entries are a block of their own.
+    Entries of a block have no order, so a pair counts for the mean over all orders of its blocks: it depends on nothing
+    but the two blocks. Most entries are a block of their own.
     """
 
     weights: np.ndarray
@@ -55,7 +55,7 @@ class Pairs:
     first_blocks: np.ndarray
     """[K]: the first block of the list that each block is in."""
     items: np.ndarray
-    """[T]: of each entry."""
+    """[T]: the item of each entry."""
 
     @classmethod
     def of(cls, sequences: Sequences) -> Pairs:
@@ -180,7 +180,7 @@ class Added(NamedTuple):
 
 
 class Transitions(nn.Module):
-    """log of the mixture of table rows. Items without a row of their own are known by popularity alone."""
+    """The logarithm of the mixture of table rows. Items without a row of their own have the share of popularity."""
 
     def __init__(self, size: int, num_items: int, neighbours: int, prior: float = 0.0) -> None:
         super().__init__()

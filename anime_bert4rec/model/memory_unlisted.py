@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from anime_bert4rec.lists.sequences import PAD, Sequences
 
 WEIGHT = 0.3
-"""More would bring new titles further up, and those that nobody wants with them, at the cost of what people have."""
+"""The most that is added. More would bring new titles further up, and those that nobody wants with them, at the cost of
+what people have listed."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,15 @@ class UnlistedItems(nn.Module):
     def of(cls, alike: Sequences, popularity: np.ndarray) -> UnlistedItems:
         """alike: the items of each group; popularity: on how many lists each item is [N]."""
         unlisted = np.concatenate([[False], popularity == 0])
-        hers = unlisted[alike.items]
+        is_unlisted = unlisted[alike.items]
         group_of_entry = np.repeat(np.arange(len(alike)), alike.lengths)
-        mixed = (np.bincount(group_of_entry[hers], minlength=len(alike)) > 0) & (
-            np.bincount(group_of_entry[~hers], minlength=len(alike)) > 0
+        mixed = (np.bincount(group_of_entry[is_unlisted], minlength=len(alike)) > 0) & (
+            np.bincount(group_of_entry[~is_unlisted], minlength=len(alike)) > 0
         )  # other groups relate no unlisted item to a listed one
         chosen = alike.select(np.flatnonzero(mixed))
         group_of_entry = np.repeat(np.arange(len(chosen)), chosen.lengths)
-        hers = unlisted[chosen.items]
-        order = np.flatnonzero(hers)[np.argsort(chosen.items[hers], kind="stable")]
+        is_unlisted = unlisted[chosen.items]
+        order = np.flatnonzero(is_unlisted)[np.argsort(chosen.items[is_unlisted], kind="stable")]
         items, item_starts = np.unique(chosen.items[order], return_index=True)
 
         sizes = UnlistedSizes(len(items), len(chosen), len(chosen.items), len(order))
@@ -96,6 +97,9 @@ class UnlistedItems(nn.Module):
         return self._in_common(on_list) * self.scale
 
     def _in_common(self, on_list: Tensor) -> Tensor:
-        """on_list: float [N + 2, B] → [B, C]."""
+        """The sum over the groups of each unlisted item of the share of the group that is on the list [B, C].
+
+        on_list: float [N + 2, B], 1 for what is on it.
+        """
         of_group = F.embedding_bag(self.members, on_list, self.group_starts, mode="mean")
         return F.embedding_bag(self.groups, of_group, self.item_starts, mode="sum").t()

@@ -32,7 +32,7 @@ MOST_FACTORS = 4_096
 FEWEST_PEOPLE = 10
 """Nothing is learnt from fewer people with two scores or more."""
 FEWEST_SCORES = 2
-"""Of a person to learn from."""
+"""Somebody with fewer scores is not learnt from."""
 OF_TYPICAL = 2.0
 """The mean and the spread of a person are shrunk to the typical ones as though by this many scores."""
 OF_EXPECTED = 20.0

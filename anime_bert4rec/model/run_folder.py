@@ -31,7 +31,7 @@ MADE = {
     "plots": _one_of(*CURVES, DATA_OVERVIEW, ANIME_MAP, RANKING_COMPARISON, RUN_COMPARISON, TRAINING_METRICS),
     "": _one_of(EVALUATION, EVALUATION_TEXT),
 }
-"""Patterns of the names of the files of a run, by folder. Whatever else is there is somebody else's."""
+"""Patterns of the names of the files of a run, by folder. Other files in these folders are somebody else's."""
 
 
 class RunFolder:

@@ -113,7 +113,7 @@ class _TensorUnpickler(PlainUnpickler):
         self.archive = archive
         self.folder = folder
         self.stores: dict[str, Tensor] = {}
-        """Those that were read; tensors that were one before they were saved are one again."""
+        """The stores that were read, by key, so that tensors that shared one before they were saved share it again."""
 
     def find_class(self, module: str, name: str) -> Any:
         known = {"torch._utils._rebuild_tensor_v2": _tensor, "collections.OrderedDict": dict}

@@ -36,17 +36,19 @@ MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with this many entries in all: more would cost minutes and tell it nothing new."""
 
 ENTRIES_FOR_A_WIDE_NETWORK = 500_000
-"""With 100,000 it makes no difference, with a million it does (benchmarks/LOG.md)."""
+"""From this many entries on, a wider network learns more: of 100,000 it does not, of a million it does
+(benchmarks/LOG.md)."""
 LISTS_TO_ANSWER_ALONE = 600
-"""With this many lists in order and more, the network also learns to answer without the memory: what
-it finds in them is worth more than what it can add to it. With fewer, it has learned too little when it is time to stop
+"""From this many lists in order on, the network also learns to answer without the memory: what it finds by itself is
+worth more than what it can add to the memory. Of fewer, it has learned too little when it is time to stop
 (benchmarks/LOG.md)."""
 MEMORY_EVERY = 4
-"""Then, one batch in this many is answered by network and memory together, the others by the network."""
+"""From LISTS_TO_ANSWER_ALONE on, one batch in this many is answered by network and memory together, the others by the
+network."""
 
 
 class DataSettings(Protocol):
-    """Which lists are read of the database, and whether also what items have in common, which the memory is told."""
+    """Which lists are read of the database, and whether what items have in common is read for the memory, too."""
 
     @property
     def val_ratio(self) -> float: ...
@@ -114,7 +116,7 @@ class Data:
         return memory and self.ordered and len(self.training) >= LISTS_TO_ANSWER_ALONE
 
     def popularity(self) -> np.ndarray:
-        """On how many training lists each item is: float32 [N]."""
+        """How many training lists each item is on: float32 [N]."""
         return self.training.popularity(self.vocabulary.num_items)
 
     def people(self) -> People:
@@ -170,7 +172,10 @@ def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]
 
 
 def read_data(database: Database, state: list[int], val_ratio: float, split_seed: int, *, alike: bool) -> Data:
-    """The same of an open database. split_seed: who is held out. alike: whether to read what items have in common."""
+    """As `load_data`, of an open database in the `state` that `as_of_one_moment` gave.
+
+    split_seed: of the draw of who is held out. alike: whether to read what items have in common.
+    """
     database.require_training_data()
     vocabulary = Vocabulary.of(database.anime_ids())
     users = database.user_keys()

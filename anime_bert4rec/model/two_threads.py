@@ -1,4 +1,4 @@
-"""On a CPU, what two threads do at once, each with half of torch's own threads.
+"""Work that two threads share on a CPU, each with half of torch's own threads.
 
 By itself torch shares every single operation among its threads. Most are so small here that handing them out and
 waiting for all costs a good part of what is gained: a step on one half of a batch in each of two threads is 1.1 to 1.25
@@ -23,15 +23,15 @@ Part = TypeVar("Part")
 T = TypeVar("T")
 
 MOST_WEIGHTS = 2_000
-"""For each position of a batch. With more, gradients of all weights for each half cost more than is gained, as they do
-with short lists of many items."""
+"""The most weights for each position of a batch that is halved. With more, as with short lists of many items, it costs
+more than it gains to make the gradients of all weights for each half."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""As malloc.h of glibc has them."""
+"""The numbers of these two settings in glibc's malloc.h."""
 
 
 def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> list[T]:
-    """What `work` gives for each part. Not to be called by `work`.
+    """What `work` gives for each part. `work` itself must not call this.
 
     Ctrl-C waits for all: a step that went on while the weights are put back would fail, and leave behind what makes
     the process abort when its thread ends.
@@ -66,8 +66,11 @@ def _two_threads(for_each: int) -> ThreadPoolExecutor:
 
 
 def _keep_freed_memory() -> None:
-    """By itself glibc gives what a step has freed back to Linux, and has it handed out and cleared anew, page by page,
-    in the next: a twentieth of a step. Where there is no glibc, nothing is changed."""
+    """Let this process keep the memory that a step has freed, which takes a twentieth off the next step.
+
+    By itself glibc gives it back to Linux, and has it handed out and cleared anew, page by page. Where there is no
+    glibc, nothing is changed.
+    """
     with contextlib.suppress(AttributeError, OSError, TypeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, 2**25)

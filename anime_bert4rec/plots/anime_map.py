@@ -23,7 +23,7 @@ from anime_bert4rec.support.text import plain
 MOST_TITLES = 3_000
 """How many titles are on the map, the most popular ones."""
 LARGEST_WEIGHT = 1e6
-"""What training leaves is of the order of 1."""
+"""The largest weight that is drawn: training leaves weights of the order of 1."""
 BY_MEMORY = "From the model's item-to-item memory (EASE): what is listed together, and what shares genres or studios."
 BY_EMBEDDING = "From the item embeddings that the network has learnt."
 LABELS = 60
@@ -46,7 +46,7 @@ class MapPoints:
 
 
 def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
-    """Of best_model.pth in the folder, the most popular titles. Raises UserError.
+    """The most popular titles of best_model.pth in the folder, as points. Raises UserError.
 
     With a memory, most of what is known of titles is there, while the network's embeddings hardly leave the noise that
     they start from; so the memory's table is taken, and the embeddings only where there is none.
@@ -72,7 +72,7 @@ def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
 
 
 def _most_popular(seen: np.ndarray) -> np.ndarray:
-    """Positions, ascending, of what is on a list at all: of the rest nothing is known that lists would tell."""
+    """The positions, ascending, of the most popular titles that are on a list: of the rest lists tell nothing."""
     top = np.argsort(-seen, kind="stable")[:MOST_TITLES]
     return np.sort(top[seen[top] > 0])
 
@@ -151,7 +151,7 @@ def _write_names(figure: Figure, anime: Sequence[Anime], place: np.ndarray) -> N
 
 
 def main_genres(anime: Sequence[Anime]) -> list[str]:
-    """For each the rarest of its genres among the eight that most titles have; OTHER if it has none of them."""
+    """The main genre of each anime: the rarest of its genres among the eight that most titles have, or else OTHER."""
     names = [[style.drawable(genre, 20) for genre in each.genres] for each in anime]
     counts = Counter(itertools.chain.from_iterable(names))
     common = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))[: len(COLORS)])

@@ -23,7 +23,7 @@ from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
 
 COMMON = 0.5
-"""The long tail: how few titles have this share of all entries."""
+"""The share of all entries for which the picture of the long tail says how few titles have it."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ PUSHES = 12
 PUSH = 30.0
 """How strong the pushes are together, the pull of one neighbour being 1; tried out: more neighbours stay together."""
 DIMENSIONS = 50
-"""What is kept of a table before neighbours are looked for."""
+"""The number of dimensions that are kept of a table before neighbours are looked for."""
 ROWS_AT_ONCE = 1_000
 
 

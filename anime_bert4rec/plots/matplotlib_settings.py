@@ -21,7 +21,7 @@ Drawn = TypeVar("Drawn")
 
 
 def _import_matplotlib() -> None:
-    """Also where a user's settings would end it with a traceback, and without what it says of them and of its cache."""
+    """Import matplotlib even where a user's settings would end that in a traceback, and without warnings of them."""
     log = logging.getLogger("matplotlib")
     before = log.level
     log.setLevel(logging.CRITICAL)
@@ -44,7 +44,7 @@ def _import_matplotlib() -> None:
 
 @contextlib.contextmanager
 def _out_of_sight_of_settings() -> Iterator[None]:
-    """The first file that matplotlib looks for is in the working directory, and its own folder has one of defaults."""
+    """In the block, matplotlib finds its own defaults only, and no settings of a user or of the working directory."""
     found = importlib.util.find_spec("matplotlib")
     if not found or not found.origin:
         yield

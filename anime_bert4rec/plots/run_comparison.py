@@ -19,7 +19,7 @@ from anime_bert4rec.support.errors import UserError
 log = logging.getLogger(__name__)
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#222222", "#999999")
-"""Of Okabe and Ito, the ones that are dark enough for lines first."""
+"""The colours of Okabe and Ito, first those that are dark enough for lines."""
 LONGEST_NAME = 12
 UNLIKE = "Not comparable as they are: the runs have other numbers of anime or of validation users."
 OTHER_PEOPLE = "Not comparable as they are: the runs were validated on different people."

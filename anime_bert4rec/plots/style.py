@@ -169,7 +169,7 @@ def set_values(ax: Axes, series: Sequence[np.ndarray | float], *, from_zero: boo
 
 
 def say_nothing(ax: Axes, text: str = "nothing measured yet") -> None:
-    """In the place of what cannot be drawn."""
+    """Write `text` in the place of what cannot be drawn."""
     ax.set_ylim(0, 1)
     ax.yaxis.set_major_locator(NullLocator())
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, family=FONT)
@@ -344,6 +344,6 @@ def _points_high(ax: Axes) -> float:
 
 
 def _height_of(ax: Axes, y: float) -> float:
-    """Where the value `y` lies between the lower (0) and the upper (1) border of the axes."""
+    """The height of the value `y` between the lower (0) and the upper (1) border of the axes."""
     at = ax.transAxes.inverted().transform(ax.transData.transform((ax.get_xlim()[0], y)))[1]
     return min(max(float(at), 0.0), 1.0)

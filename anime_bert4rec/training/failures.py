@@ -12,9 +12,9 @@ from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.training.history import Result
 
 EXPLODED = 20
-"""A loss of this many times what knowing nothing costs ends the run."""
+"""A loss of this many times log N, which is that of a model that knows nothing, ends the run."""
 NO_MEMORY = ("can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc", "can't start new thread")
-"""How torch says it where it raises a RuntimeError."""
+"""Parts of the messages of the RuntimeErrors that torch raises where memory does not suffice."""
 
 
 class TrainingFailed(UserError):
@@ -40,7 +40,7 @@ def check_sane(trained: Result, validated: Result, num_items: int, epoch: int, l
 
 @contextlib.contextmanager
 def naming_what_saves_memory() -> Iterator[None]:
-    """Raises OutOfMemory for every error that says so."""
+    """In the block, errors that tell of too little memory become OutOfMemory, which names the flags that help."""
     try:
         yield
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:

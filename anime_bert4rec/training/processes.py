@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 train_model.py
 
 Each process takes its share of the rows of every batch (`batches.share_of`), so that a batch is what it is for one
-process. Process 0 alone writes files, logs and shows progress.
+process. Only process 0 writes files, logs and shows progress.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from anime_bert4rec.support.stopping import is_orphan
 T = TypeVar("T")
 
 PATIENCE = timedelta(hours=6)
-"""How long the processes wait for one that lives, for instance while the first one reads the lists. If it dies, they
+"""How long the processes wait for one that is alive, for instance while the first one reads the lists. If it ends, they
 notice at once."""
 
 

@@ -90,7 +90,7 @@ def checkpoint_to_resume(
 def differences(
     before: Mapping[str, Any], now: Mapping[str, Any], models: Path, database_file: Path, vocabulary: Vocabulary
 ) -> list[str]:
-    """In what a run differs from the one that is to go on as it; nothing where it can.
+    """What keeps a run from being resumed with these settings and data, each in a sentence; none where nothing does.
 
     before, now: `identity_of` both. models: the folder in which the run before has its people and its anime.
     vocabulary: that of now.
@@ -113,7 +113,7 @@ def differences(
 
 
 def _with_split_seed(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """With the seed that decides who is held out; earlier versions had none, and where it is not set --seed decides."""
+    """The identity with the seed that decides who is held out: --seed, where --split-seed is not set or not known."""
     split_seed = identity.get("split_seed")
     return {**identity, "split_seed": identity.get("seed") if split_seed is None else split_seed}
 

@@ -84,7 +84,7 @@ def count_people(number: int) -> str:
 
 
 def where_everything_is(folder: RunFolder, training_log: Path, next_command: str, *, each_file: bool = False) -> str:
-    """Where the run has left what it made, and what to run next; with `each_file`, each file that one may look for."""
+    """Lines: where the run has left what it made, and what to run next; with `each_file`, each file by its name."""
     made = (
         (folder.models / BEST_MODEL, "the model, at its lowest validation loss"),
         (folder.models / ITEM_MAPPINGS, "its items: AniList ids and their indices"),

@@ -53,7 +53,7 @@ class TrainingRun:
 
     @property
     def learning_rate(self) -> float:
-        """That of the next step."""
+        """The learning rate of the next step."""
         return float(self.schedule.get_last_lr()[0])
 
     def snapshot(self) -> Checkpoint:
@@ -83,7 +83,7 @@ class TrainingRun:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """The state that `snapshot` has copied, but with the learning rate and the settings of this run."""
+        """Take on the state that `snapshot` has copied, but with the learning rate and the settings of this run."""
         saved = checkpoint["resume"]
         load_trained(self.model, saved["weights"])
         self.average.restore(checkpoint["model_state_dict"], checkpoint["epoch"])
@@ -96,7 +96,7 @@ class TrainingRun:
         self._best = saved["best"]
 
     def fit_gate(self, fitting: GateFitting | None) -> None:
-        """What memory and network count for, as the main process finds it, which has the `fitting`."""
+        """Take what memory and network are to count for from the main process, which has the `fitting` and does it."""
         if self.model.gate is None:
             return
         if fitting:
@@ -104,7 +104,7 @@ class TrainingRun:
         self.model.gate.values.copy_(from_main(self.model.gate.values.cpu()))
 
     def save_average(self, path: Path) -> None:
-        """A model file of the averaged weights."""
+        """Write a model file of the averaged weights."""
         with self.average.used_by(self.model):
             save_model(
                 path,
@@ -116,7 +116,7 @@ class TrainingRun:
 
 
 def save_from_checkpoint(checkpoint: Checkpoint, model: BERT4Rec, path: Path, *, best: bool = False) -> None:
-    """A model file of a checkpoint: of its epoch, or of the best one until then. `model` has its weights afterwards."""
+    """Write a model file of a checkpoint: of its epoch, or of its best one. `model` has these weights afterwards."""
     saved = checkpoint["resume"]["best"] if best else {**checkpoint, "weights": checkpoint["model_state_dict"]}
     load_trained(model, saved["weights"])
     identity = checkpoint["resume"]["identity"]
@@ -124,12 +124,12 @@ def save_from_checkpoint(checkpoint: Checkpoint, model: BERT4Rec, path: Path, *,
 
 
 def load_trained(model: BERT4Rec, weights: Mapping[str, torch.Tensor]) -> None:
-    """All weights but the item memory, which training does not change."""
+    """Load all weights but those of the item memory, which training does not change."""
     model.load_state_dict(weights, strict=False)
 
 
 def _copy(value: Any) -> Any:
-    """The same dicts, lists and numbers, with copies of the tensors in the CPU's memory."""
+    """A copy of dicts, lists and numbers, with the tensors in the CPU's memory."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):

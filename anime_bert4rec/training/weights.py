@@ -51,7 +51,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def restore(self, average: Mapping[str, torch.Tensor], epochs: int) -> None:
-        """As after `epochs` updates that led to `average`."""
+        """Go on as after `epochs` updates that led to `average`."""
         self.epochs = epochs
         for name, weight in self.average.items():
             weight.copy_(average[name])
