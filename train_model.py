@@ -69,7 +69,7 @@ from anime_bert4rec.training.processes import (
     several_processes,
     world,
 )
-from anime_bert4rec.training.resume import checkpoint_to_resume, form_of, identity_of
+from anime_bert4rec.training.resume import checkpoint_to_resume, fitted_before, form_of, identity_of
 from anime_bert4rec.training.run_report import (
     describe_data,
     describe_run,
@@ -180,7 +180,7 @@ def prepare(
         make_folders(paths)
 
     device, half_precision = choose_device(settings)
-    model = build_model(data, settings).to(device)
+    model = build_model(data, settings, fitted_before(going_on.resume == NEWEST, paths, identity)).to(device)
     baselines = baseline_accuracies(data, batches(data.validation, data, settings, None))
     run = TrainingRun(
         model,

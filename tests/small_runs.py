@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 import load_users
 import prepare_dataset
+import train_model
 
 SMALL = ["--lr", "0.01", "--val-ratio", "0.3", "--hidden-size", "16", "--num-heads", "2"]
 SMALL += ["--max-seq-len", "30", "--batch-size", "16", "--no-evaluate"]
@@ -27,6 +29,20 @@ def make_database(folder: Path, people: int = 60, anime: int = 300) -> Path:
 
 def training_flags(db: Path, output: Path, *flags: object) -> list[str]:
     return ["--sandbox", "--db", str(db), "--output-dir", str(output), *SMALL, *map(str, flags)]
+
+
+def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Ctrl-C half way through an epoch, when the weights are no longer those of the epoch before."""
+    real = train_model.in_halves
+    steps = [0]
+
+    def in_halves(*args: Any) -> list[Any]:
+        steps[0] += 1
+        if steps[0] == 3 * number - 1:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(train_model, "in_halves", in_halves)
 
 
 def unlike(one: Path, other: Path) -> list[str]:

@@ -50,7 +50,6 @@ TESTED_BY = {
     "support.locks": "training/test_output_folder.py",
     "support.progress": "test_terminal.py",
     "training.failures": "test_faults.py",
-    "training.new_model": "test_training_loop.py",
     "training.training_run": "training/test_resume.py",
     "training.run_report": "test_terminal.py",
 }

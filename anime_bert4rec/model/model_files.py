@@ -27,17 +27,17 @@ GATE = "gate.values"
 def save_model(
     path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items"}` and `"predicted_scores"`
-    if the model predicts any; the item memory is most of it.
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items", "run"}` and
+    `"predicted_scores"` if the model predicts any; the item memory is most of it.
 
     identity: of the run (`resume.identity_of`). Of it are kept what tells which users the model was trained on
-    (`training_data.Data.fingerprint`), and of which anime it is (`mark_of`).
+    (`training_data.Data.fingerprint`), of which anime it is (`mark_of`), and of which run.
     """
     known = identity or {}
     saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
     if model.predicted_scores is not None:
         saved["predicted_scores"] = model.predicted_scores.tensors()
-    marks = {"data_fingerprint": known.get("data"), "items": known.get("vocabulary")}
+    marks = {"data_fingerprint": known.get("data"), "items": known.get("vocabulary"), "run": known.get("run")}
     with write_aside(path) as file:
         write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, **marks}, file)
 
@@ -58,8 +58,7 @@ def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
 
 
 class SavedModel(TypedDict):
-    """The form of a model file; what earlier versions wrote had neither fingerprint nor mark of the items,
-    nor predicted scores."""
+    """The form of a model file; what earlier versions wrote had no fingerprint, no marks and no predicted scores."""
 
     model_state_dict: dict[str, Tensor]
     model_config: ModelConfig
@@ -72,7 +71,7 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     try:
         saved = read_tensors(path)
         check(saved, SavedModel, "the file")
-        for mark in ("data_fingerprint", "items"):
+        for mark in ("data_fingerprint", "items", "run"):
             check(saved.get(mark), str | None, mark)
         scores = saved.get("predicted_scores")
         check(scores, dict[str, Tensor] | None, "predicted_scores")

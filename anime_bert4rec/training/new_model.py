@@ -9,6 +9,7 @@ import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_transitions import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.training_data import Data, LearningSettings
 
@@ -43,22 +44,32 @@ def network_for(data: Data, settings: NetworkSettings) -> ModelConfig:
     )
 
 
-def build_model(data: Data, settings: NetworkSettings) -> BERT4Rec:
-    """A model that already knows what can be known of the training lists without training."""
+def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None = None) -> BERT4Rec:
+    """A model that already knows what can be known of the training lists without training.
+
+    fitted: another model of the same run, so that nothing is fitted again.
+    """
     torch.manual_seed(settings.seed)
     config, memory = network_for(data, settings), None
-    if settings.memory:
+    counted = data.training.select(data.counted)
+    if fitted is not None and fitted.memory is not None:
+        memory = fitted.memory
+        memory.pairs = Pairs.of(counted) if data.ordered else None
+    elif settings.memory:
         memory = fit_memory(
-            data.training.select(data.counted),
+            counted,
             data.vocabulary.num_items,
             max_seq_len=settings.max_seq_len,
             seed=settings.seed,
             alike=data.alike,
         )
+    if memory is not None:
         config = replace(config, memory=memory.config)
     model = BERT4Rec(config, memory)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))
-    if data.scores is not None:
+    if fitted is not None:
+        model.predicted_scores = fitted.predicted_scores
+    elif data.scores is not None:
         model.predicted_scores = fit_scores(data.scores, data.alike)
     return model

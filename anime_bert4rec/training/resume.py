@@ -1,7 +1,7 @@
 """Whether a run can go on from a checkpoint: the rest of a run must be the rest of the same run.
 
 No random state is in a checkpoint: a batch is a function of (seed, epoch, number), and torch is seeded anew for each
-epoch. The item memory is not in it either: it is made again from the same lists.
+epoch. The item memory is not in it either: it is in the model file beside it, or is made again from the same lists.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from anime_bert4rec.lists.people import load_people, people_of
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
-from anime_bert4rec.model.model_files import load_item_mappings, mark_of
-from anime_bert4rec.model.run_folder import ITEM_MAPPINGS, PEOPLE, RunFolder
+from anime_bert4rec.model.model_files import ModelFileError, load_item_mappings, load_model, mark_of
+from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS, PEOPLE, RunFolder
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm
@@ -44,15 +44,23 @@ def form_of(config: ModelConfig) -> BERT4Rec:
 
 
 def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> dict[str, Any]:
-    """The settings of a run and marks of its data, which must stay the same when it is resumed, but for MAY_CHANGE."""
+    """The settings of a run and marks of its data, which must stay the same when it is resumed, but for MAY_CHANGE.
+
+    "run" tells apart any two runs of which one can't go on as the other.
+    """
     version = [(name, list(weight.shape)) for name, weight in network.named_parameters()], GIVEN_IN_VALIDATION
-    return {
+    identity = {
         **settings,
         "vocabulary": mark_of(data.vocabulary),
-        "network": hashlib.sha256(repr(version).encode()).hexdigest()[:16],  # other versions of the program have others
+        "network": _mark(version),  # other versions of the program have others
         "data": data.fingerprint(),
         "catalogue": data.catalogue_fingerprint(),
     }
+    return {**identity, "run": _mark([(name, identity[name]) for name in sorted(identity.keys() - set(MAY_CHANGE))])}
+
+
+def _mark(of: object) -> str:
+    return hashlib.sha256(repr(of).encode()).hexdigest()[:16]
 
 
 def checkpoint_to_resume(
@@ -87,6 +95,14 @@ def checkpoint_to_resume(
     return checkpoint
 
 
+def fitted_before(goes_on: bool, folder: RunFolder, identity: Mapping[str, Any]) -> BERT4Rec | None:
+    """The best model of a run that goes on, so that its memory needs no fitting; None without a good file of it."""
+    with contextlib.suppress(ModelFileError, OSError):
+        model, saved = load_model(folder.models / BEST_MODEL) if goes_on else (None, {})
+        return model if saved.get("run") == identity["run"] else None
+    return None
+
+
 def differences(
     before: Mapping[str, Any], now: Mapping[str, Any], models: Path, database_file: Path, vocabulary: Vocabulary
 ) -> list[str]:
@@ -96,7 +112,8 @@ def differences(
     vocabulary: that of now.
     """
     before, now = _with_split_seed(before), _with_split_seed(now)
-    unlike = [name for name in {**before, **now} if before.get(name) != now.get(name) and name not in MAY_CHANGE]
+    compared = [name for name in {**before, **now} if name not in (*MAY_CHANGE, "run")]
+    unlike = [name for name in compared if before.get(name) != now.get(name)]
     if "seed" in unlike and before["split_seed"] == before.get("seed") and now["split_seed"] == now.get("seed"):
         unlike.remove("split_seed")  # it only follows the other
     said = [_setting(name, before, now) for name in unlike if name not in (*_OF_DATABASE, "network")]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from fault_injection import DAMAGES
-from small_runs import training_flags, unlike
+from small_runs import stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
@@ -54,20 +54,6 @@ def without_plots(monkeypatch):
 @pytest.fixture
 def copied(undisturbed, tmp_path):
     return shutil.copytree(undisturbed, tmp_path / "output")
-
-
-def stop_in_epoch(monkeypatch, number):
-    """Ctrl-C half way through an epoch, when the weights are no longer those of the epoch before."""
-    real = train_model.in_halves
-    steps = [0]
-
-    def in_halves(*args):
-        steps[0] += 1
-        if steps[0] == 3 * number - 1:
-            raise KeyboardInterrupt
-        return real(*args)
-
-    monkeypatch.setattr(train_model, "in_halves", in_halves)
 
 
 def test_the_rest_is_equal_to_the_last_digit(db, undisturbed, tmp_path, monkeypatch, capsys):

@@ -1,0 +1,79 @@
+"""What a training begins with is fitted once, and not again when it goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+
+import pytest
+import torch
+from small_runs import stop_in_epoch, training_flags, unlike
+
+import train_model
+from anime_bert4rec.model.model_files import load_model
+from anime_bert4rec.model.run_folder import BEST_MODEL
+from anime_bert4rec.training import new_model
+
+WITHOUT_DATES = "UPDATE list_entry SET started = NULL, completed = NULL, updated = NULL, created = NULL"
+
+
+def train(db, output, *flags):
+    return train_model.main(training_flags(db, output, "--epochs", 4, *flags))
+
+
+@pytest.fixture(autouse=True)
+def without_plots(monkeypatch):
+    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+
+
+@pytest.fixture
+def fittings(monkeypatch):
+    """Each time that a memory is fitted."""
+    real, times = new_model.fit_memory, []
+
+    def fit_memory(*args, **settings):
+        times.append(1)
+        return real(*args, **settings)
+
+    monkeypatch.setattr(new_model, "fit_memory", fit_memory)
+    return times
+
+
+def stopped(db, output, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 3)
+        assert train(db, output) == 130
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_memory_and_the_predicted_scores_are_not_fitted_again(db, tmp_path, monkeypatch, fittings, ordered):
+    if not ordered:
+        db = shutil.copy(db, tmp_path / "without_order.db")
+        with contextlib.closing(sqlite3.connect(db)) as database, database:
+            database.execute(WITHOUT_DATES)
+    assert train(db, tmp_path / "whole") == 0
+    stopped(db, tmp_path / "parts", monkeypatch)
+    fittings.clear()
+    monkeypatch.setattr(new_model, "fit_scores", lambda *_: pytest.fail("fitted again"))
+    assert train(db, tmp_path / "parts", "--resume") == 0
+    assert not fittings and unlike(tmp_path / "parts", tmp_path / "whole") == []
+    assert load_model(tmp_path / "whole" / "models" / BEST_MODEL)[0].config.ordered == ordered
+
+
+@pytest.mark.parametrize("left", ["nothing", "a damaged file", "the model of another run"])
+def test_without_a_model_of_the_run_the_memory_is_fitted_again(db, tmp_path, monkeypatch, fittings, left):
+    stopped(db, tmp_path, monkeypatch)
+    best = tmp_path / "models" / BEST_MODEL
+    saved = torch.load(best, weights_only=True)
+    strength = saved["model_state_dict"]["memory.strength"]
+    if left == "nothing":
+        best.unlink()
+    elif left == "a damaged file":
+        best.write_bytes(best.read_bytes()[:-1000])
+    else:
+        weights = {**saved["model_state_dict"], "memory.strength": torch.zeros_like(strength)}
+        torch.save({**saved, "model_state_dict": weights, "run": "another"}, best)
+    fittings.clear()
+    assert train(db, tmp_path, "--resume") == 0
+    assert fittings == [1] and torch.equal(load_model(best)[0].memory.strength, strength)
