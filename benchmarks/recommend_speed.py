@@ -36,7 +36,8 @@ from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.shortlist import Wishes, shortlist
+from anime_bert4rec.recommending.shortlist import Shortlists
+from anime_bert4rec.recommending.wishes import Wishes
 from config import TrainingSettings
 
 RUNS = 3
@@ -96,8 +97,9 @@ def measure(folder: Path, hidden_size: int, flags: argparse.Namespace) -> None:
     with Database.open(database_file, create=False) as database:
         catalogue = database.anime(database.anime_ids())
     ranked = [each.anime_id for each in recommender.recommend(lists[0], vocabulary.num_items)]
-    liked = Person.of_ids(lists[0]).liked
-    print(f"  {median_time(lambda: list(shortlist(ranked, catalogue, liked, Wishes()))):.2f} s the sequel rule")
+    person = Person.of_ids(lists[0])
+    seconds = median_time(lambda: list(Shortlists(catalogue).of(ranked, [person], Wishes())))
+    print(f"  {seconds:.2f} s the sequel rule")
     print(f"  {median_time(lambda: recommender.because(lists[0], ranked[:20])):.2f} s the reasons")
 
 

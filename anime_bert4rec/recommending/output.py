@@ -9,92 +9,16 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.lists.scores import HUNDRED, TEN, Scale
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.lists.scores import FIVE, HUNDRED, TEN, Scale
+from anime_bert4rec.recommending.rows import RecommendedAnime
 
 LEAST_WIDTH = 40
 """A table is never made narrower than this many columns."""
 
-LEAST_TITLE = 20
-"""With less room than this many columns for a title, a predicted score takes the place of the probability."""
-
-LEAST_GENRES = 8
-"""With less room than this many columns, genres are left out of a table."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """A watched title that a recommendation owes its score to."""
-
-    anime_id: int
-    title: str
-
-
-@dataclass(frozen=True)
-class RecommendedAnime:
-    """What is shown of one recommendation."""
-
-    rank: int
-    anime_id: int
-    title: str
-    score: float
-    because: tuple[Reason, ...]
-    year: int | None
-    format: str | None
-    genres: tuple[str, ...]
-    url: str
-    planned: bool
-    release: str | None = None
-    """`airing`, `next season` or `not out yet`; None for a title that is out (recommending/release.py)."""
-    predicted_score: float | None = None
-    """What the person would give, in the scale in which the person scores; None where no scores are known."""
-    score_scale: int | None = None
-    """The largest score of that scale: 5, 10 or 100."""
-
-    @classmethod
-    def of(
-        cls,
-        rank: int,
-        anime: Anime,
-        score: float,
-        because: Sequence[Reason],
-        planned: bool,
-        release: str | None = None,
-        predicted: float | None = None,
-        scale: Scale = TEN,
-    ) -> RecommendedAnime:
-        """The row of `anime`, whose texts are safe to show on a terminal. predicted: the predicted score of 100."""
-        return cls(
-            rank=rank,
-            anime_id=anime.anime_id,
-            title=title_of(anime),
-            score=score,
-            because=tuple(because),
-            year=anime.year,
-            format=anime.format and plain(anime.format, 20),
-            genres=tuple(plain(genre, 40) for genre in anime.genres),
-            url=_address(anime),
-            planned=planned,
-            release=release,
-            predicted_score=None if predicted is None else scale.of_100(predicted),
-            score_scale=None if predicted is None else scale.largest,
-        )
-
-    def you(self) -> str:
-        """The predicted score as a table shows it, if there is one."""
-        if self.predicted_score is None:
-            return ""
-        return f"you: {self.predicted_score:.{0 if self.score_scale == HUNDRED.largest else 1}f}"
-
-
-def title_of(anime: Anime) -> str:
-    """The title of an anime on one line, safe to show on a terminal."""
-    title = anime.title_romaji or anime.title_english or anime.title_native or ""
-    return plain(title) or f"anime {anime.anime_id}"
+LEAST_TITLE = 30
+"""A title is never cut below this many columns."""
 
 
 def as_json(rows: Sequence[RecommendedAnime], ascii_only: bool) -> str:
@@ -126,51 +50,84 @@ def _no_formula(text: str) -> str:
 
 
 def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
-    """The rows as a table, each on two lines, or on three where a narrow terminal needs it.
+    """The rows as a table: a line of facts each, and below it what has no fixed width.
 
-    width: the columns of the terminal, to which lines are cut; None, as for a pipe, cuts nothing.
+    width: the columns of the terminal; None, as for a pipe, breaks and cuts nothing. Where a title would have too
+    little room beside them, its facts have a line of their own.
     """
     facts = [
-        (f"{row.rank}", f"{row.year or ''}", row.format or "", f"{100 * row.score:.2f} %", row.you()) for row in rows
+        (f"{row.year or ''}", row.format or "", f"{row.episodes} ep" if row.episodes else "", _mean(row), _you(row))
+        for row in rows
     ]
-    number, year, format, score, you = (max(map(len, column), default=0) for column in zip(*facts, strict=True))
-    genres = [", ".join(row.genres) for row in rows]
+    wide = [max(map(len, column), default=0) for column in zip(*facts, strict=True)]
+    number = max((len(str(row.rank)) for row in rows), default=0)
     widest = max((columns(row.title) for row in rows), default=0)
-    if width is None:
-        room, of_genres = widest, max(map(columns, genres), default=0)
-    else:
-        width = max(width, LEAST_WIDTH)
-        left = width - (number + year + format + score + 8 + (you and you + 2))
-        if you and left < LEAST_TITLE:  # the predicted score says more than the probability
-            left, score = left + score + 2, 0
-        room = min(widest, left * 2 // 3)
-        of_genres = left - room - 2
-        if of_genres < LEAST_GENRES:
-            room, of_genres = left, 0
+    indent = " " * (number + 2)
+    below = None if width is None else max(width, LEAST_WIDTH) - number - 2
+    beside = widest if below is None else min(widest, below - sum(each + 2 for each in wide if each))
+    is_narrow = beside < min(LEAST_TITLE, widest)
     lines = []
-    for row, (a, b, c, d, e), genre in zip(rows, facts, genres, strict=True):
-        first = f"{a:>{number}}  {fit(row.title, room)}  {b:>{year}}  {c:<{format}}"
-        first += f"  {d:>{score}}" if score else ""
-        first += f"  {e:>{you}}" if you else ""
-        lines.append((first + ("  " + fit(genre, of_genres) if of_genres else "")).rstrip())
-        room_below = None if width is None else width - number - 2
-        lines.extend(" " * (number + 2) + line for line in _below(row, room_below))
+    for row, of_row in zip(rows, facts, strict=True):
+        title = f"{row.rank:>{number}}  {fit(row.title, below if is_narrow and below else beside)}"
+        pieces = [[row.url], *([each] for each in _marks(row)), _because(row)]
+        if is_narrow and below:
+            lines.append(title.rstrip())
+            pieces = [["  ".join(filter(None, of_row))], *pieces]
+        else:
+            cells = [f"{cell:{side}{room}}" for cell, side, room in zip(of_row, "><>>>", wide, strict=True) if room]
+            lines.append("  ".join([title, *cells]).rstrip())
+        lines.extend(indent + line for line in _flowed([piece for piece in pieces if any(piece)], below))
     return "".join(f"{line}\n" for line in lines)
 
 
-def _below(row: RecommendedAnime, room: int | None) -> list[str]:
-    """The lines below: the address, which is of use only whole, and the reasons, on a line of their own if need be."""
-    marks = [*filter(None, [row.release]), *(["planned"] if row.planned else [])]
-    address = " · ".join([row.url, *marks])
-    if marks and room is not None and columns(address) > room:
-        return [row.url, *_below(dataclasses.replace(row, url=" · ".join(marks), planned=False, release=None), room)]
+def _mean(row: RecommendedAnime) -> str:
+    """What the people of AniList give, in the scale of the person."""
+    return f"mean: {_scale(row).show(row.mean_score)}" if row.mean_score else ""
+
+
+def _you(row: RecommendedAnime) -> str:
+    if row.predicted_score is None:
+        return ""
+    return f"you: {row.predicted_score:.{_scale(row).digits}f}"
+
+
+def _scale(row: RecommendedAnime) -> Scale:
+    return next((scale for scale in (HUNDRED, FIVE) if scale.largest == row.score_scale), TEN)
+
+
+def _marks(row: RecommendedAnime) -> list[str]:
+    return [*filter(None, [", ".join(row.genres), row.release, "planned" if row.planned else ""])]
+
+
+def _because(row: RecommendedAnime) -> list[str]:
     if not row.because:
-        return [address]
-    because = "because of " + ", ".join(reason.title for reason in row.because)
-    both = f"{address} · {because}"
-    if room is None or columns(both) <= room:
-        return [both]
-    return [address, fit(because, room).rstrip()]
+        return []
+    *others, last = [reason.title for reason in row.because]
+    return ["because of", *(f"{title}," for title in others), last]
+
+
+def _flowed(pieces: Sequence[Sequence[str]], room: int | None) -> list[str]:
+    """The pieces, each of some parts, one after the other in lines of this many columns.
+
+    A piece begins a line where it has no room behind the one before, and the next line between two of its parts. Only
+    a part longer than a line is cut, and an address never.
+    """
+    lines: list[str] = []
+    for piece in pieces:
+        whole = " ".join(piece)
+        if lines and (room is None or columns(f"{lines[-1]} · {whole}") <= room):
+            lines[-1] += f" · {whole}"
+            continue
+        lines.append("")
+        for part in piece:
+            if room is not None and columns(part) > room and not part.startswith("https://"):
+                part = fit(part, room).rstrip()
+            if not lines[-1] or (room is not None and columns(f"{lines[-1]} {part}") > room):
+                lines += [part] if lines[-1] else []
+                lines[-1] = part
+            else:
+                lines[-1] += f" {part}"
+    return lines
 
 
 def columns(text: str) -> int:
@@ -201,9 +158,3 @@ def fit(text: str, room: int) -> str:
 def _rounded(score: float) -> float:
     """The score with six significant digits: more would be noise."""
     return float(f"{score:.6g}")
-
-
-def _address(anime: Anime) -> str:
-    """The address of the anime's page on AniList, as the catalogue has it or made from the id."""
-    given = plain(anime.site_url or "", 200)
-    return given if given.startswith("https://") else f"https://anilist.co/anime/{anime.anime_id}"

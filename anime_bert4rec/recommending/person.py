@@ -12,6 +12,9 @@ from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequenc
 WELL_BELOW = 15
 """A score that is at least this many points of 100 below the person's own mean is a dislike."""
 
+UNFINISHED = ("CURRENT", "PAUSED", "DROPPED")
+"""The statuses of titles whose sequels are not recommended yet."""
+
 
 @dataclass(frozen=True)
 class Person:
@@ -26,6 +29,9 @@ class Person:
     planned: frozenset[int] = frozenset()
     scores: Mapping[int, float] = field(default_factory=dict)
     """The scores of 100 that were given to what was watched."""
+    unfinished: frozenset[int] = frozenset()
+    """What is being watched, was paused or was dropped."""
+    name: str = ""
 
     @classmethod
     def of_ids(cls, anime_ids: Sequence[int]) -> Person:
@@ -33,7 +39,7 @@ class Person:
         return cls(tuple(anime_ids), frozenset(anime_ids), frozenset(anime_ids))
 
     @classmethod
-    def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary) -> Person:
+    def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary, name: str = "") -> Person:
         """The person whose list this is.
 
         Titles that were dropped, or rated well below the person's mean, are not liked, unless nothing else is known.
@@ -50,7 +56,8 @@ class Person:
             liked, history = watched, in_order(watched, vocabulary)
         seen = frozenset(entry.anime_id for entry in watched)
         planned = frozenset(entry.anime_id for entry in entries) - seen
-        return cls(history, frozenset(entry.anime_id for entry in liked), seen, planned, scores)
+        unfinished = frozenset(entry.anime_id for entry in watched if entry.status in UNFINISHED)
+        return cls(history, frozenset(entry.anime_id for entry in liked), seen, planned, scores, unfinished, name)
 
 
 def is_watched(entry: ListEntry) -> bool:

@@ -1,60 +1,62 @@
-"""Which of the ranked titles are shown: by genre and year, no adult ones, no later seasons out of turn."""
+"""Which of the ranked titles are shown: those that are wished for, no later seasons out of turn, no recaps."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.recommending.person import Person
+from anime_bert4rec.recommending.wishes import Wishes
+
+NOTHING: frozenset[int] = frozenset()
+RECAPS = ("SUMMARY", "COMPILATION")
+"""The relations that lead from a title to one that tells it again."""
 
 
-@dataclass(frozen=True)
-class Wishes:
-    """What a person wants to be shown."""
+class Shortlists:
+    """Makes the shortlists of any number of people from one catalogue, which is looked through once."""
 
-    genres: frozenset[str] = frozenset()
-    """Casefolded; a title must have all of them."""
-    years: tuple[int, int] | None = None
-    """First and last; a title without a known year is out."""
-    with_sequels: bool = False
-    """Whether later seasons are shown without their prequel, and several titles of a franchise."""
-    include_adult: bool = False
+    def __init__(self, catalogue: Sequence[Anime]) -> None:
+        self._of_id = {anime.anime_id: anime for anime in catalogue}
+        self._before = prequels(catalogue)
+        self._retold = retold(catalogue)
+        self._franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
 
-    def allow(self, anime: Anime) -> bool:
-        """Whether the anime has the genres and a year that are wished for, and is not adult unless that is."""
-        if anime.is_adult and not self.include_adult:
-            return False
-        if self.years and not (anime.year and self.years[0] <= anime.year <= self.years[1]):
-            return False
-        return self.genres <= {genre.casefold() for genre in anime.genres}
+    def of(self, ranked: Iterable[int], people: Collection[Person], wishes: Wishes) -> Iterator[Anime]:
+        """The anime of `ranked` ids, in their order, that suit all `people`, are wished for and in the catalogue.
 
-
-def shortlist(
-    ranked: Iterable[int], catalogue: Sequence[Anime], liked: Collection[int], wishes: Wishes
-) -> Iterator[Anime]:
-    """The anime of `ranked` ids, in their order, that are wished for and in the catalogue.
-
-    Unless `with_sequels`, one that continues others of the catalogue needs one of these among the `liked`, and only the
-    first of a franchise is shown.
-    """
-    of_id = {anime.anime_id: anime for anime in catalogue}
-    before = prequels(catalogue)
-    franchise = dict(zip(of_id, franchises(catalogue), strict=True))
-    shown: set[int] = set()
-    for anime_id in ranked:
-        anime = of_id.get(anime_id)
-        if anime is None or not wishes.allow(anime):
-            continue
-        if not wishes.with_sequels:
-            if anime_id in before and before[anime_id].isdisjoint(liked):
+        Recaps of what one of them has seen are left out. Unless `with_sequels`, one that continues others of the
+        catalogue needs one of these finished by everybody, and none that somebody is still watching, has paused or
+        has dropped; and only the first of a franchise is shown.
+        """
+        seen = frozenset().union(*(person.seen for person in people))
+        shown: set[int] = set()
+        for anime_id in ranked:
+            anime = self._of_id.get(anime_id)
+            if anime is None or not wishes.allow(anime) or not self._retold.get(anime_id, NOTHING).isdisjoint(seen):
                 continue
-            if franchise[anime_id] in shown:
-                continue
-            shown.add(franchise[anime_id])
-        yield anime
+            if not wishes.with_sequels:
+                if self._franchise[anime_id] in shown or self._waits(anime_id, people):
+                    continue
+                shown.add(self._franchise[anime_id])
+            yield anime
+
+    def _waits(self, anime_id: int, people: Iterable[Person]) -> bool:
+        """Whether somebody has not finished what this title continues."""
+        before = self._before.get(anime_id)
+        if before is None:
+            return False
+        return any(not before.isdisjoint(each.unfinished) or before.isdisjoint(each.liked) for each in people)
+
+
+def why_nothing_is_left(
+    shortlists: Shortlists, ranked: Sequence[int], people: Collection[Person], wishes: Wishes
+) -> str:
+    """Which single wish, dropped, leaves how many titles."""
+    counted = [(lifted, len(list(shortlists.of(ranked, people, less)))) for lifted, less in wishes.each_lifted()]
+    ways = [f"{count:,} {lifted}" for lifted, count in counted if count]
+    return f"there would be {', '.join(ways)}" if ways else "no single wish, dropped, would leave any title"
 
 
 def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
@@ -71,27 +73,13 @@ def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
     return before
 
 
-def read_years(text: str) -> tuple[int, int] | None:
-    """The first and the last year of `2015-2020`, `2015`, `2015-` or `-2020`; None for an empty text.
-
-    Raises SettingError for anything else.
-    """
-    if not text:
-        return None
-    found = re.fullmatch(r"([0-9]{4})?(-)?([0-9]{4})?", text)
-    if not found or text == "-" or (found[3] and not found[2]):
-        raise SettingError(f"--year must be a year or a range such as 2015-2020, not {text!r}")
-    first = int(found[1] or 0)
-    last = int(found[3] or 9999) if found[2] else first
-    if first > last:
-        raise SettingError(f"--year must begin with the earlier year, not {text!r}")
-    return first, last
-
-
-def check_genres(genres: Iterable[str], catalogue: Iterable[Anime]) -> frozenset[str]:
-    """The genres, casefolded. Raises UserError, which names all that there are, for one that no anime has."""
-    known = {genre.casefold(): genre for anime in catalogue for genre in anime.genres}
-    for genre in genres:
-        if genre.casefold() not in known:
-            raise UserError(f"no anime has the genre {genre!r}; there are {', '.join(sorted(known.values()))}")
-    return frozenset(genre.casefold() for genre in genres)
+def retold(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
+    """For each anime that summarises others or is made of them, the ids of these."""
+    parts: dict[int, set[int]] = {}
+    for anime in catalogue:
+        for relation in anime.relations:
+            if relation.kind in RECAPS:
+                parts.setdefault(relation.anime_id, set()).add(anime.anime_id)
+            elif relation.kind == "CONTAINS":
+                parts.setdefault(anime.anime_id, set()).add(relation.anime_id)
+    return parts

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.recommending.output import title_of
+from anime_bert4rec.recommending.rows import title_of
 from anime_bert4rec.recommending.title_search import Match, TitleSearch
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain

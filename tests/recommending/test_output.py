@@ -10,14 +10,21 @@ import json
 import pytest
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.lists.scores import HUNDRED, TEN
-from anime_bert4rec.recommending.output import Reason, RecommendedAnime, as_csv, as_json, as_table, columns, fit
+from anime_bert4rec.lists.scores import FIVE, HUNDRED, TEN
+from anime_bert4rec.recommending.output import as_csv, as_json, as_table, columns, fit
+from anime_bert4rec.recommending.rows import Reason, RecommendedAnime
 
 BEBOP = Anime(
     1,
     title_romaji="Cowboy Bebop",
+    title_english="Cowboy Bebop: The Series",
+    title_native="カウボーイビバップ",
+    mal_id=1,
     year=1998,
     format="TV",
+    episodes=26,
+    mean_score=86,
+    cover_url="https://s4.anilist.co/bx1.png",
     genres=("Action", "Sci-Fi"),
     site_url="https://anilist.co/anime/1",
 )
@@ -53,28 +60,33 @@ def test_text_is_cut_to_the_column(text, room, shown):
 
 def test_the_table_for_a_pipe_is_whole():
     assert as_table(ROWS, None).splitlines() == [
-        "1  Cowboy Bebop  1998  TV  5.12 %  Action, Sci-Fi",
-        "   https://anilist.co/anime/1 · planned · because of Trigun, 進撃",
-        "2  進撃の巨人              0.40 %",
+        "1  Cowboy Bebop  1998  TV  26 ep  mean: 8.6",
+        "   https://anilist.co/anime/1 · Action, Sci-Fi · planned · because of Trigun, 進撃",
+        "2  進撃の巨人",
         "   https://anilist.co/anime/16498",
     ]
 
 
 @pytest.mark.parametrize(
-    ("scale", "shown", "value"), [(TEN, ["you: 8.4", "you: 10.0"], 8.4), (HUNDRED, ["you: 84", "you: 100"], 84)]
+    ("scale", "shown", "value", "mean"),
+    [
+        (TEN, ["you: 8.4", "you: 10.0"], 8.4, "mean: 8.6"),
+        (HUNDRED, ["you: 84", "you: 100"], 84, "mean: 86"),
+        (FIVE, ["you: 4.2", "you: 5.0"], 4.2, "mean: 4.3"),
+    ],
 )
-def test_predicted_scores_are_shown_in_the_persons_scale(scale, shown, value):
+def test_predicted_scores_are_shown_in_the_persons_scale(scale, shown, value, mean):
     rows = [
         RecommendedAnime.of(rank, BEBOP, 0.5, [], planned=False, predicted=score, scale=scale)
         for rank, score in enumerate((84.2, 100.0), 1)
     ]
     first, _, second, _ = as_table(rows, None).splitlines()
-    assert first == f"1  Cowboy Bebop  1998  TV  50.00 %  {shown[0]:>{len(shown[1])}}  Action, Sci-Fi"
-    assert second == f"2  Cowboy Bebop  1998  TV  50.00 %  {shown[1]}  Action, Sci-Fi"
+    assert first == f"1  Cowboy Bebop  1998  TV  26 ep  {mean}  {shown[0]:>{len(shown[1])}}"
+    assert second == f"2  Cowboy Bebop  1998  TV  26 ep  {mean}  {shown[1]}"
     assert all(columns(line) <= 60 for line in as_table(rows, 60).splitlines())
     narrow = as_table(rows, 40).splitlines()
     assert all(columns(line) <= 40 for line in narrow)
-    assert narrow[0].split() == ["1", "Cowboy", "Bebop", "1998", "TV", *shown[0].split()]
+    assert narrow[:2] == ["1  Cowboy Bebop", f"   1998  TV  26 ep  {mean}  {shown[0]}"]
     assert [json.loads(as_json(rows, False))[0][key] for key in ("predicted_score", "score_scale")] == [
         value,
         scale.largest,
@@ -87,27 +99,51 @@ def test_what_has_no_predicted_score_leaves_its_place_empty():
     assert "you: 7.0" in as_table(rows, None) and as_table(rows, None).count("you") == 1
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 200])
+LONG = Anime(
+    3,
+    title_romaji="進撃の巨人 " * 20,
+    year=2020,
+    format="TV_SHORT",
+    episodes=1000,
+    mean_score=100,
+    genres=("Slice of Life", "Drama"),
+)
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 80, 200])
 def test_the_table_fits_the_terminal(width):
-    long = Anime(
-        3, title_romaji="進撃の巨人 " * 20, year=2020, format="TV_SHORT", genres=("Slice of Life", "Drama") * 4
-    )
-    rows = [*ROWS, RecommendedAnime.of(10, long, 0.5, [Reason(8, "x" * 100)] * 3, planned=True)]
-    lines = as_table(rows, width).splitlines()
+    long = RecommendedAnime.of(100, LONG, 0.5, [Reason(8, "x" * 100)] * 3, planned=True, predicted=100.0)
+    lines = as_table([*ROWS, long], width).splitlines()
     assert max(map(columns, lines)) <= width
-    first, address, because = lines[-3:]
-    assert first.startswith("10  進撃") and "…" in first and "50.00 %" in first
-    assert address == "    https://anilist.co/anime/3 · planned"  # never cut
-    assert because.startswith("    because of xxxx") and because.endswith("…")
+    first, *below = lines[lines.index(next(line for line in lines if line.startswith("100"))) :]
+    title = first.removeprefix("100  ").split("  ")[0]
+    assert title.startswith("進撃の巨人 進撃の巨人") and title.endswith("…") and 29 <= columns(title) <= width - 5
+    facts = "2020  TV_SHORT  1000 ep  mean: 10.0  you: 10.0"
+    assert first.endswith(facts) == (width >= 83)
+    assert "".join(below).count("https://anilist.co/anime/3") == 1  # never cut
+    assert below[-1].startswith("     xxxx") and below[-1].endswith("x…") == (width < 105)
 
 
-def test_reasons_stand_beside_the_address_where_there_is_room():
-    assert as_table(ROWS[:1], 65).splitlines()[1:] == [
-        "   https://anilist.co/anime/1 · planned · because of Trigun, 進撃"
+def test_eighty_columns_have_room_for_thirty_of_a_title():
+    row = RecommendedAnime.of(10, dataclasses.replace(LONG, episodes=24, mean_score=85), 0.5, [], False, predicted=84.0)
+    first = as_table([row], 80).splitlines()[0]
+    title, _, facts = first.removeprefix("10  ").partition("…")
+    assert columns(title) >= 29 and facts.strip() == "2020  TV_SHORT  24 ep  mean: 8.5  you: 8.4"
+
+
+def test_reasons_stand_beside_the_rest_where_there_is_room_and_wrap_where_there_is_none():
+    assert as_table(ROWS[:1], 82).splitlines()[1:] == [
+        "   https://anilist.co/anime/1 · Action, Sci-Fi · planned · because of Trigun, 進撃"
     ]
-    assert as_table(ROWS[:1], 64).splitlines()[1:] == [
-        "   https://anilist.co/anime/1 · planned",
+    assert as_table(ROWS[:1], 81).splitlines()[1:] == [
+        "   https://anilist.co/anime/1 · Action, Sci-Fi · planned",
         "   because of Trigun, 進撃",
+    ]
+    titles = ["Shingeki no Kyojin", "Hunter x Hunter (2011)", "Trigun"]
+    row = dataclasses.replace(ROWS[0], because=tuple(Reason(k, title) for k, title in enumerate(titles)))
+    assert as_table([row], 50).splitlines()[-2:] == [
+        "   because of Shingeki no Kyojin,",
+        "   Hunter x Hunter (2011), Trigun",
     ]
 
 
@@ -116,7 +152,7 @@ def test_what_is_airing_or_not_out_is_marked_in_every_output():
     upcoming = dataclasses.replace(ROWS[1], release="not out yet")
     rows = [airing, upcoming]
     assert as_table(rows, 80).splitlines()[1::2] == [
-        "   https://anilist.co/anime/1 · airing · planned",
+        "   https://anilist.co/anime/1 · Action, Sci-Fi · airing · planned",
         "   https://anilist.co/anime/16498 · not out yet",
     ]
     assert [row["release"] for row in json.loads(as_json([*rows, ROWS[0]], ascii_only=False))] == [
@@ -137,7 +173,7 @@ def test_what_is_airing_or_not_out_is_marked_in_every_output():
         (200, ["https://anilist.co/anime/154587 · next season · planned · because of Trigun"]),
         (80, ["https://anilist.co/anime/154587 · next season · planned · because of Trigun"]),
         (77, ["https://anilist.co/anime/154587 · next season · planned", "because of Trigun"]),
-        (50, ["https://anilist.co/anime/154587", "next season · planned · because of Trigun"]),
+        (50, ["https://anilist.co/anime/154587 · next season", "planned · because of Trigun"]),
         (40, ["https://anilist.co/anime/154587", "next season · planned", "because of Trigun"]),
     ],
 )
@@ -165,6 +201,13 @@ def test_json_is_a_list_of_objects():
         "release": None,
         "predicted_score": None,
         "score_scale": None,
+        "mal_id": 1,
+        "title_romaji": "Cowboy Bebop",
+        "title_english": "Cowboy Bebop: The Series",
+        "title_native": "カウボーイビバップ",
+        "episodes": 26,
+        "mean_score": 86,
+        "cover_url": "https://s4.anilist.co/bx1.png",
     }
     assert second["year"] is None and second["because"] == []
     assert json.loads(as_json(ROWS, ascii_only=True)) == [first, second]
@@ -187,6 +230,13 @@ def test_csv_has_a_header_and_a_line_a_row():
         "release",
         "predicted_score",
         "score_scale",
+        "mal_id",
+        "title_romaji",
+        "title_english",
+        "title_native",
+        "episodes",
+        "mean_score",
+        "cover_url",
     ]
     assert rows[0]["because"] == "Trigun; 進撃" and rows[0]["genres"] == "Action; Sci-Fi"
     assert rows[0]["planned"] == "yes" and rows[1]["planned"] == "no"
@@ -230,9 +280,3 @@ def test_other_texts_stay_as_they_are():
     assert read["title"] == row.title and read["genres"] == "Sci-Fi; Slice of Life"
     assert read["because"] == "Steins;Gate; K-On!"
     assert json.loads(as_json([of_texts("=1", "-2")], ascii_only=False))[0]["title"] == "=1"
-
-
-def test_nothing_of_a_title_reaches_the_terminal_as_a_command():
-    row = RecommendedAnime.of(1, Anime(1, title_romaji="\x1b[2J\x1b]0;x\x07Evil\nrank\u202e"), 0.1, [], planned=False)
-    assert row.title == "Evil rank"
-    assert RecommendedAnime.of(1, Anime(1, title_romaji="\x1b[2J"), 0.1, [], planned=False).title == "anime 1"

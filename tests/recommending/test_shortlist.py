@@ -1,12 +1,12 @@
-"""Which titles are shown, by hand: sequels, franchises, adult titles, genres and years."""
+"""Which titles are shown, by hand: sequels, recaps, franchises, and what is in the way where nothing is left."""
 
 from __future__ import annotations
 
-import pytest
-
-from anime_bert4rec.lists.records import Anime, Relation
-from anime_bert4rec.recommending.shortlist import Wishes, check_genres, prequels, read_years, shortlist
-from anime_bert4rec.support.errors import SettingError, UserError
+from anime_bert4rec.lists.records import Anime, ListEntry, Relation
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.recommending.person import Person
+from anime_bert4rec.recommending.shortlist import Shortlists, prequels, retold, why_nothing_is_left
+from anime_bert4rec.recommending.wishes import Wishes, of_catalogue
 
 CATALOGUE = [
     Anime(1, year=2010, genres=("Action", "Drama"), relations=(Relation(2, "SEQUEL"),)),
@@ -19,8 +19,15 @@ CATALOGUE = [
 EVERYTHING = [1, 2, 3, 4, 5, 6]
 
 
-def ids(ranked, liked=(), **wishes):
-    return [anime.anime_id for anime in shortlist(ranked, CATALOGUE, liked, Wishes(**wishes))]
+def ids(ranked, liked=(), with_sequels=False, **wishes):
+    wishes = Wishes(of_catalogue(CATALOGUE, **wishes), with_sequels)
+    return [anime.anime_id for anime in Shortlists(CATALOGUE).of(ranked, [Person.of_ids([*liked])], wishes)]
+
+
+def of_list(**status):
+    """A person whose list has the anime a1, a2, … with these statuses."""
+    entries = [ListEntry(int(name[1:]), int(name[1:]), each) for name, each in status.items()]
+    return Person.of_list(entries, Vocabulary.of(range(1, 9)))
 
 
 def test_a_later_season_waits_for_its_prequel():
@@ -33,7 +40,7 @@ def test_one_of_several_prequels_is_enough():
     catalogue = [Anime(1), Anime(2), Anime(3, relations=(Relation(1, "PREQUEL"), Relation(2, "PREQUEL")))]
 
     def shown(liked):
-        return [anime.anime_id for anime in shortlist([3], catalogue, liked, Wishes())]
+        return [anime.anime_id for anime in Shortlists(catalogue).of([3], [Person.of_ids([*liked])], Wishes())]
 
     assert (shown(set()), shown({1}), shown({2, 9}), shown({1, 2})) == ([], [3], [3], [3])
 
@@ -48,18 +55,6 @@ def test_with_sequels_lifts_both():
     assert ids([3, 2, 1, 6, 5], with_sequels=True) == [3, 2, 1, 6, 5]
 
 
-def test_adult_titles_are_out_unless_asked_for():
-    assert ids([4, 5]) == [5]
-    assert ids([4, 5], include_adult=True) == [4, 5]
-
-
-def test_genres_and_years():
-    assert ids(EVERYTHING, genres=frozenset({"drama"})) == [1, 5]
-    assert ids(EVERYTHING, genres=frozenset({"drama", "action"})) == [1]
-    assert ids(EVERYTHING, years=(2010, 2015), with_sequels=True) == [1, 2, 3]
-    assert ids(EVERYTHING, years=(0, 9999), with_sequels=True) == [1, 2, 3, 6]  # 5 has no year
-
-
 def test_what_the_filter_drops_does_not_stand_for_its_franchise():
     assert ids([1, 6], years=(2020, 2020)) == [6]
 
@@ -72,21 +67,49 @@ def test_prequels_are_read_from_both_sides():
     assert prequels(CATALOGUE) == {2: {1}, 3: {2}}
 
 
-@pytest.mark.parametrize(
-    ("text", "years"),
-    [("", None), ("2015", (2015, 2015)), ("2015-2020", (2015, 2020)), ("2015-", (2015, 9999)), ("-2020", (0, 2020))],
-)
-def test_years(text, years):
-    assert read_years(text) == years
+def test_sequels_of_what_is_watched_paused_or_dropped_wait():
+    for status, expected in {"COMPLETED": [2], "REPEATING": [2], "CURRENT": [], "PAUSED": [], "DROPPED": []}.items():
+        person = of_list(a1=status, a5="COMPLETED")
+        assert [each.anime_id for each in Shortlists(CATALOGUE).of([2], [person], Wishes())] == expected
+        with_sequels = Shortlists(CATALOGUE).of([2], [person], Wishes(with_sequels=True))
+        assert [each.anime_id for each in with_sequels] == [2]
 
 
-@pytest.mark.parametrize("text", ["-", "15", "2020-2015", "2015-20", "20152020", "2015 - 2020", "soon", "２０１５"])
-def test_years_that_are_none(text):
-    with pytest.raises(SettingError, match="--year must"):
-        read_years(text)
+def test_of_several_people_all_must_have_finished_what_a_title_continues():
+    finished, unfinished, neither = of_list(a1="COMPLETED"), of_list(a1="CURRENT", a5="COMPLETED"), Person.of_ids([5])
+    for people, expected in (([finished] * 2, [2]), ([finished, unfinished], []), ([neither, finished], [])):
+        assert [each.anime_id for each in Shortlists(CATALOGUE).of([2], people, Wishes())] == expected
 
 
-def test_an_unknown_genre_is_answered_with_those_there_are():
-    assert check_genres(["dRAMA"], CATALOGUE) == {"drama"}
-    with pytest.raises(UserError, match="'Opera'; there are Action, Drama"):
-        check_genres(["Opera"], CATALOGUE)
+def test_recaps_of_what_somebody_has_seen_are_left_out():
+    catalogue = [
+        Anime(1, relations=(Relation(2, "SUMMARY"), Relation(3, "COMPILATION"))),
+        Anime(2, relations=(Relation(1, "PARENT"),)),
+        Anime(3),
+        Anime(4, relations=(Relation(1, "CONTAINS"),)),
+        Anime(5),
+    ]
+    assert retold(catalogue) == {2: {1}, 3: {1}, 4: {1}}
+
+    def shown(*people):
+        return [each.anime_id for each in Shortlists(catalogue).of([2, 3, 4, 5], people, Wishes(with_sequels=True))]
+
+    assert shown(Person.of_ids([5])) == [2, 3, 4, 5]
+    assert shown(Person.of_ids([1])) == shown(Person.of_ids([5]), of_list(a1="DROPPED")) == [5]
+
+
+def test_where_nothing_is_left_it_counts_what_each_wish_is_in_the_way_of():
+    def why(ranked, **wishes):
+        person, wishes = Person.of_ids([5]), Wishes(of_catalogue(CATALOGUE, **wishes))
+        return why_nothing_is_left(Shortlists(CATALOGUE), ranked, [person], wishes)
+
+    unseen = [1, 2, 3, 4, 6]
+    assert (
+        why(unseen, genre=["Drama"], years=(2012, 2020))
+        == "there would be 1 with --include-adult, 1 without --genre Drama, 1 with other --year"
+    )
+    assert why(unseen, genre=["Drama"], years=(2050, 2050)) == "there would be 1 with other --year"
+    assert (
+        why(unseen, genre=["Action"], years=(2012, 2012)) == "there would be 1 with other --year, 1 with --with-sequels"
+    )
+    assert why([4], genre=["Action"], years=(2016, 2016)) == "no single wish, dropped, would leave any title"

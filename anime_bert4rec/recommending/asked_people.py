@@ -1,0 +1,90 @@
+"""The people who are asked about: by a stored or fetched list, by an export, or by titles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.mal_export import read_export
+from anime_bert4rec.lists.records import ListEntry, ListUnavailable, UserList
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.lists.user_names import name_key
+from anime_bert4rec.recommending.person import Person, from_export
+from anime_bert4rec.support.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def person_of_user(name: str, entries: Sequence[ListEntry], vocabulary: Vocabulary) -> Person:
+    """The person of that name. Raises UserError if nothing that the model knows was watched."""
+    return _with_history(Person.of_list(entries, vocabulary, name), f'the list of "{name}"', len(entries))
+
+
+def person_of_export(path: Path, anime_of_mal: dict[int, int], vocabulary: Vocabulary) -> Person:
+    """The person whose export from MyAnimeList the file is. Raises UserError if nothing of it is known and watched."""
+    export = read_export(path)
+    for line in export.report.lines("entry"):
+        log.warning("%s", line)
+    entries, missing = from_export(export, anime_of_mal)
+    if missing:
+        log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
+    person = Person.of_list(entries, vocabulary, path.name)
+    return _with_history(person, f"the export {path}", len(export.entries))
+
+
+def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person:
+    """Somebody who likes these anime. Those that the model lacks are logged. Raises UserError if it lacks all."""
+    person = Person.of_ids(anime_ids)
+    items = vocabulary.encode(np.array(anime_ids, np.int64)).tolist()
+    known = tuple(anime_id for anime_id, item in zip(anime_ids, items, strict=True) if item != PAD)
+    unknown = [anime_id for anime_id, item in zip(anime_ids, items, strict=True) if item == PAD]
+    if unknown:
+        shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
+        if not known:
+            raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
+        log.warning("The model knows no anime with the id %s: passed over.", shown)
+    return Person(known, person.liked, person.seen)
+
+
+def stored_or_fetched(
+    name: str, database: Database, fetch: Callable[[str], UserList], now: int, *, refresh: bool, store: int | None
+) -> tuple[str, Sequence[ListEntry]]:
+    """The user's name and list: the stored list or, where that is missing or old, one that is fetched.
+
+    now: in unix seconds. store: None, or the fewest anime of a list that a training takes, to store what is fetched.
+    Raises UserError for a list that cannot be read.
+    """
+    key = name_key(name)
+    stored = database.users(key).get(key)
+    if stored and stored.left_out not in (None, "short"):
+        stored = None
+    if stored and stored.is_kept(now) and not refresh:
+        return stored.name, database.entries(stored.user_id)
+    try:
+        fetched = fetch(name)
+    except ListUnavailable as error:
+        if store is not None:
+            database.save_unavailable_user(name, error.reason, now)
+        reason = {"unknown": "is not found on AniList", "private": "keeps the list private"}
+        raise UserError(f'"{name}" {reason.get(error.reason, error.reason)}') from None
+    except UserError as error:
+        if not stored or refresh or store is not None:
+            raise
+        log.warning("%s; the stored list is taken, which is older than 7 days", error)
+        return stored.name, database.entries(stored.user_id)
+    if store is not None:
+        database.save_user_list(fetched, name, now, store)
+    return fetched.name, fetched.entries
+
+
+def _with_history(person: Person, whose: str, count: int) -> Person:
+    if not person.history:
+        reason = f"{whose} is empty"
+        if count:
+            reason = f"{whose} has {count:,} anime, but none that was watched and that the model knows"
+        raise UserError(f"there is nothing to go on: {reason}")
+    return person

@@ -1,0 +1,162 @@
+"""What is shown of a recommended title: its facts in the catalogue, the scores, the reasons."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.scores import TEN, Scale, scale_of
+from anime_bert4rec.recommending.person import Person
+from anime_bert4rec.support.text import plain
+
+if TYPE_CHECKING:
+    from anime_bert4rec.recommender import Recommender
+
+LANGUAGES = ("romaji", "english", "native")
+"""The languages that AniList has titles in; a title that lacks one is shown in the first of these that it has."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A watched title that a recommendation owes its score to."""
+
+    anime_id: int
+    title: str
+
+
+@dataclass(frozen=True)
+class RecommendedAnime:
+    """One recommendation, its texts safe to show on a terminal."""
+
+    rank: int
+    anime_id: int
+    title: str
+    """In the language that was asked for."""
+    score: float
+    because: tuple[Reason, ...]
+    year: int | None
+    format: str | None
+    genres: tuple[str, ...]
+    url: str
+    planned: bool
+    release: str | None = None
+    """`airing`, `next season` or `not out yet`; None for a title that is out (recommending/release.py)."""
+    predicted_score: float | None = None
+    """What the person would give, in the scale in which the person scores; None where no scores are known."""
+    score_scale: int | None = None
+    """The largest score of that scale: 5, 10 or 100."""
+    mal_id: int | None = None
+    title_romaji: str | None = None
+    title_english: str | None = None
+    title_native: str | None = None
+    episodes: int | None = None
+    mean_score: int | None = None
+    """What the people of AniList give it, of 100."""
+    cover_url: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        rank: int,
+        anime: Anime,
+        score: float,
+        because: Sequence[Reason],
+        planned: bool,
+        release: str | None = None,
+        predicted: float | None = None,
+        scale: Scale = TEN,
+        language: str = LANGUAGES[0],
+    ) -> RecommendedAnime:
+        """The row of `anime`. predicted: the predicted score of 100."""
+        return cls(
+            rank=rank,
+            anime_id=anime.anime_id,
+            title=title_of(anime, language),
+            score=score,
+            because=tuple(because),
+            year=anime.year,
+            format=anime.format and plain(anime.format, 20),
+            genres=tuple(plain(genre, 40) for genre in anime.genres),
+            url=_address(anime),
+            planned=planned,
+            release=release,
+            predicted_score=None if predicted is None else scale.of_100(predicted),
+            score_scale=None if predicted is None else scale.largest,
+            mal_id=anime.mal_id,
+            title_romaji=plain(anime.title_romaji or "") or None,
+            title_english=plain(anime.title_english or "") or None,
+            title_native=plain(anime.title_native or "") or None,
+            episodes=anime.episodes,
+            mean_score=mean_score_of(anime),
+            cover_url=_https(anime.cover_url),
+        )
+
+
+def rows_of(
+    chosen: Sequence[Anime],
+    scores: Mapping[int, float],
+    person: Person,
+    recommender: Recommender,
+    titles: Mapping[int, str],
+    release: Mapping[int, str | None],
+    language: str = LANGUAGES[0],
+    reasons: bool = True,
+) -> list[RecommendedAnime]:
+    """The rows of the chosen anime, in their order.
+
+    scores: of each anime its probability. titles: what to call the titles of the person's list.
+    """
+    ids = [anime.anime_id for anime in chosen]
+    because = recommender.because(person.history, ids) if reasons else [()] * len(ids)
+    predicted = predicted_scores(recommender, person, ids)
+    scale = scale_of(list(person.scores.values()))
+    return [
+        RecommendedAnime.of(
+            rank,
+            anime,
+            scores[anime.anime_id],
+            [Reason(each, titles.get(each, f"anime {each}")) for each in why],
+            anime.anime_id in person.planned,
+            release[anime.anime_id],
+            of_100,
+            scale,
+            language,
+        )
+        for rank, (anime, why, of_100) in enumerate(zip(chosen, because, predicted, strict=True), 1)
+    ]
+
+
+def predicted_scores(recommender: Recommender, person: Person, anime_ids: Sequence[int]) -> Sequence[float | None]:
+    """What the person would give to each title, of 100; nothing for who has scored nothing, or by an older model."""
+    if person.scores and not recommender.predicts_scores:
+        log.info("Scores are not predicted: this model learnt from none. Train again to have them.")
+    if not person.scores or not recommender.predicts_scores:
+        return [None] * len(anime_ids)
+    return recommender.predicted_scores(list(person.scores), list(person.scores.values()), anime_ids)
+
+
+def title_of(anime: Anime, language: str = LANGUAGES[0]) -> str:
+    """The title of an anime in the language, or in another that it has: one line, safe to show on a terminal."""
+    titles = dict(zip(LANGUAGES, (anime.title_romaji, anime.title_english, anime.title_native), strict=True))
+    title = titles[language] or next(filter(None, titles.values()), "")
+    return plain(title) or f"anime {anime.anime_id}"
+
+
+def mean_score_of(anime: Anime) -> int | None:
+    """What the people of AniList give an anime, of 100."""
+    return anime.mean_score if anime.mean_score is not None else anime.average_score
+
+
+def _address(anime: Anime) -> str:
+    """The address of the anime's page on AniList, as the catalogue has it or made from the id."""
+    return _https(anime.site_url) or f"https://anilist.co/anime/{anime.anime_id}"
+
+
+def _https(address: str | None) -> str | None:
+    given = plain(address or "", 200)
+    return given if given.startswith("https://") else None
