@@ -41,7 +41,7 @@ class DatabaseSettings(SandboxSettings):
         return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
 
     @property
-    def flags(self) -> str:
+    def as_flags(self) -> str:
         """What another script's command line needs to use the same database, ready to follow the script's name."""
         return (" --sandbox" if self.sandbox else "") + (f" --db {shlex.quote(str(self.db))}" if self.db else "")
 
@@ -71,8 +71,8 @@ class PathSettings(DatabaseSettings, OutputSettings):
     """The database and the output folder, for the scripts that need both."""
 
     @property
-    def flags(self) -> str:
-        return super().flags + (f" --output-dir {shlex.quote(str(self.output_dir))}" if self.output_dir else "")
+    def as_flags(self) -> str:
+        return super().as_flags + (f" --output-dir {shlex.quote(str(self.output_dir))}" if self.output_dir else "")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_summary(loaded, names, problems, users, paths)
     if all(name.key not in users or users[name.key].left_out for name in names):
         raise UserError("nobody could be loaded: all names are left out, for the reasons given above")
-    print(f"Next: python train_model.py{paths.flags}")
+    print(f"Next: python train_model.py{paths.as_flags}")
     return 0
 
 
@@ -107,7 +107,7 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
     print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
     if not imported.users:
         raise UserError("nobody was imported: " + ("see above why" if report.rows else "the file has no rows"))
-    print(f"Next: python train_model.py{paths.flags}")
+    print(f"Next: python train_model.py{paths.as_flags}")
     return 0
 
 

@@ -92,7 +92,7 @@ def print_summary(fetched: Fetched, wanted: CatalogueSettings, stored: int, path
         print(f"There are no more: AniList's list by {wanted.sort} ends before the {wanted.count:,} of --count.")
     print(f"{paths.database_file} now holds {stored:,} anime.")
     names = "" if paths.sandbox else "put AniList names into datas_user.txt, then "
-    print(f"Next: {names}python load_users.py{paths.flags}")
+    print(f"Next: {names}python load_users.py{paths.as_flags}")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
 from anime_bert4rec.support.whole_files import write_json
 from anime_bert4rec.training.batch_loading import check_open_files, each_batch
 from anime_bert4rec.training.checkpoints import CheckpointFiles
+from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result, Totals
 from anime_bert4rec.training.failures import TrainingFailed, check_sane, naming_what_saves_memory
-from anime_bert4rec.training.history import History, Result, Totals
 from anime_bert4rec.training.new_model import build_model, network_for
 from anime_bert4rec.training.output_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
 from anime_bert4rec.training.processes import (
@@ -152,7 +152,7 @@ def train(
         code = evaluate_the_best(paths, whole=verbose) if settings.evaluate else 0
     if files.newest:
         who = "sandbox0001" if paths.sandbox else "NAME"
-        next_command = f"python recommend.py{paths.flags} --user {who}"
+        next_command = f"python recommend.py{paths.as_flags} --user {who}"
         print(where_everything_is(paths, paths.training_log, next_command, each_file=verbose))
     return code
 
@@ -184,7 +184,7 @@ def prepare(
     baselines = baseline_accuracies(data, batches(data.validation, data, settings, None))
     run = TrainingRun(
         model,
-        History(settings.epochs, describe_data(data, baselines)),
+        EpochMetrics(settings.epochs, describe_data(data, baselines)),
         identity,
         learning_rate=settings.lr,
         steps_per_epoch=steps_per_epoch,
@@ -201,7 +201,7 @@ def prepare(
         run.restore(checkpoint)
     if is_main():
         if checkpoint:
-            write_json(paths.metrics_file, run.history.as_dict())
+            write_json(paths.metrics_file, run.metrics.as_dict())
         about = describe_run(asdict(settings), data, paths.database_file, run.model.config, started)
         write_json(paths.config_file, about)
         data.people().save(paths.people_file)
@@ -218,8 +218,8 @@ def train_epochs(
     Where network and memory together have a higher validation loss than the memory alone, the network has no say.
     """
     fitting, memory_alone = start_of_gate(run, data, settings)
-    for epoch in range(run.history.epochs_done + 1, settings.epochs + 1):
-        if settings.patience and run.history.epochs_without_gain >= settings.patience:
+    for epoch in range(run.metrics.epochs_done + 1, settings.epochs + 1):
+        if settings.patience and run.metrics.epochs_without_gain >= settings.patience:
             log.info("The validation loss has not fallen for %d epochs: stopping here.", settings.patience)
             return
         clock, learning_rate = time.perf_counter(), run.learning_rate
@@ -235,15 +235,15 @@ def train_epochs(
                 run.model.silence_network()
                 validated = memory_alone
         check_sane(trained, validated, run.model.config.num_items, epoch, learning_rate)
-        run.history.record(trained, validated, learning_rate, time.perf_counter() - clock)
+        run.metrics.record(trained, validated, learning_rate, time.perf_counter() - clock)
 
         if is_main():
             checkpoint = run.snapshot()
-            if run.history.is_best():
+            if run.metrics.is_best():
                 run.save_average(paths.models / BEST_MODEL)
             files.save(checkpoint)
-            write_json(paths.metrics_file, run.history.as_dict())
-            log.info(run.history.line(), extra=on_screen(run.history.short_line(), good=run.history.is_best()))
+            write_json(paths.metrics_file, run.metrics.as_dict())
+            log.info(run.metrics.line(), extra=on_screen(run.metrics.short_line(), good=run.metrics.is_best()))
 
 
 def start_of_gate(run: TrainingRun, data: Data, settings: TrainingSettings) -> tuple[GateFitting | None, Result | None]:
@@ -263,7 +263,7 @@ def start_of_gate(run: TrainingRun, data: Data, settings: TrainingSettings) -> t
 def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, stopped: BaseException | None) -> None:
     """What the run has come to, at its last whole epoch: checkpoint, final model, plots and summary."""
     if stopped:
-        done = run.history.epochs_done
+        done = run.metrics.epochs_done
         log.warning("stopped in epoch %d; the %d before it are kept", done + 1, done)
         if files.newest and not isinstance(stopped, TrainingFailed):
             log.info("To go on: the same command with --resume.")
@@ -271,7 +271,7 @@ def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, 
         files.save_rest()
         save_from_checkpoint(files.newest, run.model, paths.models / FINAL_MODEL)
         plot_all(paths.metrics_file, paths.plots)
-        print(summarise(run.history))
+        print(summarise(run.metrics))
 
 
 def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:

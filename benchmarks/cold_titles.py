@@ -41,19 +41,19 @@ AMONG_COLD, WHOLE_LIST = "ndcg@10_among_cold", "ndcg@10_whole_list"
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
-    data = interactions.read(interactions.find(flags.data, flags.data_dir))
-    data = interactions.keep_users(data, 1, flags.user_prefix)
-    if flags.items:
-        data = interactions.keep_items(data, flags.items)
+    args = parser().parse_args(argv)
+    data = interactions.read(interactions.find(args.data, args.data_dir))
+    data = interactions.keep_users(data, 1, args.user_prefix)
+    if args.items:
+        data = interactions.keep_items(data, args.items)
     data = interactions.keep_users(data)
-    catalogue = fold_in.read_catalogue(flags.catalogue)
-    facts = {"data": Path(flags.data).name, "users": len(data.sequences), "items": data.num_items, "cold": flags.cold}
+    catalogue = fold_in.read_catalogue(args.catalogue)
+    facts = {"data": Path(args.data).name, "users": len(data.sequences), "items": data.num_items, "cold": args.cold}
     facts |= {"started": datetime.now().isoformat(timespec="seconds"), "machine": report.machine()}
     results: list[dict[str, Any]] = []
-    for seed in flags.seeds:
-        results += run(data, catalogue, seed, flags)
-        write_json(flags.output / f"cold-titles-{facts['data'].split('.')[0]}.json", {**facts, "results": results})
+    for seed in args.seeds:
+        results += run(data, catalogue, seed, args)
+        write_json(args.output / f"cold-titles-{facts['data'].split('.')[0]}.json", {**facts, "results": results})
     print(table(results))
     return 0
 
@@ -75,29 +75,29 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(
-    data: interactions.Interactions, catalogue: ours.Catalogue, seed: int, flags: argparse.Namespace
+    data: interactions.Interactions, catalogue: ours.Catalogue, seed: int, args: argparse.Namespace
 ) -> list[dict[str, Any]]:
     """One choice of cold titles and of users: a result for each way of ranking."""
     random = np.random.default_rng(seed)
-    cold = choose_cold(data, flags.cold, random)
+    cold = choose_cold(data, args.cold, random)
     is_cold = np.isin(data.sequences.items, cold)
     warm = data.sequences.keep(~is_cold)
     long_enough = random.permutation(np.flatnonzero(warm.lengths >= interactions.MIN_LENGTH))
     if len(long_enough) <= fold_in.HELD_OUT + fold_in.TUNING:
         raise UserError(f"{len(long_enough)} users are too few: {fold_in.HELD_OUT + fold_in.TUNING} are not trained on")
     held_out, tuning, pool = np.split(long_enough, [fold_in.HELD_OUT, fold_in.HELD_OUT + fold_in.TUNING])
-    training = warm.select(pool[: flags.users])
+    training = warm.select(pool[: args.users])
     tuned_on = fold_in.hide(warm, tuning, random)
     hidden = data.sequences.keep(is_cold)
     asked = held_out[hidden.lengths[held_out] > 0]
     known, hidden = warm.select(asked), hidden.select(asked)
 
-    model = fold_in.fit_ours(training, data, tuned_on, catalogue, seed, flags)
+    model = fold_in.fit_ours(training, data, tuned_on, catalogue, seed, args)
     fame = np.array([(catalogue.get(name) or {}).get("popularity") or 0 for name in data.item_names], float)
     scorers: dict[str, Scorer] = {
         "ours": model,
         "ours, untrained": untrained(model),
-        "ours without the catalogue": fold_in.fit_ours(training, data, tuned_on, None, seed, flags),
+        "ours without the catalogue": fold_in.fit_ours(training, data, tuned_on, None, seed, args),
         "popularity": Popularity().fit(training, data.num_items),
         "AniList popularity": lambda histories: np.tile(fame, (len(histories), 1)),
     }

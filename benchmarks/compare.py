@@ -51,39 +51,37 @@ class Contender:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
-    contenders = list(chosen_contenders(flags))
-    path = interactions.find(flags.data, flags.data_dir)
+    args = parser().parse_args(argv)
+    contenders = list(chosen_contenders(args))
+    path = interactions.find(args.data, args.data_dir)
     data = interactions.keep_users(interactions.read(path))
     split = interactions.LeaveOneOut(data.sequences, data.num_items)
     facts = {
-        "data": Path(flags.data).name,
+        "data": Path(args.data).name,
         "users": len(split.whole),
         "items": split.num_items,
         "interactions": len(split.whole.items),
         "started": datetime.now().isoformat(timespec="seconds"),
         "machine": report.machine(),
-        "flags": {name: getattr(flags, name) for name in SHARED},
+        "flags": {name: getattr(args, name) for name in SHARED},
     }
     print("{users:,} users, {items:,} items, {interactions:,} interactions".format(**facts), file=sys.stderr)
 
-    stem = "-".join(
-        [Path(flags.data).name.split(".")[0], f"h{flags.hidden}", f"l{flags.layers}", f"len{flags.max_len}"]
-    )
+    stem = "-".join([Path(args.data).name.split(".")[0], f"h{args.hidden}", f"l{args.layers}", f"len{args.max_len}"])
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         split.save(Path(folder) / "split.npz")
         for each in contenders:
-            for seed in flags.seeds if each.has_seeds else flags.seeds[:1]:
+            for seed in args.seeds if each.has_seeds else args.seeds[:1]:
                 print(f"---- {each.name}, seed {seed}", file=sys.stderr, flush=True)
-                results.append(run(each, Path(folder) / "split.npz", seed, flags))
+                results.append(run(each, Path(folder) / "split.npz", seed, args))
                 # After each, so that a run that is interrupted leaves what it has.
-                write_json(flags.output / f"{stem}.json", {**facts, "results": results})
+                write_json(args.output / f"{stem}.json", {**facts, "results": results})
 
     title = f"{facts['data']}: {facts['users']:,} users, {facts['items']:,} items"
-    threads = "one thread" if flags.threads == 1 else f"{flags.threads} threads"
+    threads = "one thread" if args.threads == 1 else f"{args.threads} threads"
     caption = f"{facts['machine']}, {threads}; the epoch is chosen on validation, the test is in the table"
-    report.plot(results, flags.output / f"{stem}.png", title, caption)
+    report.plot(results, args.output / f"{stem}.png", title, caption)
     print(report.table(results))
     return 1 if any("error" in result for result in results) else 0
 
@@ -123,13 +121,13 @@ def _names_of_shared_flags() -> list[str]:
 SHARED = _names_of_shared_flags()
 
 
-def chosen_contenders(flags: argparse.Namespace) -> Iterator[Contender]:
-    for baseline in flags.baselines:
+def chosen_contenders(args: argparse.Namespace) -> Iterator[Contender]:
+    for baseline in args.baselines:
         command = [sys.executable, str(HERE / "run_baselines.py"), "--baseline", baseline]
         yield Contender(baseline, command, has_seeds=False)
-    for variant in flags.ours or [""]:
+    for variant in args.ours or [""]:
         yield Contender(f"ours {variant}".strip(), [sys.executable, str(HERE / "ours.py"), *shlex.split(variant)])
-    for peer in flags.peers:
+    for peer in args.peers:
         if not is_set_up(peer):
             raise UserError(
                 f"{peer} is not installed; python benchmarks/setup_peers.py {peer} does it, --peers alone goes without"
@@ -138,15 +136,15 @@ def chosen_contenders(flags: argparse.Namespace) -> Iterator[Contender]:
         yield Contender(f"{PEERS[peer]} {version}", [str(python_of(peer)), str(HERE / "peers" / f"run_{peer}.py")])
 
 
-def run(each: Contender, split: Path, seed: int, flags: argparse.Namespace) -> dict[str, Any]:
+def run(each: Contender, split: Path, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Start the contender and wait for its line of JSON; its progress goes to stderr."""
-    shared = [f"--{name.replace('_', '-')}={getattr(flags, name)}" for name in SHARED]
+    shared = [f"--{name.replace('_', '-')}={getattr(args, name)}" for name in SHARED]
     interpreter, file, *own = each.command  # its own flags last, so that they win
     process = subprocess.run(
         [interpreter, file, "--split", str(split), "--seed", str(seed), *shared, *own],
         stdout=subprocess.PIPE,
         text=True,
-        env=environment(flags.threads),
+        env=environment(args.threads),
         cwd=split.parent,  # RecBole leaves files where it is started
         check=False,
     )

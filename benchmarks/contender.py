@@ -57,16 +57,16 @@ def parse(parser: argparse.ArgumentParser | None = None) -> tuple[argparse.Names
     parser.add_argument("--split", type=Path, required=True)
     parser.add_argument("--seed", type=int, required=True)
     add_flags(parser)
-    flags = parser.parse_args()
-    return flags, LeaveOneOut.load(flags.split)
+    args = parser.parse_args()
+    return args, LeaveOneOut.load(args.split)
 
 
 class Run:
     """The clocks of one contender, its looks at validation, and the weights that did best there."""
 
-    def __init__(self, flags: argparse.Namespace, split: LeaveOneOut, version: str, parameters: int = 0) -> None:
-        self.flags, self.split, self.version, self.parameters = flags, split, version, parameters
-        self.tokens_per_epoch = int(np.minimum(split.training.lengths, flags.max_len).sum())
+    def __init__(self, args: argparse.Namespace, split: LeaveOneOut, version: str, parameters: int = 0) -> None:
+        self.args, self.split, self.version, self.parameters = args, split, version, parameters
+        self.tokens_per_epoch = int(np.minimum(split.training.lengths, args.max_len).sum())
         self.preparation = 0.0
         self.seconds: list[float] = []
         self.others: list[float] = []
@@ -101,7 +101,7 @@ class Run:
 
     def due(self) -> bool:
         """Is it time for a look at validation?"""
-        return len(self.seconds) % self.flags.eval_every == 0 or self._spent()
+        return len(self.seconds) % self.args.eval_every == 0 or self._spent()
 
     def validated(self, ranks: Ranks, copy_weights: Callable[[], Any]) -> None:
         look = {
@@ -115,11 +115,11 @@ class Run:
             self.best, self.best_weights = look, copy_weights()
 
     def finished(self) -> bool:
-        patience = self.flags.patience * self.flags.eval_every
+        patience = self.args.patience * self.args.eval_every
         return self._spent() or bool(patience and len(self.seconds) - self.best["epoch"] >= patience)
 
     def _spent(self) -> bool:
-        return len(self.seconds) >= self.flags.epochs or self.train_seconds >= self.flags.max_train_seconds
+        return len(self.seconds) >= self.args.epochs or self.train_seconds >= self.args.max_train_seconds
 
     def report(self, ranks: Ranks, top_10_seconds: float, peak_mb: float, **more: Any) -> None:
         """Print the line that compare.py reads; `ranks` are those of the test items by the best weights."""
@@ -170,7 +170,7 @@ Batches = Iterable[tuple[np.ndarray, np.ndarray]]
 
 
 def rank_batches(batches: Batches, known: Sequences, targets: np.ndarray) -> Ranks:
-    """The same as `ranking.rank`, for a library that goes through the users by itself."""
+    """The same as `ranking.ranks_by`, for a library that goes through the users by itself."""
     ranks = np.empty(len(targets), np.int64)
     for users, scores in batches:
         ranks[users] = ranks_of(scores, known.select(users), targets[users]).ranks

@@ -44,7 +44,7 @@ HELD_OUT, TUNING, HIDDEN = 250, 100, 0.2
 METRICS = ("ndcg@10", "ndcg@100", "recall@20")
 
 # Where the order of the lists is not used, there is no weighting to choose.
-GRIDS: dict[str, list[Baseline]] = {
+FOLD_IN_GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (20, 50, 100, 200, 500) for shrink in (0, 10, 50)],
     "EASE": [EASE(l2=l2) for l2 in (10, 30, 100, 200, 300, 500, 1000)],
@@ -61,34 +61,34 @@ class FoldIn:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
-    data = interactions.read(interactions.find(flags.data, flags.data_dir))
-    data = interactions.keep_users(data, 1, flags.user_prefix)
-    if flags.items:
-        data = interactions.keep_items(data, flags.items)
+    args = parser().parse_args(argv)
+    data = interactions.read(interactions.find(args.data, args.data_dir))
+    data = interactions.keep_users(data, 1, args.user_prefix)
+    if args.items:
+        data = interactions.keep_items(data, args.items)
     data = interactions.keep_users(data)
-    catalogue = read_catalogue(flags.catalogue) if flags.catalogue else None
+    catalogue = read_catalogue(args.catalogue) if args.catalogue else None
 
     facts = {
-        "data": Path(flags.data).name,
+        "data": Path(args.data).name,
         "users": len(data.sequences),
         "items": data.num_items,
         "started": datetime.now().isoformat(timespec="seconds"),
         "machine": report.machine(),
     }
     results: list[dict[str, Any]] = []
-    task = "next-item" if flags.next_item else "fold-in"
-    path = flags.output / f"{task}-{Path(flags.data).name.split('.')[0]}.json"
-    for seed in flags.seeds:
-        held_out, tuning, pool = split(data.sequences, np.random.default_rng(seed), flags.held_out, flags.next_item)
-        for users in sorted({min(users, len(pool)) for users in flags.users}):
+    task = "next-item" if args.next_item else "fold-in"
+    path = args.output / f"{task}-{Path(args.data).name.split('.')[0]}.json"
+    for seed in args.seeds:
+        held_out, tuning, pool = split(data.sequences, np.random.default_rng(seed), args.held_out, args.next_item)
+        for users in sorted({min(users, len(pool)) for users in args.users}):
             training = data.sequences.select(pool[:users])
-            for name in (*(NAMES if flags.next_item else GRIDS), "ours"):
+            for name in (*(NAMES if args.next_item else FOLD_IN_GRIDS), "ours"):
                 clock = time.perf_counter()
                 if name == "ours":
-                    settings, scorer = "", fit_ours(training, data, tuning, catalogue, seed, flags)
+                    settings, scorer = "", fit_ours(training, data, tuning, catalogue, seed, args)
                 else:
-                    chosen = choose_baseline(name, training, data.num_items, tuning, flags.next_item)
+                    chosen = choose_baseline(name, training, data.num_items, tuning, args.next_item)
                     settings, scorer = repr(chosen.baseline), chosen.scorer
                 result = {"name": name, "users": users, "seed": seed, "settings": settings}
                 result |= {"seconds": round(time.perf_counter() - clock, 2), **metrics(scorer, held_out)}
@@ -147,7 +147,7 @@ def hide(sequences: Sequences, users: np.ndarray, random: np.random.Generator | 
 def choose_baseline(name: str, training: Sequences, num_items: int, tuning: FoldIn, next_item: bool) -> Chosen:
     if next_item:
         return choose_named(name, training, num_items, tuning.known, tuning.hidden)
-    return choose(GRIDS[name], training, num_items, tuning.known, tuning.hidden)
+    return choose(FOLD_IN_GRIDS[name], training, num_items, tuning.known, tuning.hidden)
 
 
 def fit_ours(
@@ -156,7 +156,7 @@ def fit_ours(
     tuning: FoldIn,
     catalogue: ours.Catalogue | None,
     seed: int,
-    flags: argparse.Namespace,
+    args: argparse.Namespace,
 ) -> Scorer:
     return ours.fit_fold_in(
         training,
@@ -165,8 +165,8 @@ def fit_ours(
         item_names=data.item_names,
         catalogue=catalogue,
         seed=seed,
-        threads=flags.threads,
-        epochs=flags.epochs,
+        threads=args.threads,
+        epochs=args.epochs,
     )
 
 

@@ -45,12 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--catalogue", type=Path, metavar="FILE", help="JSON lines (or gz) with ids (default: made up)")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="for the temporary files (default: the system's)")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
-    flags = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(dir=flags.folder) as name:
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
-        ids = read_ids(flags.catalogue) if flags.catalogue else np.arange(1, 8_001)
+        ids = read_ids(args.catalogue) if args.catalogue else np.arange(1, 8_001)
         store_catalogue(folder / "bert.db", ids)
-        write_lists(folder / "lists.csv", ids, flags.rows, flags.users, flags.seed)
+        write_lists(folder / "lists.csv", ids, args.rows, args.users, args.seed)
         command = ["load_users.py", "--csv", str(folder / "lists.csv"), "--db", str(folder / "bert.db")]
         # A process takes over the peak memory of the one that started it: this one stays small.
         before = time.perf_counter()
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             opened = time.perf_counter() - opened
         size = (folder / "bert.db").stat().st_size
     print(
-        f"{flags.rows:,} rows in {seconds:.1f} s: {flags.rows / seconds:,.0f} rows/s, peak memory"
+        f"{args.rows:,} rows in {seconds:.1f} s: {args.rows / seconds:,.0f} rows/s, peak memory"
         f" {used.ru_maxrss / 1024:,.0f} MiB; database {size / 2**20:,.0f} MiB, opened in {opened:.2f} s"
     )
     return 0

@@ -46,25 +46,25 @@ def main() -> None:
         action="store_true",
         help="before the test, train anew on the validation items too, as long as was best",
     )
-    flags, split = parse(parser)
-    torch.set_num_threads(flags.threads)
+    args, split = parse(parser)
+    torch.set_num_threads(args.threads)
     settings = TrainingSettings(
-        epochs=flags.epochs,
-        batch_size=flags.batch,
-        lr=flags.lr,
-        hidden_size=flags.hidden,
-        num_layers=flags.layers,
-        num_heads=flags.heads,
-        max_seq_len=flags.max_len,
-        dropout=flags.dropout,
-        mask_prob=flags.mask_prob,
-        memory=not flags.no_memory,
-        cut_share=flags.cut_share,
-        seed=flags.seed,
+        epochs=args.epochs,
+        batch_size=args.batch,
+        lr=args.lr,
+        hidden_size=args.hidden,
+        num_layers=args.layers,
+        num_heads=args.heads,
+        max_seq_len=args.max_len,
+        dropout=args.dropout,
+        mask_prob=args.mask_prob,
+        memory=not args.no_memory,
+        cut_share=args.cut_share,
+        seed=args.seed,
         use_gpu=False,
     )
     data = Data(Vocabulary.of(range(1, split.num_items + 1)), split.training, split.training)
-    run = Run(flags, split, "")
+    run = Run(args, split, "")
     with run.preparing():
         model = train_model.build_model(data, settings)
     run.parameters = sum(p.numel() for p in model.parameters())
@@ -90,7 +90,7 @@ def main() -> None:
     scorer = ModelScorer(model, counted_but=1)  # the validation item
     top_10_seconds = seconds_of(lambda: top_k(scorer, split.known, 10))
     more = {}
-    if flags.refit:
+    if args.refit:
         clock = time.perf_counter()
         data = Data(data.vocabulary, split.known, split.known)
         model = train_model.build_model(data, settings)

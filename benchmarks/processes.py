@@ -39,15 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--flags", default="--hidden-size=64", help="more flags of train_model.py, in one argument")
     parser.add_argument("--folder", type=Path, help="for the temporary files (default: the system's)")
-    flags = parser.parse_args(argv)
-    training = ["--epochs", str(flags.epochs), "--dropout", "0", "--no-evaluate", "--no-gpu", *flags.flags.split()]
-    with tempfile.TemporaryDirectory(dir=flags.folder) as name:
+    args = parser.parse_args(argv)
+    training = ["--epochs", str(args.epochs), "--dropout", "0", "--no-evaluate", "--no-gpu", *args.flags.split()]
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         make_database(folder)
         cases = {
             "1 process": (1, None),
             "1 process, 1 thread": (1, 1),
-            **{f"{n} processes": (n, 1) for n in flags.processes},
+            **{f"{n} processes": (n, 1) for n in args.processes},
         }
         results = {case: train(folder, *how, training) for case, how in cases.items()}
     print(table(results))

@@ -51,30 +51,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--users", type=int, default=1000, help="how many people (default: 1000)")
     parser.add_argument("--length", type=int, default=200, help="how long their lists are (default: 200)")
     parser.add_argument("--threads", type=int, default=2, help="of the processor (default: 2)")
-    flags = parser.parse_args(argv)
-    torch.set_num_threads(flags.threads)
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        for hidden_size in flags.hidden_size:
-            measure(Path(folder) / str(hidden_size), hidden_size, flags)
+        for hidden_size in args.hidden_size:
+            measure(Path(folder) / str(hidden_size), hidden_size, args)
     return 0
 
 
-def measure(folder: Path, hidden_size: int, flags: argparse.Namespace) -> None:
+def measure(folder: Path, hidden_size: int, args: argparse.Namespace) -> None:
     database_file = folder / "bert.db"
     with Database.open(database_file, create=True) as database:
-        fetch = database.resume_or_start_catalogue_fetch("POPULARITY_DESC", flags.items)
-        for page in Sandbox().top_anime(flags.items, "POPULARITY_DESC"):
+        fetch = database.resume_or_start_catalogue_fetch("POPULARITY_DESC", args.items)
+        for page in Sandbox().top_anime(args.items, "POPULARITY_DESC"):
             database.save_catalogue_page(fetch.fetch_id, page)
         vocabulary = Vocabulary.of(database.anime_ids())
         random = np.random.default_rng(0)
-        lists = [random.choice(vocabulary.anime_ids, flags.length, False).tolist() for _ in range(flags.users)]
+        lists = [random.choice(vocabulary.anime_ids, args.length, False).tolist() for _ in range(args.users)]
         entries = [ListEntry(k, each, "COMPLETED", completed=20100101 + k) for k, each in enumerate(lists[0])]
         database.save_user_list(UserList(1, "somebody", tuple(entries)), "somebody", int(time.time()), 1)
     save_item_mappings(folder / "models" / "item_mappings.pkl", vocabulary)
     save_model(folder / "models" / "best_model.pth", random_model(vocabulary, hidden_size), epoch=1, val_loss=0.0)
 
     recommender = Recommender.load(folder)
-    size = f"hidden size {hidden_size}, {vocabulary.num_items:,} anime, lists of {flags.length}"
+    size = f"hidden size {hidden_size}, {vocabulary.num_items:,} anime, lists of {args.length}"
     seconds = median_time(lambda: recommender.recommend_many(lists))
     print(f"{size}: {len(lists) / seconds:,.0f} users/s from recommend_many, {len(lists):,} users")
     some = lists[:100]

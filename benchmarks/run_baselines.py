@@ -14,8 +14,8 @@ from anime_bert4rec.evaluation.ranking import ranks_by, top_k
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--baseline", choices=NAMES, required=True)
-    flags, split = parse(parser)
-    chosen = choose_named(flags.baseline, split.training, split.num_items, split.training, split.validation_items)
+    args, split = parse(parser)
+    chosen = choose_named(args.baseline, split.training, split.num_items, split.training, split.validation_items)
     clock = time.perf_counter()
     chosen.baseline.fit(split.training, split.num_items)
     fit_seconds = time.perf_counter() - clock

@@ -49,15 +49,15 @@ WARM_UP_STEPS = 5
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
+    args = parser().parse_args(argv)
     results: list[dict[str, Any]] = []
-    for users in flags.users:
+    for users in args.users:
         print(f"---- {users:,} users", file=sys.stderr, flush=True)
-        with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
+        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             made = apart(make, Path(folder), users)
-            sizes = flags.hidden_size, flags.steps, flags.threads
+            sizes = args.hidden_size, args.steps, args.threads
             results.append({**made, **apart(measure, Path(folder), users, *sizes)})
-        write_json(flags.output / "scale.json", {"machine": report.machine(), "results": results})
+        write_json(args.output / "scale.json", {"machine": report.machine(), "results": results})
     print(table(results))
     return 0
 

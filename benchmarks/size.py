@@ -54,14 +54,14 @@ Case = tuple[Callable[[int, int], train_model.Data], int, int]  # makes the data
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
+    args = parser().parse_args(argv)
     started = datetime.now().isoformat(timespec="seconds")
-    facts = {"started": started, "machine": report.machine(), "threads": flags.threads}
+    facts = {"started": started, "machine": report.machine(), "threads": args.threads}
     results: list[dict[str, Any]] = []
-    for name in flags.case:
+    for name in args.case:
         print(f"---- {name}", file=sys.stderr, flush=True)
-        results.append({"name": name, **measure_apart(CASES[name], flags.steps, flags.seconds, flags.threads)})
-        write_json(flags.output / "size.json", {**facts, "results": results})
+        results.append({"name": name, **measure_apart(CASES[name], args.steps, args.seconds, args.threads)})
+        write_json(args.output / "size.json", {**facts, "results": results})
     print(table(results))
     return 1 if any("error" in result for result in results) else 0
 

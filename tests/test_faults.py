@@ -23,7 +23,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.training.checkpoints import load_checkpoint
-from anime_bert4rec.training.history import Result
+from anime_bert4rec.training.epoch_metrics import Result
 from config import TrainingSettings
 
 KILLS = 2

@@ -23,7 +23,7 @@ from anime_bert4rec.command_line.flags import Verbosity
 from anime_bert4rec.command_line.script import GREEN, coloured, logging_to, on_screen, script
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.support.progress import progress
-from anime_bert4rec.training.history import History, Result
+from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result
 from anime_bert4rec.training.run_report import summarise, where_everything_is
 from config import PROJECT_DIR, PathSettings
 
@@ -114,54 +114,54 @@ def test_a_redirected_stdout_holds_results_only(db, tmp_path):
     assert "left out" in err and "\x1b" not in out + err
 
 
-def recorded(epochs_planned: int, epochs: int, seconds: float = 0.8, loss: float = 4.5) -> History:
+def recorded(epochs_planned: int, epochs: int, seconds: float = 0.8, loss: float = 4.5) -> EpochMetrics:
     baselines = {"popularity": dict.fromkeys(("1", "5", "10", "20"), 0.021)}
-    history = History(epochs_planned, {"baselines": baselines, "users_val": 100_000})
+    metrics = EpochMetrics(epochs_planned, {"baselines": baselines, "users_val": 100_000})
     for epoch in range(epochs):
         result = Result(loss - epoch / 1e5, dict.fromkeys((1, 5, 10, 20), 1.0), dict.fromkeys((1, 5, 10, 20), 0.1))
-        history.record(result, result, 1e-3, seconds)
-    return history
+        metrics.record(result, result, 1e-3, seconds)
+    return metrics
 
 
 def test_the_line_of_an_epoch():
-    history = recorded(20, 3)
-    assert history.short_line() == " 3/20 * loss 4.5000  val 4.5000  top-10 100.0 %  0.8 s, 13.6 s left"
+    metrics = recorded(20, 3)
+    assert metrics.short_line() == " 3/20 * loss 4.5000  val 4.5000  top-10 100.0 %  0.8 s, 13.6 s left"
     worse = Result(5.0, dict.fromkeys((1, 5, 10, 20), 0.123), dict.fromkeys((1, 5, 10, 20), 0.1))
-    history.record(worse, worse, 1e-3, 0.8)
-    assert history.short_line() == " 4/20   loss 5.0000  val 5.0000  top-10 12.3 %  0.8 s, 12.8 s left"
+    metrics.record(worse, worse, 1e-3, 0.8)
+    assert metrics.short_line() == " 4/20   loss 5.0000  val 5.0000  top-10 12.3 %  0.8 s, 12.8 s left"
 
 
 def test_the_summary_has_popularity_and_the_best_baseline():
-    history = recorded(20, 3)
+    metrics = recorded(20, 3)
     weak, strong = ({str(k): value for k in (1, 5, 10, 20)} for value in (0.1, 0.9))
-    history.facts["baselines"] = {"popularity": weak, "item-kNN": weak, "EASE": strong}
-    assert [line.split() for line in summarise(history).splitlines()[-3:]] == [
+    metrics.facts["baselines"] = {"popularity": weak, "item-kNN": weak, "EASE": strong}
+    assert [line.split() for line in summarise(metrics).splitlines()[-3:]] == [
         ["this", "model", *["100.0"] * 4],
         ["popularity", *["10.0"] * 4],
         ["EASE", *["90.0"] * 4],
     ]
-    history.facts["baselines"] = {"popularity": strong, "item-kNN": weak}
-    assert [line.split()[0] for line in summarise(history).splitlines()[-2:]] == ["this", "popularity"]
+    metrics.facts["baselines"] = {"popularity": strong, "item-kNN": weak}
+    assert [line.split()[0] for line in summarise(metrics).splitlines()[-2:]] == ["this", "popularity"]
 
 
 @pytest.mark.parametrize(("people", "lines"), [(1, 2), (9, 2), (10, 4)])
 def test_of_fewer_than_ten_people_nothing_is_told(people, lines):
-    history = recorded(20, 3)
-    history.facts["users_val"] = people
-    said = summarise(history)
+    metrics = recorded(20, 3)
+    metrics.facts["users_val"] = people
+    said = summarise(metrics)
     assert ("nothing can be told" in said) == (people < 10) and ("popularity" in said) == (people >= 10)
     assert len(said.splitlines()) == lines
 
 
-@pytest.mark.parametrize("history", [recorded(2000, 1, 5900, 199.0), recorded(99_999, 2, 90.0, 12.3)])
-def test_what_training_says_fits_80_columns(history, tmp_path):
-    assert len(history.short_line()) <= 80
-    assert all(len(line) <= 80 for line in summarise(history).splitlines())
+@pytest.mark.parametrize("metrics", [recorded(2000, 1, 5900, 199.0), recorded(99_999, 2, 90.0, 12.3)])
+def test_what_training_says_fits_80_columns(metrics, tmp_path):
+    assert len(metrics.short_line()) <= 80
+    assert all(len(line) <= 80 for line in summarise(metrics).splitlines())
     paths = PathSettings(sandbox=True, output_dir=tmp_path)
     for path in (paths.models / "best_model.pth", paths.plots / "ranking_comparison.png", paths.evaluation_file):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    next_command = f"python recommend.py{paths.flags} --user sandbox0001"
+    next_command = f"python recommend.py{paths.as_flags} --user sandbox0001"
     block = where_everything_is(paths, paths.training_log, next_command, each_file=True).splitlines()
     assert [line.split()[0] for line in block if line.startswith("  ")] == [
         "models/best_model.pth",

@@ -21,7 +21,7 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K, ranks
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.training_data import Data, batches, load_data
-from anime_bert4rec.training.history import Result
+from anime_bert4rec.training.epoch_metrics import Result
 from anime_bert4rec.training.training_run import TrainingRun
 from anime_bert4rec.training.weights import AveragedWeights, make_optimizer
 from config import TrainingSettings

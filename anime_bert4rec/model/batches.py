@@ -122,18 +122,18 @@ class Batch(NamedTuple):
         return self._replace(rows=self.rows[chosen], columns=self.columns[chosen], targets=targets)
 
 
-def share_of(batch: Batch, rank: int, world: int) -> Batch:
-    """The rows that process `rank` of `world` takes of a batch with targets.
+def share_of(batch: Batch, process: int, processes: int) -> Batch:
+    """The rows that process `process` of `processes` takes of a batch with targets.
 
     The mean over the processes of the mean loss of each times its `weight` is the mean loss over all targets of the
     batch. A share without a target gets a row that another has too, at weight 0: each process has to take each step.
     Each has a seed of its own.
     """
     rows = len(batch.items)
-    first, last = rank * rows // world, (rank + 1) * rows // world
+    first, last = process * rows // processes, (process + 1) * rows // processes
     start, stop = torch.searchsorted(batch.rows, torch.tensor([first, last])).tolist()
     own = batch.only(torch.arange(start, stop))
-    weight = world * int(own.num_targets) / int(batch.num_targets)
+    weight = processes * int(own.num_targets) / int(batch.num_targets)
     if start == stop:
         start, stop = 0, 1
         first = int(batch.rows[0])
@@ -148,21 +148,21 @@ def share_of(batch: Batch, rank: int, world: int) -> Batch:
         rows=batch.rows[start:stop] - first,
         lists=batch.lists and batch.lists.of_rows(first, last),
         weight=weight,
-        seed=batch.seed + rank,
+        seed=batch.seed + process,
     )
 
 
 class Shares(Dataset[Batch]):
     """The shares of batches that one of several processes takes."""
 
-    def __init__(self, whole: Dataset[Batch], rank: int, world: int) -> None:
-        self.whole, self.rank, self.world = whole, rank, world
+    def __init__(self, whole: Dataset[Batch], process: int, processes: int) -> None:
+        self.whole, self.process, self.processes = whole, process, processes
 
     def __len__(self) -> int:
         return len(self.whole)  # type: ignore[arg-type]
 
     def __getitem__(self, number: int) -> Batch:
-        return share_of(self.whole[number], self.rank, self.world)
+        return share_of(self.whole[number], self.process, self.processes)
 
 
 class MaskedBatches(Dataset[Batch]):

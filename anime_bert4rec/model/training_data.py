@@ -232,8 +232,8 @@ def batches(
     data: Data,
     settings: LearningSettings,
     epoch: int | None,
-    rank: int = 0,
-    world: int = 1,
+    process: int = 0,
+    processes: int = 1,
     *,
     cuts: bool = False,
 ) -> DataLoader[Batch]:
@@ -265,7 +265,7 @@ def batches(
         whole = ConcatDataset([MaskedBatches(sequences, chosen, epoch, given=given) for given in (0, *lengths)])
     else:
         whole = MaskedBatches(sequences, chosen, epoch, data.counted)
-    dataset = whole if world == 1 else Shares(whole, rank, world)
+    dataset = whole if processes == 1 else Shares(whole, process, processes)
     return DataLoader(
         dataset,
         batch_size=None,

@@ -86,7 +86,7 @@ def data_overview(overview: Overview) -> Figure:
 
 
 def _draw_lengths(ax: Axes, overview: Overview) -> None:
-    style.panel_title(ax, "How long the lists are", flag=False)
+    style.panel_title(ax, "How long the lists are", room=False)
     style.axis_label(ax, "y", "Lists")
     style.axis_label(ax, "x", "Anime on a list")
     lengths = overview.lengths
@@ -106,7 +106,7 @@ def _draw_lengths(ax: Axes, overview: Overview) -> None:
 
 
 def _draw_dates(ax: Axes, overview: Overview) -> None:
-    style.panel_title(ax, "What is known of the dates", flag=False)
+    style.panel_title(ax, "What is known of the dates", room=False)
     style.axis_label(ax, "x", "Share of the entries (%)")
     counts = np.array([overview.own_date, overview.bulk, overview.undated])
     names = ["date of its own", "imported together", "no date"]
@@ -126,7 +126,7 @@ def _draw_dates(ax: Axes, overview: Overview) -> None:
 
 
 def _draw_tail(ax: Axes, overview: Overview) -> None:
-    style.panel_title(ax, "The long tail", flag=False)
+    style.panel_title(ax, "The long tail", room=False)
     style.axis_label(ax, "y", "Lists that have it")
     style.axis_label(ax, "x", "Anime, the most popular first")
     ranked = np.sort(overview.popularity)[::-1]
@@ -150,7 +150,7 @@ def _draw_tail(ax: Axes, overview: Overview) -> None:
 
 
 def _draw_years(ax: Axes, overview: Overview) -> None:
-    style.panel_title(ax, "Entries a year", flag=False)
+    style.panel_title(ax, "Entries a year", room=False)
     style.axis_label(ax, "y", "Entries")
     style.axis_label(ax, "x", "Year of the date, imports left out")
     if not overview.by_year:

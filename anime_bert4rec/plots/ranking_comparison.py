@@ -38,7 +38,7 @@ def ranking_comparison(answers: Answers, facts: str) -> Figure:
     for ax, (name, results) in zip(axes, answers.in_full.items(), strict=True):
         users = results[EVERYTHING].users
         heading = f"{name.capitalize()}: {QUESTIONS[name].description}"
-        style.panel_title(ax, f"{heading} ({users:,} user{'s' if users != 1 else ''})", flag=False)
+        style.panel_title(ax, f"{heading} ({users:,} user{'s' if users != 1 else ''})", room=False)
         contenders = list(results[EVERYTHING].contenders)
         ax.set_ylim(len(contenders) - 0.5, -0.5)
         ax.set_yticks(range(len(contenders)), contenders)

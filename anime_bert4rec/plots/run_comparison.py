@@ -43,9 +43,9 @@ def comparison(runs: Sequence[Path]) -> Figure:
     figure, (loss, accuracy) = style.new_figure(
         7.7, "Runs compared", _shortened(facts), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
     )
-    style.panel_title(loss, "Validation loss at masked positions", flag=False)
+    style.panel_title(loss, "Validation loss at masked positions", room=False)
     style.axis_label(loss, "y", "Cross-entropy (nats)")
-    style.panel_title(accuracy, "Validation Top-10 accuracy at masked positions", flag=False)
+    style.panel_title(accuracy, "Validation Top-10 accuracy at masked positions", room=False)
     style.axis_label(accuracy, "y", "Accuracy (%)")
     for ax, from_zero in ((loss, False), (accuracy, True)):
         values = [each.val_accuracies[10] if from_zero else each.val_losses for each in metrics]

@@ -86,7 +86,7 @@ def new_figure(
     rows, columns = shape
     gutter = _RIGHT + 0.4 * _LEFT
     panel = (WIDTH - _LEFT - _RIGHT - gutter * (columns - 1)) / columns
-    top = 1.3 if rows > 1 else 1.05  # inches for the titles and for the best epoch's flag
+    top = 1.3 if rows > 1 else 1.05  # inches for the titles and for the best epoch's label
     bottom = 0.65 + 0.17 * (caption.count("\n") + 1)
     axes = figure.subplots(
         rows,
@@ -133,9 +133,9 @@ def axis_label(ax: Axes, axis: str, text: str) -> None:
     getattr(ax, f"{axis}axis").label.set(size=TEXT_SIZE, color=MUTED, family=FONT)
 
 
-def panel_title(ax: Axes, text: str, *, flag: bool = True) -> None:
-    """A title over one of several axes; with room for the best epoch's flag below it."""
-    ax.set_title(text, loc="left", pad=24 if flag else 8, size=TEXT_SIZE + 1, weight="bold", color=INK, family=FONT)
+def panel_title(ax: Axes, text: str, *, room: bool = True) -> None:
+    """A title over one of several axes; by default with room for the best epoch's label below it."""
+    ax.set_title(text, loc="left", pad=24 if room else 8, size=TEXT_SIZE + 1, weight="bold", color=INK, family=FONT)
 
 
 def set_epochs(ax: Axes, epochs: int) -> None:
@@ -253,7 +253,7 @@ def reference_line(ax: Axes, y: float, name: str, *, dashed: bool = False) -> No
 
 
 def mark_best(ax: Axes, epoch: int | None, text: str = "", curves: Sequence[tuple[np.ndarray, str]] = ()) -> None:
-    """A line at the best epoch, `text` as its flag over the axes, and a ring on each of `curves` (values, colour)."""
+    """A line at the best epoch, `text` as its label over the axes, and a ring on each of `curves` (values, colour)."""
     if epoch is None:
         return
     low, high = ax.get_xlim()

@@ -73,7 +73,7 @@ def combined_metrics(metrics: Metrics) -> Figure:
     style.panel_title(axes[1], "Validation accuracy at masked positions")
     _draw_every_top_k(axes[1], metrics)
     if with_rates:
-        style.panel_title(axes[2], "Learning rate", flag=False)
+        style.panel_title(axes[2], "Learning rate", room=False)
         style.set_epochs(axes[2], metrics.epochs)
         style.set_values(axes[2], [rates], from_zero=True, ticks=2)
         style.curve(axes[2], rates, style.MUTED, "Learning rate")

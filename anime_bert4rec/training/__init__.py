@@ -1,1 +1,1 @@
-"""What surrounds the training loop: the optimizer, the history, resuming, the report of a run."""
+"""What surrounds the training loop: the optimizer, the metrics of each epoch, resuming, the report of a run."""

@@ -20,7 +20,7 @@ from anime_bert4rec.model.tensor_file import read_tensors
 from anime_bert4rec.support.errors import ModelFileError, UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
-from anime_bert4rec.training.history import Measured, check_measured
+from anime_bert4rec.training.epoch_metrics import Measured, check_measured
 
 log = logging.getLogger(__name__)
 

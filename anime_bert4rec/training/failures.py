@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.training.history import Result
+from anime_bert4rec.training.epoch_metrics import Result
 
 EXPLODED = 20
 """A loss of this many times log N, which is that of a model that knows nothing, ends the run."""

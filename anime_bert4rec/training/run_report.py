@@ -19,7 +19,7 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.run_folder import BEST_MODEL, COMBINED_METRICS, ITEM_MAPPINGS, RANKING_COMPARISON, RunFolder
 from anime_bert4rec.model.training_data import Data
-from anime_bert4rec.training.history import History
+from anime_bert4rec.training.epoch_metrics import EpochMetrics
 from anime_bert4rec.training.processes import world
 
 log = logging.getLogger(__name__)
@@ -59,15 +59,15 @@ def describe_data(data: Data, baselines: Mapping[str, Mapping[str, float]]) -> d
     }
 
 
-def summarise(history: History) -> str:
+def summarise(metrics: EpochMetrics) -> str:
     """How good the best epoch was, beside popularity and the best baseline, in at most five lines of 80 columns."""
-    best, people = history.best_epoch, history.facts["users_val"]
-    loss = f"{history.val_losses[best - 1]:.4f}"
-    says = f"Best of {history.epochs_done} epochs: {best}, validation loss {loss} on {count_people(people)}."
+    best, people = metrics.best_epoch, metrics.facts["users_val"]
+    loss = f"{metrics.val_losses[best - 1]:.4f}"
+    says = f"Best of {metrics.epochs_done} epochs: {best}, validation loss {loss} on {count_people(people)}."
     if people < ENOUGH_PEOPLE:
         return f"{says}\nSo few people to validate on: nothing can be told of how good that is."
-    baselines = history.facts["baselines"]
-    rows = {"this model": {str(k): history.val_accuracies[k][best - 1] for k in TOP_K}}
+    baselines = metrics.facts["baselines"]
+    rows = {"this model": {str(k): metrics.val_accuracies[k][best - 1] for k in TOP_K}}
     for name in ("popularity", max(baselines, key=lambda name: baselines[name]["10"])):
         rows[name] = baselines[name]
     table = [

@@ -12,18 +12,18 @@ from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate_fitting import GateFitting
 from anime_bert4rec.model.model_files import GATE, save_model
 from anime_bert4rec.training.checkpoints import Best, Checkpoint
-from anime_bert4rec.training.history import History
+from anime_bert4rec.training.epoch_metrics import EpochMetrics
 from anime_bert4rec.training.processes import from_main, in_parallel
 from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
 
 
 class TrainingRun:
-    """The model, the average of its weights, the optimizer, the scaler, the schedule and the history of a run."""
+    """The model, the average of its weights, the optimizer, the scaler, the schedule and the metrics of a run."""
 
     def __init__(
         self,
         model: BERT4Rec,
-        history: History,
+        metrics: EpochMetrics,
         identity: Mapping[str, Any],
         *,
         learning_rate: float,
@@ -32,7 +32,7 @@ class TrainingRun:
     ) -> None:
         """identity: the settings and the data (`resume.identity_of`), which checkpoints keep."""
         self.model = model
-        self.history = history
+        self.metrics = metrics
         self.identity = identity
         self.parallel = in_parallel(model, some_unused=model.config.answers_alone)
         """The model as it is trained: the same one, or shared by several processes."""
@@ -47,8 +47,8 @@ class TrainingRun:
         """The learning rate from the step after the epochs that are done."""
         for group in self.optimizer.param_groups:
             group["initial_lr"] = self._learning_rate
-        factor = linear_schedule(self.history.epochs_planned * self._steps_per_epoch)
-        steps_done = self.history.epochs_done * self._steps_per_epoch
+        factor = linear_schedule(self.metrics.epochs_planned * self._steps_per_epoch)
+        steps_done = self.metrics.epochs_done * self._steps_per_epoch
         return torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor, last_epoch=steps_done - 1)
 
     @property
@@ -64,8 +64,8 @@ class TrainingRun:
         weights = _copy(self.average.average)
         if self.model.gate is not None:
             weights[GATE] = _copy(self.model.gate.values)
-        epoch, val_loss = self.history.epochs_done, self.history.val_losses[-1]
-        if self.history.is_best():
+        epoch, val_loss = self.metrics.epochs_done, self.metrics.val_losses[-1]
+        if self.metrics.is_best():
             self._best = Best(weights=weights, epoch=epoch, val_loss=val_loss)
         return {
             "model_state_dict": weights,
@@ -76,7 +76,7 @@ class TrainingRun:
                 "weights": _copy(dict(self.model.named_parameters())),
                 "optimizer": _copy(self.optimizer.state_dict()),
                 "scaler": self.scaler.state_dict(),
-                "history": self.history.measured(),
+                "history": self.metrics.measured(),
                 "best": self._best,
                 "identity": dict(self.identity),
             },
@@ -91,7 +91,7 @@ class TrainingRun:
         self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": own})
         if self.scaler.is_enabled() and saved["scaler"]:
             self.scaler.load_state_dict(saved["scaler"])
-        self.history.restore(saved["history"])
+        self.metrics.restore(saved["history"])
         self.schedule = self._schedule()
         self._best = saved["best"]
 
@@ -109,8 +109,8 @@ class TrainingRun:
             save_model(
                 path,
                 self.model,
-                epoch=self.history.epochs_done,
-                val_loss=self.history.val_losses[-1],
+                epoch=self.metrics.epochs_done,
+                val_loss=self.metrics.val_losses[-1],
                 identity=self.identity,
             )
 

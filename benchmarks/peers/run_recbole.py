@@ -33,17 +33,17 @@ from anime_bert4rec.lists.sequences import Sequences
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ft-ratio", type=float, default=0.0)
-    flags, split = parse(parser)
+    args, split = parse(parser)
     sys.argv = sys.argv[:1]  # RecBole reads the command line too
-    torch.set_num_threads(flags.threads)
+    torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        write_files(Path(folder), split, flags.max_len)
-        config = Config(model="BERT4Rec", dataset="d", config_dict=settings(flags, split, folder))
+        write_files(Path(folder), split, args.max_len)
+        config = Config(model="BERT4Rec", dataset="d", config_dict=settings(args, split, folder))
         logging.disable(logging.WARNING)
-        init_seed(flags.seed, reproducibility=True)
+        init_seed(args.seed, reproducibility=True)
         dataset = create_dataset(config)
         training, validation, test = data_preparation(config, dataset)
-        init_seed(flags.seed, reproducibility=True)
+        init_seed(args.seed, reproducibility=True)
         model = get_model("BERT4Rec")(config, training._dataset)
         trainer = get_trainer(config["MODEL_TYPE"], "BERT4Rec")(config, model)
         torch.autograd.set_detect_anomaly(False)
@@ -60,7 +60,7 @@ def main() -> None:
                     scores[:, item_of - 1] = by_id.numpy()
                     yield user_of[batch[0]["user_id"].numpy()], scores
 
-        run = Run(flags, split, recbole.__version__, sum(p.numel() for p in model.parameters()))
+        run = Run(args, split, recbole.__version__, sum(p.numel() for p in model.parameters()))
         while not run.finished():
             with run.epoch():
                 trainer._train_epoch(training, len(run.seconds))
@@ -74,10 +74,10 @@ def main() -> None:
             lambda: [best_of(scores, split.known.select(users), 10) for users, scores in scores_of(test)]
         )
         ranks = rank_batches(scores_of(test), split.known, split.test_items)
-        run.report(ranks, top_10_seconds, peak, ft_ratio=flags.ft_ratio)
+        run.report(ranks, top_10_seconds, peak, ft_ratio=args.ft_ratio)
 
 
-def settings(flags: argparse.Namespace, split: LeaveOneOut, folder: str) -> dict:
+def settings(args: argparse.Namespace, split: LeaveOneOut, folder: str) -> dict:
     return {
         # One sequence a user and epoch, as the others have; of itself RecBole trains on every prefix of each list.
         "benchmark_filename": ["train", "valid", "test"],
@@ -89,22 +89,22 @@ def settings(flags: argparse.Namespace, split: LeaveOneOut, folder: str) -> dict
         "ITEM_ID_FIELD": "item_id",
         "LIST_SUFFIX": "_list",
         "ITEM_LIST_LENGTH_FIELD": "item_length",
-        "MAX_ITEM_LIST_LENGTH": flags.max_len,
-        "hidden_size": flags.hidden,
-        "inner_size": 4 * flags.hidden,
-        "n_layers": flags.layers,
-        "n_heads": flags.heads,
-        "hidden_dropout_prob": flags.dropout,
-        "attn_dropout_prob": flags.dropout,
-        "mask_ratio": flags.mask_prob,
-        "ft_ratio": flags.ft_ratio,
+        "MAX_ITEM_LIST_LENGTH": args.max_len,
+        "hidden_size": args.hidden,
+        "inner_size": 4 * args.hidden,
+        "n_layers": args.layers,
+        "n_heads": args.heads,
+        "hidden_dropout_prob": args.dropout,
+        "attn_dropout_prob": args.dropout,
+        "mask_ratio": args.mask_prob,
+        "ft_ratio": args.ft_ratio,
         "loss_type": "CE",
         "train_neg_sample_args": None,
-        "learning_rate": flags.lr,
-        "train_batch_size": flags.batch,
+        "learning_rate": args.lr,
+        "train_batch_size": args.batch,
         "eval_batch_size": 256 * split.num_items,  # RecBole divides it by the number of items
-        "epochs": flags.epochs,
-        "seed": flags.seed,
+        "epochs": args.epochs,
+        "seed": args.seed,
         "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
         "use_gpu": False,
         "gpu_id": "",

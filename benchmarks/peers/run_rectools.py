@@ -27,11 +27,11 @@ LISTED = 11  # one more than is counted: see rank_lists
 
 
 def main() -> None:
-    flags, split = parse()
-    torch.set_num_threads(flags.threads)
-    pl.seed_everything(flags.seed, verbose=False)
+    args, split = parse()
+    torch.set_num_threads(args.threads)
+    pl.seed_everything(args.seed, verbose=False)
     training, known = dataset(split.training), dataset(split.known)
-    run = Run(flags, split, version("rectools"))
+    run = Run(args, split, version("rectools"))
 
     class Clock(pl.Callback):
         def on_train_epoch_start(self, *_) -> None:
@@ -54,21 +54,21 @@ def main() -> None:
         )
 
     model = BERT4RecModel(
-        n_factors=flags.hidden,
-        n_blocks=flags.layers,
-        n_heads=flags.heads,
-        session_max_len=flags.max_len,
-        dropout_rate=flags.dropout,
-        mask_prob=flags.mask_prob,
+        n_factors=args.hidden,
+        n_blocks=args.layers,
+        n_heads=args.heads,
+        session_max_len=args.max_len,
+        dropout_rate=args.dropout,
+        mask_prob=args.mask_prob,
         loss="softmax",
-        lr=flags.lr,
-        batch_size=flags.batch,
+        lr=args.lr,
+        batch_size=args.batch,
         get_trainer_func=trainer,
         recommend_torch_device="cpu",
     )
 
     while not run.finished():
-        epochs = min(flags.eval_every, flags.epochs - len(run.seconds))
+        epochs = min(args.eval_every, args.epochs - len(run.seconds))
         model.fit_partial(training, min_epochs=1, max_epochs=epochs)
         ranks = ranks_by(model, training, split.validation_items)
         run.validated(ranks, lambda: copy.deepcopy(model.torch_model.state_dict()))

@@ -37,15 +37,15 @@ FEATURES = FeatureSchema(
 
 
 def main() -> None:
-    flags, split = parse()
-    torch.set_num_threads(flags.threads)
-    lightning.seed_everything(flags.seed, verbose=False)
+    args, split = parse()
+    torch.set_num_threads(args.threads)
+    lightning.seed_everything(args.seed, verbose=False)
     schema = TensorSchema(
         TensorFeatureInfo(
             name="item_id_seq",
             is_seq=True,
             feature_type=FeatureType.CATEGORICAL,
-            embedding_dim=flags.hidden,
+            embedding_dim=args.hidden,
             padding_value=0,
             feature_sources=[TensorFeatureSource(FeatureSource.INTERACTIONS, "item_id")],
             feature_hint=FeatureHint.ITEM_ID,
@@ -59,22 +59,22 @@ def main() -> None:
 
     model = Bert4Rec(
         schema,
-        hidden_size=flags.hidden,
-        block_count=flags.layers,
-        head_count=flags.heads,
-        max_seq_len=flags.max_len,
-        dropout_rate=flags.dropout,
+        hidden_size=args.hidden,
+        block_count=args.layers,
+        head_count=args.heads,
+        max_seq_len=args.max_len,
+        dropout_rate=args.dropout,
         loss_type="CE_restricted",
-        optimizer_factory=FatOptimizerFactory(learning_rate=flags.lr),
+        optimizer_factory=FatOptimizerFactory(learning_rate=args.lr),
     )
-    masked = Bert4RecTrainingDataset(training, max_sequence_length=flags.max_len, mask_prob=flags.mask_prob)
-    loader = DataLoader(masked, batch_size=flags.batch, shuffle=True)
-    run = Run(flags, split, version("replay-rec"), sum(p.numel() for p in model.parameters()))
+    masked = Bert4RecTrainingDataset(training, max_sequence_length=args.max_len, mask_prob=args.mask_prob)
+    loader = DataLoader(masked, batch_size=args.batch, shuffle=True)
+    run = Run(args, split, version("replay-rec"), sum(p.numel() for p in model.parameters()))
 
     def scores_of(histories) -> Batches:
         model.eval()
         with torch.no_grad():
-            for batch in DataLoader(Bert4RecPredictionDataset(histories, flags.max_len), batch_size=256):
+            for batch in DataLoader(Bert4RecPredictionDataset(histories, args.max_len), batch_size=256):
                 by_id = model.predict(batch)
                 scores = np.full((len(by_id), split.num_items), -np.inf, np.float32)
                 scores[:, item_of - 1] = by_id.numpy()
@@ -93,7 +93,7 @@ def main() -> None:
             trainer.should_stop = run.finished()
 
     lightning.Trainer(
-        max_epochs=flags.epochs,
+        max_epochs=args.epochs,
         accelerator="cpu",
         devices=1,
         callbacks=[Clock()],

@@ -25,7 +25,7 @@ from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOI
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import CannotResume, load_checkpoint, newest_good
-from anime_bert4rec.training.history import History, Result
+from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result
 from anime_bert4rec.training.resume import differences
 from config import TrainingSettings
 
@@ -297,7 +297,7 @@ def test_a_new_run_moves_what_is_there_aside(db, copied, undisturbed, capsys):
 
 def test_a_history_of_before_errors_were_recorded_goes_on():
     result = Result(2.0, dict.fromkeys(TOP_K, 0.5), dict.fromkeys(TOP_K, 0.1))
-    before, after = History(5, {}), History(5, {})
+    before, after = EpochMetrics(5, {}), EpochMetrics(5, {})
     before.record(result, result, 0.001, 1.0)
     old = before.measured()
     del old["val_accuracy_errors"]

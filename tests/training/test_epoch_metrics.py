@@ -6,34 +6,34 @@ import pytest
 import torch
 
 from anime_bert4rec.model.masked_metrics import TOP_K, squares_of_rows
-from anime_bert4rec.training.history import History, Result, Totals, check_measured
+from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result, Totals, check_measured
 
 
-def history_of(*losses: float) -> History:
+def metrics_of(*losses: float) -> EpochMetrics:
     """Top-k accuracies of epoch e are e / 100, e / 100 + 0.1, …"""
-    history = History(9, {"num_items": 7})
+    metrics = EpochMetrics(9, {"num_items": 7})
     for epoch, loss in enumerate(losses, 1):
         accuracies = {k: epoch / 100 + place / 10 for place, k in enumerate(TOP_K)}
-        history.record(
+        metrics.record(
             Result(loss + 1, accuracies), Result(loss, accuracies, dict.fromkeys(TOP_K, 0.01)), 0.001 / epoch, 2.0
         )
-    return history
+    return metrics
 
 
 def test_the_best_epoch_has_the_lowest_loss_and_is_the_first_of_equals():
-    assert history_of(3.0, 2.0, 2.5, 2.0).best_epoch == 2
-    assert history_of(3.0, 2.0, 2.5, 1.0).best_epoch == 4
-    assert [history_of(*losses).is_best() for losses in ([3.0, 2.0], [2.0, 2.0], [2.0, 3.0])] == [True, False, False]
+    assert metrics_of(3.0, 2.0, 2.5, 2.0).best_epoch == 2
+    assert metrics_of(3.0, 2.0, 2.5, 1.0).best_epoch == 4
+    assert [metrics_of(*losses).is_best() for losses in ([3.0, 2.0], [2.0, 2.0], [2.0, 3.0])] == [True, False, False]
 
 
 def test_epochs_without_gain_are_those_since_the_best():
-    assert history_of().epochs_without_gain == 0
-    assert history_of(2.0).epochs_without_gain == 0
-    assert history_of(3.0, 2.0, 2.5, 2.0).epochs_without_gain == 2
+    assert metrics_of().epochs_without_gain == 0
+    assert metrics_of(2.0).epochs_without_gain == 0
+    assert metrics_of(3.0, 2.0, 2.5, 2.0).epochs_without_gain == 2
 
 
 def test_the_summary_is_of_the_best_epoch():
-    summary = history_of(3.0, 2.0, 2.5).as_dict()["summary"]
+    summary = metrics_of(3.0, 2.0, 2.5).as_dict()["summary"]
     assert (summary["best_epoch"], summary["best_val_loss"]) == (2, 2.0)
     assert summary["best_val_accuracies"] == pytest.approx({"1": 0.02, "5": 0.12, "10": 0.22, "20": 0.32})
     assert (summary["epochs_done"], summary["epochs_planned"], summary["total_seconds"]) == (3, 9, 6.0)
@@ -41,10 +41,10 @@ def test_the_summary_is_of_the_best_epoch():
 
 
 def test_the_line_of_an_epoch():
-    line = history_of(3.0, 2.0, 2.5).line()
+    line = metrics_of(3.0, 2.0, 2.5).line()
     assert line.startswith("3/9   loss 3.5000 val 2.5000 | top-1/5/10/20 %  3.0 13.0 23.0 33.0 val  3.0 13.0")
     assert "lr 3.3e-04" in line and "2.0 s, 12.0 s left" in line, "six epochs of two seconds"
-    assert history_of(3.0, 2.0).line().startswith("2/9 * loss")
+    assert metrics_of(3.0, 2.0).line().startswith("2/9 * loss")
 
 
 def test_an_epoch_is_the_mean_over_positions_and_not_over_batches():
@@ -67,15 +67,15 @@ def test_an_epoch_of_validation_is_the_mean_over_lengths_that_were_asked():
 
 
 def test_the_loss_of_each_length_is_kept_and_has_gaps_where_it_was_not_asked():
-    history = history_of(3.0)
+    metrics = metrics_of(3.0)
     accuracies = dict.fromkeys(TOP_K, 0.5)
     result = Result(2.0, accuracies, accuracies, {"whole": 1.0, "3": 3.0})
-    history.record(result, result, 0.001, 2.0)
-    assert history.as_dict()["val_losses_by_length"] == {"whole": [None, 1.0], "3": [None, 3.0]}
-    again = History(9, {})
-    again.restore(history.measured())
-    assert again.as_dict()["val_losses_by_length"] == history.as_dict()["val_losses_by_length"]
-    check_measured(history.measured(), 2)
+    metrics.record(result, result, 0.001, 2.0)
+    assert metrics.as_dict()["val_losses_by_length"] == {"whole": [None, 1.0], "3": [None, 3.0]}
+    again = EpochMetrics(9, {})
+    again.restore(metrics.measured())
+    assert again.as_dict()["val_losses_by_length"] == metrics.as_dict()["val_losses_by_length"]
+    check_measured(metrics.measured(), 2)
 
 
 def test_errors_are_over_the_users_of_all_batches():

@@ -66,7 +66,7 @@ class Totals:
 
 
 class Measured(TypedDict):
-    """What a checkpoint keeps of a history: one entry an epoch in each list."""
+    """What a checkpoint keeps of the metrics, under "history": one entry an epoch in each list."""
 
     train_losses: list[float]
     val_losses: list[float]
@@ -97,8 +97,8 @@ def _curves() -> dict[int, list[Any]]:
 
 
 @dataclass
-class History:
-    """One entry an epoch in each list; epochs count from 1."""
+class EpochMetrics:
+    """What a training run has measured: one entry an epoch in each list. Epochs count from 1."""
 
     epochs_planned: int
     facts: dict[str, Any]
