@@ -278,10 +278,12 @@ OUTPUT_FORMATS = ("table", "json", "csv")
 class PersonSettings(Checked):
     """Whom to recommend for."""
 
-    user: str = setting(
-        "",
-        "an AniList name: the list in the database, or fetched when it isn't there or is older than 7 days",
+    user: tuple[str, ...] = setting(
+        (),
+        "an AniList name: the list in the database, or fetched when it isn't there or is older than 7 days; of several"
+        " people, what suits all",
         metavar="NAME",
+        several=True,
     )
     anime: tuple[int, ...] = setting(
         (), "AniList ids of anime that the person likes, the newest last", at_least=1, at_most=LARGEST_ID, metavar="ID"
@@ -291,7 +293,9 @@ class PersonSettings(Checked):
         "the same by title: romaji, English, native or a synonym, its season or initials; may be repeated",
         metavar="TEXT",
     )
-    mal_xml: Path | None = setting(None, "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE")
+    mal_xml: tuple[Path, ...] = setting(
+        (), "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE", several=True
+    )
     similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
     refresh: bool = setting(False, "fetch the list of --user anew")
     store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")

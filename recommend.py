@@ -28,7 +28,7 @@ from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, UserList
-from anime_bert4rec.lists.user_names import anilist_name
+from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.recommending.asked_people import (
     person_of_export,
@@ -90,61 +90,59 @@ def recommendations(
         wishes = Wishes([*conditions, of_release(release, what.upcoming)], what.with_sequels)
         ids = ids_of(who, catalogue)
         recommender = Recommender.load(paths.output)
-        person = person_of(who, anilist, paths, database, recommender, ids)
-    ranked = ranking(recommender, person, release, what)
+        people = people_of(who, anilist, paths, database, recommender, ids)
+    ranked = ranking(recommender, people, release, what)
     shortlists = Shortlists(catalogue)
-    chosen = list(itertools.islice(shortlists.of(ranked, [person], wishes), what.top_k))
+    chosen = list(itertools.islice(shortlists.of(ranked, people, wishes), what.top_k))
     if not chosen:
-        why = why_nothing_is_left(shortlists, list(ranked), [person], wishes)
+        why = why_nothing_is_left(shortlists, list(ranked), people, wishes)
         more = "; prepare_dataset.py fetches what was announced since" if what.upcoming else ""
         raise UserError(f"nothing is left to recommend: {why}{more}")
     titles = {anime.anime_id: title_of(anime) for anime in catalogue}
-    return rows_of(chosen, ranked, person, recommender, titles, release, reasons=who.similar_to is None)
+    return rows_of(chosen, ranked, people, recommender, titles, release, reasons=who.similar_to is None)
 
 
 def ranking(
-    recommender: Recommender, person: Person, release: Mapping[int, str | None], what: RecommendationSettings
+    recommender: Recommender,
+    people: Sequence[Person],
+    release: Mapping[int, str | None],
+    what: RecommendationSettings,
 ) -> dict[int, float]:
-    """The probability of each title that the person may be shown, whatever the wishes are: the best first."""
-    cancelled = {anime_id for anime_id, word in release.items() if word == CANCELLED}
+    """The probability of each title that all these people may be shown, whatever the wishes are: the best first."""
+    exclude = {anime_id for anime_id, word in release.items() if word == CANCELLED}.union(
+        *(each.seen for each in people)
+    )
     everything = recommender.vocabulary.num_items
-    ranked = recommender.recommend(person.history, everything, person.seen | cancelled, what.niche)
+    ranked = recommender.recommend_together([each.history for each in people], everything, exclude, what.niche)
     return {each.anime_id: each.score for each in ranked}
 
 
 def checked(who: PersonSettings) -> PersonSettings:
-    """The same settings, with the name of an address that was given. Raises SettingError unless one person is meant."""
-    ways = {
-        "--user": bool(who.user),
-        "--anime and --title": bool(who.anime or who.title),
-        "--mal-xml": who.mal_xml is not None,
-        "--similar-to": who.similar_to is not None,
-    }
-    given = [way for way, is_given in ways.items() if is_given]
-    if not given:
-        raise SettingError("for whom? Give one of --user, --anime, --title, --mal-xml and --similar-to")
-    if len(given) > 1:
-        raise SettingError(f"{', '.join(given)}: give one of them (--anime and --title go together)")
+    """The same settings, each name once, without its address. Raises SettingError unless it is said who is meant."""
+    people = who.user or who.anime or who.title or who.mal_xml
+    if not people and who.similar_to is None:
+        raise SettingError("for whom? Give --user, --anime, --title, --mal-xml or --similar-to")
+    if people and who.similar_to is not None:
+        raise SettingError("--similar-to goes with no list: give a title that is liked to --title")
     for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
         if is_given and not who.user:
             raise SettingError(f"{flag} goes with --user")
-    if not who.user:
-        return who
     try:
-        return replace(who, user=anilist_name(who.user))
+        names = {name_key(name): name for name in map(anilist_name, who.user)}
+        return replace(who, user=tuple(names.values()))
     except UserError as error:
         raise SettingError(f"--user: {error}") from None
 
 
-def person_of(
+def people_of(
     who: PersonSettings,
     anilist: AniListSettings,
     paths: PathSettings,
     database: Database,
     recommender: Recommender,
     ids: Sequence[int],
-) -> Person:
-    """The person that is meant. Raises UserError if nothing that the model knows was watched.
+) -> list[Person]:
+    """The people who are meant. Raises UserError if of one of them nothing that the model knows was watched.
 
     ids: what `ids_of` gave.
     """
@@ -154,13 +152,13 @@ def person_of(
 
         return open_source(anilist, sandbox=paths.sandbox).user_list(name)
 
-    if who.user:
-        store = UserListSettings().min_anime if who.store else None
-        name, entries = stored_or_fetched(who.user, database, fetch, int(time.time()), refresh=who.refresh, store=store)
-        return person_of_user(name, entries, recommender.vocabulary)
-    if who.mal_xml is not None:
-        return person_of_export(who.mal_xml, database.anime_by_mal_id(), recommender.vocabulary)
-    return person_of_titles(ids, recommender.vocabulary)
+    people, store = [], UserListSettings().min_anime if who.store else None
+    for name in who.user:
+        found = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
+        people.append(person_of_user(*found, recommender.vocabulary))
+    of_mal = database.anime_by_mal_id() if who.mal_xml else {}
+    people += [person_of_export(path, of_mal, recommender.vocabulary) for path in who.mal_xml]
+    return [*people, person_of_titles(ids, recommender.vocabulary)] if ids else people
 
 
 def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:

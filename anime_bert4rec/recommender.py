@@ -116,6 +116,22 @@ class Recommender:
                 results.append(list(self._best(score, top_k, lowered)) if len(history) else [])
         return results
 
+    def recommend_together(
+        self, histories: Sequence[Sequence[int]], top_k: int = 20, exclude: Collection[int] = (), niche: float = 0.0
+    ) -> list[Recommendation]:
+        """As `recommend`, for people who want something together: ranked by the sum of the logarithms of their scores.
+
+        The score is the geometric mean of these. What one of them has listed is not recommended. Raises NothingToGoOn
+        where nothing of a history is known.
+        """
+        items = [self.indices_of(anime_ids) for anime_ids in histories]
+        for history, anime_ids in zip(items, histories, strict=True):
+            if not len(history):
+                raise NothingToGoOn(_why_nothing(anime_ids))
+        scores = self._log_probabilities(items).mean(0)
+        scores[self._items(exclude) - 1] = -np.inf
+        return list(self._best(scores, top_k, self._lowered_for_popularity(niche)))
+
     @property
     def predicts_scores(self) -> bool:
         """Whether the model was trained with scores, so that `predicted_scores` answers."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from script_process import finish, start
 from small_recommendations import ask, entry, fill, rows_of
@@ -122,6 +123,34 @@ def test_an_export_of_myanimelist(folder, tmp_path, run, rows, name):
     assert "1 of 4 anime of the export are not in the catalogue." in run("--mal-xml", path)[2]
 
 
+def test_several_people_get_what_suits_all(tmp_path, run, rows):
+    """Ann has 3 and 4, and plans 8; the export has 12 and 13."""
+    listed = "".join(
+        f"<anime><series_animedb_id>{mal_id}</series_animedb_id><my_status>Completed</my_status></anime>"
+        for mal_id in (512, 513)
+    )
+    path = tmp_path / "ben.xml"
+    path.write_text(f"<?xml version='1.0'?><myanimelist>{listed}</myanimelist>", encoding="utf-8")
+    people = ("--user", "Ann", "ann", "--mal-xml", path, "--anime", 22)
+    found = rows(*people, "--top-k", 99)
+    everything = set(range(1, 31)) - {6, 10, 20, 30}
+    assert set(ids(found)) == everything - {3, 4, 12, 13, 22}
+    score = [
+        {row["anime_id"]: row["score"] for row in rows(*flags, "--top-k", 99)}
+        for flags in (("--user", "Ann"), ("--mal-xml", path), ("--anime", 22))
+    ]
+    for row in found:
+        assert row["score"] ** 3 == pytest.approx(np.prod([each[row["anime_id"]] for each in score]), rel=1e-3)
+        assert [each["name"] for each in row["for_each"]] == ["Ann", "ben.xml", "the titles given"]
+        assert [each["planned"] for each in row["for_each"]] == [row["anime_id"] == 8, False, False]
+        assert row["planned"] == (row["anime_id"] == 8)
+    assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
+    assert {reason["anime_id"] for row in found for reason in row["because"]} == {3, 4, 12, 13, 22}
+    _, table, _ = run(*people, "--top-k", 99)
+    assert table.count("planned by Ann") == 1
+    assert rows("--user", "Ann", "ann") == rows("--user", "Ann")
+
+
 def test_five_thousand_titles(rows):
     ids_given = [*range(1_000, 5_995), 1, 2, 3, 4, 12]
     assert ids(rows("--anime", *ids_given, "--top-k", 1)) == [13]
@@ -146,8 +175,9 @@ def test_unknown_ids_are_named(run):
         (["--anime", "3", "--top-k", "0"], 2, "--top-k must be at least 1, not 0"),
         (["--anime", "3", "--format", "xml"], 2, "--format must be one of table, json, csv, not 'xml'"),
         (["--anime", "three"], 2, "--anime: invalid int value: 'three'"),
-        ([], 2, "for whom? Give one of --user, --anime, --title, --mal-xml and --similar-to"),
-        (["--anime", "3", "--user", "Ann"], 2, "--user, --anime and --title: give one of them"),
+        ([], 2, "for whom? Give --user, --anime, --title, --mal-xml or --similar-to"),
+        (["--similar-to", "3", "--user", "Ann"], 2, "--similar-to goes with no list: give a title that is liked"),
+        (["--user", "Ann", "--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),
         (["--anime", "3", "--refresh"], 2, "--refresh goes with --user"),
         (["--title", "x", "--store"], 2, "--store goes with --user"),
         (["--mal-xml", "missing.xml"], 1, "there is no file missing.xml"),

@@ -90,6 +90,19 @@ def test_the_score_that_somebody_would_give(run, rows, asking, predicting, name,
     assert code == 0 and out.count("you: ") == 3
 
 
+def test_of_several_people_each_has_a_score_and_all_have_the_mean(run, rows, asking, predicting):
+    """Both score in ten points; Newcomer has scored nothing."""
+    alone = {
+        name: {row["anime_id"]: row["predicted_score"] for row in rows(*asking(name, "--top-k", 30))}
+        for name in ("Ten", "Once")
+    }
+    for row in rows(*asking("Ten", "--user", "Once", "Newcomer")):
+        of_each = [each["predicted_score"] for each in row["for_each"]]
+        assert of_each == [alone["Ten"][row["anime_id"]], alone["Once"][row["anime_id"]], None]
+        assert row["predicted_score"] == pytest.approx(sum(of_each[:2]) / 2, abs=0.11)
+    assert " · Ten: " in run(*asking("Ten", "--user", "Newcomer"))[1]
+
+
 def test_who_has_scored_nothing_sees_no_score_and_loses_nothing(run, rows, asking, predicting):
     assert {row["predicted_score"] for row in rows(*asking("Newcomer"))} == {None}
     code, out, err = run(*asking("Newcomer"))

@@ -101,6 +101,27 @@ def test_many_at_once_are_as_one_by_one(knowing):
         assert [each.score for each in many[at]] == pytest.approx([each.score for each in alone], rel=1e-4)
 
 
+def test_what_suits_several_people_by_hand(popular):
+    """Of [30], 40 has .2 / .6 and 10 has .1 / .6; of [20] they have .2 / .8 and .1 / .8."""
+    best = popular.recommend_together([[30], [20]])
+    assert [each.anime_id for each in best] == [40, 10, 50], "neither what the one nor what the other has listed"
+    assert [each.score for each in best] == pytest.approx([(1 / 12) ** 0.5, (1 / 48) ** 0.5, (1 / 48) ** 0.5])
+    assert [each.anime_id for each in popular.recommend_together([[30], [20]], 1, exclude={40})] == [10]
+    with pytest.raises(NothingToGoOn, match="knows none of the 2 anime"):
+        popular.recommend_together([[30], [7, 8]])
+
+
+def test_several_people_are_ranked_by_the_product_of_their_scores(knowing):
+    score = [{each.anime_id: each.score for each in knowing.recommend(ids, 30)} for ids in ([3, 4], [20])]
+    product = {each: score[0][each] * score[1][each] for each in score[0].keys() & score[1].keys()}
+    together = knowing.recommend_together([[3, 4], [20]], 30)
+    assert [each.anime_id for each in together] == sorted(product, key=lambda each: (-product[each], each))
+    assert [each.score**2 for each in together] == pytest.approx(
+        [product[each.anime_id] for each in together], rel=1e-4
+    )
+    assert knowing.recommend_together([[3, 4]], 9) == knowing.recommend([3, 4], 9)
+
+
 def test_in_parts_each_gets_what_is_theirs(knowing, monkeypatch):
     histories, excludes = [[3, 4], [20], [], [7, 8, 9], [11]], [[5], [21], [1], [10], [12]]
     at_once = knowing.recommend_many(histories, 4, excludes)

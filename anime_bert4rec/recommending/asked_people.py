@@ -16,6 +16,9 @@ from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.recommending.person import Person, from_export
 from anime_bert4rec.support.errors import UserError
 
+GIVEN = "the titles given"
+"""What somebody is called of whom only titles are known."""
+
 log = logging.getLogger(__name__)
 
 
@@ -47,7 +50,7 @@ def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person
         if not known:
             raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
         log.warning("The model knows no anime with the id %s: passed over.", shown)
-    return Person(known, person.liked, person.seen)
+    return Person(known, person.liked, person.seen, name=GIVEN)
 
 
 def stored_or_fetched(

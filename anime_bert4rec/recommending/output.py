@@ -40,6 +40,7 @@ def as_csv(rows: Sequence[RecommendedAnime]) -> str:
         values["genres"] = "; ".join(row.genres)
         values["because"] = "; ".join(reason.title for reason in row.because)
         values["planned"] = "yes" if row.planned else "no"
+        values["for_each"] = "; ".join(f"{name}: {score}" for name, score in _each(row))
         writer.writerow(_no_formula(value) if isinstance(value, str) else value for value in values.values())
     return text.getvalue()
 
@@ -82,21 +83,30 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
 
 def _mean(row: RecommendedAnime) -> str:
     """What the people of AniList give, in the scale of the person."""
-    return f"mean: {_scale(row).show(row.mean_score)}" if row.mean_score else ""
+    return f"mean: {_scale(row.score_scale).show(row.mean_score)}" if row.mean_score else ""
 
 
 def _you(row: RecommendedAnime) -> str:
     if row.predicted_score is None:
         return ""
-    return f"you: {row.predicted_score:.{_scale(row).digits}f}"
+    return f"you: {row.predicted_score:.{_scale(row.score_scale).digits}f}"
 
 
-def _scale(row: RecommendedAnime) -> Scale:
-    return next((scale for scale in (HUNDRED, FIVE) if scale.largest == row.score_scale), TEN)
+def _scale(largest: int | None) -> Scale:
+    return next((scale for scale in (HUNDRED, FIVE) if scale.largest == largest), TEN)
 
 
 def _marks(row: RecommendedAnime) -> list[str]:
-    return [*filter(None, [", ".join(row.genres), row.release, "planned" if row.planned else ""])]
+    planners = ", ".join(each.name for each in row.for_each if each.planned)
+    planned = f"planned by {planners}" if planners else "planned" if row.planned else ""
+    each = ", ".join(f"{name}: {score}" for name, score in _each(row))
+    return [*filter(None, [", ".join(row.genres), each, row.release, planned])]
+
+
+def _each(row: RecommendedAnime) -> list[tuple[str, str]]:
+    """Of several people the names and the predicted scores, where there is one."""
+    scored = [(each.name, each.predicted_score, each.score_scale) for each in row.for_each]
+    return [(name, f"{score:.{_scale(of).digits}f}") for name, score, of in scored if score is not None]
 
 
 def _because(row: RecommendedAnime) -> list[str]:

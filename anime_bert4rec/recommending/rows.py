@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 LANGUAGES = ("romaji", "english", "native")
 """The languages that AniList has titles in; a title that lacks one is shown in the first of these that it has."""
 
+MOST_REASONS, MOST_REASONS_OF_EACH = 3, 2
+"""How many reasons a row has at most: for one person, and for each of several."""
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +32,23 @@ class Reason:
 
     anime_id: int
     title: str
+
+
+@dataclass(frozen=True)
+class ForPerson:
+    """What a title is to one of several people; the fields are those of `RecommendedAnime`."""
+
+    name: str
+    predicted_score: float | None
+    score_scale: int | None
+    planned: bool
+
+    @classmethod
+    def of(cls, person: Person, predicted: float | None, scale: Scale, anime_id: int) -> ForPerson:
+        """predicted: the predicted score of 100."""
+        score = None if predicted is None else scale.of_100(predicted)
+        planned = anime_id in person.planned
+        return cls(plain(person.name, 40), score, None if score is None else scale.largest, planned)
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,8 @@ class RecommendedAnime:
     mean_score: int | None = None
     """What the people of AniList give it, of 100."""
     cover_url: str | None = None
+    for_each: tuple[ForPerson, ...] = ()
+    """Of several people each; the predicted score above is their mean then."""
 
     @classmethod
     def of(
@@ -100,7 +124,7 @@ class RecommendedAnime:
 def rows_of(
     chosen: Sequence[Anime],
     scores: Mapping[int, float],
-    person: Person,
+    people: Sequence[Person],
     recommender: Recommender,
     titles: Mapping[int, str],
     release: Mapping[int, str | None],
@@ -109,26 +133,35 @@ def rows_of(
 ) -> list[RecommendedAnime]:
     """The rows of the chosen anime, in their order.
 
-    scores: of each anime its probability. titles: what to call the titles of the person's list.
+    scores: of each anime its probability. titles: what to call the titles of people's lists.
     """
     ids = [anime.anime_id for anime in chosen]
-    because = recommender.because(person.history, ids) if reasons else [()] * len(ids)
-    predicted = predicted_scores(recommender, person, ids)
-    scale = scale_of(list(person.scores.values()))
-    return [
-        RecommendedAnime.of(
-            rank,
+    most = MOST_REASONS if len(people) == 1 else MOST_REASONS_OF_EACH
+    why = [recommender.because(person.history, ids, most) for person in people] if reasons else []
+    predicted = [predicted_scores(recommender, person, ids) for person in people]
+    scales = [scale_of(list(person.scores.values())) for person in people]
+    scale = scales[0] if len(set(scales)) == 1 else TEN
+    rows = []
+    for place, anime in enumerate(chosen):
+        of_each = [of_person[place] for of_person in predicted]
+        known = [score for score in of_each if score is not None]
+        strongest = [each for reasons in itertools.zip_longest(*(of[place] for of in why)) for each in reasons if each]
+        row = RecommendedAnime.of(
+            place + 1,
             anime,
             scores[anime.anime_id],
-            [Reason(each, titles.get(each, f"anime {each}")) for each in why],
-            anime.anime_id in person.planned,
+            [Reason(each, titles.get(each, f"anime {each}")) for each in dict.fromkeys(strongest)],
+            any(anime.anime_id in person.planned for person in people),
             release[anime.anime_id],
-            of_100,
+            sum(known) / len(known) if known else None,
             scale,
             language,
         )
-        for rank, (anime, why, of_100) in enumerate(zip(chosen, because, predicted, strict=True), 1)
-    ]
+        if len(people) > 1:
+            for_each = map(ForPerson.of, people, of_each, scales, itertools.repeat(anime.anime_id))
+            row = dataclasses.replace(row, for_each=tuple(for_each))
+        rows.append(row)
+    return rows
 
 
 def predicted_scores(recommender: Recommender, person: Person, anime_ids: Sequence[int]) -> Sequence[float | None]:

@@ -12,7 +12,7 @@ import pytest
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scores import FIVE, HUNDRED, TEN
 from anime_bert4rec.recommending.output import as_csv, as_json, as_table, columns, fit
-from anime_bert4rec.recommending.rows import Reason, RecommendedAnime
+from anime_bert4rec.recommending.rows import ForPerson, Reason, RecommendedAnime
 
 BEBOP = Anime(
     1,
@@ -92,6 +92,19 @@ def test_predicted_scores_are_shown_in_the_persons_scale(scale, shown, value, me
         scale.largest,
     ]
     assert next(csv.DictReader(io.StringIO(as_csv(rows))))["predicted_score"] == f"{value:.1f}"
+
+
+def test_several_people_have_a_score_each():
+    each = (
+        ForPerson("Ann", 8.4, 10, True),
+        ForPerson("Ben", 64.0, 100, False),
+        ForPerson("the titles given", None, None, False),
+    )
+    row = dataclasses.replace(ROWS[1], for_each=each, planned=True)
+    assert as_table([row], None).splitlines()[1] == (
+        "   https://anilist.co/anime/16498 · Ann: 8.4, Ben: 64 · planned by Ann"
+    )
+    assert next(csv.DictReader(io.StringIO(as_csv([row]))))["for_each"] == "Ann: 8.4; Ben: 64"
 
 
 def test_what_has_no_predicted_score_leaves_its_place_empty():
@@ -208,6 +221,7 @@ def test_json_is_a_list_of_objects():
         "episodes": 26,
         "mean_score": 86,
         "cover_url": "https://s4.anilist.co/bx1.png",
+        "for_each": [],
     }
     assert second["year"] is None and second["because"] == []
     assert json.loads(as_json(ROWS, ascii_only=True)) == [first, second]
@@ -237,6 +251,7 @@ def test_csv_has_a_header_and_a_line_a_row():
         "episodes",
         "mean_score",
         "cover_url",
+        "for_each",
     ]
     assert rows[0]["because"] == "Trigun; 進撃" and rows[0]["genres"] == "Action; Sci-Fi"
     assert rows[0]["planned"] == "yes" and rows[1]["planned"] == "no"
