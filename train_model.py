@@ -47,7 +47,7 @@ from anime_bert4rec.model.masked_metrics import (
 )
 from anime_bert4rec.model.model_files import save_item_mappings
 from anime_bert4rec.model.run_folder import BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS
-from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, load_data
+from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, in_this_process, load_data
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
@@ -181,7 +181,7 @@ def prepare(
 
     device, half_precision = choose_device(settings)
     model = build_model(data, settings, fitted_before(going_on.resume == NEWEST, paths, identity)).to(device)
-    baselines = baseline_accuracies(data, batches(data.validation, data, settings, None))
+    baselines = baseline_accuracies(data, in_this_process(batches(data.validation, data, settings, None)))
     run = TrainingRun(
         model,
         EpochMetrics(settings.epochs, describe_data(data, baselines)),

@@ -16,6 +16,33 @@ settings.register_profile("here", deadline=None)  # that a machine is busy is no
 settings.load_profile("here")
 
 
+LONGEST_FIRST = (
+    "test_faults.py",
+    "plots/test_matplotlib_settings.py",
+    "training/test_processes.py",
+    "test_benchmarks.py",
+    "test_train_model.py",
+    "training/test_resume.py",
+    "support/test_stopping.py",
+    "training/test_batch_loading.py",
+    "test_terminal.py",
+    "test_evaluate.py",
+    "test_end_to_end.py",
+    "test_benchmarks_more.py",
+    "test_changed_database.py",
+)
+"""Several processes take a file each: with a long one at the end, all but one would wait for it."""
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # pytest-xdist would put the files with the most tests first
+
+
+def pytest_collection_modifyitems(config, items):
+    place = {config.rootpath / "tests" / name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
+
+
 @pytest.fixture(scope="session")
 def db(tmp_path_factory):
     """60 people of the sandbox and 300 anime, which no test may change."""

@@ -45,6 +45,12 @@ def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(train_model, "in_halves", in_halves)
 
 
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Of runs in this process, whose pictures take longer than their epochs, and have tests of their own."""
+    for name in ("plot_all", "plot_data"):
+        patch.setattr(train_model, name, lambda *_: None)
+
+
 def unlike(one: Path, other: Path) -> list[str]:
     """What is not equal to the last digit in the outputs of two runs; the seconds that epochs took don't count."""
     differences = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -187,17 +186,13 @@ def made_up_lists(tmp_path: Path) -> Path:
     return path
 
 
-def run(script: str, *flags: object) -> str:
-    command = [sys.executable, str(BENCHMARKS / script), *map(str, flags)]
-    finished = subprocess.run(command, capture_output=True, text=True, env={**os.environ}, timeout=100, check=False)
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
-
-
 def test_compare_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     sizes = ("--hidden", 16, "--layers", 1, "--max-len", 8, "--epochs", 2, "--eval-every", 1)
     variants = ("--ours=", "--ours=--refit")
-    out = run("compare.py", "--data", made_up_lists, "--peers", "--output", tmp_path / "results", *sizes, *variants)
+    flags = ("--data", made_up_lists, "--peers", "--output", tmp_path / "results", *sizes, *variants)
+    command = [sys.executable, str(BENCHMARKS / "compare.py"), *map(str, flags)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
 
     (path,) = (tmp_path / "results").glob("*.json")
     report = json.loads(path.read_text())
@@ -213,34 +208,64 @@ def test_compare_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     refitted = results["ours --refit"]
     assert refitted["validation_ndcg"] == results["ours"]["validation_ndcg"], "the choice is the same"
     assert refitted["refit_seconds"] > 0 and "refit_seconds" not in results["ours"]
-    assert [line.split("|")[1].strip() for line in out.splitlines()[2:]] == list(results)
+    assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == list(results)
     assert path.with_suffix(".png").stat().st_size > 10_000
 
 
-def test_fold_in_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
-    flags = ("--data", made_up_lists, "--users", 10, 9999, "--epochs", 1, "--output", tmp_path / "results")
-    out = run("fold_in.py", *flags)
+def test_fold_in_from_end_to_end(made_up_lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import fold_in
+
+    flags = (
+        "--data",
+        made_up_lists,
+        "--users",
+        10,
+        9999,
+        "--epochs",
+        1,
+        "--threads",
+        1,
+        "--output",
+        tmp_path / "results",
+    )
+    assert fold_in.main([*map(str, flags)]) == 0
     report = json.loads((tmp_path / "results" / "fold-in-series.json").read_text())
     assert [(result["users"], result["name"]) for result in report["results"]] == [
         (users, name) for users in (10, 50) for name in ("popularity", "item-kNN", "EASE", "ours")
     ], "400 less 250 held out and 100 tuned on are 50"
     ndcg = {(result["users"], result["name"]): result["ndcg@10"] for result in report["results"]}
     assert ndcg[50, "EASE"] > ndcg[50, "popularity"]
-    assert len(out.splitlines()) == 2 + 8
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 8
 
 
 def test_next_items_of_held_out_lists_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     """The items of a series follow each other, so that the Markov chain knows them all."""
-    flags = ("--next-item", "--held-out", 50, "--users", 60, "--epochs", 1, "--output", tmp_path / "results")
-    run("fold_in.py", "--data", made_up_lists, *flags)
+    import fold_in
+
+    flags = (
+        "--next-item",
+        "--held-out",
+        50,
+        "--users",
+        60,
+        "--epochs",
+        1,
+        "--threads",
+        1,
+        "--output",
+        tmp_path / "results",
+    )
+    assert fold_in.main(["--data", str(made_up_lists), *map(str, flags)]) == 0
     report = json.loads((tmp_path / "results" / "next-item-series.json").read_text())
     ndcg = {result["name"]: result["ndcg@10"] for result in report["results"]}
     assert list(ndcg) == ["popularity", "item-kNN", "EASE", "Markov chain", "Markov + EASE", "ours"]
     assert ndcg["popularity"] < 0.3 and ndcg["Markov chain"] > 0.99 and ndcg["ours"] > 0.9
 
 
-def test_list_lengths_from_end_to_end(tmp_path: Path) -> None:
+def test_list_lengths_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """People who like one of two kinds of anime: what one title tells is enough for all but popularity."""
+    import list_lengths
+
     random = np.random.default_rng(0)
     catalogue = [
         {"id": n, "popularity": 900 - n, "genres": [], "relations": [["SEQUEL", n + 2]] if n < 3 else []}
@@ -261,7 +286,7 @@ def test_list_lengths_from_end_to_end(tmp_path: Path) -> None:
             file.write(text + "\n")
     files = [f"--{kind}={tmp_path / name}" for kind, name in zip(("catalogue", "data", "scores"), texts, strict=True)]
     flags = ("--users", 40, "--asked", 20, "--given", 1, 0.8, "--epochs", 1, "--threads", 1, "--output", tmp_path)
-    out = run("list_lengths.py", *files, *flags)
+    assert list_lengths.main([*files, *map(str, flags)]) == 0
     results = json.loads((tmp_path / "list_lengths.json").read_text())["results"]
     ways = ["all titles", "without the 200 most listed", "new ground"]
     assert [(result["given"], result["way"]) for result in results] == [(k, way) for k in (1, 0.8) for way in ways]
@@ -270,6 +295,7 @@ def test_list_lengths_from_end_to_end(tmp_path: Path) -> None:
         names = ["popularity", "item-kNN", "EASE", "co-listing", "blend", "our memory, untrained", "ours"]
         assert list(ndcg) == names and set(result["ours_less"]) == {"our memory, untrained", "blend"}
         assert ndcg["co-listing"] > ndcg["popularity"]
+    out = capsys.readouterr().out
     assert [line for line in out.splitlines() if line.startswith("40 lists")] == [f"40 lists, {way}" for way in ways]
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_runs import draw_nothing
 from test_evaluate import copy_of, train
 
 import evaluate
@@ -27,7 +28,9 @@ SETTINGS = TrainingSettings(val_ratio=0.3)
 @pytest.fixture(scope="module")
 def trained(db, tmp_path_factory):
     output = tmp_path_factory.mktemp("output")
-    assert train(db, output) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        assert train(db, output) == 0
     return output
 
 

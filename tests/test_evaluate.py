@@ -9,6 +9,7 @@ import sqlite3
 
 import numpy as np
 import pytest
+from small_runs import draw_nothing
 from test_terminal_escapes import HOSTILE, harmless
 
 import evaluate
@@ -182,7 +183,8 @@ def test_a_task_that_nobody_can_be_asked_is_said_and_skipped(run):
     assert "\nNext item was left out: no list has" in tables(answers, run.asked)
 
 
-def test_without_evaluation_none_is_made(db, tmp_path):
+def test_without_evaluation_none_is_made(db, tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     assert train(db, tmp_path, "--no-evaluate", "--epochs", "1") == 0
     assert not (tmp_path / "evaluation.json").exists()
     assert not (tmp_path / "plots" / "ranking_comparison.png").exists()
@@ -193,6 +195,7 @@ def test_what_goes_wrong_in_the_evaluation_leaves_the_training_whole(db, tmp_pat
     def fail(*_):
         raise error
 
+    draw_nothing(monkeypatch)
     monkeypatch.setattr(evaluate, "load_run", fail)
     assert train(db, tmp_path, "--epochs", "1") == code
     out, err = capsys.readouterr()

@@ -13,7 +13,7 @@ import pytest
 import script_process
 import torch
 from fault_injection import needs_mounts, run_limited, run_on_disk
-from small_runs import training_flags, unlike
+from small_runs import draw_nothing, training_flags, unlike
 
 import evaluate
 import load_users
@@ -27,22 +27,21 @@ from anime_bert4rec.training.epoch_metrics import Result
 from config import TrainingSettings
 
 KILLS = 2
-EPOCHS = 30
+EPOCHS = 16
 
 
 @pytest.fixture(scope="module", autouse=True)
 def without_plots():
     """In this process; those that are started draw them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_model, "plot_all", lambda *_: None)
+        draw_nothing(patch)
         yield
 
 
 @pytest.fixture(scope="module")
 def undisturbed(db, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed")
-    process = script_process.start("train_model.py", *training_flags(db, output, "--epochs", EPOCHS))
-    assert script_process.finish(process)[0] == 0
+    assert train_model.main(training_flags(db, output, "--epochs", EPOCHS)) == 0
     return output
 
 
@@ -62,7 +61,7 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(db, undistu
             break
         lines = log.read_text().count(" loss ") if log.exists() else 0
         script_process.wait_until(lambda lines=lines: log.exists() and log.read_text().count(" loss ") > lines, process)
-        time.sleep(draw.uniform(0, 0.3))
+        time.sleep(draw.uniform(0, 0.15))
         process.kill()
         script_process.finish(process)
         kills += 1
@@ -71,7 +70,7 @@ def test_killed_at_random_moments_it_ends_as_if_nothing_had_happened(db, undistu
     assert unlike(tmp_path, undisturbed) == []
 
 
-def test_a_file_that_cannot_grow_ends_the_run_and_the_last_checkpoint_stays_good(db, undisturbed, tmp_path):
+def test_a_file_that_cannot_grow_ends_the_run_and_the_last_checkpoint_stays_good(db, tmp_path):
     assert train_model.main(training_flags(db, tmp_path, "--epochs", "2")) == 0
     # Below the size of a checkpoint, so that the first of the rest cannot be written.
     too_small = (tmp_path / "checkpoints" / LATEST_CHECKPOINT).stat().st_size - 5_000
@@ -179,7 +178,7 @@ def test_a_database_that_is_written_meanwhile_is_read_as_of_one_moment(db, tmp_p
     try:
         assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
         signs = set()
-        for _ in range(30):
+        for _ in range(15):
             found = load_data(path, settings).training.user_ids.tolist()
             assert {abs(user) for user in found} == users
             signs.add(found[0] < 0)

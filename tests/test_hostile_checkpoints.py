@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 import torch
-from small_runs import training_flags
+from small_runs import draw_nothing, training_flags
 
 import train_model
 from anime_bert4rec.model.masked_metrics import TOP_K
@@ -28,7 +28,7 @@ def trained(db, tmp_path_factory):
     """Two epochs, with a checkpoint of each."""
     output = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_model, "plot_all", lambda *_: None)
+        draw_nothing(patch)
         assert train(db, output, "--epochs", 1) == 0
         assert train(db, output, "--epochs", 2, "--resume") == 0
     return output
@@ -36,7 +36,7 @@ def trained(db, tmp_path_factory):
 
 @pytest.fixture
 def copied(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     return shutil.copytree(trained, tmp_path / "output")
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import re
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
-from script_process import finish, start
 
 from config import PROJECT_DIR
 
@@ -101,19 +107,33 @@ def test_what_is_compared_is_there() -> None:
     assert "--epochs N" in first_cells(ENGLISH["docs/reference"])
 
 
+@pytest.fixture(scope="module")
+def flags_of() -> Iterator[Callable[[str], set[str]]]:
+    """The flags that `--help` names, of a script that is run as it is from a shell, in this process."""
+
+    @functools.cache
+    def flags_of(script: str) -> set[str]:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setenv("COLUMNS", "1000")  # otherwise a flag can be broken at a hyphen
+            patch.syspath_prepend(str((PROJECT_DIR / script).parent))
+            patch.setattr(sys, "argv", [script, "--help"])
+            with pytest.raises(SystemExit) as exit:
+                runpy.run_path(str(PROJECT_DIR / script), run_name="__main__")
+        assert (exit.value.code or 0, err.getvalue()) == (0, "")
+        return flags(out.getvalue())
+
+    before = signal.getsignal(signal.SIGINT)
+    yield flags_of
+    signal.signal(signal.SIGINT, before)  # a script that is run handles it
+
+
 @each_language
-def test_flags_are_those_of_the_scripts(monkeypatch: pytest.MonkeyPatch, texts: dict[str, str]) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")  # otherwise a flag can be broken at a hyphen
+def test_flags_are_those_of_the_scripts(flags_of: Callable[[str], set[str]], texts: dict[str, str]) -> None:
     of_scripts, of_benchmarks = (set().union(*map(flags_of, each)) for each in (SCRIPTS, BENCHMARKS))
     assert of_scripts <= flags(texts["docs/reference"])
     for text in texts.values():
         assert flags(text) <= of_scripts | of_benchmarks
-
-
-def flags_of(script: str) -> set[str]:
-    code, out, err = finish(start(script, "--help"))
-    assert (code, err) == (0, "")
-    return flags(out)
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-TW.md"])

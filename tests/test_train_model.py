@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from small_lists import ITEMS, some_lists
-from small_runs import training_flags
+from small_runs import draw_nothing, training_flags
 
 import train_model
 from anime_bert4rec.evaluation.masked_baselines import popularity_accuracies
@@ -147,13 +147,15 @@ def test_popularity_is_worked_out_right(db):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than a small machine has cores
 @pytest.mark.parametrize("flags", [[], ["--num-workers", "2"]])
-def test_the_same_seed_gives_the_same_losses_to_the_last_digit(db, trained, tmp_path, flags):
+def test_the_same_seed_gives_the_same_losses_to_the_last_digit(db, trained, tmp_path, monkeypatch, flags):
+    draw_nothing(monkeypatch)
     assert train(db, tmp_path, "--epochs", "11", *flags) == 0
     assert metrics_of(tmp_path)["train_losses"] == metrics_of(trained)["train_losses"]
     assert metrics_of(tmp_path)["val_losses"] == metrics_of(trained)["val_losses"]
 
 
-def test_another_seed_gives_other_losses(db, trained, tmp_path):
+def test_another_seed_gives_other_losses(db, trained, tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     assert train(db, tmp_path, "--epochs", "1", "--seed", "1") == 0
     assert metrics_of(tmp_path)["val_losses"][0] != metrics_of(trained)["val_losses"][0]
 
@@ -169,7 +171,8 @@ def test_the_split_seed_alone_decides_who_is_held_out(db):
     assert held_out(seed=1) == held_out(seed=5, split_seed=1) != held_out(seed=2)
 
 
-def test_with_a_split_seed_the_people_stay_and_the_losses_do_not(db, tmp_path):
+def test_with_a_split_seed_the_people_stay_and_the_losses_do_not(db, tmp_path, monkeypatch):
+    draw_nothing(monkeypatch)
     for seed in (1, 2):
         assert train(db, tmp_path / f"{seed}", "--epochs", "1", "--seed", seed, "--split-seed", "7") == 0
     one, other = (metrics_of(tmp_path / seed) for seed in ("1", "2"))
@@ -232,6 +235,7 @@ def test_a_wrong_setting_is_one_line(db, tmp_path, capsys):
 
 
 def test_half_precision_and_gpu_on_a_machine_without_one(db, tmp_path, capsys, monkeypatch):
+    draw_nothing(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert train(db, tmp_path, "--epochs", "1", "--gpu", "--fp16") == 0
     err = capsys.readouterr().err

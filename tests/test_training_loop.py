@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from small_lists import ITEMS, some_lists
-from small_runs import training_flags
+from small_runs import draw_nothing, training_flags
 from torch.utils.data import DataLoader
 
 import train_model
@@ -95,7 +95,7 @@ def test_with_many_entries_the_feed_forward_is_twice_as_wide(monkeypatch, entrie
 
 def test_the_rate_of_an_epoch_is_that_of_its_first_step(db, tmp_path, monkeypatch):
     """37 people in batches of 16 are three steps; of 21 steps in seven epochs one warms up."""
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 7)) == 0
     metrics = json.loads((tmp_path / "plots/training_metrics.json").read_text())
     assert metrics["summary"]["users_train"] == 37
@@ -226,7 +226,7 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
             own.append({k: v.detach().clone() for k, v in model.named_parameters()}) or real(self, model)
         ),
     )
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.03, "--no-memory")) == 0
     model, saved = load_model(tmp_path / "models" / "final_model.pth")
     weight = dict(model.named_parameters())["project.weight"]
@@ -245,7 +245,7 @@ def test_the_best_model_has_the_averaged_weights_too(db, tmp_path, monkeypatch):
     """If the last epoch is the best, both models are the same one."""
     losses, even = iter([9.0, 3.0, 2.0, 1.0]), dict.fromkeys(TOP_K, 0.1)
     monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(losses), even, even))
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 3)) == 0
     (best, of_best), (final, _) = (load_model(tmp_path / "models" / f"{name}_model.pth") for name in ("best", "final"))
     assert of_best["epoch"] == 3
@@ -262,7 +262,7 @@ def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypat
     to_come, even = iter([9.0, *losses]), dict.fromkeys(TOP_K, 0.1)
     monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(to_come), even, even))
     monkeypatch.setattr(train_model, "train_one_epoch", lambda *_: Result(3.0, even))
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 8, "--patience", patience)) == 0
     last, at_best = (load_model(tmp_path / "models" / f"{name}_model.pth")[1]["epoch"] for name in ("final", "best"))
     assert (last, at_best) == (len(losses), best)
@@ -270,7 +270,7 @@ def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypat
 
 def test_no_epoch_is_worse_than_the_memory_alone(db, tmp_path, monkeypatch):
     """A learning rate at which the network only harms: then it has no say, and what is saved ranks as the memory."""
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     alone = []
     real = train_model.validate
     monkeypatch.setattr(train_model, "validate", lambda *args: alone.append(real(*args)) or alone[-1])
@@ -290,7 +290,7 @@ def test_no_epoch_is_worse_than_the_memory_alone(db, tmp_path, monkeypatch):
 
 def test_a_network_that_harms_is_silenced_though_the_gate_lets_it_speak(db, tmp_path, monkeypatch):
     """Here the gate is not fitted, but open: what is saved ranks as the memory, with its loss."""
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
     monkeypatch.setattr(TrainingRun, "fit_gate", lambda run, _: run.model.gate.values.fill_(1.0))
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 2, "--lr", 0.3)) == 0
     model, saved = load_model(tmp_path / "models" / "best_model.pth")

@@ -221,10 +221,14 @@ def batches_for_gate(data: Data, settings: LearningSettings) -> Iterator[Batch]:
     """What the gate is fitted on (model/gate_fitting.py): validation's questions and, where lists have an order, cuts
     of the same lists too."""
     for cuts in (False, True) if data.ordered else (False,):
-        loader = batches(data.validation, data, settings, None, cuts=cuts)
-        for number in range(len(loader)):  # once, so that it is not worth starting other processes
-            stop_if_asked()
-            yield loader.dataset[number]
+        yield from in_this_process(batches(data.validation, data, settings, None, cuts=cuts))
+
+
+def in_this_process(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """The batches of a loader that is gone through once, for which it is not worth starting other processes."""
+    for number in range(len(loader)):
+        stop_if_asked()
+        yield loader.dataset[number]
 
 
 def batches(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,12 @@ def test_the_environment_changes_no_picture_and_is_not_complained_of(
     same_pictures_in_silence(tmp_path, PROJECT_DIR, environment)
 
 
+@functools.cache
+def our_pictures() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [path.read_bytes() for path in plot_all(named("$5"), Path(folder))]
+
+
 def same_pictures_in_silence(tmp_path: Path, folder: Path, environment: dict[str, str]) -> None:
     """In a process of its own, for matplotlib looks for settings when it is imported."""
     file = tmp_path / "metrics.json"
@@ -128,8 +136,7 @@ def same_pictures_in_silence(tmp_path: Path, folder: Path, environment: dict[str
     command = [sys.executable, str(PROJECT_DIR / "visualize.py"), "--metrics", str(file), "--output-dir", str(tmp_path)]
     done = subprocess.run(command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    theirs = [Path(line).read_bytes() for line in done.stdout.splitlines()]
-    assert theirs == [path.read_bytes() for path in plot_all(file, tmp_path / "ours")]
+    assert [Path(line).read_bytes() for line in done.stdout.splitlines()] == our_pictures()
 
 
 def test_training_can_be_started_beside_settings_that_are_none(tmp_path: Path) -> None:

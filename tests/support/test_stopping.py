@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Iterator
 
 import pytest
 from small_runs import training_flags
-from torch.utils.data import DataLoader
-from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import train_model
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.support import stopping
 from anime_bert4rec.support.stopping import finish_first, obeyed, stop_if_asked, work_for_another
-from anime_bert4rec.training.batch_loading import each_batch
 from anime_bert4rec.training.checkpoints import load_checkpoint
 from config import PROJECT_DIR
 
@@ -167,107 +161,7 @@ def test_ignored_from_the_start_ctrl_c_stays_so():
         signal.signal(signal.SIGINT, before)
 
 
-class Forks:
-    """Does something at one of the forks of this process: `before` it, `after_in_parent` or `after_in_child`."""
-
-    number = 0
-    todo: ClassVar[dict[tuple[int, str], Callable[[], None]]] = {}
-
-    def __init__(self) -> None:
-        os.register_at_fork(
-            before=self.before,
-            after_in_parent=lambda: self.do("after_in_parent"),
-            after_in_child=lambda: self.do("after_in_child"),
-        )
-
-    def before(self) -> None:
-        self.number += 1
-        self.do("before")
-
-    def do(self, where: str) -> None:
-        self.todo.get((self.number, where), lambda: None)()
-
-
-all_forks = Forks() if hasattr(os, "register_at_fork") else None
-
-
-@pytest.fixture
-def forks(monkeypatch):
-    """Of a run that is quick to notice that a process has ended, and draws nothing."""
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
-    monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.3,))
-    all_forks.number = 0
-    yield all_forks
-    all_forks.todo.clear()
-
-
-def children() -> list[str]:
-    return [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
-
-
-SECOND_FOR_VALIDATION = 10
-"""Of the forks of a validation of the memory alone, and of two epochs, with two processes each for training and
-validation."""
-
-
-linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-
-
-@linux
-@pytest.mark.parametrize("where", ["before", "after_in_parent"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_path, forks, capfd, number, where):
-    for place in (where, "after_in_child"):
-        forks.todo[SECOND_FOR_VALIDATION, place] = lambda: os.kill(os.getpid(), number)
-    before = children()
-    assert train_model.main(training_flags(db, tmp_path, "--epochs", 50, "--num-workers", 2)) == 130
-    assert children() == before
-    err = capfd.readouterr().err
-    assert "stopped in epoch 2; the 1 before it are kept" in err
-    assert "Traceback" not in err and "ignored" not in err
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 1
-
-
-@linux
-def test_a_loader_that_is_killed_is_one_line_and_what_was_learnt_is_kept(db, tmp_path, forks, capfd):
-    forks.todo[SECOND_FOR_VALIDATION, "after_in_child"] = lambda: os.kill(os.getpid(), signal.SIGKILL)
-    assert train_model.main(training_flags(db, tmp_path, "--epochs", 50, "--num-workers", 2)) == 1
-    err = capfd.readouterr().err
-    (line,) = [line for line in err.splitlines() if line.startswith("error: ")]
-    assert "was killed" in line and "--num-workers 0" in line
-    assert "Traceback" not in err and "--resume" in err
-    assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 1
-
-
-@linux
-def test_processes_that_cannot_all_be_started_leave_none(db, tmp_path, forks, monkeypatch, capfd):
-    real = os.fork
-
-    def fork():
-        if forks.number + 1 == SECOND_FOR_VALIDATION:
-            raise BlockingIOError(11, "Resource temporarily unavailable")
-        return real()
-
-    monkeypatch.setattr(os, "fork", fork)
-    before = children()
-    assert train_model.main(training_flags(db, tmp_path, "--epochs", 50, "--num-workers", 2)) == 1
-    assert children() == before
-    assert capfd.readouterr().err.endswith("\nerror: Resource temporarily unavailable\n")
-
-
-def test_loaders_need_files(db, tmp_path, capsys):
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
-    try:
-        assert train_model.main(training_flags(db, tmp_path, "--epochs", 1, "--num-workers", 2)) == 1
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    err = capsys.readouterr().err
-    assert err.startswith("error: too many open files: --num-workers 0 or a higher ulimit -n (100 now")
-    assert len(err.splitlines()) == 1 and not list(tmp_path.iterdir())
-
-
-@linux
+@pytest.mark.skipif(sys.platform != "linux", reason="has terminals of its own")
 def test_a_terminal_that_is_closed_stops_a_run_that_saves(db, tmp_path):
     terminal, its_end = os.openpty()
     flags = training_flags(db, tmp_path, "--epochs", 100_000, "--patience", 0, "--num-workers", 1)
@@ -317,13 +211,6 @@ def test_a_process_that_works_for_another_is_ended_by_that_one_alone():
             signal.signal(each, handler)
 
 
-def test_a_loading_process_is_safe_from_its_first_moment(number):
-    """A terminal signals to all processes, also to one that has only just been forked."""
-    loader = DataLoader([1, 2], batch_size=None, num_workers=1, worker_init_fn=lambda _: os.kill(os.getpid(), number))
-    with each_batch(loader) as batches:
-        assert list(batches) == [1, 2]
-
-
 ORPHAN = """
 import multiprocessing, os, time
 from anime_bert4rec.support.stopping import work_for_another
@@ -340,7 +227,7 @@ os._exit(0)
 """
 
 
-@linux
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
 def test_a_process_whose_parent_is_gone_before_it_begins_ends_too():
     """torch asks only then who its parent is: killed training runs left processes behind that never ended."""
     run = subprocess.Popen([sys.executable, "-c", ORPHAN], cwd=PROJECT_DIR, stdout=subprocess.PIPE)

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 import torch
-from small_runs import stop_in_epoch, training_flags, unlike
+from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.model.model_files import load_model
@@ -24,7 +24,7 @@ def train(db, output, *flags):
 
 @pytest.fixture(autouse=True)
 def without_plots(monkeypatch):
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_runs import make_database
+from small_runs import draw_nothing, make_database
 
 import train_model
 from anime_bert4rec.lists.sequences import Sequences
@@ -51,9 +51,9 @@ def flags(db: Path, output: Path, *more: str) -> list[str]:
 
 ALONE_TOO = (
     "import train_model; from anime_bert4rec.model import training_data as t; t.LISTS_TO_ANSWER_ALONE = 0; "
-    "raise SystemExit(train_model.main())"
+    "train_model.plot_all = lambda *_: None; raise SystemExit(train_model.main())"
 )
-"""Training in which some weights have no part in some steps, as with many lists."""
+"""Training without pictures in which some weights have no part in some steps, as with many lists."""
 
 
 def torchrun(processes: int, script: Path, arguments: list[str]) -> subprocess.Popen[str]:
@@ -78,6 +78,7 @@ def metrics_of(output: Path) -> dict:
 def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
     db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    draw_nothing(monkeypatch)
     monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 0)
     (tmp_path / "alone_too.py").write_text(ALONE_TOO)
     run = torchrun(2, tmp_path / "alone_too.py", flags(db, tmp_path / "several", "--epochs", EPOCHS))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from fault_injection import DAMAGES
-from small_runs import stop_in_epoch, training_flags, unlike
+from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
@@ -40,7 +40,7 @@ def train(db, output, *flags):
 def undisturbed(db, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_model, "plot_all", lambda *_: None)
+        draw_nothing(patch)
         assert train(db, output) == 0
     return output
 
@@ -48,7 +48,7 @@ def undisturbed(db, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def without_plots(monkeypatch):
     """They take longer than the epochs here, and are drawn from the metrics alone."""
-    monkeypatch.setattr(train_model, "plot_all", lambda *_: None)
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture
