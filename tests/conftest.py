@@ -1,5 +1,6 @@
 """What all tests need: threads that wait without spinning, no GPU, and Ctrl-C."""
 
+import functools
 import os
 import signal
 import sys
@@ -49,6 +50,38 @@ def db(tmp_path_factory):
     from small_runs import make_database  # here, for most tests need neither it nor torch
 
     return make_database(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """A request that fails is tried again at once."""
+    from anime_bert4rec.anilist import connection
+
+    monkeypatch.setattr(connection, "RETRY_WAITS", ())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small catalogue, lists and a model in bert.db and out/, which no test may change."""
+    from small_recommendations import fill
+
+    return fill(tmp_path_factory.mktemp("recommend"))
+
+
+@pytest.fixture
+def run(folder, capsys):
+    """Runs recommend.py on `folder` with more flags; gives its exit code, stdout and stderr."""
+    from small_recommendations import ask
+
+    return functools.partial(ask, folder, capsys)
+
+
+@pytest.fixture
+def rows(run):
+    """Runs recommend.py with more flags, and gives the rows of its JSON."""
+    from small_recommendations import rows_of
+
+    return lambda *flags: rows_of(run(*flags, "--format", "json"))
 
 
 @pytest.fixture(autouse=True)

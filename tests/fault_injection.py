@@ -1,4 +1,4 @@
-"""Does to real processes what happens to them: no disk, no memory, a damaged file."""
+"""Does to real processes what happens to them: no disk, no memory, a damaged or hostile file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,13 @@ def flip_a_bit(path: Path) -> None:
 
 
 DAMAGES = (truncate, empty, zeros, flip_a_bit)
+
+
+class Malicious:
+    """What makes a folder when it is unpickled, as worse code could be run."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.victim),)

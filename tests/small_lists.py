@@ -16,7 +16,12 @@ MASK = ITEMS + 1
 COLUMN = np.concatenate([[ITEMS], np.arange(ITEMS), [ITEMS]])
 
 
-def sequences_of(*lists, blocks=None):
+def array(*items: int) -> np.ndarray:
+    return np.array(items, np.int64)
+
+
+def sequences_of(*lists, blocks=None) -> Sequences:
+    """Lists of items; each entry is a block of its own unless `blocks` says otherwise."""
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
     if blocks is None:
         blocks = [range(len(one)) for one in lists]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import zscore
+from small_lists import array, sequences_of
 
 from anime_bert4rec.evaluation.baselines import EASE, MarkovChain, Popularity
-from anime_bert4rec.lists.sequences import Sequences
 from config import PROJECT_DIR
 
 
@@ -16,17 +16,7 @@ def modules_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(PROJECT_DIR / "benchmarks"))
 
 
-def sequences(*lists: list[int]) -> Sequences:
-    items = np.array([item for each in lists for item in each], np.int32)
-    offsets = np.cumsum([0, *map(len, lists)])
-    return Sequences(items, np.arange(len(items), dtype=np.int32), offsets, np.arange(len(lists)))
-
-
-def array(*items: int) -> np.ndarray:
-    return np.array(items, np.int64)
-
-
-MANY = sequences(*[(np.random.default_rng(u).choice(12, 4 + u % 5, replace=False) + 1).tolist() for u in range(30)])
+MANY = sequences_of(*[(np.random.default_rng(u).choice(12, 4 + u % 5, replace=False) + 1).tolist() for u in range(30)])
 
 
 def test_z_scores() -> None:
@@ -50,7 +40,7 @@ def test_chosen_is_what_is_best_on_validation() -> None:
     from full_grids import choose
 
     # After 1 comes 2; popularity would say 3.
-    training = sequences(*[[1, 2]] * 4, *[[3, 4]] * 9)
+    training = sequences_of(*[[1, 2]] * 4, *[[3, 4]] * 9)
     histories, targets = [array(1)] * 3, array(2, 2, 2)
     candidates = [Popularity(), MarkovChain(), EASE(l2=1e9)]
     chosen = choose(candidates, training, 4, histories, targets)

@@ -11,7 +11,6 @@ from loopback_anilist import Clock, LoopbackAniList, Reply
 
 import anilist_client
 from anilist_client import AniListClient
-from anime_bert4rec.anilist import connection as anilist_connection
 from anime_bert4rec.anilist.connection import BadAnswer, Refused
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
@@ -35,9 +34,8 @@ class Hostile(LoopbackAniList):
 
 
 @pytest.fixture
-def serve(monkeypatch):
+def serve(no_waiting):
     """Starts a server that answers by the function, and a client that waits without taking time."""
-    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
     opened = []
 
     def serve(answer_to):

@@ -9,7 +9,6 @@ import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reset
 
-from anime_bert4rec.anilist import connection as anilist_connection
 from anime_bert4rec.lists.database import Database, StoredUser
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry
 from load_users import main
@@ -22,7 +21,7 @@ def watched(*anime_ids, status="COMPLETED"):
 
 
 @pytest.fixture
-def anilist():
+def anilist(no_waiting):
     users = {
         "Ann": watched(*range(1, 21)),
         "Bob": watched(*range(1, 26)),
@@ -31,11 +30,6 @@ def anilist():
     }
     with LoopbackAniList(users=users, private=["Hidden"]) as anilist:
         yield anilist
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch):
-    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
 
 
 @pytest.fixture

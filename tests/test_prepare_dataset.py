@@ -8,7 +8,6 @@ import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reply, Reset
 
-from anime_bert4rec.anilist import connection as anilist_connection
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from prepare_dataset import main
@@ -32,14 +31,9 @@ def catalogue(size):
 
 
 @pytest.fixture
-def anilist():
+def anilist(no_waiting):
     with LoopbackAniList(anime=catalogue(320)) as anilist:
         yield anilist
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch):
-    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
 
 
 @pytest.fixture

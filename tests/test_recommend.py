@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import functools
 import gzip
 import io
-import os
 import pickle
 import sqlite3
 import subprocess
@@ -15,29 +13,15 @@ import time
 
 import numpy as np
 import pytest
+from fault_injection import Malicious
 from script_process import finish, start
-from small_recommendations import ask, entry, fill, rows_of
+from small_recommendations import entry
 from test_terminal_escapes import HOSTILE, harmless
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import UserList
 from config import PROJECT_DIR
 from recommend import main
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return fill(tmp_path_factory.mktemp("recommend"))
-
-
-@pytest.fixture
-def run(folder, capsys):
-    return functools.partial(ask, folder, capsys)
-
-
-@pytest.fixture
-def rows(run):
-    return lambda *flags: rows_of(run(*flags, "--format", "json"))
 
 
 def ids(rows):
@@ -207,14 +191,6 @@ def test_without_a_model_or_a_catalogue_it_says_what_to_run(folder, tmp_path, ca
     assert "train a model first: python train_model.py" in capsys.readouterr().err
     assert main(["--anime", "1", "--db", str(tmp_path / "none.db"), "--output-dir", str(folder / "out")]) == 1
     assert "python prepare_dataset.py" in capsys.readouterr().err
-
-
-class Malicious:
-    def __init__(self, victim):
-        self.victim = victim
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.victim),)
 
 
 @pytest.mark.parametrize("name", ["item_mappings.pkl", "best_model.pth"])

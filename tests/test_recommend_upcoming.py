@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import datetime
-import functools
 import io
 import sqlite3
 import time
 
 import pytest
-from small_recommendations import ask, fill, rows_of
+from small_recommendations import fill, rows_of
 
 FETCHED = datetime.datetime(2025, 9, 1, 12, tzinfo=datetime.UTC).timestamp()
 NOT_OUT = {14: 20251004, 15: 20260100, 16: 20260000, 17: None}
@@ -34,11 +33,6 @@ def folder(tmp_path_factory):
     connection.commit()
     connection.close()
     return folder
-
-
-@pytest.fixture
-def run(folder, capsys):
-    return functools.partial(ask, folder, capsys)
 
 
 @pytest.fixture

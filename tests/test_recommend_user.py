@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shlex
 import sqlite3
 
@@ -10,9 +9,8 @@ import numpy as np
 import pytest
 from fault_injection import needs_mounts, run_on_disk
 from loopback_anilist import LoopbackAniList
-from small_recommendations import ask, entry, fill, rows_of
+from small_recommendations import entry
 
-from anime_bert4rec.anilist import connection as anilist_connection
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.predicted_scores import PredictedScores
@@ -28,24 +26,8 @@ CRITICS = {
 """People who score in ten points, in a hundred, in five stars, everything the same, or one title: titles 1 … 12."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return fill(tmp_path_factory.mktemp("recommend"))
-
-
 @pytest.fixture
-def run(folder, capsys):
-    return functools.partial(ask, folder, capsys)
-
-
-@pytest.fixture
-def rows(run):
-    return lambda *flags: rows_of(run(*flags, "--format", "json"))
-
-
-@pytest.fixture
-def anilist(monkeypatch):
-    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
+def anilist(no_waiting):
     users = {"Newcomer": [entry(12), entry(13)], "Ann": [entry(12), entry(13)], "Hidden": [entry(1)]}
     for name, scores in CRITICS.items():
         users[name] = [entry(k, score=score) for k, score in enumerate(scores, 1)]

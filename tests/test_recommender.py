@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from fault_injection import Malicious
 
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
@@ -219,14 +219,6 @@ def test_predicted_scores_are_of_the_titles_that_the_model_knows(popular):
             asked.predicted_scores([50], [wrong], [10])
     with pytest.raises(ValueError, match="zip"):
         asked.predicted_scores([50], [], [10])
-
-
-class Malicious:
-    def __init__(self, victim):
-        self.victim = victim
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.victim),)
 
 
 @pytest.mark.parametrize("name", ["item_mappings.pkl", "best_model.pth"])

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 
 import pytest
+from full_anime import FULL_ANIME
 from graphql import build_schema, parse, validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,34 +17,6 @@ from anime_bert4rec.anilist.connection import BadAnswer
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from config import PROJECT_DIR
 
-FULL = Anime(
-    anime_id=1,
-    mal_id=2,
-    title_romaji="Shingeki no Kyojin",
-    title_english="Attack on Titan",
-    title_native="進撃の巨人",
-    format="TV",
-    status="FINISHED",
-    source="MANGA",
-    episodes=25,
-    duration=24,
-    season="SPRING",
-    year=2013,
-    start_date=20130407,
-    country="JP",
-    average_score=85,
-    mean_score=84,
-    popularity=959_812,
-    favourites=61_000,
-    is_adult=True,
-    cover_url="https://example.org/1.jpg",
-    site_url="https://example.org/anime/1",
-    synonyms=("AoT", "进击的巨人"),
-    genres=("Action", "Drama"),
-    tags=(Tag("Gore", 90, "Theme", is_adult=True, is_spoiler=True), Tag("Military")),
-    studios=(Studio(7, "WIT", is_main=True), Studio(8, "Pony")),
-    relations=(Relation(3, "SEQUEL"), Relation(3, "SAME_UNIVERSE"), Relation(4, "PREQUEL")),
-)
 ENTRY = {
     "id": 10,
     "mediaId": 1,
@@ -59,7 +32,7 @@ ENTRY = {
 
 
 def anime(**changes):
-    (found,) = read_page({"media": [media_of(FULL) | changes]}).anime
+    (found,) = read_page({"media": [media_of(FULL_ANIME) | changes]}).anime
     return found
 
 
@@ -76,21 +49,21 @@ def entry(**changes):
 
 
 def test_a_full_anime_and_an_empty_one():
-    assert anime() == FULL
+    assert anime() == FULL_ANIME
     assert read_page({"media": [{"id": 5}]}).anime == [Anime(5)]
 
 
 @pytest.mark.parametrize("wrong", [None, "12", [], {}, True, -1, 0.5, float("nan"), float("inf"), 2**63, 10**400])
 def test_a_wrong_number_is_unknown_and_the_rest_stays(wrong):
-    assert anime(episodes=wrong, popularity=wrong) == dataclasses.replace(FULL, episodes=None, popularity=None)
+    assert anime(episodes=wrong, popularity=wrong) == dataclasses.replace(FULL_ANIME, episodes=None, popularity=None)
 
 
 def test_numbers_at_their_limits():
     assert anime(episodes=0, duration=24.0, averageScore=100, popularity=2**63 - 1) == dataclasses.replace(
-        FULL, episodes=0, duration=24, average_score=100, popularity=2**63 - 1
+        FULL_ANIME, episodes=0, duration=24, average_score=100, popularity=2**63 - 1
     )
     assert anime(averageScore=101, meanScore=-1, idMal=0) == dataclasses.replace(
-        FULL, average_score=None, mean_score=None, mal_id=None
+        FULL_ANIME, average_score=None, mean_score=None, mal_id=None
     )
 
 
@@ -99,7 +72,7 @@ def test_text_loses_only_what_cannot_be_stored():
     found = anime(title=title)
     assert (found.title_romaji, found.title_english, found.title_native) == ("\x1b[1mAB\nC 😀", None, None)
     assert anime(title="Naruto", siteUrl=["x"]) == dataclasses.replace(
-        FULL, title_romaji=None, title_english=None, title_native=None, site_url=None
+        FULL_ANIME, title_romaji=None, title_english=None, title_native=None, site_url=None
     )
 
 
@@ -257,7 +230,7 @@ SCALARS = (
     | st.text(st.characters(exclude_categories=()), max_size=5)
 )
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6))
-GOOD = [{"media": [media_of(FULL)], "pageInfo": {"hasNextPage": True}}]
+GOOD = [{"media": [media_of(FULL_ANIME)], "pageInfo": {"hasNextPage": True}}]
 GOOD.append({"lists": [{"entries": [ENTRY]}], "user": {"id": 1, "name": "x"}})
 
 

@@ -26,10 +26,9 @@ def server():
 
 
 @pytest.fixture
-def ask(server, monkeypatch):
+def ask(server, monkeypatch, no_waiting):
     """Asks once. An answer may take one time-out in all."""
     monkeypatch.setattr(anilist_connection, "TRICKLE", 1)
-    monkeypatch.setattr(anilist_connection, "RETRY_WAITS", ())
 
     def ask(timeout=30.0):
         connection = Connection(

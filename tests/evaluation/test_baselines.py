@@ -8,24 +8,13 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import cosine_similarity
+from small_lists import array, sequences_of
 
 from anime_bert4rec.evaluation import baselines
 from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain, Popularity, Weighting, co_occurrences
-from anime_bert4rec.lists.sequences import Sequences
 
-
-def sequences(*lists: list[int]) -> Sequences:
-    items = np.array([item for each in lists for item in each], np.int32)
-    offsets = np.cumsum([0, *map(len, lists)])
-    return Sequences(items, np.arange(len(items), dtype=np.int32), offsets, np.arange(len(lists)))
-
-
-def array(*items: int) -> np.ndarray:
-    return np.array(items, np.int64)
-
-
-LISTS = sequences([1, 2, 3], [1, 2], [2, 3], [1])
-MANY = sequences(*[(np.random.default_rng(u).choice(12, 4 + u % 5, replace=False) + 1).tolist() for u in range(30)])
+LISTS = sequences_of([1, 2, 3], [1, 2], [2, 3], [1])
+MANY = sequences_of(*[(np.random.default_rng(u).choice(12, 4 + u % 5, replace=False) + 1).tolist() for u in range(30)])
 
 
 def test_popularity_is_the_number_of_lists() -> None:
@@ -42,7 +31,7 @@ def test_the_newest_item_counts_most() -> None:
     assert Weighting(0.5).of(histories, 4).tolist() == [[0.5, 1, 0.25, 0], [0, 0, 0, 0]]
     assert Weighting(last=2).of(histories, 4).tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]
     assert Weighting(0.5).of([array(1, 2, 1)], 2).tolist() == [[1, 0.5]], "an item counts once, as its newest"
-    assert Weighting(0.5).of(sequences([3, 1, 2], [2]), 3).tolist() == [[0.5, 1, 0.25], [0, 1, 0]]
+    assert Weighting(0.5).of(sequences_of([3, 1, 2], [2]), 3).tolist() == [[0.5, 1, 0.25], [0, 1, 0]]
 
 
 def test_item_knn_by_hand() -> None:
@@ -95,7 +84,7 @@ def test_markov_counts_by_hand() -> None:
 
 
 def test_markov_does_not_step_from_one_user_to_the_next() -> None:
-    scores = MarkovChain(prior=0).fit(sequences([1, 2], [3, 4]), 4)([array(2)])
+    scores = MarkovChain(prior=0).fit(sequences_of([1, 2], [3, 4]), 4)([array(2)])
     assert scores.tolist() == [[0, 0, 0, 0]]
 
 
@@ -106,7 +95,7 @@ def test_markov_draws_rare_items_to_popularity() -> None:
 
 
 def test_only_the_most_popular_items_are_in_a_table_that_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    lists = sequences([1, 4, 3], [4, 1], [4, 3], [2], [1, 4])
+    lists = sequences_of([1, 4, 3], [4, 1], [4, 3], [2], [1, 4])
     monkeypatch.setattr(baselines, "MAX_ITEMS", 3)
     few = ItemKNN(shrink=0).fit(lists, 4)([array(4), array(2)])
     monkeypatch.setattr(baselines, "MAX_ITEMS", 4)

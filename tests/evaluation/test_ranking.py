@@ -7,25 +7,16 @@ import math
 import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
+from small_lists import array, sequences_of
 
 from anime_bert4rec.evaluation.ranking import NEVER, Ranks, mean_and_error, ranks_by, ranks_of, top_k
-from anime_bert4rec.lists.sequences import Sequences, flatten
+from anime_bert4rec.lists.sequences import flatten
 
 NAN = math.nan
 
 
-def array(*items: int) -> np.ndarray:
-    return np.array(items, np.int64)
-
-
 def scores(*rows: list[float]) -> np.ndarray:
     return np.array(rows, np.float32)
-
-
-def sequences(*lists: list[int]) -> Sequences:
-    items = np.array([item for each in lists for item in each], np.int32)
-    offsets = np.cumsum([0, *map(len, lists)])
-    return Sequences(items, np.arange(len(items), dtype=np.int32), offsets, np.arange(len(lists)))
 
 
 def test_the_rank_counts_the_higher_scores_of_unseen_items() -> None:
@@ -116,9 +107,9 @@ def test_lists_and_sequences_mean_the_same() -> None:
     table = random.random((3, 8))
     lists = [[1, 2], [3], [4, 5, 6]]
     as_arrays = ranks_of(table, [np.array(x) for x in lists], [array(7), array(8), array(7, 8)])
-    as_sequences = ranks_of(table, sequences(*lists), sequences([7], [8], [7, 8]))
+    as_sequences = ranks_of(table, sequences_of(*lists), sequences_of([7], [8], [7, 8]))
     assert as_arrays.ranks.tolist() == as_sequences.ranks.tolist()
-    assert flatten(sequences(*lists))[0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert flatten(sequences_of(*lists))[0].tolist() == [1, 2, 3, 4, 5, 6]
     assert flatten([np.array(x) for x in lists])[1].tolist() == [2, 1, 3]
 
 

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_lists import array, sequences_of
 
 from anime_bert4rec.evaluation.baselines import EASE, Weighting
 from anime_bert4rec.evaluation.tuning import choose_for_each, most_popular
 from anime_bert4rec.lists.sequences import Sequences
-
-
-def sequences(*lists: list[int]) -> Sequences:
-    items = np.array([item for each in lists for item in each], np.int32)
-    offsets = np.cumsum([0, *map(len, lists)])
-    return Sequences(items, np.arange(len(items), dtype=np.int32), offsets, np.arange(len(lists)))
-
-
-def array(*items: int) -> np.ndarray:
-    return np.array(items, np.int64)
 
 
 def test_each_question_gets_its_own_choice_and_a_table_is_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +17,7 @@ def test_each_question_gets_its_own_choice_and_a_table_is_fitted_once(monkeypatc
     oldest, newest = EASE(weighting=Weighting(2.0)), EASE(weighting=Weighting(0.5))
     # The table says 1 → 3 and 2 → 4.
     questions = [([array(1, 2)], array(3)), ([array(1, 2)], array(4))]
-    chosen = choose_for_each([oldest, newest], sequences([1, 2, 3, 4]), 4, questions)
+    chosen = choose_for_each([oldest, newest], sequences_of([1, 2, 3, 4]), 4, questions)
     assert [(each.baseline, each.ndcg) for each in chosen] == [(oldest, 1), (newest, 1)]
     assert len(fitted) == 1
 
@@ -36,7 +27,7 @@ def test_candidates_that_share_a_table_are_scored_each_with_its_own_weighting(mo
     # The table says 1 → 3 and 2 → 4.
     monkeypatch.setattr(EASE, "table", lambda self, *_: fitted.append(self) or np.eye(4, k=2, dtype=np.float32))
     oldest, newest = EASE(weighting=Weighting(2.0)), EASE(weighting=Weighting(0.5))
-    (chosen,) = choose_for_each([oldest, newest], sequences([1, 2, 3, 4]), 4, [([array(1, 2)], array(4))])
+    (chosen,) = choose_for_each([oldest, newest], sequences_of([1, 2, 3, 4]), 4, [([array(1, 2)], array(4))])
     assert len(fitted) == 1
     assert (chosen.baseline, chosen.ndcg) == (newest, 1)
     assert chosen.scorer([array(1, 2)]).tolist() == [[0, 0, 0.5, 1]]

@@ -20,16 +20,6 @@ from anime_bert4rec.support.errors import SettingError, UserError
 KNOWN = {1: 1, 5: 5, 20: 20}
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="lists.csv"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def read(path, columns="", known=KNOWN, keep_names=True):
     """The entries as (name, anime_id, entry_id, status, score, completed, updated), and what was left out."""
     report = RowReport()

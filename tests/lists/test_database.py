@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from full_anime import FULL_ANIME
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,38 +18,8 @@ from anime_bert4rec.lists.records import (
     CataloguePage,
     ListEntry,
     Relation,
-    Studio,
     Tag,
     UserList,
-)
-
-FULL_ANIME = Anime(
-    anime_id=7,
-    mal_id=77,
-    title_romaji="Nana",
-    title_english="Seven",
-    title_native="七",
-    format="TV",
-    status="FINISHED",
-    source="MANGA",
-    episodes=47,
-    duration=23,
-    season="SPRING",
-    year=2006,
-    start_date=20060405,
-    country="JP",
-    average_score=84,
-    mean_score=85,
-    popularity=100_000,
-    favourites=9_000,
-    is_adult=True,
-    cover_url="https://example.org/7.png",
-    site_url="https://example.org/anime/7",
-    synonyms=("Seven!", "娜娜"),
-    genres=("Romance", "Drama"),
-    tags=(Tag("Band", 95, "Theme", False, True), Tag("Adult", None, None, True, False)),
-    studios=(Studio(11, "Zebra", True), Studio(2, "Ant", False)),
-    relations=(Relation(9, "SEQUEL"), Relation(8, "PREQUEL"), Relation(9, "OTHER")),
 )
 
 

@@ -32,16 +32,6 @@ def zipped(*files, method=zipfile.ZIP_DEFLATED):
     return buffer.getvalue()
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="lists.csv"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def without_bytes(value):
     """Names for the cases that are the same in every process: what is packed holds the time."""
     return "content" if isinstance(value, bytes) else None

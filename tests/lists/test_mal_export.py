@@ -43,13 +43,8 @@ ENTRIES = [
 
 
 @pytest.fixture
-def write(tmp_path):
-    def write(content, name="animelist.xml"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
+def write(write):
+    return lambda content, name="animelist.xml": write(content, name)
 
 
 def entries(path):

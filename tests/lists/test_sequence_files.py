@@ -27,18 +27,6 @@ ARRAYS = ("items", "blocks", "offsets.npy", "user_ids.npy")
 FILES = sorted(["about.json", *(f"{name}.{array}" for name in LISTS for array in ARRAYS)])
 
 
-@pytest.fixture
-def db(tmp_path):
-    path = tmp_path / "a.db"
-    path.write_bytes(b"x")
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "a.sequences"
-
-
 def never():
     raise AssertionError("made again")
 

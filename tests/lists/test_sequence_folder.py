@@ -9,27 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from test_sequence_files import FILES, LISTS, kept_in, read
+from test_sequence_files import FILES, LISTS, kept_in, never, read
 
 from anime_bert4rec.lists import sequence_store
 from anime_bert4rec.lists.sequence_store import ABANDONED, KEPT, MARK
 from config import PROJECT_DIR
-
-
-@pytest.fixture
-def db(tmp_path):
-    path = tmp_path / "a.db"
-    path.write_bytes(b"x")
-    return path
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "a.sequences"
-
-
-def never():
-    raise AssertionError("made again")
 
 
 def content(folder):

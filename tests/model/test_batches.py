@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_lists import with_bulk_days
+from small_lists import sequences_of, with_bulk_days
 
-from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model import hidden_positions, training_data
 from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.hidden_positions import BatchSettings, choose_masked
@@ -15,14 +15,6 @@ from anime_bert4rec.model.training_data import Data
 from config import TrainingSettings
 
 MASK = 1001
-
-
-def sequences_of(*lists, blocks=None):
-    offsets = np.concatenate([[0], np.cumsum([len(one) for one in lists])])
-    items = np.concatenate([np.asarray(one, np.int32) for one in lists])
-    if blocks is None:
-        blocks = [np.arange(len(one)) for one in lists]
-    return Sequences(items, np.concatenate(blocks).astype(np.int32), offsets, np.arange(len(lists)))
 
 
 def batches_of(sequences, *, epoch=1, batch_size=4, max_seq_len=10, mask_prob=0.3, seed=7, **more):

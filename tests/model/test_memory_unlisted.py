@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from small_lists import sequences_of
 
-from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
@@ -15,23 +16,17 @@ from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
 
 ITEMS = 6
-UNLISTED = [5, 6]
 GROUPS = [[1, 2, 5], [3, 4, 6], [1, 3, 5, 6], [1, 2], [5, 6]]  # the last two relate no unlisted item to a listed one
 
 
-def sequences_of(lists, ordered=True):
-    offsets = np.cumsum([0, *map(len, lists)])
-    blocks = np.concatenate([np.arange(len(one)) if ordered else np.zeros(len(one), int) for one in lists])
-    return Sequences(np.concatenate(lists).astype(np.int32), blocks.astype(np.int32), offsets, np.arange(len(lists)))
-
-
 def trained_on(ordered):
-    return sequences_of([[1, 2], [2, 1], [3, 4], [4, 3], [1, 2, 3]] * 8, ordered)
+    lists = [[1, 2], [2, 1], [3, 4], [4, 3], [1, 2, 3]] * 8
+    return sequences_of(*lists, blocks=None if ordered else [[0] * len(one) for one in lists])
 
 
 def model_of(ordered, **more):
     sequences = trained_on(ordered)
-    alike = sequences_of(GROUPS, ordered=False)
+    alike = sequences_of(*GROUPS)
     memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=alike)
     return BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=ordered, memory=memory.config, **more), memory).eval()
 
@@ -44,7 +39,7 @@ def recommend(model, items):
 
 def test_in_common_by_hand():
     popularity = np.array([3, 2, 1, 1, 0, 0])
-    unlisted = UnlistedItems.of(sequences_of(GROUPS), popularity)
+    unlisted = UnlistedItems.of(sequences_of(*GROUPS), popularity)
     assert unlisted.columns.tolist() == [4, 5]
     share = unlisted(torch.tensor([[1, 4, PAD, ITEMS + 1], [1, 2, 3, 4]]), ITEMS)
     # Item 5 is in {1, 2, 5} and {1, 3, 5, 6}: of the first a third is on the list, of the second a quarter; a list of

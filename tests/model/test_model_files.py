@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from fault_injection import Malicious
 
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch
@@ -69,14 +69,6 @@ def test_item_mappings_are_a_plain_dict_of_ints(tmp_path):
         "num_items": 3,
     }
     assert load_item_mappings(path).anime_ids.tolist() == [10, 20, 30]
-
-
-class Malicious:
-    def __init__(self, victim):
-        self.victim = victim
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.victim),)
 
 
 @pytest.mark.parametrize("load", [load_item_mappings, load_model])
