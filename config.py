@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anime_bert4rec.command_line.flags import Checked, setting
+from anime_bert4rec.command_line.recommendation_settings import PersonSettings, RecommendationSettings, WishSettings
 from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import SettingError
+
+__all__ = ["PersonSettings", "RecommendationSettings", "WishSettings"]
 
 PROJECT_DIR = Path(__file__).resolve().parent
 PROJECT_NAME = "anime-bert4rec"
@@ -267,56 +270,4 @@ class ResumeSettings(Checked):
         at_least=0,
         at_most=1_000_000,
         metavar="N",
-    )
-
-
-LARGEST_ID = 2**31 - 1
-OUTPUT_FORMATS = ("table", "json", "csv")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PersonSettings(Checked):
-    """Whom to recommend for."""
-
-    user: tuple[str, ...] = setting(
-        (),
-        "an AniList name: the list in the database, or fetched when it isn't there or is older than 7 days; of several"
-        " people, what suits all",
-        metavar="NAME",
-        several=True,
-    )
-    anime: tuple[int, ...] = setting(
-        (), "AniList ids of anime that the person likes, the newest last", at_least=1, at_most=LARGEST_ID, metavar="ID"
-    )
-    title: tuple[str, ...] = setting(
-        (),
-        "the same by title: romaji, English, native or a synonym, its season or initials; may be repeated",
-        metavar="TEXT",
-    )
-    mal_xml: tuple[Path, ...] = setting(
-        (), "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE", several=True
-    )
-    similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
-    refresh: bool = setting(False, "fetch the list of --user anew")
-    store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecommendationSettings(Checked):
-    """What is recommended, and how it is shown."""
-
-    top_k: int = setting(20, "how many titles", at_least=1, at_most=1_000_000, metavar="N")
-    format: str = setting("table", "table, json or csv", choices=OUTPUT_FORMATS, metavar="FORMAT")
-    niche: float = setting(
-        0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
-    )
-    genre: tuple[str, ...] = setting((), "only titles of this genre; repeated: of all of these", metavar="GENRE")
-    year: str = setting("", "only titles of these years: 2015-2020, 2015, 2015-", metavar="YEARS")
-    with_sequels: bool = setting(
-        False, "also later seasons whose prequel was not watched, and several titles of a franchise"
-    )
-    include_adult: bool = setting(False, "also adult titles")
-    upcoming: bool = setting(False, "only titles that are not out yet, instead of those that are")
-    at: str = setting(
-        "", "the day that counts as today, such as 2026-10-04 (default: the day that it is in Japan)", metavar="DATE"
     )

@@ -36,15 +36,23 @@ from anime_bert4rec.recommending.asked_people import (
     person_of_user,
     stored_or_fetched,
 )
+from anime_bert4rec.recommending.hide_list import add_to_hide_list, read_hide_list
 from anime_bert4rec.recommending.output import as_csv, as_json, as_table
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.release import CANCELLED, day_in_japan, read_day, release_on
 from anime_bert4rec.recommending.rows import RecommendedAnime, rows_of, title_of
 from anime_bert4rec.recommending.shortlist import Shortlists, why_nothing_is_left
-from anime_bert4rec.recommending.title_questions import anime_of_titles, similar_to
-from anime_bert4rec.recommending.wishes import Wishes, of_catalogue, of_release, read_range
+from anime_bert4rec.recommending.title_questions import anime_of_titles, id_of
+from anime_bert4rec.recommending.wishes import Wishes, of_catalogue, of_people, of_release, read_range, without
 from anime_bert4rec.support.errors import SettingError, UserError
-from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings
+from config import (
+    AniListSettings,
+    PathSettings,
+    PersonSettings,
+    RecommendationSettings,
+    UserListSettings,
+    WishSettings,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +61,7 @@ log = logging.getLogger(__name__)
 class Settings(ScriptSettings):
     person: PersonSettings = group("for whom")
     recommendations: RecommendationSettings = group("what")
+    wishes: WishSettings = group("which titles")
     paths: PathSettings = group("files")
     anilist: AniListSettings = group("AniList, when a list is fetched")
 
@@ -60,37 +69,50 @@ class Settings(ScriptSettings):
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     settings = parse(argv, Settings, "Recommend anime to a person.")
-    who, what = checked(settings.person), settings.recommendations
-    years = read_range("--year", what.year)
+    settings = replace(settings, person=checked(settings.person))
+    what = settings.recommendations
     today = read_day(what.at) if what.at else day_in_japan(time.time())
     with logging_to():
-        rows = recommendations(who, what, years, today, settings.paths, settings.anilist)
+        rows = recommendations(settings, today)
         if len(rows) < what.top_k:
             log.info("Only %d titles are left to recommend.", len(rows))
     show(rows, what.format)
     return 0
 
 
-def recommendations(
-    who: PersonSettings,
-    what: RecommendationSettings,
-    years: tuple[int, int] | None,
-    today: int,
-    paths: PathSettings,
-    anilist: AniListSettings,
-) -> list[RecommendedAnime]:
+def recommendations(settings: Settings, today: int) -> list[RecommendedAnime]:
     """The best `top_k` that fit the wishes. Raises UserError if nothing is left, with the wish that is in the way."""
+    who, what, wished, paths = settings.person, settings.recommendations, settings.wishes, settings.paths
+    episodes = read_range("--episodes", wished.episodes, "12-26", "{1,5}")
+    years = read_range("--year", wished.year)
     path = paths.database_file
     with Database.open(path, create=False) if who.store else Database.open_to_read(path) as database:
         database.require_catalogue()
         catalogue = database.anime(database.anime_ids())
         fetched = {anime_id: day_in_japan(at) for anime_id, at in database.anime_fetched_at().items()}
         release = {anime.anime_id: release_on(today, anime, fetched.get(anime.anime_id)) for anime in catalogue}
-        conditions = of_catalogue(catalogue, genre=what.genre, years=years, include_adult=what.include_adult)
-        wishes = Wishes([*conditions, of_release(release, what.upcoming)], what.with_sequels)
+        conditions = [
+            *of_catalogue(
+                catalogue,
+                genre=wished.genre,
+                not_genre=wished.not_genre,
+                tag=wished.tag,
+                not_tag=wished.not_tag,
+                types=wished.type,
+                episodes=episodes,
+                years=years,
+                min_score=wished.min_score,
+                min_popularity=wished.min_popularity,
+                include_adult=wished.include_adult,
+            ),
+            of_release(release, what.upcoming),
+        ]
+        titles = {anime.anime_id: title_of(anime, what.language) for anime in catalogue}
+        hidden = hidden_ids(wished, catalogue, titles)
         ids = ids_of(who, catalogue)
         recommender = Recommender.load(paths.output)
-        people = people_of(who, anilist, paths, database, recommender, ids)
+        people = people_of(who, settings.anilist, paths, database, recommender, ids)
+    wishes = Wishes([*conditions, *of_people(people, wished.planned), *without(hidden)], wished.with_sequels)
     ranked = ranking(recommender, people, release, what)
     shortlists = Shortlists(catalogue)
     chosen = list(itertools.islice(shortlists.of(ranked, people, wishes), what.top_k))
@@ -98,8 +120,18 @@ def recommendations(
         why = why_nothing_is_left(shortlists, list(ranked), people, wishes)
         more = "; prepare_dataset.py fetches what was announced since" if what.upcoming else ""
         raise UserError(f"nothing is left to recommend: {why}{more}")
-    titles = {anime.anime_id: title_of(anime) for anime in catalogue}
-    return rows_of(chosen, ranked, people, recommender, titles, release, reasons=who.similar_to is None)
+    return rows_of(chosen, ranked, people, recommender, titles, release, what.language, who.similar_to is None)
+
+
+def hidden_ids(wished: WishSettings, catalogue: Sequence[Anime], titles: Mapping[int, str]) -> set[int]:
+    """The ids of `--hide`, and of the file to which they are added. Raises UserError if a title isn't clear."""
+    ids = [id_of(each, catalogue, "--hide") for each in wished.hide]
+    hidden = {anime_id: titles.get(anime_id, "") for anime_id in ids}
+    if wished.hide_file is None:
+        return set(hidden)
+    if hidden:
+        add_to_hide_list(wished.hide_file, hidden)
+    return read_hide_list(wished.hide_file)
 
 
 def ranking(
@@ -164,7 +196,7 @@ def people_of(
 def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:
     """The ids of the anime that are named by id or title. Raises UserError for a title that isn't clear."""
     if who.similar_to is not None:
-        return [similar_to(who.similar_to, catalogue)]
+        return [id_of(who.similar_to, catalogue, "--similar-to")]
     return [*who.anime, *(anime.anime_id for anime in anime_of_titles(who.title, catalogue))]
 
 

@@ -21,6 +21,7 @@ from config import (
     ResumeSettings,
     TrainingSettings,
     UserListSettings,
+    WishSettings,
 )
 
 
@@ -110,7 +111,7 @@ def test_flags_that_may_be_repeated():
 
 
 SETTINGS = (AniListSettings, CatalogueSettings, UserListSettings, TrainingSettings, ResumeSettings, PersonSettings)
-SETTINGS += (RecommendationSettings,)
+SETTINGS += (RecommendationSettings, WishSettings)
 HUGE = ("1" + "0" * 30, "-1" + "0" * 30, "1" + "0" * 400, "9" * 5000, "1e400", "nan", "inf", "-inf", "-1e30", "1e30")
 NUMBERS = [
     (settings, "--" + field.name.replace("_", "-"))
@@ -135,7 +136,7 @@ def test_text_that_is_none_is_refused_but_not_in_paths():
     with pytest.raises(SettingError, match=r"^--user must be text"):
         parsed(PersonSettings, "--user", "\udcff\udcfe")
     with pytest.raises(SettingError, match=r"^--genre must be text"):
-        parsed(RecommendationSettings, "--genre", "Drama", "--genre", "\udcff")
+        parsed(WishSettings, "--genre", "Drama", "--genre", "\udcff")
     assert parsed(PathSettings, "--db", "caf\udce9.db").database_file == Path("caf\udce9.db")
 
 

@@ -40,16 +40,16 @@ def anime_of_titles(wanted: Sequence[str], catalogue: Sequence[Anime], flag: str
     return [match.anime for match in found if match.anime]
 
 
-def similar_to(wanted: str, catalogue: Sequence[Anime]) -> int:
-    """The id that `--similar-to` names: a number is an id, if there is such an anime, and else a title."""
+def id_of(wanted: str, catalogue: Sequence[Anime], flag: str) -> int:
+    """The id that `flag` names: a number is an id, if there is such an anime, and else a title."""
     number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19 else None
     if number is None:
-        return anime_of_titles([wanted], catalogue, "--similar-to")[0].anime_id
+        return anime_of_titles([wanted], catalogue, flag)[0].anime_id
     titled = TitleSearch(catalogue).find(wanted).anime
     if titled and titled.anime_id != number:
         if all(anime.anime_id != number for anime in catalogue):
-            return anime_of_titles([wanted], catalogue, "--similar-to")[0].anime_id
-        log.info("%s is taken for an id; the title is %s", wanted, described(titled, "--similar-to"))
+            return anime_of_titles([wanted], catalogue, flag)[0].anime_id
+        log.info("%s is taken for an id; the title is %s", wanted, described(titled, flag))
     return number
 
 

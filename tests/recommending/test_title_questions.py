@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.recommending.title_questions import anime_of_titles, similar_to
+from anime_bert4rec.recommending.title_questions import anime_of_titles, id_of
 from anime_bert4rec.support.errors import UserError
 
 CATALOGUE = [
@@ -56,10 +56,10 @@ def test_without_synonyms_it_says_how_to_get_them(said):
 
 
 def test_a_number_is_an_id_where_there_is_one_and_else_a_title(said):
-    assert similar_to("86", CATALOGUE) == 86
+    assert id_of("86", CATALOGUE, "--similar-to") == 86
     assert said() == ["86 is taken for an id; the title is 86, --similar-to 5000"]
-    assert similar_to("86", [each for each in CATALOGUE if each.anime_id != 86]) == 5000
-    assert similar_to("7", CATALOGUE) == 7  # which the model may know
-    assert similar_to("91 days", CATALOGUE) == 5001
+    assert id_of("86", [each for each in CATALOGUE if each.anime_id != 86], "--similar-to") == 5000
+    assert id_of("7", CATALOGUE, "--similar-to") == 7  # which the model may know
+    assert id_of("91 days", CATALOGUE, "--similar-to") == 5001
     with pytest.raises(UserError, match="no title of the catalogue"):
-        similar_to("9" * 5000, CATALOGUE)
+        id_of("9" * 5000, CATALOGUE, "--similar-to")

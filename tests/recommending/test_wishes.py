@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.recommending.wishes import Wishes, of_catalogue, of_release, read_range
+from anime_bert4rec.lists.records import Anime, Tag
+from anime_bert4rec.recommending.person import Person
+from anime_bert4rec.recommending.wishes import Wishes, of_catalogue, of_people, of_release, read_range, without
 from anime_bert4rec.support.errors import SettingError, UserError
 
 CATALOGUE = [
-    Anime(1, year=2010, genres=("Action", "Drama")),
-    Anime(2, year=2012, genres=("Action",)),
+    Anime(
+        1,
+        year=2010,
+        genres=("Action", "Drama"),
+        format="TV",
+        episodes=26,
+        mean_score=75,
+        popularity=900,
+        tags=(Tag("Isekai", 90), Tag("Magic", 17)),
+    ),
+    Anime(2, year=2012, genres=("Action",), format="MOVIE", episodes=1, mean_score=74, tags=(Tag("Magic", 18),)),
     Anime(4, year=2016, genres=("Drama",), is_adult=True),
-    Anime(5, genres=("Drama",)),
+    Anime(
+        5, genres=("Drama",), format="TV_SHORT", episodes=27, average_score=80, popularity=899, tags=(Tag("Isekai"),)
+    ),
 ]
 
 
@@ -31,6 +45,69 @@ def test_genres_and_years():
     assert ids(genre=["dRAMA", "action"]) == [1]
     assert ids(years=(2010, 2015)) == [1, 2]
     assert ids(years=(0, 9999)) == [1, 2]  # 5 has no year
+
+
+def test_what_is_not_wanted():
+    assert ids(not_genre=["action"]) == [5]
+    assert ids(not_genre=["Action"], genre=["Drama"], include_adult=True) == [4, 5]
+    assert ids(not_genre=["Action", "Drama"]) == []
+
+
+def test_a_tag_counts_from_the_rank_on_from_which_anilist_searches_it():
+    assert ids(tag=["isekai"]) == [1, 5]  # without a rank, it counts
+    assert ids(tag=["Magic"]) == [2]
+    assert ids(not_tag=["magic"]) == [1, 5]
+    assert ids(tag=["Isekai", "Magic"]) == []
+
+
+def test_one_of_several_types_is_enough():
+    assert ids(types=["tv"]) == [1]
+    assert ids(types=["TV", "movie"]) == [1, 2]
+    assert ids(types=["tv short"]) == ids(types=["TV-SHORT"]) == [5]
+
+
+def test_episodes_scores_and_popularity():
+    assert ids(episodes=(0, 26)) == [1, 2]
+    assert ids(episodes=(26, 27)) == [1, 5]
+    assert ids(min_score=75) == ids(min_score=7.5) == [1, 5]  # 5 has no mean but an average
+    assert ids(min_score=10) == [] and ids(min_score=74) == [1, 2, 5]
+    assert ids(min_popularity=900) == [1] and ids(min_popularity=899) == [1, 5]  # of 2 it is not known
+
+
+def test_wishes_hold_at_once():
+    assert ids(genre=["Drama"], not_tag=["Magic"], types=["TV", "TV_SHORT"], episodes=(27, 99), min_score=8) == [5]
+
+
+def test_planned_titles_alone_or_not_at_all():
+    people = [Person.of_ids([3]), dataclasses.replace(Person.of_ids([3]), planned=frozenset({1, 4}))]
+    allowed = {
+        planned: [anime.anime_id for anime in CATALOGUE if Wishes(of_people(people, planned)).allow(anime)]
+        for planned in (None, "only", "no")
+    }
+    assert allowed == {None: [1, 2, 4, 5], "only": [1, 4], "no": [2, 5]}
+
+
+def test_hidden_titles():
+    assert [anime.anime_id for anime in CATALOGUE if Wishes(without({1, 4})).allow(anime)] == [2, 5]
+    assert without(set()) == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "what"),
+    [
+        ({"genre": ["Drama"]}, "genres, which --genre needs"),
+        ({"not_tag": ["Isekai"]}, "tags, which --not-tag needs"),
+        ({"types": ["TV"]}, "types, which --type needs"),
+        ({"episodes": (1, 2)}, "numbers of episodes, which --episodes needs"),
+        ({"min_score": 70}, "mean scores, which --min-score needs"),
+        ({"min_popularity": 7}, "popularity, which --min-popularity needs"),
+    ],
+)
+def test_a_catalogue_without_the_fact_must_be_fetched_again_only_where_it_is_asked_for(wish, what):
+    bare = [Anime(1), Anime(2)]
+    assert [each.lifted for each in of_catalogue(bare)] == ["with --include-adult"]
+    with pytest.raises(UserError, match=f"^the catalogue has no {what}: fetch it again with prepare_dataset.py"):
+        of_catalogue(bare, **wish)
 
 
 def test_what_is_out_or_what_is_not():
@@ -70,3 +147,17 @@ def test_an_unknown_genre_is_answered_with_those_there_are():
         of_catalogue(CATALOGUE, genre=["Opera"])
     with pytest.raises(UserError, match="'Dramma'; did you mean Drama"):
         of_catalogue(CATALOGUE, genre=["Dramma"])
+    with pytest.raises(UserError, match="the tag 'isekei'; did you mean Isekai"):
+        of_catalogue(CATALOGUE, not_tag=["isekei"])
+    with pytest.raises(UserError, match="the type 'OVA'; there are MOVIE, TV, TV_SHORT"):
+        of_catalogue(CATALOGUE, types=["OVA"])
+    many = [Anime(1, tags=tuple(Tag(f"{k:03}") for k in range(41)))]
+    with pytest.raises(UserError, match="the tag 'x', and none of the 41 that there are is like it"):
+        of_catalogue(many, tag=["x"])
+
+
+def test_numbers_of_episodes():
+    assert read_range("--episodes", "-26", "12-26", "{1,5}") == (0, 26)
+    assert read_range("--episodes", "7", "12-26", "{1,5}") == (7, 7)
+    with pytest.raises(SettingError, match="--episodes must be a number or a range such as 12-26, not '1000000'"):
+        read_range("--episodes", "1000000", "12-26", "{1,5}")

@@ -1,0 +1,94 @@
+"""The settings of recommend.py: for whom, what, and which titles may be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from anime_bert4rec.command_line.flags import Checked, setting
+
+LARGEST_ID = 2**31 - 1
+OUTPUT_FORMATS = ("table", "json", "csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonSettings(Checked):
+    """Whom to recommend for."""
+
+    user: tuple[str, ...] = setting(
+        (),
+        "an AniList name: the list in the database, or fetched when it isn't there or is older than 7 days; of several"
+        " people, what suits all",
+        metavar="NAME",
+        several=True,
+    )
+    anime: tuple[int, ...] = setting(
+        (), "AniList ids of anime that the person likes, the newest last", at_least=1, at_most=LARGEST_ID, metavar="ID"
+    )
+    title: tuple[str, ...] = setting(
+        (),
+        "the same by title: romaji, English, native or a synonym, its season or initials; may be repeated",
+        metavar="TEXT",
+    )
+    mal_xml: tuple[Path, ...] = setting(
+        (), "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE", several=True
+    )
+    similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
+    refresh: bool = setting(False, "fetch the list of --user anew")
+    store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendationSettings(Checked):
+    """What is recommended, and how it is shown."""
+
+    top_k: int = setting(20, "how many titles", at_least=1, at_most=1_000_000, metavar="N")
+    format: str = setting("table", "table, json or csv", choices=OUTPUT_FORMATS, metavar="FORMAT")
+    niche: float = setting(
+        0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
+    )
+    language: str = setting(
+        "romaji", "of titles: romaji, english or native", choices=("romaji", "english", "native"), metavar="LANGUAGE"
+    )
+    upcoming: bool = setting(False, "only titles that are not out yet, instead of those that are")
+    at: str = setting(
+        "", "the day that counts as today, such as 2026-10-04 (default: the day that it is in Japan)", metavar="DATE"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WishSettings(Checked):
+    """Which titles may be shown. All wishes hold at once."""
+
+    genre: tuple[str, ...] = setting((), "only titles of this genre; of several: of all", metavar="GENRE", several=True)
+    not_genre: tuple[str, ...] = setting((), "no titles of this genre", metavar="GENRE", several=True)
+    tag: tuple[str, ...] = setting(
+        (), "only titles with this tag of AniList's, such as Isekai; of several: with all", metavar="TAG", several=True
+    )
+    not_tag: tuple[str, ...] = setting((), "no titles with this tag", metavar="TAG", several=True)
+    type: tuple[str, ...] = setting(
+        (), "only titles of this type, such as TV or MOVIE; of several: of any", metavar="TYPE", several=True
+    )
+    episodes: str = setting("", "only titles with so many episodes: 12-26, 12, 12-, -26", metavar="RANGE")
+    year: str = setting("", "only titles of these years: 2015-2020, 2015, 2015-", metavar="YEARS")
+    min_score: float = setting(
+        0.0,
+        "only titles with this mean score on AniList or more: 75 of 100, or 7.5 of 10",
+        at_least=0,
+        at_most=100,
+        metavar="X",
+    )
+    min_popularity: int = setting(
+        0, "only titles that as many people of AniList have listed, or more", at_least=0, at_most=10**9, metavar="N"
+    )
+    planned: str | None = setting(
+        None, "only: rank what is planned; no: leave it out", choices=("only", "no"), metavar="WHICH"
+    )
+    hide: tuple[str, ...] = setting(
+        (), "never these: AniList ids or titles; kept, with --hide-file", metavar="TITLE", several=True
+    )
+    hide_file: Path | None = setting(None, "never the ids in this file, one a line; --hide adds to it", metavar="FILE")
+    with_sequels: bool = setting(
+        False, "also later seasons whose prequel was not watched, and several titles of a franchise"
+    )
+    include_adult: bool = setting(False, "also adult titles")

@@ -1,0 +1,46 @@
+"""The file of titles that are never to be shown: an AniList id a line, with anything behind a # as a comment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.whole_files import write_aside
+
+LONGEST = 2**24
+"""The most bytes of such a file: a hundred for each anime that there is would be fewer."""
+
+
+def read_hide_list(path: Path) -> set[int]:
+    """The ids. Raises UserError for a file that isn't there, or has another line."""
+    ids = set()
+    for number, line in enumerate(_text(path).splitlines(), 1):
+        word = line.partition("#")[0].strip()
+        if word and not (word.isascii() and word.isdecimal() and len(word) <= 18):
+            raise UserError(f"{path}:{number}: {plain(word, 40)!r} is no AniList id; titles are added with --hide")
+        if word:
+            ids.add(int(word))
+    return ids
+
+
+def add_to_hide_list(path: Path, titles: Mapping[int, str]) -> None:
+    """Adds the ids that the file doesn't have, each with its title as a comment; makes the file if there is none."""
+    there = read_hide_list(path) if path.exists() else set()
+    text = _text(path) if path.exists() else ""
+    new = [f"{anime_id}  # {title}\n" for anime_id, title in titles.items() if anime_id not in there]
+    if new:
+        with write_aside(path) as file:
+            file.write((text + ("\n" if text and not text.endswith("\n") else "") + "".join(new)).encode())
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    if path.stat().st_size > LONGEST:
+        raise UserError(f"{path} is too large for a list of ids")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text in UTF-8") from None
