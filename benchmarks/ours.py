@@ -26,6 +26,7 @@ from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.encoder_layer import ItemStates
 from anime_bert4rec.model.gate_fitting import MOST_NUMBERS, GateFitting
 from anime_bert4rec.model.model_files import GATE
 from anime_bert4rec.model.next_item_scorer import ModelScorer
@@ -145,16 +146,15 @@ def fit_with_memory(
     alike = None if catalogue is None else groups_in_common(anime_of(catalogue, item_names), vocabulary)
     data = Data(vocabulary, training, training, alike)
     model = train_model.build_model(data, settings)
-    scorer = ModelScorer(model)
     assert model.memory is not None
     memory = ModelScorer(MemoryOnly(model.config, model.memory))
 
-    fitting = gate_fitting(scorer, histories, targets)
+    fitting = gate_fitting(ModelScorer(model), histories, targets)
 
     def ndcg() -> float:
         if fitting:
             fitting.fit(model)
-        return float(ranks_by(scorer, histories, targets).ndcg(10).mean())
+        return float(ranks_by(ModelScorer(model), histories, targets).ndcg(10).mean())
 
     best, best_weights = ndcg(), copy.deepcopy(model.state_dict())
     look_every = max(1, epochs // 40)
@@ -162,7 +162,7 @@ def fit_with_memory(
         if epoch % look_every == 0 and (now := ndcg()) > best:
             best, best_weights = now, copy.deepcopy(model.state_dict())
     model.load_state_dict(best_weights)
-    return memory, scorer
+    return memory, ModelScorer(model)
 
 
 def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) -> GateFitting | None:
@@ -186,7 +186,7 @@ def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) 
 class MemoryOnly(BERT4Rec):
     """A model whose logits are what its memory says of a batch."""
 
-    def forward(self, batch: Batch, rank_unlisted: bool = False) -> torch.Tensor:
+    def forward(self, batch: Batch, rank_unlisted: bool = False, known: ItemStates | None = None) -> torch.Tensor:
         assert self.memory is not None
         return self.memory(batch, rank_unlisted)
 

@@ -11,6 +11,7 @@ import pytest
 from anime_bert4rec.lists import sequences
 from anime_bert4rec.model import (
     bert4rec,
+    encoder_layer,
     hidden_positions,
     item_memory,
     memory_fitting,
@@ -31,7 +32,7 @@ NUMBERS = (
     f"{TrainingSettings.cut_share:.0%} are cuts".replace("%", " %"),
     f"round({hidden_positions.CUT_RATIO} *L*)",
     f"*E* starts with a standard deviation of {bert4rec.EMBEDDING_SPREAD:.2f}".replace("0.", ".")
-    + f", the matrices of the layers with {bert4rec.LAYER_SPREAD}".replace("0.", "."),
+    + f", the matrices of the layers with {encoder_layer.LAYER_SPREAD}".replace("0.", "."),
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
     f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
     f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {item_memory.SMOOTHING}), log listed together,"

@@ -8,16 +8,17 @@ last layer's queries and feed-forward, only at the positions that are asked for 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
-from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, attend, attend_to_states, distinct, take
+from anime_bert4rec.model.encoder_layer import EncoderLayer, ItemStates
+from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, distinct, take
 from anime_bert4rec.model.gate import Gate
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.predicted_scores import PredictedScores
@@ -29,8 +30,10 @@ MIXTURE = (0.45, 0.67)
 """What the logits of the network and those of the memory count for together, if the network also answers without the
 memory. Learned with the other weights the network would count for more: it gets to know the training lists by heart,
 which the memory leaves out."""
-EMBEDDING_SPREAD, LAYER_SPREAD = 0.02, 0.05
-"""Standard deviations that the weights start with."""
+EMBEDDING_SPREAD = 0.02
+"""The standard deviation that the embeddings start with."""
+LISTS_AT_ONCE = 4
+"""So many lists' states stay in the processor's cache from one operation to the next."""
 FIRST_OPINION = 0.1
 """The weights of the projection start at this times the identity, if the network never answers without the memory."""
 
@@ -101,6 +104,11 @@ class NetworkInput(NamedTuple):
         length = self.items.shape[1]
         return _sum(of_distance, torch.full((1, length, length), UNSEEN, device=self.items.device).triu(1))
 
+    def parts(self) -> Iterator[NetworkInput]:
+        """Some lists at a time, whose states stay near the processor; `answers` are those of all."""
+        for items, columns in zip(self.items.split(LISTS_AT_ONCE), self.columns.split(LISTS_AT_ONCE), strict=True):
+            yield self._replace(items=items, columns=columns)
+
     def padding_bias(self) -> Tensor | None:
         """UNSEEN for padding, broadcast to [B, heads, L, L]. Where it is later than all that answers, it needs none."""
         padding = self.items == PAD
@@ -146,14 +154,20 @@ class BERT4Rec(nn.Module):
         assert self.gate is not None
         self.gate.silence()
 
-    def forward(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
+    def forward(self, batch: Batch, rank_unlisted: bool = False, known: ItemStates | None = None) -> Tensor:
         """rank_unlisted: score items that nobody has listed by what the catalogue says of them; in training and where
-        it is checked, they are items like the others."""
+        it is checked, they are items like the others. known: what `item_states` gives, in evaluation mode alone."""
         embedding = TiedEmbedding(self.item_embedding.weight)
-        states = self.encode(
-            self.read(batch), embedding, Dropout(self.config.dropout if self.training else 0, batch.seed)
-        )
+        dropout = Dropout(self.config.dropout if self.training else 0, batch.seed)
+        states = self.encode(self.read(batch), embedding, dropout, known)
         return self.logits(batch, self.project(self.norm(states)), embedding, rank_unlisted)
+
+    @torch.inference_mode()
+    def item_states(self) -> ItemStates | None:
+        """What many calls of `forward` with the same weights can share; nothing where the first layer is the last."""
+        if len(self.layers) < 2:
+            return None
+        return self._encoder_layers()[0].apart(self.item_embedding.weight * self.config.hidden_size**0.5, Dropout(0, 0))
 
     def read(self, batch: Batch) -> NetworkInput:
         """What the network sees of a batch.
@@ -174,23 +188,49 @@ class BERT4Rec(nn.Module):
         columns = (batch.cuts - 1 - skipped).clamp_min(0)
         return NetworkInput(items, True, columns, batch.rows * len(batch.cuts) + batch.places)
 
-    def encode(self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout) -> Tensor:
+    def encode(
+        self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout, known: ItemStates | None = None
+    ) -> Tensor:
         """Hidden states [M, hidden_size] of the positions that answer."""
-        *layers, last = cast(list[EncoderLayer], list(self.layers))
-        length, padding = shown.items.shape[1], shown.padding_bias()
-        items, place = distinct(shown.items)
-        hidden = dropout(embedding.look_up(items) * self.config.hidden_size**0.5)
-        if not layers:
-            hidden = take(hidden, place)
+        of_distance = [layer.distance_bias(shown.items.shape[1]) for layer in self._encoder_layers()]
+        biases = [shown.bias(each) for each in of_distance]
+        if known is None:
+            asked = self._asked(shown, biases, embedding, dropout, None)
+        else:
+            asked = torch.cat([self._asked(part, biases, embedding, dropout, known) for part in shown.parts()])
+        return asked.flatten(0, 1).index_select(0, shown.answers)
+
+    def _asked(
+        self,
+        shown: NetworkInput,
+        biases: list[Tensor | None],
+        embedding: TiedEmbedding,
+        dropout: Dropout,
+        known: ItemStates | None,
+    ) -> Tensor:
+        """Hidden states [B, Q, hidden_size]. biases: of each layer."""
+        *layers, last = self._encoder_layers()
+        padding = shown.padding_bias()
+        if known is None:
+            items, place = distinct(shown.items)
+            hidden = dropout(embedding.look_up(items) * self.config.hidden_size**0.5)
+            if not layers:
+                hidden = take(hidden, place)
+        else:
+            hidden, place = known.hidden, shown.items
         for number, layer in enumerate(layers):
-            bias = _sum(shown.bias(layer.distance_bias(length)), padding)
-            hidden = layer(hidden, dropout, bias, causal=shown.causal, place=None if number else place)
-        bias = shown.bias(last.distance_bias(length))
+            apart = known if known and not number else layer.apart(hidden, dropout)
+            bias = _sum(biases[number], padding)
+            hidden = layer.together(apart, dropout, bias, causal=shown.causal, place=None if number else place)
+        bias = biases[-1]
         if bias is not None:  # of the positions that answer: [B, heads, Q, L]
             bias = bias.index_select(1, shown.columns.flatten()).unflatten(1, shown.columns.shape).transpose(0, 1)
-        row = length * torch.arange(len(hidden), device=hidden.device)[:, None]
-        asked = last.answer(take(hidden.flatten(0, 1), row + shown.columns), hidden, dropout, _sum(bias, padding))
-        return asked.flatten(0, 1).index_select(0, shown.answers)
+        row = shown.items.shape[1] * torch.arange(len(hidden), device=hidden.device)[:, None]
+        queries = take(hidden.flatten(0, 1), row + shown.columns)
+        return last.answer(queries, hidden, dropout, _sum(bias, padding))
+
+    def _encoder_layers(self) -> list[EncoderLayer]:
+        return cast(list[EncoderLayer], list(self.layers))
 
     def logits(self, batch: Batch, states: Tensor, embedding: TiedEmbedding, rank_unlisted: bool) -> Tensor:
         """The terms put together: what the network says, a bias for each item, and what the memory says.
@@ -239,77 +279,6 @@ class BERT4Rec(nn.Module):
         if self.config.answers_alone:
             states = states * MIXTURE[0]
         return embedding.logits(self.item_bias, states)
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and a gated feed-forward, each added to what came in.
-
-    Side by side, behind one norm (Wang and Komatsuzaki, "GPT-J-6B", 2021), so that what a state makes of itself is
-    computed once for all places it is at; in the last layer, for the few positions that answer, one behind the other.
-    No biases and no weights in the norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        size = config.hidden_size
-        self.config = config
-        self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.query, self.key, self.value, self.attention_output = (_matrix(size, size) for _ in range(4))
-        wide = config.feed_forward_ratio * size
-        self.gate, self.feed_forward = (_matrix(size, wide) for _ in range(2))
-        self.feed_forward_output = _matrix(wide, size)
-        distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
-        self.distance = nn.Parameter(distance, requires_grad=config.ordered)  # of no use without an order
-
-    def distance_bias(self, length: int) -> Tensor | None:
-        """[heads, length, length]: a learned scalar for each distance from the query's column to the key's."""
-        if not self.config.ordered:
-            return None
-        zero = self.config.max_seq_len
-        return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
-
-    def forward(
-        self,
-        hidden: Tensor,
-        dropout: Dropout,
-        bias: Tensor | None,
-        *,
-        causal: bool = False,
-        place: Tensor | None = None,
-    ) -> Tensor:
-        """hidden [B, L, size] → the same. With place [B, L], hidden is [U, size], one of its rows at each position.
-
-        bias: added to the attention scores, broadcast to [B, heads, L, L]. causal: whether it hides what is later.
-        """
-        normed, heads = self.norm(hidden), self.config.num_heads
-        hidden = hidden + dropout(self._fed_forward(normed))
-        rows = self.query(normed), self.key(normed), self.value(normed)
-        if place is None:
-            query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)
-        else:
-            hidden = take(hidden, place)
-            of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
-            query, key, value = (take(x.view(len(x) * heads, -1), of_head) for x in rows)
-        return hidden + dropout(self.attention_output(attend(query, key, value, bias, causal)))
-
-    def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
-        """The last layer, which is computed for `queries` only, some of the positions of hidden [B, L, size].
-
-        queries [B, Q, size] → [B, Q, size].
-        """
-        query, weights = self.query(self.norm(queries)), (self.key.weight, self.value.weight)
-        mixed = attend_to_states(query, self.norm(hidden), *weights, self.config.num_heads, bias)
-        queries = queries + dropout(self.attention_output(mixed))
-        return queries + dropout(self._fed_forward(self.norm(queries)))
-
-    def _fed_forward(self, normed: Tensor) -> Tensor:
-        return self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed))
-
-
-def _matrix(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs, bias=False)
-    nn.init.normal_(linear.weight, std=LAYER_SPREAD)
-    return linear
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -8,6 +8,7 @@ import torch
 from anime_bert4rec.lists.sequences import ItemLists, flatten
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.encoder_layer import ItemStates
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import ScoresFailed
 
@@ -20,15 +21,18 @@ class ModelScorer:
 
     counted_but: how many of the newest entries of each history are not in the lists that the item memory was made of.
     All others are, and are left out of it again, as in training. None: no history has anything to do with these lists.
+    The weights must stay as they are from the first call on.
     """
 
     def __init__(self, model: BERT4Rec, counted_but: int | None = None) -> None:
         self.model = model
         self.counted_but = counted_but
+        self._known: ItemStates | None = None
 
     def __call__(self, histories: ItemLists) -> np.ndarray:
         self.model.eval()
         config = self.model.config
+        known = self._known = self._known or self.model.item_states()
         items, lengths = flatten(histories)
         ends = np.cumsum(lengths)
         scores = np.empty((len(lengths), config.num_items), np.float32)
@@ -37,7 +41,7 @@ class ModelScorer:
         @torch.inference_mode()
         def score(users: np.ndarray) -> None:
             lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
-            scores[users] = self.model(self.question(lists), rank_unlisted=True).numpy()
+            scores[users] = self.model(self.question(lists), rank_unlisted=True, known=known).numpy()
 
         in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
         if not np.isfinite(scores).all():

@@ -1,0 +1,110 @@
+"""A layer of the Transformer: self-attention and a gated feed-forward, each added to what came in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anime_bert4rec.model.fast_parts import Dropout, attend, attend_to_states, take
+
+if TYPE_CHECKING:
+    from anime_bert4rec.model.bert4rec import ModelConfig
+
+LAYER_SPREAD = 0.05
+"""The standard deviation that the weights of the layers start with."""
+
+
+class ItemStates(NamedTuple):
+    """What a layer makes of each state by itself, before it looks at others [..., size].
+
+    Of the first layer, whose states are items, it is the same in every list.
+    """
+
+    hidden: Tensor
+    query: Tensor
+    key: Tensor
+    value: Tensor
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and a gated feed-forward, each added to what came in.
+
+    Side by side, behind one norm (Wang and Komatsuzaki, "GPT-J-6B", 2021), so that what a state makes of itself is
+    computed once for all places it is at; in the last layer, for the few positions that answer, one behind the other.
+    No biases and no weights in the norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.config = config
+        self.norm = nn.LayerNorm(size, elementwise_affine=False)
+        self.query, self.key, self.value, self.attention_output = (_matrix(size, size) for _ in range(4))
+        wide = config.feed_forward_ratio * size
+        self.gate, self.feed_forward = (_matrix(size, wide) for _ in range(2))
+        self.feed_forward_output = _matrix(wide, size)
+        distance = torch.zeros(config.num_heads, 2 * config.max_seq_len + 1)
+        self.distance = nn.Parameter(distance, requires_grad=config.ordered)  # of no use without an order
+
+    def distance_bias(self, length: int) -> Tensor | None:
+        """[heads, length, length]: a learned scalar for each distance from the query's column to the key's."""
+        if not self.config.ordered:
+            return None
+        zero = self.config.max_seq_len
+        return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
+
+    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None, *, causal: bool = False) -> Tensor:
+        """hidden [B, L, size] → the same. bias, causal: as in `together`."""
+        return self.together(self.apart(hidden, dropout), dropout, bias, causal=causal)
+
+    def apart(self, hidden: Tensor, dropout: Dropout) -> ItemStates:
+        """What is made of each of the states [..., size] by itself."""
+        normed = self.norm(hidden)
+        hidden = hidden + dropout(self._fed_forward(normed))
+        return ItemStates(hidden, self.query(normed), self.key(normed), self.value(normed))
+
+    def together(
+        self,
+        apart: ItemStates,
+        dropout: Dropout,
+        bias: Tensor | None,
+        *,
+        causal: bool = False,
+        place: Tensor | None = None,
+    ) -> Tensor:
+        """The states [B, L, size], each with what it takes from the others of its list.
+
+        apart: [B, L, size]; with place [B, L], [U, size], one of its rows at each position. bias: added to the
+        attention scores, broadcast to [B, heads, L, L]. causal: whether it hides what is later.
+        """
+        hidden, *rows = apart
+        heads = self.config.num_heads
+        if place is None:
+            query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)
+        else:
+            hidden = take(hidden, place)
+            of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
+            query, key, value = (take(x.view(len(x) * heads, -1), of_head) for x in rows)
+        return hidden + dropout(self.attention_output(attend(query, key, value, bias, causal)))
+
+    def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
+        """The last layer, which is computed for `queries` only, some of the positions of hidden [B, L, size].
+
+        queries [B, Q, size] → [B, Q, size].
+        """
+        query, weights = self.query(self.norm(queries)), (self.key.weight, self.value.weight)
+        mixed = attend_to_states(query, self.norm(hidden), *weights, self.config.num_heads, bias)
+        queries = queries + dropout(self.attention_output(mixed))
+        return queries + dropout(self._fed_forward(self.norm(queries)))
+
+    def _fed_forward(self, normed: Tensor) -> Tensor:
+        return self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed))
+
+
+def _matrix(inputs: int, outputs: int) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs, bias=False)
+    nn.init.normal_(linear.weight, std=LAYER_SPREAD)
+    return linear
