@@ -22,7 +22,7 @@ What is where, each folder using only those before it:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender
+    from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender, Similar
     from anime_bert4rec.support.errors import ModelFileError, ScoresFailed, UserError
 
 __version__ = "1.0"
@@ -35,6 +35,7 @@ __all__ = [
     "Recommendation",
     "Recommender",
     "ScoresFailed",
+    "Similar",
     "UserError",
     "__version__",
 ]

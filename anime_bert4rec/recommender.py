@@ -14,6 +14,8 @@ torch takes seconds to import, so that nothing here does before a model is there
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +46,14 @@ class Recommendation:
 
     anime_id: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """`cosine`: of the angle between the vectors of two titles, 1 for the same direction, 0 for a right angle."""
+
+    anime_id: int
+    cosine: float
 
 
 class NothingToGoOn(UserError):
@@ -93,28 +103,60 @@ class Recommender:
         history = self.indices_of(anime_ids)
         if not len(history):
             raise NothingToGoOn(_why_nothing(anime_ids))
-        return self.recommend_many([anime_ids], top_k, [exclude], niche)[0]
+        return next(self.recommend_many([anime_ids], top_k, [exclude], niche))
 
     def recommend_many(
         self,
-        histories: Sequence[Sequence[int]],
+        histories: Iterable[Sequence[int]],
         top_k: int = 20,
-        excludes: Sequence[Collection[int]] | None = None,
+        excludes: Iterable[Collection[int]] | None = None,
         niche: float = 0.0,
-    ) -> list[list[Recommendation]]:
-        """As `recommend`, for many people at once, which is several times as fast; nothing for those without a known
-        title. excludes: one collection a person."""
+    ) -> Iterator[list[Recommendation]]:
+        """As `recommend`, for any number of people, which is several times as fast: for each a list, in their order.
+
+        It reads PEOPLE_AT_ONCE people ahead, whom it scores together, and keeps no others: what it takes of memory does
+        not grow with their number. Who has no title that the model knows gets an empty list. excludes: one collection a
+        person; ValueError if there are more or fewer of them than people. Raises UserError as `recommend`.
+        """
         lowered = self._lowered_for_popularity(niche)
-        results: list[list[Recommendation]] = []
-        for start in range(0, len(histories), PEOPLE_AT_ONCE):
-            part = slice(start, start + PEOPLE_AT_ONCE)
-            items = [self.indices_of(anime_ids) for anime_ids in histories[part]]
-            scores = self._log_probabilities([each if len(each) else EMPTY_HISTORY for each in items])
-            left_out = [()] * len(items) if excludes is None else excludes[part]
-            for history, score, exclude in zip(items, scores, left_out, strict=True):
-                score[self._items(exclude) - 1] = -np.inf
-                results.append(list(self._best(score, top_k, lowered)) if len(history) else [])
-        return results
+        people = ((each, ()) for each in histories) if excludes is None else zip(histories, excludes, strict=True)
+        return (
+            list(self._best(score, top_k, lowered)) if len(items) else [] for items, score in self._scored_many(people)
+        )
+
+    def scores(self, anime_ids: Sequence[int], candidates: Sequence[int]) -> list[float | None]:
+        """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
+        for what the model does not know. Raises NothingToGoOn as `recommend`."""
+        items, score = next(self._scored_many([(anime_ids, ())]))
+        if not len(items):
+            raise NothingToGoOn(_why_nothing(anime_ids))
+        columns = [self._items([each]) - 1 for each in candidates]
+        return [float(np.exp(score[column[0]], dtype=np.float64)) if len(column) else None for column in columns]
+
+    def embeddings(self) -> tuple[np.ndarray, np.ndarray]:
+        """The anime ids, int64 [N], and a vector for each, float32 [N, D]: the space that the map of anime is drawn of.
+
+        Titles that go together have a similar direction. They are made of the item memory, or of the network's
+        embeddings where there is no memory; of a catalogue of more than 8,000 titles only the most popular ones have a
+        vector. The arrays are computed once, and must not be changed.
+        """
+        return self._embeddings
+
+    def similar(self, anime_id: int, top_k: int = 10) -> list[Similar]:
+        """The `top_k` titles whose vectors have the most similar direction to that of this one, the best first.
+
+        It is what is listed by the same people and shares genres, studios or a franchise, whereas `recommend` of this
+        title alone tells what its watchers list next. Raises NothingToGoOn for a title without a vector.
+        """
+        ids, vectors = self._embeddings
+        at = np.flatnonzero(ids == anime_id)
+        if not len(at):
+            raise NothingToGoOn(_why_nothing([anime_id]))
+        lengths = np.linalg.norm(vectors, axis=1)
+        cosines = vectors @ vectors[at[0]] / np.maximum(lengths * lengths[at[0]], 1e-12)
+        best = np.argsort(-cosines, kind="stable")
+        best = best[best != at[0]][: max(top_k, 0)]
+        return [Similar(int(ids[each]), float(cosines[each])) for each in best]
 
     def recommend_together(
         self, histories: Sequence[Sequence[int]], top_k: int = 20, exclude: Collection[int] = (), niche: float = 0.0
@@ -188,6 +230,26 @@ class Recommender:
         in_range = [each for each in anime_ids if 0 <= each < 2**63]
         items = self.vocabulary.encode(np.array(in_range, np.int64))
         return items[items != PAD]
+
+    @functools.cached_property
+    def _embeddings(self) -> tuple[np.ndarray, np.ndarray]:
+        from anime_bert4rec.model.item_space import placed_columns, vectors_of
+
+        columns = placed_columns(self._score.model)
+        return self.vocabulary.anime_ids[columns], vectors_of(self._score.model, columns)
+
+    def _scored_many(
+        self, people: Iterable[tuple[Sequence[int], Collection[int]]]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """For each person the known items of the history and the logarithms of the scores [N], -inf for what is in it
+        or excluded. people: history and exclude."""
+        people = iter(people)
+        while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
+            items = [self.indices_of(anime_ids) for anime_ids, _ in part]
+            scores = self._log_probabilities([each if len(each) else EMPTY_HISTORY for each in items])
+            for of_person, score, (_, exclude) in zip(items, scores, part, strict=True):
+                score[self._items(exclude) - 1] = -np.inf
+                yield of_person, score
 
     def _log_probabilities(self, histories: list[np.ndarray], seen: np.ndarray | None = None) -> np.ndarray:
         """The log of the softmax over what is not `seen` (by default, the history itself), -inf for that: [U, N]."""

@@ -75,7 +75,7 @@ def measure(folder: Path, hidden_size: int, args: argparse.Namespace) -> None:
 
     recommender = Recommender.load(folder)
     size = f"hidden size {hidden_size}, {vocabulary.num_items:,} anime, lists of {args.length}"
-    seconds = median_time(lambda: recommender.recommend_many(lists))
+    seconds = median_time(lambda: list(recommender.recommend_many(lists)))
     print(f"{size}: {len(lists) / seconds:,.0f} users/s from recommend_many, {len(lists):,} users")
     some = lists[:100]
     seconds = median_time(lambda: [recommender.recommend(each) for each in some])

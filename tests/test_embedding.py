@@ -18,7 +18,7 @@ from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from config import PROJECT_DIR
 
 DOCUMENT = (PROJECT_DIR / "docs/embedding.md").read_text("utf-8")
-EXAMPLE = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.M | re.S)
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", DOCUMENT, re.M | re.S)
 THEIR_MODULES = ("config", "errors", "files", "metrics", "history", "ranking", "utils", "records", "flags", "person")
 PROGRAM = """
 import sys
@@ -56,13 +56,21 @@ def run(folder: Path, code: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_the_example_of_the_document_runs_beside_modules_of_the_same_names(folder: Path) -> None:
-    (example,) = EXAMPLE
-    *printed, added, with_torch = run(folder, example)
+def test_the_first_example_of_the_document_runs_beside_modules_of_the_same_names(folder: Path) -> None:
+    *printed, added, with_torch = run(folder, EXAMPLES[0])
     assert (added, with_torch) == ("added: {'anime_bert4rec'}", "torch: True")
     assert len(printed) == 10
     ids = [int(re.fullmatch(r"(\d+) \d\d?\.\d%", line)[1]) for line in printed]
     assert len(set(ids) - {1, 5, 20, 30}) == 10
+
+
+def test_the_other_examples_of_the_document_run_too(folder: Path) -> None:
+    assert len(EXAMPLES) == 3
+    many, *_ = run(folder, EXAMPLES[1])
+    assert re.fullmatch(r"0 \[\d+, \d+, \d+\]", many)
+    *scores, unknown, similar, _, _ = run(folder, EXAMPLES[2])
+    assert unknown == "9999999 unknown" and re.fullmatch(r"\d+ True", similar)
+    assert all(re.fullmatch(r"[78] \d\.\d%", line) for line in scores) and len(scores) == 2
 
 
 def test_importing_costs_no_torch(folder: Path) -> None:
@@ -80,7 +88,8 @@ def test_public_names_are_told_and_others_are_errors() -> None:
 def test_all_that_the_document_names_is_public_and_nothing_else() -> None:
     named = set(re.findall(r"`([A-Z]\w*[a-z])\b", DOCUMENT)) - {"None"}
     assert named == set(anime_bert4rec.__all__) - {"__version__"}
-    errors = [getattr(anime_bert4rec, name) for name in named if "Recommend" not in name]
+    records = {"Recommendation", "Recommender", "Similar"}
+    errors = [getattr(anime_bert4rec, name) for name in named - records]
     assert all(issubclass(error, anime_bert4rec.UserError) for error in errors)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,7 +94,7 @@ def test_a_person_who_has_seen_everything_gets_nothing(popular):
 
 def test_many_at_once_are_as_one_by_one(knowing):
     histories = [[3, 4, 5], [], [20], [999], list(range(1, 20))]
-    many = knowing.recommend_many(histories, 5, [[6], [], [], [], [25]])
+    many = list(knowing.recommend_many(histories, 5, [[6], [], [], [], [25]]))
     assert many[1] == many[3] == []
     for at, exclude in ((0, [6]), (2, []), (4, [25])):
         alone = knowing.recommend(histories[at], 5, exclude)
@@ -124,14 +125,60 @@ def test_several_people_are_ranked_by_the_product_of_their_scores(knowing):
 
 def test_in_parts_each_gets_what_is_theirs(knowing, monkeypatch):
     histories, excludes = [[3, 4], [20], [], [7, 8, 9], [11]], [[5], [21], [1], [10], [12]]
-    at_once = knowing.recommend_many(histories, 4, excludes)
+    at_once = list(knowing.recommend_many(histories, 4, excludes))
     monkeypatch.setattr("anime_bert4rec.recommender.PEOPLE_AT_ONCE", 2)
-    parts = knowing.recommend_many(histories, 4, excludes)
+    parts = list(knowing.recommend_many(histories, 4, excludes))
     assert [[each.anime_id for each in of_one] for of_one in parts] == [
         [each.anime_id for each in of_one] for of_one in at_once
     ]
     for of_one, exclude in zip(parts, excludes, strict=True):
         assert exclude[0] not in {each.anime_id for each in of_one}
+
+
+def test_people_may_come_without_an_end_and_only_some_are_read_ahead(popular, monkeypatch):
+    monkeypatch.setattr("anime_bert4rec.recommender.PEOPLE_AT_ONCE", 3)
+    asked = itertools.count()
+    came = popular.recommend_many(([30] for _ in asked), 1)
+    assert [next(came)[0].anime_id for _ in range(4)] == [20] * 4
+    assert next(asked) == 6, "two times three were read"
+
+
+@pytest.mark.parametrize("excludes", [[[20]], [[20]] * 3])
+def test_people_and_what_is_excluded_for_them_are_as_many(popular, excludes):
+    with pytest.raises(ValueError, match="zip"):
+        list(popular.recommend_many([[30], [30]], 1, excludes))
+
+
+def test_scores_of_candidates_are_those_of_the_recommendations(popular, knowing):
+    assert popular.scores([30], [20, 30, 999, 10, 20]) == [
+        pytest.approx(expected) if expected is not None else None for expected in (1 / 3, 0, None, 1 / 6, 1 / 3)
+    ]
+    everything = {each.anime_id: each.score for each in knowing.recommend([3, 4, 5], 30)}
+    assert knowing.scores([3, 4, 5], list(everything)) == list(everything.values())
+    assert knowing.scores([3], []) == []
+    with pytest.raises(NothingToGoOn, match="does not know anime 7"):
+        popular.scores([7], [20])
+
+
+def test_titles_of_the_same_lists_are_similar(knowing):
+    ids, vectors = knowing.embeddings()
+    assert ids.tolist() == list(range(1, 31)) and vectors.shape[0] == 30 and vectors.dtype == np.float32
+    best = knowing.similar(15, top_k=4)
+    assert {each.anime_id for each in best} == {13, 14, 16, 17}, "lists are of six neighbours"
+    of = dict(zip(ids.tolist(), vectors, strict=True))
+    for each in best:
+        lengths = np.linalg.norm(of[15]) * np.linalg.norm(of[each.anime_id])
+        assert each.cosine == pytest.approx(of[15] @ of[each.anime_id] / lengths)
+    assert [each.cosine for each in best] == sorted((each.cosine for each in best), reverse=True)
+    assert knowing.similar(15, 0) == [] and len(knowing.similar(15, 99)) == 29
+    with pytest.raises(NothingToGoOn, match="does not know anime 99"):
+        knowing.similar(99)
+
+
+def test_without_a_memory_the_embeddings_are_the_networks(popular):
+    ids, vectors = popular.embeddings()
+    assert ids.tolist() == IDS
+    assert np.array_equal(vectors, popular._score.model.item_embedding.weight[1:-1].detach().numpy())
 
 
 def test_the_last_place_of_a_title_counts(knowing):

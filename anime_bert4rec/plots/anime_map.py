@@ -14,16 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.model.item_space import placed_columns, vectors_of
 from anime_bert4rec.plots import style
-from anime_bert4rec.plots.map_layout import lay_out, place_labels, spectral, spread_apart
+from anime_bert4rec.plots.map_layout import lay_out, place_labels, spread_apart
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
-from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 
 MOST_TITLES = 3_000
 """How many titles are on the map, the most popular ones."""
-LARGEST_WEIGHT = 1e6
-"""The largest weight that is drawn: training leaves weights of the order of 1."""
 BY_MEMORY = "From the model's item-to-item memory (EASE): what is listed together, and what shares genres or studios."
 BY_EMBEDDING = "From the item embeddings that the network has learnt."
 LABELS = 60
@@ -46,29 +44,15 @@ class MapPoints:
 
 
 def load_map_points(models: Path, popularity: dict[int, int]) -> MapPoints:
-    """The most popular titles of best_model.pth in the folder, as points. Raises UserError.
-
-    With a memory, most of what is known of titles is there, while the network's embeddings hardly leave the noise that
-    they start from; so the memory's table is taken, and the embeddings only where there is none.
-    """
+    """The most popular titles of best_model.pth in the folder, as points. Raises UserError."""
     from anime_bert4rec.model.model_files import load_model_with_items  # brings torch along, which drawing doesn't need
 
     model, _, vocabulary = load_model_with_items(models)
-    seen = np.array([popularity.get(int(anime_id), 0) for anime_id in vocabulary.anime_ids])
-    if model.memory is None:
-        top = _most_popular(seen)
-        known, source = model.item_embedding.weight[1:-1].detach().numpy()[top], BY_EMBEDDING
-    else:
-        kept = model.memory.kept.numpy()
-        rows = _most_popular(seen[kept])
-        ease = model.memory.ease
-        with np.errstate(all="ignore"):
-            table = ease.inverse.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
-        np.fill_diagonal(table, 0)
-        top, known, source = kept[rows], (table + table.T) / 2, BY_MEMORY
-    if not (np.abs(known) < LARGEST_WEIGHT).all():
-        raise UserError(f"{models / 'best_model.pth'} has weights such as no training leaves: train again")
-    return MapPoints(vocabulary.anime_ids[top], known if model.memory is None else spectral(known), source)
+    placed = placed_columns(model)
+    seen = np.array([popularity.get(int(anime_id), 0) for anime_id in vocabulary.anime_ids[placed]])
+    top = placed[_most_popular(seen)]
+    source = BY_EMBEDDING if model.memory is None else BY_MEMORY
+    return MapPoints(vocabulary.anime_ids[top], vectors_of(model, top), source)
 
 
 def _most_popular(seen: np.ndarray) -> np.ndarray:

@@ -12,22 +12,7 @@ PUSHES = 12
 """How many random others each title is pushed away from in a round."""
 PUSH = 30.0
 """How strong the pushes are together, the pull of one neighbour being 1; tried out: more neighbours stay together."""
-DIMENSIONS = 50
-"""The number of dimensions that are kept of a table before neighbours are looked for."""
 ROWS_AT_ONCE = 1_000
-
-
-def spectral(table: np.ndarray, dimensions: int = DIMENSIONS, rounds: int = 8) -> np.ndarray:
-    """Points [N, D] whose products come near a symmetric matrix [N, N]: its largest eigenvectors, by their size.
-
-    By subspace iteration from noise; what has a negative eigenvalue is left at zero.
-    """
-    noise = np.random.default_rng(0).standard_normal((len(table), min(dimensions, len(table))))
-    basis = np.linalg.qr(noise.astype(table.dtype))[0]
-    for _ in range(rounds):
-        basis = np.linalg.qr(table @ basis)[0]
-    values, rotation = np.linalg.eigh(basis.T @ table @ basis)
-    return basis @ rotation * np.sqrt(np.maximum(values, 0))
 
 
 def nearest(points: np.ndarray, count: int) -> np.ndarray:

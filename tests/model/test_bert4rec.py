@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from small_lists import cut_at, masked_at
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
-from anime_bert4rec.model.batches import Batch, MaskedBatches
-from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.batches import Batch, MaskedBatches, ask_what_comes_next
+from anime_bert4rec.model.bert4rec import LISTS_AT_ONCE, BERT4Rec, ModelConfig
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.item_memory import MemoryConfig
@@ -117,6 +117,18 @@ def test_a_layer_is_what_its_formula_says_with_and_without_a_gradient():
     torch.testing.assert_close(layer(hidden, NO_DROPOUT, layer.distance_bias(5)), expected)
     with torch.no_grad():
         torch.testing.assert_close(layer(hidden, NO_DROPOUT, layer.distance_bias(5)), expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_the_first_layer_makes_of_items_may_be_known_before(ordered, layers):
+    model = model_with_an_opinion(ordered=ordered, num_layers=layers)
+    lists = [np.random.default_rng(k).permutation(ITEMS)[: 1 + k % 7] + 1 for k in range(2 * LISTS_AT_ONCE + 1)]
+    batch = ask_what_comes_next(lists, MASK, 8, ordered)
+    known = model.item_states()
+    assert (known is None) == (layers == 1)
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch, known=known), model(batch))
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

@@ -9,21 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anime_bert4rec.plots.map_layout import lay_out, nearest, place_labels, spectral, spread_apart
+from anime_bert4rec.plots.map_layout import lay_out, nearest, place_labels, spread_apart
 
 
 def clusters(each: int) -> np.ndarray:
     """Three groups of points around directions at right angles to each other."""
     random = np.random.default_rng(0)
     return np.concatenate([np.eye(6)[k] + random.normal(0, 0.1, (each, 6)) for k in range(3)])
-
-
-def test_spectral_is_what_eigenvectors_give() -> None:
-    random = np.random.default_rng(0)
-    basis = np.linalg.qr(random.normal(size=(20, 20)))[0]
-    table = basis @ np.diag([50.0, 30.0, 20.0] + [0.1] * 17) @ basis.T
-    found = spectral(table, 3)
-    assert found @ found.T == pytest.approx(table, abs=0.3)
 
 
 def test_nearest_by_hand() -> None:
