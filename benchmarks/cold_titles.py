@@ -14,7 +14,6 @@ import argparse
 import copy
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +41,10 @@ AMONG_COLD, WHOLE_LIST = "ndcg@10_among_cold", "ndcg@10_whole_list"
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    data = interactions.read(interactions.find(args.data, args.data_dir))
-    data = interactions.keep_users(data, 1, args.user_prefix)
-    if args.items:
-        data = interactions.keep_items(data, args.items)
-    data = interactions.keep_users(data)
+    data = fold_in.read_lists(args)
     catalogue = fold_in.read_catalogue(args.catalogue)
     facts = {"data": Path(args.data).name, "users": len(data.sequences), "items": data.num_items, "cold": args.cold}
-    facts |= {"started": datetime.now().isoformat(timespec="seconds"), "machine": report.machine()}
+    facts |= report.when_and_where()
     results: list[dict[str, Any]] = []
     for seed in args.seeds:
         results += run(data, catalogue, seed, args)
@@ -61,16 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="lists of anime by their AniList ids: a file, as for compare.py")
-    parser.add_argument("--data-dir", type=Path, default=interactions.DATA_DIR)
     parser.add_argument("--catalogue", type=Path, required=True, help="JSON lines (or gz) with id, genres, tags, …")
-    parser.add_argument("--items", type=int, help="how many items, those on the most lists (default: all)")
-    parser.add_argument("--user-prefix", default="", help="only users whose names start so")
     parser.add_argument("--cold", type=int, default=150, help="how many items are left out of training")
     parser.add_argument("--users", type=int, help="to train on; default: all that are not held out")
-    parser.add_argument("--epochs", type=int, default=200, help="of this project's model")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[1])
-    parser.add_argument("--output", type=Path, default=HERE / "results")
+    fold_in.add_flags(parser)
     return parser
 
 

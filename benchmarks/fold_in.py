@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +61,14 @@ class FoldIn:
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    data = interactions.read(interactions.find(args.data, args.data_dir))
-    data = interactions.keep_users(data, 1, args.user_prefix)
-    if args.items:
-        data = interactions.keep_items(data, args.items)
-    data = interactions.keep_users(data)
+    data = read_lists(args)
     catalogue = read_catalogue(args.catalogue) if args.catalogue else None
 
     facts = {
         "data": Path(args.data).name,
         "users": len(data.sequences),
         "items": data.num_items,
-        "started": datetime.now().isoformat(timespec="seconds"),
-        "machine": report.machine(),
+        **report.when_and_where(),
     }
     results: list[dict[str, Any]] = []
     task = "next-item" if args.next_item else "fold-in"
@@ -102,18 +96,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="ml-100k", help="ml-100k, ml-1m, or a file, as for compare.py")
-    parser.add_argument("--data-dir", type=Path, default=interactions.DATA_DIR)
     parser.add_argument("--users", nargs="+", type=int, default=[34, 50, 200, 1000, 2500], help="to train on")
     parser.add_argument("--held-out", type=int, default=HELD_OUT, metavar="USERS", help="to be asked about")
     parser.add_argument("--next-item", action="store_true", help="hide the last item of each list, not 20 %% of it")
+    parser.add_argument("--catalogue", type=Path, help="JSON lines (or gz) with id, genres, tags, …: for ours")
+    add_flags(parser)
+    return parser
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags for which lists are read, and for how the model is trained."""
+    parser.add_argument("--data-dir", type=Path, default=interactions.DATA_DIR)
     parser.add_argument("--items", type=int, help="how many items, those on the most lists (default: all)")
     parser.add_argument("--user-prefix", default="", help="only users whose names start so")
-    parser.add_argument("--catalogue", type=Path, help="JSON lines (or gz) with id, genres, tags, …: for ours")
     parser.add_argument("--epochs", type=int, default=200, help="of this project's model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--output", type=Path, default=HERE / "results")
-    return parser
+
+
+def read_lists(args: argparse.Namespace) -> interactions.Interactions:
+    """The lists of `--data` that the flags leave."""
+    data = interactions.read(interactions.find(args.data, args.data_dir))
+    data = interactions.keep_users(data, 1, args.user_prefix)
+    if args.items:
+        data = interactions.keep_items(data, args.items)
+    return interactions.keep_users(data)
 
 
 def split(
@@ -158,7 +166,7 @@ def fit_ours(
     seed: int,
     args: argparse.Namespace,
 ) -> Scorer:
-    return ours.fit_fold_in(
+    _, model = ours.fit_with_memory(
         training,
         tuning.known,
         tuning.hidden,
@@ -168,6 +176,7 @@ def fit_ours(
         threads=args.threads,
         epochs=args.epochs,
     )
+    return model
 
 
 def metrics(scorer: Scorer, held_out: FoldIn) -> dict[str, float]:

@@ -104,30 +104,6 @@ def main() -> None:
     run.report(ranks_by(scorer, split.known, split.test_items), top_10_seconds, peak, **more)
 
 
-def fit_fold_in(
-    training: Sequences,
-    histories: ItemLists,
-    targets: ItemLists,
-    *,
-    item_names: Sequence[str],
-    catalogue: Catalogue | None,
-    seed: int,
-    threads: int,
-    epochs: int,
-) -> Scorer:
-    """Train with the script's defaults; the epoch that ranks `targets` best, given `histories`, is the one to keep."""
-    return fit_with_memory(
-        training,
-        histories,
-        targets,
-        item_names=item_names,
-        catalogue=catalogue,
-        seed=seed,
-        threads=threads,
-        epochs=epochs,
-    )[1]
-
-
 def fit_with_memory(
     training: Sequences,
     histories: ItemLists,
@@ -139,7 +115,10 @@ def fit_with_memory(
     threads: int,
     epochs: int,
 ) -> tuple[Scorer, Scorer]:
-    """The memory, which nothing is trained in, and the model as `fit_fold_in` has it."""
+    """The memory, in which nothing is trained, and the model, trained with the script's defaults.
+
+    The epoch that ranks `targets` best, given `histories`, is the one that is kept.
+    """
     torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, use_gpu=False)
     vocabulary = Vocabulary.of(range(1, len(item_names) + 1))

@@ -8,6 +8,7 @@ import platform
 import statistics
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,13 @@ def plot(results: Sequence[Outcome], path: Path, title: str, caption: str) -> No
     save(figure, path)
 
 
+def when_and_where() -> dict[str, str]:
+    """The moment, and the machine that is measured on."""
+    return {"started": datetime.now().isoformat(timespec="seconds"), "machine": machine()}
+
+
 def machine() -> str:
-    """What it was measured on."""
+    """The cores and the processor of this machine."""
     model = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -9,7 +9,7 @@ import numpy as np
 from anime_bert4rec.evaluation.baselines import EASE, Baseline, ItemKNN, Popularity, co_occurrences
 from anime_bert4rec.lists.sequences import Sequences
 
-NEXT_ITEM_GRIDS: dict[str, list[Baseline]] = {
+LIST_LENGTH_GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (50, 200, 10_000) for shrink in (0, 10, 50)],
     "EASE": [EASE(l2=l2) for l2 in (100, 200, 500, 1000, 2000, 5000)],
@@ -31,7 +31,7 @@ class Contenders:
     def __init__(self, training: Sequences, num_items: int) -> None:
         self.grids = {
             name: {repr(baseline): baseline.fit(training, num_items) for baseline in grid}
-            for name, grid in NEXT_ITEM_GRIDS.items()
+            for name, grid in LIST_LENGTH_GRIDS.items()
         }
         table = co_occurrences(training, num_items)
         np.fill_diagonal(table, 0)

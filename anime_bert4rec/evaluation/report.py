@@ -11,6 +11,7 @@ from anime_bert4rec.evaluation.questions import EVERYTHING, title
 from anime_bert4rec.evaluation.ranking import mean_and_error
 from anime_bert4rec.evaluation.trained_run import Asked, TrainedRun
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE, Changes
+from anime_bert4rec.support.text import count_of, count_people
 
 WIDTH = 80
 CHANCE = 2.0
@@ -94,14 +95,14 @@ def _short(it: Verdict) -> str:
 
 
 def _too_few(task: str, users: int) -> str:
-    return f"{task}: with {_people(users)} to ask, nothing can be told"
+    return f"{task}: with {count_people(users)} to ask, nothing can be told"
 
 
 def who_is_asked(asked: Asked) -> list[str]:
     """Sentences: who they are, and what has changed since the training."""
     says = [
-        f"Asked: the {_people(asked.held_out - asked.of_held_out.gone)} who were held out of the training, which had"
-        f" {asked.trained_on:,} others."
+        f"Asked: the {count_people(asked.held_out - asked.of_held_out.gone)} who were held out of the training,"
+        f" which had {asked.trained_on:,} others."
     ]
     if asked.newcomers:
         count = f"{asked.newcomers_asked:,}" if asked.newcomers_asked else "none"
@@ -150,7 +151,7 @@ def tables(answers: Answers, asked: Asked) -> str:
 
 def table(name: str, result: TaskResult) -> str:
     """The numbers of a task, a row for each contender."""
-    asked = f"{_count(result.users, 'user')}, {_count(result.targets, 'target')}"
+    asked = f"{count_of(result.users, 'user')}, {count_of(result.targets, 'target')}"
     columns = "".join(f"{head:>5}" for head in ("5", "10", "20", "5", "10", "±", "20", "5", "10", "20"))
     lines = [
         f"{_capitalised(name)} ({asked})",
@@ -169,7 +170,7 @@ def length_table(answers: Answers) -> str:
             model, popularity, baseline = (
                 _number(result.contenders[name].mean("ndcg@10")) for name in (MODEL, "popularity", best)
             )
-            asked = f"{given} ({_count(result.users, 'user')})"
+            asked = f"{given} ({count_of(result.users, 'user')})"
             lines.append(f"{asked:37}{model:>12}{popularity:>12}  {baseline} {best}")
     return "\n".join(lines)
 
@@ -189,14 +190,6 @@ def _row(contender: str, result: RankingMetrics) -> str:
 def _number(value: float) -> str:
     """`.412`, and `1.00`: four characters."""
     return f"{value:.3f}"[1:] if value < 0.9995 else f"{value:.2f}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' if number != 1 else ''}"
-
-
-def _people(number: int) -> str:
-    return f"{number:,} people" if number != 1 else "one person"
 
 
 def _capitalised(text: str) -> str:

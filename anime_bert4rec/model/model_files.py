@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, TypedDict
 
@@ -68,7 +69,7 @@ class SavedModel(TypedDict):
 
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     """The model, in evaluation mode on the CPU, and everything that was saved with it. Raises ModelFileError."""
-    try:
+    with _refusing(path, "is not a model of this program"):
         saved = read_tensors(path)
         check(saved, SavedModel, "the file")
         for mark in ("data_fingerprint", "items", "run"):
@@ -78,13 +79,20 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
         model = _built(ModelConfig.from_dict(saved["model_config"]), saved["model_state_dict"])
         if scores is not None:
             model.predicted_scores = PredictedScores.of_tensors(scores, model.config.num_items)
+    return model.eval(), saved
+
+
+@contextlib.contextmanager
+def _refusing(path: Path, otherwise: str) -> Iterator[None]:
+    """In the block, whatever a missing, damaged or hostile file leads to becomes a ModelFileError."""
+    try:
+        yield
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
     except OSError:
         raise
-    except Exception as error:  # whatever a damaged or hostile file leads to
-        raise ModelFileError(f"{path} is not a model of this program ({why(error)})") from error
-    return model.eval(), saved
+    except Exception as error:
+        raise ModelFileError(f"{path} {otherwise} ({why(error)})") from error
 
 
 def why(error: Exception) -> str:
@@ -152,7 +160,7 @@ class SavedMappings(TypedDict):
 
 def load_item_mappings(path: Path) -> Vocabulary:
     """Raises ModelFileError unless the file is exactly what `save_item_mappings` writes of some ids."""
-    try:
+    with _refusing(path, "does not hold item mappings"):
         mappings = read_plain(path)
         check(mappings, SavedMappings, "the file")
         vocabulary = Vocabulary.of(mappings["item_to_idx"])
@@ -160,12 +168,6 @@ def load_item_mappings(path: Path) -> Vocabulary:
             raise WrongForm("it has no anime, or ids below 1")
         if any(mappings[name] != right for name, right in _mappings(vocabulary).items()):
             raise WrongForm("its indices do not number the ids in their order, or contradict each other")
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
-    except OSError:
-        raise
-    except Exception as error:  # whatever a damaged or hostile file leads to
-        raise ModelFileError(f"{path} does not hold item mappings ({why(error)})") from error
     return vocabulary
 
 

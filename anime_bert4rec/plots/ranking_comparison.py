@@ -9,6 +9,7 @@ from anime_bert4rec.evaluation.measuring import MODEL, Answers, TaskResult
 from anime_bert4rec.evaluation.questions import EVERYTHING, NEW_GROUND, QUESTIONS
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
+from anime_bert4rec.support.text import count_of
 
 CAPTION = (
     "Filled: everything that was hidden. Hollow: new ground, without titles of a franchise of which something was\n"
@@ -38,7 +39,7 @@ def ranking_comparison(answers: Answers, facts: str) -> Figure:
     for ax, (name, results) in zip(axes, answers.in_full.items(), strict=True):
         users = results[EVERYTHING].users
         heading = f"{name.capitalize()}: {QUESTIONS[name].description}"
-        style.panel_title(ax, f"{heading} ({users:,} user{'s' if users != 1 else ''})", room=False)
+        style.panel_title(ax, f"{heading} ({count_of(users, 'user')})", room=False)
         contenders = list(results[EVERYTHING].contenders)
         ax.set_ylim(len(contenders) - 0.5, -0.5)
         ax.set_yticks(range(len(contenders)), contenders)

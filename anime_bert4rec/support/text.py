@@ -30,6 +30,16 @@ def describe_os_error(error: OSError) -> str:
     return f"{reason}: {error.filename}" if error.filename else reason
 
 
+def count_of(number: int, what: str) -> str:
+    """`1 user`, `1,204 users`."""
+    return f"{number:,} {what}{'s' if number != 1 else ''}"
+
+
+def count_people(number: int) -> str:
+    """`one person`, `1,204 people`."""
+    return f"{number:,} people" if number != 1 else "one person"
+
+
 def duration(seconds: float) -> str:
     """`8.4 s`, `12 min`, `3 h 05 min`, `5 days`."""
     if seconds < 99.95:

@@ -19,6 +19,7 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.run_folder import BEST_MODEL, COMBINED_METRICS, ITEM_MAPPINGS, RANKING_COMPARISON, RunFolder
 from anime_bert4rec.model.training_data import Data
+from anime_bert4rec.support.text import count_of, count_people
 from anime_bert4rec.training.epoch_metrics import EpochMetrics
 from anime_bert4rec.training.processes import world
 
@@ -78,11 +79,6 @@ def summarise(metrics: EpochMetrics) -> str:
     return "\n".join((says, head, *table))
 
 
-def count_people(number: int) -> str:
-    """`1,204 people`."""
-    return f"{number:,} people" if number != 1 else "one person"
-
-
 def where_everything_is(folder: RunFolder, training_log: Path, next_command: str, *, each_file: bool = False) -> str:
     """Lines: where the run has left what it made, and what to run next; with `each_file`, each file by its name."""
     made = (
@@ -133,6 +129,6 @@ def log_model(model: BERT4Rec) -> None:
     if model.config.answers_alone:
         log.info("With so many lists in order, the network also learns to answer without the item memory.")
     threads = torch.get_num_threads()
-    on_cpu = f"the CPU, {threads} thread{'s' if threads != 1 else ''}"
+    on_cpu = f"the CPU, {count_of(threads, 'thread')}"
     name = torch.cuda.get_device_name() if device.type == "cuda" else on_cpu
     log.info("Training on %s.", name)

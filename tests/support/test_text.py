@@ -1,4 +1,4 @@
-"""Text that no terminal would obey, and durations."""
+"""Text that no terminal would obey, numbers of things, and durations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anime_bert4rec.support.text import duration, plain
+from anime_bert4rec.support.text import count_of, count_people, duration, plain
 
 
 def test_control_sequences_do_not_reach_the_terminal():
@@ -21,6 +21,11 @@ def test_plain_text_is_one_printable_line(text):
     shown = plain(text)
     shown.encode()
     assert not any(ord(c) < 32 or ord(c) == 127 or 128 <= ord(c) < 160 for c in shown)
+
+
+def test_one_and_more():
+    assert [count_of(number, "user") for number in (0, 1, 1204)] == ["0 users", "1 user", "1,204 users"]
+    assert [count_people(number) for number in (0, 1, 1204)] == ["0 people", "one person", "1,204 people"]
 
 
 @pytest.mark.parametrize(
