@@ -41,7 +41,7 @@ AMONG_COLD, WHOLE_LIST = "ndcg@10_among_cold", "ndcg@10_whole_list"
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    data = fold_in.read_lists(args)
+    data = fold_in.chosen_lists(args)
     catalogue = fold_in.read_catalogue(args.catalogue)
     facts = {"data": Path(args.data).name, "users": len(data.sequences), "items": data.num_items, "cold": args.cold}
     facts |= report.when_and_where()

@@ -61,7 +61,7 @@ class FoldIn:
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    data = read_lists(args)
+    data = chosen_lists(args)
     catalogue = read_catalogue(args.catalogue) if args.catalogue else None
 
     facts = {
@@ -115,7 +115,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, default=HERE / "results")
 
 
-def read_lists(args: argparse.Namespace) -> interactions.Interactions:
+def chosen_lists(args: argparse.Namespace) -> interactions.Interactions:
     """The lists of `--data` that the flags leave."""
     data = interactions.read(interactions.find(args.data, args.data_dir))
     data = interactions.keep_users(data, 1, args.user_prefix)

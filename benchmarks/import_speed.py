@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = Path(name)
         ids = read_ids(args.catalogue) if args.catalogue else np.arange(1, 8_001)
         store_catalogue(folder / "bert.db", ids)
-        write_lists(folder / "lists.csv", ids, args.rows, args.users, args.seed)
+        write_csv(folder / "lists.csv", ids, args.rows, args.users, args.seed)
         command = ["load_users.py", "--csv", str(folder / "lists.csv"), "--db", str(folder / "bert.db")]
         # A process takes over the peak memory of the one that started it: this one stays small.
         before = time.perf_counter()
@@ -81,7 +81,7 @@ def store_catalogue(path: Path, ids: np.ndarray) -> None:
         database.save_catalogue_page(fetch.fetch_id, CataloguePage(tuple(map(Anime, ids.tolist())), None))
 
 
-def write_lists(path: Path, ids: np.ndarray, rows: int, users: int, seed: int) -> None:
+def write_csv(path: Path, ids: np.ndarray, rows: int, users: int, seed: int) -> None:
     """Write the file in chunks, with at most a few MB in memory."""
     draw = np.random.default_rng(seed)
     chances = 1 / np.arange(1, len(ids) + 1)

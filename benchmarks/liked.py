@@ -55,25 +55,25 @@ class Scored:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
-    torch.set_num_threads(flags.threads)
-    names, people = read(flags.data, flags.user_prefix, flags.items)
-    catalogue = read_catalogue(flags.catalogue)
+    args = parser().parse_args(argv)
+    torch.set_num_threads(args.threads)
+    names, people = read(args.data, args.user_prefix, args.items)
+    catalogue = read_catalogue(args.catalogue)
     vocabulary = Vocabulary.of(range(1, len(names) + 1))
     alike = groups_in_common(ours.anime_of(catalogue, names), vocabulary)
     mean_score = [catalogue.get(name, {}).get("averageScore") for name in names]
     of_catalogue = np.array([score or np.nan for score in mean_score], np.float32)
-    facts = {"data": Path(flags.data).name, "users": len(people), "items": len(names)}
+    facts = {"data": Path(args.data).name, "users": len(people), "items": len(names)}
     facts |= {"started": datetime.now().isoformat(timespec="seconds"), "machine": report.machine()}
     results: list[dict[str, Any]] = []
-    for seed in flags.seeds:
+    for seed in args.seeds:
         random = np.random.default_rng(seed)
         order = random.permutation(len(people))
-        if len(order) <= flags.held_out + TUNING:
-            raise UserError(f"{len(order)} users are too few: {flags.held_out} are held out and {TUNING} left aside")
-        asked, _, pool = np.split(order, [flags.held_out, flags.held_out + TUNING])
+        if len(order) <= args.held_out + TUNING:
+            raise UserError(f"{len(order)} users are too few: {args.held_out} are held out and {TUNING} left aside")
+        asked, _, pool = np.split(order, [args.held_out, args.held_out + TUNING])
         questions = [hide(people[user], random) for user in asked]
-        for users in sorted({min(users, len(pool)) for users in flags.users}):
+        for users in sorted({min(users, len(pool)) for users in args.users}):
             training = scores_of([people[user] for user in pool[:users]], of_catalogue)
             for name, fit in METHODS.items():
                 clock = time.perf_counter()
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 seconds = round(time.perf_counter() - clock, 2)
                 result = {"name": name, "users": users, "seed": seed, "seconds": seconds}
                 results.append(result | measured(predictor, questions))
-        write_json(flags.output / f"liked-{facts['data'].split('.')[0]}.json", {**facts, "results": results})
+        write_json(args.output / f"liked-{facts['data'].split('.')[0]}.json", {**facts, "results": results})
     print(table(results))
     return 0
 

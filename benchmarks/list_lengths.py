@@ -87,11 +87,11 @@ class Ground:
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    flags = parser().parse_args(argv)
-    if flags.quick:
-        flags.users, flags.asked, flags.epochs, flags.seeds = flags.users[:1], 40, 2, flags.seeds[:1]
-    catalogue = fold_in.read_catalogue(flags.catalogue)
-    lists, item_names, kinds = read_lists(flags.data, catalogue, flags.items, flags.scores)
+    args = parser().parse_args(argv)
+    if args.quick:
+        args.users, args.asked, args.epochs, args.seeds = args.users[:1], 40, 2, args.seeds[:1]
+    catalogue = fold_in.read_catalogue(args.catalogue)
+    lists, item_names, kinds = read_lists(args.data, catalogue, args.items, args.scores)
     franchise = np.concatenate([[0], franchises(ours.anime_of(catalogue, item_names))])
     facts = {
         "lists": len(lists),
@@ -100,13 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": report.machine(),
     }
     results: list[dict[str, Any]] = []
-    for seed in flags.seeds:
-        asked, tuned_on, pool = people(kinds, flags.asked, seed)
+    for seed in args.seeds:
+        asked, tuned_on, pool = people(kinds, args.asked, seed)
         by_length = {
-            given: tuple(ask(lists, users, given, seed) for users in (tuned_on, asked)) for given in flags.given
+            given: tuple(ask(lists, users, given, seed) for users in (tuned_on, asked)) for given in args.given
         }
-        mixed = joined([by_length[given][0] for given in flags.given])
-        for users in sorted({min(users, len(pool)) for users in flags.users}):
+        mixed = joined([by_length[given][0] for given in args.given])
+        for users in sorted({min(users, len(pool)) for users in args.users}):
             training = lists.select(pool[:users])
             clock = time.perf_counter()
             memory, trained = ours.fit_with_memory(
@@ -116,8 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 item_names=item_names,
                 catalogue=catalogue,
                 seed=seed,
-                threads=flags.threads,
-                epochs=flags.epochs,
+                threads=args.threads,
+                epochs=args.epochs,
             )
             print(f"{users} lists, seed {seed}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
             contenders = Contenders(training, len(item_names))
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     values, settings = measure(ground, (tuning, questions), answers, own)
                     row = {"users": users, "seed": seed, "given": given, "way": way}
                     results.append(row | summary(values, settings))
-                    write_json(flags.output / "list_lengths.json", {**facts, "results": results})
+                    write_json(args.output / "list_lengths.json", {**facts, "results": results})
     print(tables(results))
     return 0
 

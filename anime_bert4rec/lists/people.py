@@ -157,7 +157,7 @@ def load_people(path: Path) -> People | None:
     return people
 
 
-def people_of(database: Database, vocabulary: Vocabulary, salt: bytes) -> People:
+def people_in(database: Database, vocabulary: Vocabulary, salt: bytes) -> People:
     """The people of the database now, with the lists that a model of this vocabulary sees.
 
     The catalogue need not have the anime any more. The lists are streamed, since they may not fit into memory."""

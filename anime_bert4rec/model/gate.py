@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.memory_strengths import hats
 
 KNOTS = 5
 """The weights are known at 1, 4, 16, 64 and 256 visible items; in between they change with the logarithm of the
@@ -35,7 +36,7 @@ class Gate(nn.Module):
 
     def forward(self, batch: Batch, num_items: int) -> Tensor:
         kind = MASKS if batch.cuts is None else CUTS
-        return hats(count_visible(batch, num_items)) @ self.values[kind].t()
+        return knot_shares(count_visible(batch, num_items)) @ self.values[kind].t()
 
     def silence(self) -> None:
         """From now on the memory counts for 1 and the network for 0."""
@@ -51,7 +52,6 @@ def count_visible(batch: Batch, num_items: int) -> Tensor:
     return F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns]
 
 
-def hats(counts: Tensor) -> Tensor:
+def knot_shares(counts: Tensor) -> Tensor:
     """How much of the weight at each knot goes into the weight at these numbers of visible items [M, KNOTS]."""
-    place = (counts.clamp_min(1).log2() / 2).clamp_max(KNOTS - 1)
-    return (1 - (place[:, None] - torch.arange(KNOTS, device=counts.device)).abs()).clamp_min(0)
+    return hats(counts, KNOTS, doublings=2)

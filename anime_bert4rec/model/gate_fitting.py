@@ -15,7 +15,7 @@ from torch import Tensor
 
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, hats
+from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
 
 MOST_NUMBERS = 12_000_000
 """Positions are left out at random until memory and network have no more logits than this at the rest of them."""
@@ -29,7 +29,7 @@ NUMBERS_AT_ONCE = 2**19
 """How many logits are processed at once, so that they stay in the processor's cache."""
 
 
-class Asked(NamedTuple):
+class GateExamples(NamedTuple):
     """What memory and network say at M positions, and what is wanted there."""
 
     said: Tensor
@@ -54,7 +54,7 @@ class GateFitting:
     def __init__(self, model: BERT4Rec, batches: Iterable[Batch], lists: int) -> None:
         """batches: with targets, of masks, of cuts or of both. lists: how many they are of."""
         self.asked: dict[int, list[Batch]] = {}
-        self.known: dict[int, Asked] = {}
+        self.known: dict[int, GateExamples] = {}
         for batch in _thinned(list(batches), MOST_NUMBERS // 2 // model.config.num_items):
             self.asked.setdefault(MASKS if batch.cuts is None else CUTS, []).append(batch)
         for kind, asked in self.asked.items():
@@ -90,7 +90,7 @@ def _thinned(batches: list[Batch], most: int) -> list[Batch]:
 
 
 @torch.no_grad()
-def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> Asked:
+def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> GateExamples:
     """What there is to know before the network has been asked."""
     assert model.memory is not None
     num_items, memory = model.config.num_items, model.memory
@@ -105,10 +105,10 @@ def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> Asked:
     lengths = given.unique()
     for length in lengths:  # each counts for as much as any other, as in the validation loss
         weights[given == length] *= lists / len(lengths) / weights[given == length].sum()
-    return Asked(said, hats(counts).double(), targets, weights)
+    return GateExamples(said, knot_shares(counts).double(), targets, weights)
 
 
-def likeliest(asked: Asked) -> Tensor:
+def likeliest(asked: GateExamples) -> Tensor:
     """The weights [2, KNOTS] at which the sum of the losses and of what the weights cost is the lowest; those of the
     network are not negative."""
     memory_only = torch.zeros(2, KNOTS, dtype=torch.double)
@@ -144,7 +144,7 @@ def likeliest(asked: Asked) -> Tensor:
     return weights.float()
 
 
-def _loss(asked: Asked, of_targets: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
+def _loss(asked: GateExamples, of_targets: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
     """The sum of the losses, its gradient [2 KNOTS] and its curvature [2 KNOTS, 2 KNOTS]."""
     loss, gradient = torch.zeros((), dtype=torch.double), torch.zeros(2, KNOTS, dtype=torch.double)
     curvature = torch.zeros(2, KNOTS, 2, KNOTS, dtype=torch.double)
@@ -163,6 +163,6 @@ def _loss(asked: Asked, of_targets: Tensor, weights: Tensor) -> tuple[float, Ten
     return float(loss), gradient.flatten(), curvature.reshape(2 * KNOTS, 2 * KNOTS)
 
 
-def _parts(asked: Asked) -> Iterator[slice]:
+def _parts(asked: GateExamples) -> Iterator[slice]:
     at_once = max(1, NUMBERS_AT_ONCE // asked.said.shape[2])
     return (slice(start, start + at_once) for start in range(0, len(asked.said), at_once))

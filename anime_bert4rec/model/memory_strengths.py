@@ -26,9 +26,12 @@ NUMBERS_AT_ONCE = 2**19
 """How many numbers of each term are processed at once, so that they stay in the processor's cache."""
 
 
-def hats(counts: Tensor, knots: int) -> Tensor:
-    """How much of each of the strengths at 1, 2, 4, … goes into the strength at these counts [R]: [R, knots]."""
-    place = counts.clamp_min(1).log2().clamp_max(knots - 1)
+def hats(counts: Tensor, knots: int, doublings: int = 1) -> Tensor:
+    """How much of what is known at each knot goes into what is interpolated at these counts [R]: [R, knots].
+
+    The knots are at 1, 2, 4, …, or with more `doublings` from one to the next further apart.
+    """
+    place = (counts.clamp_min(1).log2() / doublings).clamp_max(knots - 1)
     return (1 - (place[:, None] - torch.arange(knots, device=counts.device)).abs()).clamp_min(0)
 
 

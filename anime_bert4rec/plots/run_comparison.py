@@ -31,7 +31,7 @@ def comparison(runs: Sequence[Path]) -> Figure:
     if len(runs) > len(COLORS):
         raise UserError(f"at most {len(COLORS)} runs can be told apart in a plot, not {len(runs)}")
     metrics = [read_metrics(metrics_of(run)) for run in runs]
-    names = names_of(runs)
+    names = run_names(runs)
     warning = warning_of(metrics)
     if warning:
         log.warning("%s --split-seed keeps the people the same, whatever --seed is.", warning)
@@ -82,7 +82,7 @@ def metrics_of(run: Path) -> Path:
     return run
 
 
-def names_of(runs: Sequence[Path]) -> list[str]:
+def run_names(runs: Sequence[Path]) -> list[str]:
     """The first thing in each path, from the end, that differs between all as drawn; numbers where nothing does."""
     parts = [[part for part in run.resolve().parts if part not in ("plots", "training_metrics.json")] for run in runs]
     for back in range(1, max(map(len, parts)) + 1):

@@ -109,7 +109,7 @@ def newest_good(folder: Path) -> tuple[Path, Checkpoint]:
     found: tuple[Path, Checkpoint] | None = None
     damaged = []
     latest, previous = folder / LATEST_CHECKPOINT, folder / PREVIOUS_CHECKPOINT
-    for path in (latest, previous, *reversed(numbered(folder))):
+    for path in (latest, previous, *reversed(numbered_checkpoints(folder))):
         if not path.exists() or (found and (path == previous or _epoch_in(path) <= found[1]["epoch"])):
             continue
         try:
@@ -194,12 +194,12 @@ class CheckpointFiles:
         with write_aside(self.folder / f"checkpoint_epoch_{checkpoint['epoch']}.pth") as file:
             write_tensors(checkpoint, file)
         if self.keep:
-            for path in numbered(self.folder)[: -self.keep]:
+            for path in numbered_checkpoints(self.folder)[: -self.keep]:
                 if not path.is_symlink():  # somebody else has put it there
                     path.unlink()
 
 
-def numbered(folder: Path) -> list[Path]:
+def numbered_checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of every tenth epoch, in order."""
     return sorted((path for path in folder.glob("checkpoint_epoch_*.pth") if _epoch_in(path)), key=_epoch_in)
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.people import load_people, people_of
+from anime_bert4rec.lists.people import load_people, people_in
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
@@ -167,7 +167,7 @@ def _of_database(
         said.append(f"the catalogue had {then}, and has {vocabulary.num_items} now, not all of them the same")
     if not same_lists and people is not None and known and people.data_fingerprint == before.get("data"):
         with Database.open_to_read(database_file) as database, database.snapshot():
-            changes = people.changes(people_of(database, old, people.salt))
+            changes = people.changes(people_in(database, old, people.salt))
         said += [str(changes)] if any(changes) else []
     elif (
         not same_lists and same_anime and all(before.get(name) == now.get(name) for name in ("split_seed", "val_ratio"))

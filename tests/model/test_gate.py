@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_lists import ITEMS, MASK, asked_of_others, cut_at, masked_at, untrained_model
 
-from anime_bert4rec.model.gate import CUTS, MASKS, MEMORY, NETWORK, Gate, count_visible, hats
+from anime_bert4rec.model.gate import CUTS, MASKS, MEMORY, NETWORK, Gate, count_visible, knot_shares
 from anime_bert4rec.model.model_files import GATE, load_model, save_model
 
 
@@ -21,7 +21,7 @@ def test_between_the_knots_weights_change_with_the_logarithm_and_beyond_them_not
         [0, 0, 0, 0, 1],
         [0, 0, 0, 0, 1],
     ]
-    torch.testing.assert_close(hats(counts), torch.tensor(expected, dtype=torch.float32))
+    torch.testing.assert_close(knot_shares(counts), torch.tensor(expected, dtype=torch.float32))
 
 
 def test_visible_is_what_is_shown_of_a_list_and_before_a_cut_what_is_before_it():
@@ -60,7 +60,7 @@ def test_of_a_silent_network_nothing_is_heard(model):
 def test_the_logits_are_both_opinions_weighed_and_in_training_the_gate_has_no_part(model):
     model.gate.values[MASKS] = torch.tensor([[0.5, 0.6, 0.7, 0.8, 0.9], [0.1, 0.2, 0.3, 0.4, 0.5]])
     for batch in asked_of_others():
-        weights = hats(count_visible(batch, ITEMS)) @ model.gate.values[MASKS].t()
+        weights = knot_shares(count_visible(batch, ITEMS)) @ model.gate.values[MASKS].t()
         with torch.no_grad():
             memory, network = model.memory(batch), model.opinion(batch)
             torch.testing.assert_close(model(batch), weights[:, :1] * memory + weights[:, 1:] * network)

@@ -9,10 +9,10 @@ from small_lists import ITEMS, asked_of_others, untrained_model
 
 from anime_bert4rec.model import gate_fitting
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, NETWORK
-from anime_bert4rec.model.gate_fitting import Asked, GateFitting, likeliest
+from anime_bert4rec.model.gate_fitting import GateExamples, GateFitting, likeliest
 
 
-def made_up(weights: torch.Tensor, each: int = 4000) -> Asked:
+def made_up(weights: torch.Tensor, each: int = 4000) -> GateExamples:
     """Positions with these numbers of items visible, at which items come as often as the weights have it."""
     random = torch.Generator().manual_seed(1)
     shares = torch.eye(KNOTS, dtype=torch.double).repeat(each, 1)
@@ -20,7 +20,7 @@ def made_up(weights: torch.Tensor, each: int = 4000) -> Asked:
     logits = torch.einsum("mk,tk,mtn->mn", shares.float(), weights, said)
     targets = torch.multinomial(logits.softmax(1), 2, replacement=True, generator=random)
     targets[::2, 1] = -1
-    return Asked(said, shares, targets, torch.ones(len(shares), dtype=torch.double))
+    return GateExamples(said, shares, targets, torch.ones(len(shares), dtype=torch.double))
 
 
 def test_the_weights_that_have_made_the_data_are_found():

@@ -10,7 +10,7 @@ import pytest
 from made_up_runs import best_at, line, run, shown_texts, texts
 
 import visualize
-from anime_bert4rec.plots.run_comparison import comparison, names_of
+from anime_bert4rec.plots.run_comparison import comparison, run_names
 from anime_bert4rec.support.errors import UserError
 
 
@@ -68,12 +68,12 @@ def test_nothing_overlaps(tmp_path: Path, count: int) -> None:
 
 
 def test_names() -> None:
-    assert names_of([Path("/a/x/plots/training_metrics.json"), Path("/a/y")]) == ["x", "y"]
-    assert names_of([Path("/a/out"), Path("/b/out")]) == ["a", "b"]
-    assert names_of([Path("/a"), Path("/a")]) == ["run 1", "run 2"]
-    assert names_of([Path("/a/output-of-monday"), Path("/b")]) == ["…t-of-monday", "b"]
-    assert names_of([Path("/a/模型"), Path("/b/輸出")]) == ["a", "b"]  # both would be two boxes
-    assert names_of([Path("/模型"), Path("/輸出")]) == ["run 1", "run 2"]
+    assert run_names([Path("/a/x/plots/training_metrics.json"), Path("/a/y")]) == ["x", "y"]
+    assert run_names([Path("/a/out"), Path("/b/out")]) == ["a", "b"]
+    assert run_names([Path("/a"), Path("/a")]) == ["run 1", "run 2"]
+    assert run_names([Path("/a/output-of-monday"), Path("/b")]) == ["…t-of-monday", "b"]
+    assert run_names([Path("/a/模型"), Path("/b/輸出")]) == ["a", "b"]  # both would be two boxes
+    assert run_names([Path("/模型"), Path("/輸出")]) == ["run 1", "run 2"]
 
 
 def test_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anime_bert4rec.training.checkpoints import CheckpointFiles, numbered
+from anime_bert4rec.training.checkpoints import CheckpointFiles, numbered_checkpoints
 
 
 @pytest.mark.parametrize(("keep", "left"), [(0, [10, 20, 100]), (2, [20, 100])])
@@ -12,7 +12,7 @@ def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
     files = CheckpointFiles(tmp_path, keep)
     for epoch in (10, 20, 100):
         files.save_numbered({"epoch": epoch})
-    assert [path.name for path in numbered(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
+    assert [path.name for path in numbered_checkpoints(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
 
 
 def test_only_checkpoints_of_the_run_are_removed(tmp_path):
