@@ -46,6 +46,7 @@ TESTED_BY = {
     "model.tensor_file": "test_hostile_models.py",
     "plots.ranking_comparison": "evaluation/test_report.py",
     "recommender": "test_recommender.py",
+    "recommending.everybody": "test_recommend_all.py",
     "recommending.asked_people": "test_recommend_user.py",
     "recommending.title_seasons": "recommending/test_title_search.py",
     "support.errors": "command_line/test_script.py",

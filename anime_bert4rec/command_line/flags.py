@@ -34,17 +34,19 @@ def setting(
     choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
     flag: str | None = None,
+    short: str | None = None,
     without_value: Any = None,
     several: bool = False,
     exclusive: str | None = None,
 ) -> Any:
     """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag.
 
-    without_value: what a flag stands for that is given without a value. several: whether texts may follow each other
-    after one flag, as numbers always may. exclusive: a name that those flags have in common of which one may be given.
+    short: another name of the flag, of one letter. without_value: what a flag stands for that is given without a value.
+    several: whether texts may follow each other after one flag, as numbers always may. exclusive: a name that those
+    flags have in common of which one may be given.
     """
     limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
-    texts = {"help": help, "metavar": metavar, "flag": flag}
+    texts = {"help": help, "metavar": metavar, "flag": flag, "short": short}
     forms = {"without_value": without_value, "several": several, "exclusive": exclusive}
     return field(default=default, metadata={**texts, **forms, **limits})
 
@@ -157,7 +159,8 @@ def _add_flags(group: argparse._ArgumentGroup, settings: type[Checked]) -> None:
         else:
             if not isinstance(f.default, Path | tuple) and f.default not in (None, ""):
                 text += f" (default: {f.default})"
-            there.add_argument(flag_of(f), dest=f.name, help=text, **_with_value(f, _plain_type(hints[f.name])))
+            names = [*filter(None, [f.metadata["short"]]), flag_of(f)]
+            there.add_argument(*names, dest=f.name, help=text, **_with_value(f, _plain_type(hints[f.name])))
 
 
 def _with_value(f: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from anime_bert4rec.command_line.flags import Checked, setting
 
 LARGEST_ID = 2**31 - 1
-OUTPUT_FORMATS = ("table", "json", "csv")
+OUTPUT_FORMATS = ("table", "json", "csv", "jsonl")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class PersonSettings(Checked):
         (), "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE", several=True
     )
     similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
+    all: bool = setting(False, "everybody in the database, into the file of --output")
     refresh: bool = setting(False, "fetch the list of --user anew")
     store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
 
@@ -43,7 +44,12 @@ class RecommendationSettings(Checked):
     """What is recommended, and how it is shown."""
 
     top_k: int = setting(20, "how many titles", at_least=1, at_most=1_000_000, metavar="N")
-    format: str = setting("table", "table, json or csv", choices=OUTPUT_FORMATS, metavar="FORMAT")
+    format: str = setting(
+        "table", "table, json or csv; with --all jsonl or csv", choices=OUTPUT_FORMATS, metavar="FORMAT"
+    )
+    output: Path | None = setting(
+        None, "the file of --all; stopped, the same command completes it", metavar="FILE", short="-o"
+    )
     niche: float = setting(
         0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
     )

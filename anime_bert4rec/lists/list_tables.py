@@ -138,6 +138,15 @@ class ListTables(DatabaseFile):
         rows = self._rows(f"SELECT {columns} FROM list_entry WHERE user_id = ? ORDER BY anime_id", [user_id])  # noqa: S608
         return [ListEntry(*row) for row in rows]
 
+    def people_with_lists(self, after: int = 0) -> Iterator[tuple[int, str]]:
+        """`(user_id, name)` of everybody whose list is stored, short ones too, in the order of their ids."""
+        rows = self._rows(
+            """SELECT user_id, name FROM user
+               WHERE ifnull(left_out, 'short') = 'short' AND user_id > ? ORDER BY user_id""",
+            [after],
+        )
+        return ((user_id, name) for user_id, name in rows)
+
     # What a model is trained on
 
     def training_size(self) -> tuple[int, int]:

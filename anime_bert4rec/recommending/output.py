@@ -23,7 +23,7 @@ LEAST_TITLE = 30
 
 def as_json(rows: Sequence[RecommendedAnime], ascii_only: bool) -> str:
     """The rows as a JSON list of objects; the score is 0 to 1."""
-    objects = [{**dataclasses.asdict(row), "score": _rounded(row.score)} for row in rows]
+    objects = [{**dataclasses.asdict(row), "score": rounded(row.score)} for row in rows]
     return json.dumps(objects, indent=2, ensure_ascii=ascii_only) + "\n"
 
 
@@ -36,16 +36,16 @@ def as_csv(rows: Sequence[RecommendedAnime]) -> str:
         values: dict[str, Any] = {
             field.name: getattr(row, field.name) for field in dataclasses.fields(RecommendedAnime)
         }
-        values["score"] = _rounded(row.score)
+        values["score"] = rounded(row.score)
         values["genres"] = "; ".join(row.genres)
         values["because"] = "; ".join(reason.title for reason in row.because)
         values["planned"] = "yes" if row.planned else "no"
         values["for_each"] = "; ".join(f"{name}: {score}" for name, score in _each(row))
-        writer.writerow(_no_formula(value) if isinstance(value, str) else value for value in values.values())
+        writer.writerow(no_formula(value) if isinstance(value, str) else value for value in values.values())
     return text.getvalue()
 
 
-def _no_formula(text: str) -> str:
+def no_formula(text: str) -> str:
     """The text with an apostrophe before what a spreadsheet would compute, also where `;` or `|` ends a cell."""
     return re.sub(r"""(^|[,;|\t\r\n][\s"']*)(?=\s*[=+@\t\r＝＋－＠-])""", r"\1'", text)
 
@@ -165,6 +165,6 @@ def fit(text: str, room: int) -> str:
     return text + " " * (room - taken)
 
 
-def _rounded(score: float) -> float:
+def rounded(score: float) -> float:
     """The score with six significant digits: more would be noise."""
     return float(f"{score:.6g}")

@@ -1,0 +1,103 @@
+"""A file that grows piece by piece, and that the same work completes after it was stopped.
+
+Until it is complete it is called FILE.part, and a note beside it, FILE.part.json, says which pieces are whole: what was
+written behind them is cut off when the work goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import TypedDict
+
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.forms import WrongForm, check
+from anime_bert4rec.support.locks import lock
+from anime_bert4rec.support.whole_files import naming, read_json, write_json
+
+log = logging.getLogger(__name__)
+
+
+class Note(TypedDict):
+    """What is known of a file that grows."""
+
+    work: str
+    """Tells this work from any other."""
+    done: int
+    """How far the work has come, in units of its own; 0 at the start."""
+    size: int
+    """How many bytes the whole pieces have together."""
+
+
+class GrowingFile:
+    """`with GrowingFile(path, work) as file`: `append` pieces, and at last `finish`. `done` says where to go on.
+
+    work: a text that is the same only where the pieces are. Raises UserError while another process writes the file,
+    and where something else is in the way.
+    """
+
+    def __init__(self, path: Path, work: str) -> None:
+        self.path, self.work, self.done = path, work, 0
+        self._part, self._note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
+        self._size = 0
+
+    def __enter__(self) -> GrowingFile:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self._part.exists() and not (self._part.is_file() and self._note.is_file()):
+            raise UserError(f"{self._part} is in the way, and was not begun by this program: move it away")
+        self._file = self._part.open("ab")
+        try:
+            try:
+                lock(self._file)
+            except OSError:
+                raise UserError(f"{self.path} is being written by another process: wait for it") from None
+            note = self._read_note()
+            if note and note["work"] == self.work and 0 <= note["size"] <= self._part.stat().st_size:
+                self.done, self._size = note["done"], note["size"]
+                if self.done:
+                    log.info("%s is gone on with, where it was stopped.", self.path)
+            elif note:
+                log.warning(
+                    "%s was begun with another model, database or day, or with other flags: it is begun anew.",
+                    self._part,
+                )
+            self._file.truncate(self._size)
+            self._write_note()
+        except BaseException:
+            self._file.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def append(self, piece: bytes, done: int) -> None:
+        """Write a piece, after which the work has come to `done`. From then on nothing undoes it."""
+        with naming(self._part):
+            self._file.write(piece)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self.done, self._size = done, self._size + len(piece)
+        self._write_note()
+
+    def finish(self) -> None:
+        """Give the file its name: it takes the place of what had it."""
+        self._file.close()
+        self._part.replace(self.path)
+        self._note.unlink(missing_ok=True)
+
+    def _write_note(self) -> None:
+        write_json(self._note, Note(work=self.work, done=self.done, size=self._size))
+
+    def _read_note(self) -> Note | None:
+        """The note, if there is one. Whatever else a damaged one holds, it is of no work."""
+        try:
+            note: Note = read_json(self._note)
+            check(note, Note, "the note")
+        except FileNotFoundError:
+            return None
+        except (ValueError, WrongForm):
+            return Note(work="", done=0, size=0)
+        return note

@@ -1,0 +1,85 @@
+"""A file that grows is completed by the same work after any stop, and never by another."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.growing_file import GrowingFile
+
+
+def stopped_after(path: Path, pieces: int, work: str = "one") -> None:
+    with pytest.raises(KeyboardInterrupt), GrowingFile(path, work) as file:
+        for number in range(1, pieces + 1):
+            file.append(b"piece %d\n" % number, number)
+        raise KeyboardInterrupt
+
+
+def test_the_same_work_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    stopped_after(path, 2)
+    assert not path.exists()
+    with GrowingFile(path, "one") as file:
+        assert file.done == 2
+        file.append(b"piece 3\n", 3)
+        file.finish()
+    assert path.read_bytes() == b"piece 1\npiece 2\npiece 3\n"
+    assert [each.name for each in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_what_was_half_written_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    stopped_after(path, 1)
+    with (tmp_path / "file.txt.part").open("ab") as part:
+        part.write(b"piece 2\nhalf a pie")  # killed before the note was written
+    with GrowingFile(path, "one") as file:
+        assert file.done == 1
+        file.finish()
+    assert path.read_bytes() == b"piece 1\n"
+
+
+@pytest.mark.parametrize("note", [None, "{", '{"work": "one", "done": 1, "size": 999}', '{"work": "one", "done": 1}'])
+def test_other_work_or_a_damaged_note_begins_anew_and_says_so(
+    tmp_path: Path, note: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file.txt"
+    stopped_after(path, 2)
+    if note is not None:
+        (tmp_path / "file.txt.part.json").write_text(note, encoding="utf-8")
+    with caplog.at_level(logging.WARNING), GrowingFile(path, "two" if note is None else "one") as file:
+        assert file.done == 0
+        file.append(b"other\n", 1)
+        file.finish()
+    assert path.read_bytes() == b"other\n"
+    (line,) = caplog.messages
+    assert "begun anew" in line and "\n" not in line
+
+
+def test_a_complete_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(b"of before\n")
+    stopped_after(path, 1)
+    assert path.read_bytes() == b"of before\n", "until the new one is complete"
+    with GrowingFile(path, "one") as file:
+        file.finish()
+    assert path.read_bytes() == b"piece 1\n"
+
+
+def test_two_at_once_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    with GrowingFile(path, "one") as file:
+        file.append(b"piece 1\n", 1)
+        with pytest.raises(UserError, match="another process"), GrowingFile(path, "two"):
+            pass
+        assert json.loads((tmp_path / "file.txt.part.json").read_text("utf-8"))["done"] == 1
+
+
+def test_what_somebody_else_has_put_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file.txt.part").write_bytes(b"mine")
+    with pytest.raises(UserError, match="in the way"), GrowingFile(tmp_path / "file.txt", "one"):
+        pass
+    assert (tmp_path / "file.txt.part").read_bytes() == b"mine"

@@ -1,0 +1,139 @@
+"""recommend.py --all: for everybody what --user gives, in a file that is completed after a stop, or begun anew."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import pytest
+from small_recommendations import fill
+
+import recommend
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.model.model_files import load_model, save_model
+from anime_bert4rec.recommending import everybody
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("recommend"))
+
+
+@pytest.fixture
+def folder(filled, tmp_path):
+    """A copy that a test may change."""
+    return shutil.copytree(filled, tmp_path / "folder")
+
+
+@pytest.fixture
+def written(run, tmp_path):
+    """Runs recommend.py --all; gives what it says, and the objects of each line, for the lines are not empty."""
+
+    def write(*flags):
+        path = tmp_path / "all.jsonl"
+        code, out, err = run("--all", "--format", "jsonl", "-o", path, "--top-k", 5, *flags)
+        assert (code, out) == (0, ""), err
+        return err, [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+    return write
+
+
+def shown(rows):
+    return [(row["rank"], row["anime_id"], row["title"], row["planned"], row["release"]) for row in rows]
+
+
+def test_everybody_gets_what_they_would_get_alone(written, rows):
+    said, lines = written()
+    assert "4 people, 3 of them with nothing" in said
+    assert [line["name"] for line in lines] == ["Ann", "Empty", "Stranger", "Planner"]
+    alone = rows("--user", "Ann", "--top-k", 5)
+    assert shown(lines[0]["recommendations"]) == shown(alone)
+    assert [each["score"] for each in lines[0]["recommendations"]] == pytest.approx([row["score"] for row in alone])
+    assert all(line["recommendations"] == [] for line in lines[1:])
+
+
+def test_wishes_hold_for_everybody_and_are_looked_for_among_all_titles(written, rows, monkeypatch):
+    monkeypatch.setattr(everybody, "FIRST_LOOK", -24)  # so that one title is ranked at first
+    _, lines = written("--genre", "Mecha", "--year", "2016-")
+    alone = rows("--user", "Ann", "--top-k", 5, "--genre", "Mecha", "--year", "2016-")
+    assert shown(lines[0]["recommendations"]) == shown(alone) and len(alone) == 5
+
+
+def test_csv_has_a_row_a_title_and_no_formula(run, tmp_path, folder):
+    with Database.open(folder / "bert.db", create=False) as database:
+        database._connection.execute("UPDATE user SET name = '=1+1' WHERE name = 'Ann'")
+        database._connection.commit()
+    path = tmp_path / "all.csv"
+    assert run("--all", "--format", "csv", "--output", path, "--top-k", 2)[0] == 0
+    header, *table = csv.reader(path.read_text("utf-8").splitlines())
+    assert header == ["name", "rank", "anime_id", "title", "score", "planned", "release"]
+    assert [(name, rank, planned) for name, rank, *_, planned, _ in table] == [
+        ("'=1+1", "1", "no"),
+        ("'=1+1", "2", "no"),
+    ]
+
+
+def stop_after(monkeypatch, people):
+    """As Ctrl-C would, once so many people are written. One person is read at a time."""
+    monkeypatch.setattr(recommend, "PEOPLE_AT_ONCE", 1)
+    asked, plain = [], everybody.as_lines
+
+    def lines(*args):
+        if len(asked) == people:
+            raise KeyboardInterrupt
+        asked.append(args)
+        return plain(*args)
+
+    monkeypatch.setattr(recommend, "as_lines", lines)
+
+
+def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch, written):
+    path = tmp_path / "all.jsonl"
+    _, expected = written()
+    path.unlink()
+    with monkeypatch.context() as patched:
+        stop_after(patched, 2)
+        code, _, err = run("--all", "--format", "jsonl", "-o", path, "--top-k", 5)
+    assert code == 130 and "the same command completes it" in err
+    part = tmp_path / "all.jsonl.part"
+    assert not path.exists() and [json.loads(line) for line in part.read_text("utf-8").splitlines()] == expected[:2]
+    said, lines = written()
+    assert lines == expected and "gone on with" in said and "3 of them with nothing" not in said
+
+
+@pytest.mark.parametrize("change", ["flag", "model", "database"])
+def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, folder, change):
+    with monkeypatch.context() as patched:
+        stop_after(patched, 1)
+        assert run("--all", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--top-k", 5)[0] == 130
+    if change == "model":
+        path = folder / "out" / "models" / "best_model.pth"
+        save_model(path, load_model(path)[0], epoch=2, val_loss=1.0)
+    if change == "database":
+        with Database.open(folder / "bert.db", create=False) as database:
+            database._connection.execute("UPDATE user SET name = 'Anna' WHERE name = 'Ann'")
+            database._connection.commit()
+    said, lines = written(*(["--niche", 0.5] if change == "flag" else []))
+    assert "begun anew" in said and len(lines) == 4
+    assert lines[0]["name"] == ("Anna" if change == "database" else "Ann")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--all", "--format", "jsonl"], "--all writes a file: say which with -o FILE"),
+        (["--all", "-o", "x"], "--all needs --format jsonl or csv"),
+        (["--all", "-o", "x", "--format", "json"], "--all needs --format jsonl or csv"),
+        (["--all", "-o", "x", "--format", "csv", "--user", "Ann"], "--all goes with nobody else"),
+        (["--all", "-o", "x", "--format", "csv", "--similar-to", "5"], "--all goes with nobody else"),
+        (["--user", "Ann", "-o", "x"], "--output goes with --all"),
+        (["--user", "Ann", "--format", "jsonl"], "--format jsonl goes with --all"),
+        (["--all", "-o", "x", "--format", "csv", "--refresh"], "--refresh goes with --user"),
+    ],
+)
+def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*flags)
+    assert (code, out, err.count("\n")) == (2, "", 1) and message in err
+    assert not list(tmp_path.glob("x*"))
