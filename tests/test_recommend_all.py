@@ -85,7 +85,7 @@ def stop_after(monkeypatch, people):
         asked.append(args)
         return plain(*args)
 
-    monkeypatch.setattr(recommend, "as_lines", lines)
+    monkeypatch.setattr(everybody, "as_lines", lines)
 
 
 def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch, written):

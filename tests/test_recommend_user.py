@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sqlite3
 
@@ -83,6 +84,32 @@ def test_of_several_people_each_has_a_score_and_all_have_the_mean(run, rows, ask
         assert of_each == [alone["Ten"][row["anime_id"]], alone["Once"][row["anime_id"]], None]
         assert row["predicted_score"] == pytest.approx(sum(of_each[:2]) / 2, abs=0.11)
     assert " · Ten: " in run(*asking("Ten", "--user", "Newcomer"))[1]
+
+
+def test_two_people_are_compared(run, asking, predicting):
+    """Ten likes 3, 4, 7, 8, 11 and 12, which are at the mean or above, Newcomer 12 and 13."""
+    code, out, err = run(*asking("Ten", "--compare-with", "newcomer", "--with-sequels"))
+    assert (code, err) == (0, "")
+    assert out.startswith("Ten has watched 12 titles, Newcomer 2; both have watched 1 of the 13 that either has.\n")
+    assert "\nBoth like:\n1  Title 12  Ten: 9\n" in out
+    assert "\nTen could show Newcomer:\n1  Title" in out and "\nNewcomer could show Ten:\n1  Title 13" in out
+    shown = json.loads(run(*asking("Ten", "--compare-with", "Newcomer", "--format", "json"))[1])["to_show"]
+    assert {row["anime_id"] for row in shown[0]} <= {3, 4, 7, 8, 11} and [row["anime_id"] for row in shown[1]] == [13]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--user", "Ann", "--compare-with", "ann"), "--compare-with: that is the same person"),
+        (("--user", "Ann", "Ben", "--compare-with", "c"), "--compare-with compares one person with another"),
+        (("--similar-to", "3", "--compare-with", "c"), "--compare-with compares one person with another"),
+        (("--user", "Ann", "--compare-with", "c d"), '--compare-with: "c d" cannot be an AniList name'),
+        (("--user", "Ann", "--compare-with", "c", "--format", "csv"), "--compare-with is shown as a table or as JSON"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_one_clear_line(run, flags, message):
+    code, out, err = run(*flags)
+    assert (code, out) == (2, "") and err.startswith(f"error: {message}") and err.count("\n") == 1
 
 
 def test_who_has_scored_nothing_sees_no_score_and_loses_nothing(run, rows, asking, predicting):

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anime_bert4rec.command_line.flags import Checked, setting
+from anime_bert4rec.support.errors import SettingError
 
 LARGEST_ID = 2**31 - 1
 OUTPUT_FORMATS = ("table", "json", "csv", "jsonl")
+FORMATS_OF_ALL = ("jsonl", "csv")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,11 @@ class PersonSettings(Checked):
     )
     similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
     all: bool = setting(False, "everybody in the database, into the file of --output")
+    compare_with: str | None = setting(
+        None,
+        "compare that person with this one instead: what both like, what either could show the other",
+        metavar="NAME",
+    )
     refresh: bool = setting(False, "fetch the list of --user anew")
     store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
 
@@ -98,3 +105,31 @@ class WishSettings(Checked):
         False, "also later seasons whose prequel was not watched, and several titles of a franchise"
     )
     include_adult: bool = setting(False, "also adult titles")
+
+
+def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
+    """Raises SettingError unless it is clear who is meant, and the flags that go with them are given."""
+    people = who.user or who.anime or who.title or who.mal_xml
+    if who.all and (people or who.similar_to is not None or who.compare_with):
+        raise SettingError("--all goes with nobody else: give no --user, --anime, --title, --mal-xml or --similar-to")
+    if not people and who.similar_to is None and not who.all:
+        raise SettingError("for whom? Give --user, --anime, --title, --mal-xml, --similar-to or --all")
+    if who.compare_with and len(set(who.user)) + len(who.mal_xml) + bool(who.anime or who.title) != 1:
+        raise SettingError(
+            "--compare-with compares one person with another: give one to --user or --mal-xml, or titles"
+        )
+    if people and who.similar_to is not None:
+        raise SettingError("--similar-to goes with no list: give a title that is liked to --title")
+    for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
+        if is_given and not who.user:
+            raise SettingError(f"{flag} goes with --user")
+    if who.compare_with and what.format == "csv":
+        raise SettingError("--compare-with is shown as a table or as JSON")
+    if not who.all:
+        for flag, is_given in {"--output": what.output is not None, "--format jsonl": what.format == "jsonl"}.items():
+            if is_given:
+                raise SettingError(f"{flag} goes with --all")
+    elif what.output is None:
+        raise SettingError("--all writes a file: say which with -o FILE")
+    elif what.format not in FORMATS_OF_ALL:
+        raise SettingError(f"--all needs --format {' or '.join(FORMATS_OF_ALL)}")

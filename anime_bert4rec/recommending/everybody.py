@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
 import json
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.output import no_formula, rounded
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.shortlist import Shortlists
+from anime_bert4rec.recommending.titles_to_show import TitlesToShow
 from anime_bert4rec.recommending.wishes import Wishes
+from anime_bert4rec.support.growing_file import GrowingFile
+from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.text import plain
 
 if TYPE_CHECKING:
     from anime_bert4rec.recommender import Recommendation
 
+log = logging.getLogger(__name__)
+
 FIRST_LOOK = 200
 """How many titles beyond five times those that are wanted are ranked at first: seldom are more needed."""
 COLUMNS = ("name", "rank", "anime_id", "title", "score", "planned", "release")
-FORMATS = ("jsonl", "csv")
 
 Ranking = Callable[[Sequence[Person], int | None], Iterator[list["Recommendation"]]]
 """Gives the best titles of each of some people, of which none was seen; all titles if the number is None."""
@@ -36,6 +44,47 @@ class Chosen:
     anime: Anime
     score: float
     planned: bool
+
+
+def write_people(
+    file: GrowingFile,
+    format: str,
+    database: Database,
+    vocabulary: Vocabulary,
+    ranking: Ranking,
+    shown: TitlesToShow,
+    top_k: int,
+    at_once: int,
+) -> tuple[int, int]:
+    """Write the best `top_k` titles of everybody in the database who is not in the file yet, some people at once.
+
+    Returns how many people there are, and of how many of those written now there is nothing.
+    """
+    total = sum(1 for _ in database.people_with_lists())
+    left = list(database.people_with_lists(after=file.done))
+    if not file.done:
+        file.append(first_line(format), 0)
+    nothing = 0
+    with progress("recommending", total, "person", done=total - len(left)) as bar, saying_how_to_go_on():
+        for start in range(0, len(left), at_once):
+            part = left[start : start + at_once]
+            people = [Person.of_list(database.entries(user_id), vocabulary, name) for user_id, name in part]
+            chosen = list(choose(people, ranking, shown.shortlists, lambda each: shown.wishes_of([each]), top_k))
+            file.append(as_lines(people, chosen, shown.names, shown.release, format), part[-1][0])
+            nothing += sum(not each for each in chosen)
+            bar.update(len(part))
+    file.finish()
+    return total, nothing
+
+
+@contextlib.contextmanager
+def saying_how_to_go_on() -> Iterator[None]:
+    """Say it where the block is stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        log.info("Stopped: the same command completes it.")
+        raise
 
 
 def choose(
@@ -69,7 +118,7 @@ def as_lines(
     release: Mapping[int, str | None],
     format: str,
 ) -> bytes:
-    """What is written of some people in one of FORMATS, in UTF-8: a JSON object a person, or a row of CSV a title.
+    """What is written of some people as `jsonl` or `csv`, in UTF-8: a JSON object a person, or a row of CSV a title.
 
     titles, release: of each anime, the latter as `release_on` gives it. No text of CSV is a formula.
     """

@@ -50,17 +50,23 @@ def no_formula(text: str) -> str:
     return re.sub(r"""(^|[,;|\t\r\n][\s"']*)(?=\s*[=+@\t\r＝＋－＠-])""", r"\1'", text)
 
 
-def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
+def as_table(rows: Sequence[RecommendedAnime], width: int | None, you: str = "you") -> str:
     """The rows as a table: a line of facts each, and below it what has no fixed width.
 
     width: the columns of the terminal; None, as for a pipe, breaks and cuts nothing. Where a title would have too
-    little room beside them, its facts have a line of their own.
+    little room beside them, its facts have a line of their own. you: what the person is called.
     """
     facts = [
-        (f"{row.year or ''}", row.format or "", f"{row.episodes} ep" if row.episodes else "", _mean(row), _you(row))
+        (
+            f"{row.year or ''}",
+            row.format or "",
+            f"{row.episodes} ep" if row.episodes else "",
+            _mean(row),
+            _you(row, you),
+        )
         for row in rows
     ]
-    wide = [max(map(len, column), default=0) for column in zip(*facts, strict=True)]
+    wide = [max(map(columns, column), default=0) for column in zip(*facts, strict=True)]
     number = max((len(str(row.rank)) for row in rows), default=0)
     widest = max((columns(row.title) for row in rows), default=0)
     indent = " " * (number + 2)
@@ -75,7 +81,11 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None) -> str:
             lines.append(title.rstrip())
             pieces = [["  ".join(filter(None, of_row))], *pieces]
         else:
-            cells = [f"{cell:{side}{room}}" for cell, side, room in zip(of_row, "><>>>", wide, strict=True) if room]
+            cells = [
+                fit(cell, room) if side == "<" else " " * (room - columns(cell)) + cell
+                for cell, side, room in zip(of_row, "><>>>", wide, strict=True)
+                if room
+            ]
             lines.append("  ".join([title, *cells]).rstrip())
         lines.extend(indent + line for line in _flowed([piece for piece in pieces if any(piece)], below))
     return "".join(f"{line}\n" for line in lines)
@@ -86,10 +96,10 @@ def _mean(row: RecommendedAnime) -> str:
     return f"mean: {_scale(row.score_scale).show(row.mean_score)}" if row.mean_score else ""
 
 
-def _you(row: RecommendedAnime) -> str:
+def _you(row: RecommendedAnime, you: str) -> str:
     if row.predicted_score is None:
         return ""
-    return f"you: {row.predicted_score:.{_scale(row.score_scale).digits}f}"
+    return f"{you}: {row.predicted_score:.{_scale(row.score_scale).digits}f}"
 
 
 def _scale(largest: int | None) -> Scale:
