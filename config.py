@@ -204,10 +204,10 @@ class TrainingSettings(Checked):
     mask_prob: float = setting(
         0.15, "share of a list that is masked, of those that are shown whole", above=0, below=1, metavar="X"
     )
-    memory: bool = setting(True, "start from an item-to-item memory; without it, the network learns alone")
+    memory: bool = setting(True, "start from an item-to-item memory; without it, the network has to learn everything")
     patience: int = setting(
         20,
-        "stop after so many epochs without a lower validation loss; 0: never",
+        "stop after this many epochs in a row without a lower validation loss; 0: never",
         at_least=0,
         at_most=1_000_000,
         metavar="N",
@@ -237,7 +237,7 @@ class DrawingSettings(Checked):
 
     metrics: Path | None = setting(
         None,
-        "draw the curves of this file alone (default: all plots, of the output folder)",
+        "draw only the curves of this file (default: all plots, of the output folder)",
         metavar="FILE",
         exclusive="curves",
     )

@@ -82,7 +82,7 @@ class WishSettings(Checked):
     type: tuple[str, ...] = setting(
         (), "only titles of this type, such as TV or MOVIE; of several: of any", metavar="TYPE", several=True
     )
-    episodes: str = setting("", "only titles with so many episodes: 12-26, 12, 12-, -26", metavar="RANGE")
+    episodes: str = setting("", "only titles with this many episodes: 12-26, 12, 12-, -26", metavar="RANGE")
     year: str = setting("", "only titles of these years: 2015-2020, 2015, 2015-", metavar="YEARS")
     min_score: float = setting(
         0.0,
