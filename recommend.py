@@ -18,7 +18,6 @@ from anime_bert4rec.support import stopping
 stopping.while_importing(__name__)
 
 import hashlib
-import itertools
 import logging
 import shutil
 import sys
@@ -150,6 +149,7 @@ def titles_to_show(settings: Settings, today: int, database: Database) -> Titles
         upcoming=what.upcoming,
         planned=wished.planned,
         with_sequels=wished.with_sequels,
+        diversity=what.diversity,
     )
 
 
@@ -188,8 +188,7 @@ def rows_for(
 ) -> list[RecommendedAnime]:
     """The rows of the best `top_k` of the ranked anime that suit these people and the wishes."""
     shown = asked.shown
-    suiting = shown.shortlists.of(ranked, people, shown.wishes_of(people))
-    chosen = list(itertools.islice(suiting, what.top_k))
+    chosen = shown.best(ranked, people, what.top_k)
     return rows_of(
         chosen, scores, people, asked.recommender, shown.names, shown.release, what.language, asked.has_reasons
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import sqlite3
 
@@ -33,7 +34,7 @@ def run(folder, capsys):
 
 @pytest.fixture
 def rows(run):
-    return lambda *flags: rows_of(run(*flags, "--format", "json", "--top-k", 99))
+    return lambda *flags: rows_of(run("--top-k", 99, *flags, "--format", "json"))
 
 
 @pytest.fixture
@@ -109,6 +110,25 @@ def test_the_language_of_titles(rows, run):
     assert reason == {"anime_id": 7, "title": "進撃の巨人"}
     code, _, err = run("--anime", 7, "--language", "latin")
     assert (code, err) == (2, "error: --language must be one of romaji, english, native, not 'latin'\n")
+
+
+def test_diversity_spreads_genres(folder, rows, run, tmp_path):
+    """There are three genres, so that as far as can be the first three titles have one each."""
+    plain = rows("--anime", 13, "--with-sequels", "--top-k", 6)
+    spread = rows("--anime", 13, "--with-sequels", "--diversity", 1, "--top-k", 6)
+    first = [row["genres"][0] for row in spread[:3]]
+    assert spread[0]["anime_id"] == plain[0]["anime_id"] and len(set(first)) == 3
+    assert rows("--anime", 13, "--with-sequels", "--diversity", 0, "--top-k", 6) == plain
+    code, _, err = run("--anime", 13, "--diversity", 1.5)
+    assert (code, err) == (2, "error: --diversity must be at most 1, not 1.5\n")
+    path = tmp_path / "all.csv"
+    for_all = ("--all", "--format", "csv", "-o", path, "--top-k", 5)
+    assert run(*for_all, "--diversity", 0.6)[0] == 0
+    written = [
+        int(row["anime_id"]) for row in csv.DictReader(path.read_text("utf-8").splitlines()) if row["name"] == "Ann"
+    ]
+    alone = rows_of(run("--user", "Ann", "--diversity", 0.6, "--top-k", 5, "--format", "json"))
+    assert written == [row["anime_id"] for row in alone]
 
 
 @pytest.mark.parametrize(

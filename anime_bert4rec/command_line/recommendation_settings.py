@@ -60,6 +60,13 @@ class RecommendationSettings(Checked):
     niche: float = setting(
         0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
     )
+    diversity: float = setting(
+        0.0,
+        "spread over franchises, studios and genres: 0 not at all, 1 as far as can be",
+        at_least=0,
+        at_most=1,
+        metavar="X",
+    )
     language: str = setting(
         "romaji", "of titles: romaji, english or native", choices=("romaji", "english", "native"), metavar="LANGUAGE"
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import itertools
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,9 +16,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.output import no_formula, rounded
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.shortlist import Shortlists
 from anime_bert4rec.recommending.titles_to_show import TitlesToShow
-from anime_bert4rec.recommending.wishes import Wishes
 from anime_bert4rec.support.growing_file import GrowingFile
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.text import plain
@@ -69,7 +66,7 @@ def write_people(
         for start in range(0, len(left), at_once):
             part = left[start : start + at_once]
             people = [Person.of_list(database.entries(user_id), vocabulary, name) for user_id, name in part]
-            chosen = list(choose(people, ranking, shown.shortlists, lambda each: shown.wishes_of([each]), top_k))
+            chosen = list(choose(people, ranking, shown, top_k))
             file.append(as_lines(people, chosen, shown.names, shown.release, format), part[-1][0])
             nothing += sum(not each for each in chosen)
             bar.update(len(part))
@@ -87,28 +84,20 @@ def saying_how_to_go_on() -> Iterator[None]:
         raise
 
 
-def choose(
-    people: Sequence[Person],
-    ranking: Ranking,
-    shortlists: Shortlists,
-    wishes_of: Callable[[Person], Wishes],
-    top_k: int,
-) -> Iterator[list[Chosen]]:
+def choose(people: Sequence[Person], ranking: Ranking, shown: TitlesToShow, top_k: int) -> Iterator[list[Chosen]]:
     """The titles for each of these people, the best first; none for who has no title that the model knows."""
-    most = 5 * top_k + FIRST_LOOK
+    most = None if shown.diversity else 5 * top_k + FIRST_LOOK
     for person, ranked in zip(people, ranking(people, most), strict=True):
-        chosen = _first(person, ranked, shortlists, wishes_of(person), top_k)
+        chosen = _best(person, ranked, shown, top_k)
         if len(chosen) < top_k and len(ranked) == most:
-            chosen = _first(person, next(ranking([person], None)), shortlists, wishes_of(person), top_k)
+            chosen = _best(person, next(ranking([person], None)), shown, top_k)
         yield chosen
 
 
-def _first(
-    person: Person, ranked: Sequence[Recommendation], shortlists: Shortlists, wishes: Wishes, top_k: int
-) -> list[Chosen]:
+def _best(person: Person, ranked: Sequence[Recommendation], shown: TitlesToShow, top_k: int) -> list[Chosen]:
     score = {each.anime_id: each.score for each in ranked}
-    listed: Iterable[Anime] = itertools.islice(shortlists.of(score, [person], wishes), top_k)
-    return [Chosen(anime, score[anime.anime_id], anime.anime_id in person.planned) for anime in listed]
+    best = shown.best(score, [person], top_k)
+    return [Chosen(anime, score[anime.anime_id], anime.anime_id in person.planned) for anime in best]
 
 
 def as_lines(

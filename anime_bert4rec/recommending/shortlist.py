@@ -21,7 +21,8 @@ class Shortlists:
         self._of_id = {anime.anime_id: anime for anime in catalogue}
         self._before = prequels(catalogue)
         self._retold = retold(catalogue)
-        self._franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
+        self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
+        """Of each anime: the smallest id of its franchise."""
 
     def of(self, ranked: Iterable[int], people: Collection[Person], wishes: Wishes) -> Iterator[Anime]:
         """The anime of `ranked` ids, in their order, that suit all `people`, are wished for and in the catalogue.
@@ -37,9 +38,9 @@ class Shortlists:
             if anime is None or not wishes.allow(anime) or not self._retold.get(anime_id, NOTHING).isdisjoint(seen):
                 continue
             if not wishes.with_sequels:
-                if self._franchise[anime_id] in shown or self._waits(anime_id, people):
+                if self.franchise[anime_id] in shown or self._waits(anime_id, people):
                     continue
-                shown.add(self._franchise[anime_id])
+                shown.add(self.franchise[anime_id])
             yield anime
 
     def _waits(self, anime_id: int, people: Iterable[Person]) -> bool:

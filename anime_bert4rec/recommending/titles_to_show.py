@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.diversity import LOOKED_AT, diversified
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.release import CANCELLED, day_in_japan, release_on
 from anime_bert4rec.recommending.rows import title_of
@@ -29,6 +31,8 @@ class TitlesToShow:
     planned: str | None
     """What is wished of planned titles: `only` these, `no` such, or None."""
     with_sequels: bool
+    diversity: float = 0.0
+    """How far titles are spread over franchises, studios and genres, from 0 to 1."""
 
     @classmethod
     def on(
@@ -42,17 +46,27 @@ class TitlesToShow:
         upcoming: bool,
         planned: str | None,
         with_sequels: bool,
+        diversity: float,
     ) -> TitlesToShow:
         """The titles of the database on a day YYYYMMDD, under these conditions and that they are out or, with
         `upcoming`, are not."""
         fetched = {anime_id: day_in_japan(at) for anime_id, at in database.anime_fetched_at().items()}
         release = {anime.anime_id: release_on(day, anime, fetched.get(anime.anime_id)) for anime in catalogue}
         names = {anime.anime_id: title_of(anime, language) for anime in catalogue}
-        return cls(catalogue, names, release, [*conditions, of_release(release, upcoming)], planned, with_sequels)
+        conditions = [*conditions, of_release(release, upcoming)]
+        return cls(catalogue, names, release, conditions, planned, with_sequels, diversity)
 
     def wishes_of(self, people: Collection[Person]) -> Wishes:
         """What these people wish for."""
         return Wishes([*self.conditions, *of_people(people, self.planned)], self.with_sequels)
+
+    def best(self, ranked: Iterable[int], people: Collection[Person], count: int) -> list[Anime]:
+        """The best `count` of the ranked anime, or fewer, that suit these people and what they wish for."""
+        suiting = self.shortlists.of(ranked, people, self.wishes_of(people))
+        if not self.diversity:
+            return list(itertools.islice(suiting, count))
+        looked_at = list(itertools.islice(suiting, LOOKED_AT * count))
+        return diversified(looked_at, count, self.diversity, self.shortlists.franchise)
 
     @functools.cached_property
     def shortlists(self) -> Shortlists:
