@@ -1,6 +1,9 @@
 """Recommend anime to a person, with the model that train_model.py left.
 
     python recommend.py --user NAME
+    python recommend.py --user NAME --user FRIEND
+    python recommend.py --user NAME --compare-with FRIEND
+    python recommend.py --user NAME --planned only --episodes -26 --not-tag Isekai --language english
     python recommend.py --title "cowboy bebop" --title trigun --year 2010- --genre Drama
     python recommend.py --mal-xml animelist.xml.gz --top-k 50 --format csv > list.csv
     python recommend.py --similar-to "cowboy bebop"
@@ -8,7 +11,7 @@
 
 Each title comes with those of the list that it owes its place to: the ones without which its score would fall most.
 Nothing that was watched is recommended, and nothing that is not out yet, unless --upcoming asks for that. Later
-seasons wait for their prequel, and a franchise appears once, unless --with-sequels is given.
+seasons wait until their prequel is finished, and a franchise appears once, unless --with-sequels is given.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None, you: str = "yo
     lines = []
     for row, of_row in zip(rows, facts, strict=True):
         title = f"{row.rank:>{number}}  {fit(row.title, below if is_narrow and below else beside)}"
-        pieces = [[row.url], *([each] for each in _marks(row)), _because(row)]
+        pieces = [[row.url], _listed(row.genres), *([each] for each in _marks(row)), _because(row)]
         if is_narrow and below:
             lines.append(title.rstrip())
             pieces = [["  ".join(filter(None, of_row))], *pieces]
@@ -110,7 +110,7 @@ def _marks(row: RecommendedAnime) -> list[str]:
     planners = ", ".join(each.name for each in row.for_each if each.planned)
     planned = f"planned by {planners}" if planners else "planned" if row.planned else ""
     each = ", ".join(f"{name}: {score}" for name, score in _each(row))
-    return [*filter(None, [", ".join(row.genres), each, row.release, planned])]
+    return [*filter(None, [each, row.release, planned])]
 
 
 def _each(row: RecommendedAnime) -> list[tuple[str, str]]:
@@ -122,8 +122,12 @@ def _each(row: RecommendedAnime) -> list[tuple[str, str]]:
 def _because(row: RecommendedAnime) -> list[str]:
     if not row.because:
         return []
-    *others, last = [reason.title for reason in row.because]
-    return ["because of", *(f"{title}," for title in others), last]
+    return ["because of", *_listed([reason.title for reason in row.because])]
+
+
+def _listed(words: Sequence[str]) -> list[str]:
+    """The words with a comma after each but the last."""
+    return [*(f"{word}," for word in words[:-1]), *words[-1:]]
 
 
 def _flowed(pieces: Sequence[Sequence[str]], room: int | None) -> list[str]:

@@ -82,8 +82,6 @@ def of_catalogue(
         "type": lambda anime: [anime.format] if anime.format else [],
     }
     wishes = []
-    if not include_adult:
-        wishes.append(Wish("with --include-adult", lambda anime: not anime.is_adult))
     for kind, wanted, unwanted in (("genre", genre, not_genre), ("tag", tag, not_tag)):
         of = facts[kind]
         for word in _known(kind, wanted, catalogue, of):
@@ -109,6 +107,8 @@ def of_catalogue(
             if all(number(anime) is None for anime in catalogue):
                 raise _lacking(what, lifted.split()[-1])
             wishes.append(_within(lifted, number, wished))
+    if not include_adult:
+        wishes.append(Wish("with --include-adult", lambda anime: not anime.is_adult))
     return wishes
 
 

@@ -152,6 +152,11 @@ def test_reasons_stand_beside_the_rest_where_there_is_room_and_wrap_where_there_
         "   https://anilist.co/anime/1 · Action, Sci-Fi · planned",
         "   because of Trigun, 進撃",
     ]
+    genres = dataclasses.replace(ROWS[0], genres=("Mystery", "Sci-Fi", "Slice of Life", "Supernatural"), because=())
+    assert as_table([genres], 40).splitlines()[-2:] == [
+        "   Mystery, Sci-Fi, Slice of Life,",
+        "   Supernatural · planned",
+    ]
     titles = ["Shingeki no Kyojin", "Hunter x Hunter (2011)", "Trigun"]
     row = dataclasses.replace(ROWS[0], because=tuple(Reason(k, title) for k, title in enumerate(titles)))
     assert as_table([row], 50).splitlines()[-2:] == [
