@@ -46,11 +46,11 @@ from anime_bert4rec.recommending.asked_people import (
 )
 from anime_bert4rec.recommending.comparison import Comparison, compare, comparison_as_json, comparison_as_text
 from anime_bert4rec.recommending.everybody import write_people
-from anime_bert4rec.recommending.hide_list import add_to_hide_list, read_hide_list
+from anime_bert4rec.recommending.hide_list import hidden_ids
 from anime_bert4rec.recommending.output import as_csv, as_json, as_table
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.release import day_in_japan, read_day
-from anime_bert4rec.recommending.rows import RecommendedAnime, rows_of, title_of
+from anime_bert4rec.recommending.rows import RecommendedAnime, rows_of
 from anime_bert4rec.recommending.shortlist import why_nothing_is_left
 from anime_bert4rec.recommending.title_questions import anime_of_titles, id_of
 from anime_bert4rec.recommending.titles_to_show import TitlesToShow
@@ -147,7 +147,7 @@ def titles_to_show(settings: Settings, today: int, database: Database) -> Titles
         today,
         database,
         catalogue,
-        [*conditions, *without(hidden_ids(wished, catalogue))],
+        [*conditions, *without(hidden_ids(wished.hide, wished.hide_file, catalogue))],
         language=what.language,
         upcoming=what.upcoming,
         planned=wished.planned,
@@ -228,19 +228,6 @@ def write_everybody(settings: Settings, today: int) -> None:
                 file, what.format, database, recommender.vocabulary, best, shown, what.top_k, PEOPLE_AT_ONCE
             )
     log.info("%s: %s%s.", what.output, count_people(people), f", {nothing:,} of them with nothing" if nothing else "")
-
-
-def hidden_ids(wished: WishSettings, catalogue: Sequence[Anime]) -> set[int]:
-    """The ids of `--hide`, and of the file to which they are added. Raises UserError if a title isn't clear."""
-    titles = {anime.anime_id: title_of(anime) for anime in catalogue} if wished.hide else {}
-    hidden = {
-        anime_id: titles.get(anime_id, "") for anime_id in (id_of(each, catalogue, "--hide") for each in wished.hide)
-    }
-    if wished.hide_file is None:
-        return set(hidden)
-    if hidden:
-        add_to_hide_list(wished.hide_file, hidden)
-    return read_hide_list(wished.hide_file)
 
 
 def named(who: PersonSettings) -> PersonSettings:

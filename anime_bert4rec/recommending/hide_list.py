@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.rows import title_of
+from anime_bert4rec.recommending.title_questions import id_of
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 from anime_bert4rec.support.whole_files import write_aside
 
 LONGEST = 2**24
 """The most bytes of such a file: a hundred for each anime that there is would be fewer."""
+
+
+def hidden_ids(wanted: Sequence[str], path: Path | None, catalogue: Sequence[Anime]) -> set[int]:
+    """The ids of the wanted ids and titles, and of the file, to which these are added.
+
+    Raises UserError for a title that isn't clear, and for a file that isn't one.
+    """
+    ids = [id_of(each, catalogue, "--hide") for each in wanted]
+    if path is None:
+        return set(ids)
+    if ids:
+        titles = {anime.anime_id: title_of(anime) for anime in catalogue}
+        add_to_hide_list(path, {anime_id: titles.get(anime_id, "") for anime_id in ids})
+    return read_hide_list(path)
 
 
 def read_hide_list(path: Path) -> set[int]:
