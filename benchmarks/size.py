@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", nargs="+", choices=list(CASES), default=list(CASES), help="which sizes; default: all")
     parser.add_argument("--steps", type=int, default=20, help="training steps of a round, after a few to warm up")
-    parser.add_argument("--seconds", type=float, default=30, help="rounds are repeated for so long")
+    parser.add_argument("--seconds", type=float, default=30, help="rounds are repeated for this many seconds")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=HERE / "results")
     return parser
@@ -139,7 +139,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
         "parameters": parameters,
         "memory_seconds": round(memory_seconds, 2),
         "tokens_per_step": round(tokens / count),
-        "slots_per_step": round(positions / count),
+        "positions_per_step": round(positions / count),
         "tokens_per_second": round(tokens / seconds),
         "ms_per_step": round(1000 * seconds / count, 2),
         "logits_share": round(logits / seconds, 4),

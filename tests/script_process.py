@@ -1,4 +1,4 @@
-"""Runs a script of the project as a process of its own, as a user does, so that it can be interrupted and killed."""
+"""Runs a script of the project as a process of its own, as a user does, and reads what a failed one has said."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+
+import pytest
 
 from config import PROJECT_DIR
 
@@ -33,3 +35,12 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) ->
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline, "waited for a minute"
         time.sleep(0.001)
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """The line that a failed run ends with."""
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    *_, last = err.splitlines()
+    assert last.startswith("error: ")
+    return last

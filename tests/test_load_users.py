@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reset
+from script_process import error_line
 
 from anime_bert4rec.lists.database import Database, StoredUser
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry
@@ -74,14 +75,6 @@ def age(path):
 def stored(path):
     with Database.open(path, create=False) as database:
         return {key: user.left_out for key, user in database.users().items()}
-
-
-def error_line(capsys):
-    err = capsys.readouterr().err
-    assert "Traceback" not in err
-    *_, last = err.splitlines()
-    assert last.startswith("error: ")
-    return last
 
 
 EVERYBODY = "Ann\n# a comment\nhidden\nFEW\nNobody\nBob # hi\n"

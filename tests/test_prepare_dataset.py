@@ -7,6 +7,7 @@ import signal
 import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reply, Reset
+from script_process import error_line
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
@@ -53,15 +54,6 @@ def stored(path):
 
 def pages(anilist, since=0):
     return [request.variables["page"] for request in anilist.requests[since:]]
-
-
-def error_line(capsys):
-    """The line that a failed run ends with."""
-    err = capsys.readouterr().err
-    assert "Traceback" not in err
-    *_, last = err.splitlines()
-    assert last.startswith("error: ")
-    return last
 
 
 def test_the_top_anime_are_stored_whole_and_the_summary_says_what_is_next(anilist, path, flags, capsys):

@@ -100,8 +100,8 @@ def test_sums_handed_on_from_cut_to_cut_are_those_of_every_item_before_a_cut(cut
         visible = COLUMN[sequences.of_user(user)[-6:]]
         items[row, 6 - len(visible) :] = torch.from_numpy(visible)
     weights = torch.zeros(len(users), len(cuts), 6)
-    for slot, cut in enumerate(cuts):
-        weights[:, slot, :cut] = torch.tensor([recency ** (cut - 1 - column) for column in range(cut)])
+    for place, cut in enumerate(cuts):
+        weights[:, place, :cut] = torch.tensor([recency ** (cut - 1 - column) for column in range(cut)])
     ease = ease_of(sequences)
     got = ease.before_cuts(items[:, : cuts[-1]], torch.tensor(cuts), recency, own)
     torch.testing.assert_close(got, ease(items, weights, own), rtol=1e-4, atol=1e-5)

@@ -31,10 +31,10 @@ def two_threads():
 def a_batch(rows: int = ROWS) -> Batch:
     torch.manual_seed(5)
     items = torch.randint(1, ITEMS + 1, (rows, LENGTH))
-    slots = torch.randperm(rows * LENGTH)[: 2 * rows].sort().values
-    targets = items.view(-1)[slots].clone()
-    items.view(-1)[slots] = ITEMS + 1
-    return masked_at(items, slots, targets, seed=3)
+    places = torch.randperm(rows * LENGTH)[: 2 * rows].sort().values
+    targets = items.view(-1)[places].clone()
+    items.view(-1)[places] = ITEMS + 1
+    return masked_at(items, places, targets, seed=3)
 
 
 def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor, list]:
