@@ -57,6 +57,14 @@ class Wishes:
         return lifted if self.with_sequels else [*lifted, ("with --with-sequels", Wishes(self.conditions, True))]
 
 
+WORDS: Mapping[str, Callable[[Anime], Collection[str]]] = {
+    "genre": lambda anime: anime.genres,
+    "tag": lambda anime: [each.name for each in anime.tags if each.rank is None or each.rank >= LEAST_TAG_RANK],
+    "type": lambda anime: [anime.format] if anime.format else [],
+}
+"""The words that the catalogue says of an anime, by their kind."""
+
+
 def of_catalogue(
     catalogue: Sequence[Anime],
     *,
@@ -76,20 +84,14 @@ def of_catalogue(
     types: one of them is enough, of genres and tags all are asked for. min_score: AniList's mean, of 100 or, up to 10,
     of ten. Raises UserError for a word that no anime of the catalogue has, and where the catalogue lacks the fact.
     """
-    facts: dict[str, Callable[[Anime], Collection[str]]] = {
-        "genre": lambda anime: anime.genres,
-        "tag": lambda anime: [each.name for each in anime.tags if each.rank is None or each.rank >= LEAST_TAG_RANK],
-        "type": lambda anime: [anime.format] if anime.format else [],
-    }
     wishes = []
     for kind, wanted, unwanted in (("genre", genre, not_genre), ("tag", tag, not_tag)):
-        of = facts[kind]
-        for word in _known(kind, wanted, catalogue, of):
-            wishes.append(_has_word(f"without --{kind} {word}", of, {word}))
-        for word in _known(kind, unwanted, catalogue, of, flag="not-" + kind):
-            wishes.append(_has_word(f"without --not-{kind} {word}", of, {word}, is_wanted=False))
-    if kinds := _known("type", [re.sub(r"[ -]+", "_", each) for each in types], catalogue, facts["type"]):
-        wishes.append(_has_word("with another --type", facts["type"], set(kinds)))
+        for word in _known(kind, wanted, catalogue):
+            wishes.append(_has_word(f"without --{kind} {word}", WORDS[kind], {word}))
+        for word in _known(kind, unwanted, catalogue, "not-"):
+            wishes.append(_has_word(f"without --not-{kind} {word}", WORDS[kind], {word}, is_wanted=False))
+    if kinds := _known("type", [re.sub(r"[ -]+", "_", each) for each in types], catalogue):
+        wishes.append(_has_word("with another --type", WORDS["type"], set(kinds)))
     least = min_score * 10 if min_score <= 10 else min_score
     ranges: tuple[tuple[str, str, Range | None, Callable[[Anime], int | None]], ...] = (
         ("with other --episodes", "numbers of episodes", episodes, lambda anime: anime.episodes),
@@ -166,25 +168,30 @@ def _lacking(what: str, flag: str) -> UserError:
     return UserError(f"the catalogue has no {what}, which {flag} needs: fetch it again with prepare_dataset.py")
 
 
-def _known(
-    kind: str,
-    wanted: Iterable[str],
-    catalogue: Iterable[Anime],
-    of: Callable[[Anime], Collection[str]],
-    flag: str | None = None,
-) -> list[str]:
-    """The words as the catalogue spells them. Raises UserError, with what may be meant, for one that it lacks."""
+def _known(kind: str, wanted: Iterable[str], catalogue: Sequence[Anime], no: str = "") -> list[str]:
+    """The words as the catalogue spells them. Raises UserError, with what may be meant, for one that it lacks.
+
+    no: what stands before the kind in the name of the flag.
+    """
     wanted = list(wanted)
-    spelt = {word.casefold(): word for anime in catalogue for word in of(anime)} if wanted else {}
+    spelt = _spelt(kind, catalogue) if wanted else {}
     if wanted and not spelt:
-        raise _lacking(f"{kind}s", f"--{flag or kind}")
+        raise _lacking(f"{kind}s", f"--{no}{kind}")
     for word in wanted:
         if word.casefold() not in spelt:
-            raise UserError(f"no anime has the {kind} {word!r}{_meant(word, spelt)}")
+            raise UserError(f"no anime has the {kind} {word!r}{_meant(word, spelt, kind, no, catalogue)}")
     return list(dict.fromkeys(spelt[word.casefold()] for word in wanted))
 
 
-def _meant(word: str, spelt: Mapping[str, str]) -> str:
+def _spelt(kind: str, catalogue: Iterable[Anime]) -> dict[str, str]:
+    return {word.casefold(): word for anime in catalogue for word in WORDS[kind](anime)}
+
+
+def _meant(word: str, spelt: Mapping[str, str], kind: str, no: str, catalogue: Iterable[Anime]) -> str:
+    for other in WORDS:  # there is no --not-type
+        is_flag = other != kind and not (no and other == "type")
+        if is_flag and (found := _spelt(other, catalogue).get(word.casefold())):
+            return f", but a {other} is called so: --{no}{other} {plain(found)}"
     near = difflib.get_close_matches(word.casefold(), spelt, n=1)
     if near:
         return f"; did you mean {plain(spelt[near[0]])}?"

@@ -151,6 +151,12 @@ def test_an_unknown_genre_is_answered_with_those_there_are():
         of_catalogue(CATALOGUE, not_tag=["isekei"])
     with pytest.raises(UserError, match="the type 'OVA'; there are MOVIE, TV, TV_SHORT"):
         of_catalogue(CATALOGUE, types=["OVA"])
+    with pytest.raises(UserError, match="the tag 'drama', but a genre is called so: --not-genre Drama"):
+        of_catalogue(CATALOGUE, not_tag=["drama"])
+    with pytest.raises(UserError, match="the genre 'isekai', but a tag is called so: --tag Isekai"):
+        of_catalogue(CATALOGUE, genre=["isekai"])
+    with pytest.raises(UserError, match="the genre 'tv'; there are Action, Drama"):
+        of_catalogue(CATALOGUE, not_genre=["tv"])
     many = [Anime(1, tags=tuple(Tag(f"{k:03}") for k in range(41)))]
     with pytest.raises(UserError, match="the tag 'x', and none of the 41 that there are is like it"):
         of_catalogue(many, tag=["x"])
