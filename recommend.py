@@ -215,7 +215,8 @@ def write_everybody(settings: Settings, today: int) -> None:
         recommender = Recommender.load(paths.output)
         with (paths.models / BEST_MODEL).open("rb") as model:
             mark = hashlib.file_digest(model, "sha256").hexdigest()
-        work = repr([__version__, today, what, settings.wishes, state_of(paths.database_file), mark])
+        hidden = hidden_ids((), settings.wishes.hide_file, shown.catalogue)
+        work = repr([__version__, today, what, settings.wishes, sorted(hidden), state_of(paths.database_file), mark])
 
         def best(people: Sequence[Person], top_k: int | None) -> Iterator[list[Recommendation]]:
             histories = [person.history for person in people]

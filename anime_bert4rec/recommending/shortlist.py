@@ -10,8 +10,6 @@ from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.wishes import Wishes
 
 NOTHING: frozenset[int] = frozenset()
-RECAPS = ("SUMMARY", "COMPILATION")
-"""The relations that lead from a title to one that tells it again."""
 
 
 class Shortlists:
@@ -20,7 +18,8 @@ class Shortlists:
     def __init__(self, catalogue: Sequence[Anime]) -> None:
         self._of_id = {anime.anime_id: anime for anime in catalogue}
         self._before = prequels(catalogue)
-        self._retold = retold(catalogue)
+        self._retold = related(catalogue, leads=("SUMMARY", "COMPILATION"), comes_from=("CONTAINS",))
+        self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
         self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
         """Of each anime: the smallest id of its franchise."""
 
@@ -28,8 +27,8 @@ class Shortlists:
         """The anime of `ranked` ids, in their order, that suit all `people`, are wished for and in the catalogue.
 
         Recaps of what one of them has seen are left out. Unless `with_sequels`, one that continues others of the
-        catalogue needs one of these finished by everybody, and none that somebody is still watching, has paused or
-        has dropped; and only the first of a franchise is shown.
+        catalogue needs one of these finished by everybody, and neither they nor what it is a side story of may be what
+        somebody is still watching, has paused or has dropped; and only the first of a franchise is shown.
         """
         seen = frozenset().union(*(person.seen for person in people))
         shown: set[int] = set()
@@ -44,11 +43,12 @@ class Shortlists:
             yield anime
 
     def _waits(self, anime_id: int, people: Iterable[Person]) -> bool:
-        """Whether somebody has not finished what this title continues."""
-        before = self._before.get(anime_id)
-        if before is None:
-            return False
-        return any(not before.isdisjoint(each.unfinished) or before.isdisjoint(each.liked) for each in people)
+        """Whether somebody has not finished what this title continues or is a side story of."""
+        before, beside = self._before.get(anime_id, NOTHING), self._beside.get(anime_id, NOTHING)
+        return any(
+            not (before | beside).isdisjoint(each.unfinished) or (before and before.isdisjoint(each.liked))
+            for each in people
+        )
 
 
 def why_nothing_is_left(
@@ -74,13 +74,16 @@ def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
     return before
 
 
-def retold(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
-    """For each anime that summarises others or is made of them, the ids of these."""
-    parts: dict[int, set[int]] = {}
+def related(catalogue: Sequence[Anime], leads: Collection[str], comes_from: Collection[str]) -> dict[int, set[int]]:
+    """For each anime the ids of those from which a relation leads to it, or to which one of its own goes back.
+
+    leads, comes_from: the kinds of these relations, of which AniList may have either or both.
+    """
+    found: dict[int, set[int]] = {}
     for anime in catalogue:
         for relation in anime.relations:
-            if relation.kind in RECAPS:
-                parts.setdefault(relation.anime_id, set()).add(anime.anime_id)
-            elif relation.kind == "CONTAINS":
-                parts.setdefault(anime.anime_id, set()).add(relation.anime_id)
-    return parts
+            if relation.kind in leads:
+                found.setdefault(relation.anime_id, set()).add(anime.anime_id)
+            elif relation.kind in comes_from:
+                found.setdefault(anime.anime_id, set()).add(relation.anime_id)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anime_bert4rec.lists.records import Anime, ListEntry, Relation
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.shortlist import Shortlists, prequels, retold, why_nothing_is_left
+from anime_bert4rec.recommending.shortlist import Shortlists, prequels, related, why_nothing_is_left
 from anime_bert4rec.recommending.wishes import Wishes, of_catalogue
 
 CATALOGUE = [
@@ -75,6 +75,28 @@ def test_sequels_of_what_is_watched_paused_or_dropped_wait():
         assert [each.anime_id for each in with_sequels] == [2]
 
 
+def test_side_stories_wait_only_for_what_is_unfinished():
+    """2 and 3 are side stories of 1: who has dropped that doesn't want them, and who has not seen it may."""
+    catalogue = [
+        Anime(1, relations=(Relation(2, "SIDE_STORY"),)),
+        Anime(2),
+        Anime(3, relations=(Relation(1, "PARENT"),)),
+    ]
+    shortlists = Shortlists([*catalogue, Anime(5)])
+
+    def shown(person):
+        return [[each.anime_id for each in shortlists.of([anime_id], [person], Wishes())] for anime_id in (2, 3)]
+
+    for status, expected in {
+        "COMPLETED": [[2], [3]],
+        "CURRENT": [[], []],
+        "PAUSED": [[], []],
+        "DROPPED": [[], []],
+    }.items():
+        assert shown(of_list(a1=status, a5="COMPLETED")) == expected
+    assert shown(Person.of_ids([5])) == [[2], [3]]
+
+
 def test_of_several_people_all_must_have_finished_what_a_title_continues():
     finished, unfinished, neither = of_list(a1="COMPLETED"), of_list(a1="CURRENT", a5="COMPLETED"), Person.of_ids([5])
     for people, expected in (([finished] * 2, [2]), ([finished, unfinished], []), ([neither, finished], [])):
@@ -89,7 +111,7 @@ def test_recaps_of_what_somebody_has_seen_are_left_out():
         Anime(4, relations=(Relation(1, "CONTAINS"),)),
         Anime(5),
     ]
-    assert retold(catalogue) == {2: {1}, 3: {1}, 4: {1}}
+    assert related(catalogue, ("SUMMARY", "COMPILATION"), ("CONTAINS",)) == {2: {1}, 3: {1}, 4: {1}}
 
     def shown(*people):
         return [each.anime_id for each in Shortlists(catalogue).of([2, 3, 4, 5], people, Wishes(with_sequels=True))]
