@@ -102,11 +102,14 @@ def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch,
     assert lines == expected and "gone on with" in said and "3 of them with nothing" not in said
 
 
-@pytest.mark.parametrize("change", ["flag", "model", "database"])
+@pytest.mark.parametrize("change", ["flag", "model", "database", "hide file"])
 def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, folder, change):
+    hide_file = tmp_path / "hidden.txt"
+    hide_file.write_text("1\n", encoding="utf-8")
+    hiding = ("--hide-file", hide_file)
     with monkeypatch.context() as patched:
         stop_after(patched, 1)
-        assert run("--all", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--top-k", 5)[0] == 130
+        assert run("--all", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--top-k", 5, *hiding)[0] == 130
     if change == "model":
         path = folder / "out" / "models" / "best_model.pth"
         save_model(path, load_model(path)[0], epoch=2, val_loss=1.0)
@@ -114,7 +117,9 @@ def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, fo
         with Database.open(folder / "bert.db", create=False) as database:
             database._connection.execute("UPDATE user SET name = 'Anna' WHERE name = 'Ann'")
             database._connection.commit()
-    said, lines = written(*(["--niche", 0.5] if change == "flag" else []))
+    if change == "hide file":
+        hide_file.write_text("2\n", encoding="utf-8")
+    said, lines = written(*hiding, *(["--niche", 0.5] if change == "flag" else []))
     assert "begun anew" in said and len(lines) == 4
     assert lines[0]["name"] == ("Anna" if change == "database" else "Ann")
 
