@@ -117,6 +117,7 @@ def test_an_encrypted_zip_is_named(write):
         whole(write(bytes(content)))
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
 def test_missing_files_folders_and_devices(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path, message in (

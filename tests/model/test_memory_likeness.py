@@ -37,3 +37,12 @@ def test_the_same_franchise():
     there = likeness_of([1, 4]).same_franchise(torch.tensor([[3, PAD, 1], [2, MASK, PAD], [5, 4, PAD]]))
     listed = [[item for item in range(1, ITEMS + 1) if row[item - 1]] for row in there.tolist()]
     assert listed == [[3, 4], [], [3, 4, 5, 6]] or listed == [[3, 4, 6], [], [3, 4, 5, 6]]
+
+
+def test_the_first_of_all_groups_may_be_a_franchise_too():
+    there = likeness_of([0, 1]).same_franchise(torch.tensor([[2, PAD], [4, MASK], [12, PAD]]))
+    assert [[item for item in range(1, ITEMS + 1) if row[item - 1]] for row in there.tolist()] == [
+        [1, 2, 5],
+        [3, 4, 6],
+        [],
+    ]

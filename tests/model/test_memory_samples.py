@@ -69,6 +69,18 @@ def test_lists_without_an_order_are_shown_in_part_and_all_else_is_wanted():
     assert torch.equal(again[0][0].visible, lists_in_part(sequences, ITEMS, 0)[0][0].visible)
 
 
+def test_a_list_counts_for_the_root_of_what_is_wanted_and_each_way_to_show_it_for_the_same():
+    """Of 20 items either 17 are shown, so that three are wanted each time, or at most 15."""
+    lists = [np.random.default_rng(k).permutation(30)[:20] + 1 for k in range(40)]
+    parts = lists_in_part(sequences_of(*lists, blocks=[[0] * 20] * 40), 30, 0)
+    shown = np.concatenate([(batch.visible > 0).sum(1) for batch, _ in parts])
+    weights = np.concatenate([wanted.weights for _, wanted in parts])
+    whole, roots = shown == 17, np.sqrt(20 - shown)
+    assert whole.mean() == pytest.approx(1 / 3, abs=0.06) and shown[~whole].max() <= 15
+    assert weights[whole] == pytest.approx(1)
+    assert weights[~whole] == pytest.approx(roots[~whole] / roots[~whole].mean())
+
+
 def test_a_list_of_one_item_shows_nothing_of_use():
     lists = sequences_of([1], [2, 3], [4], blocks=[[0], [0, 0], [0]])
     for batch, (_, items, _) in lists_in_part(lists, ITEMS, 0):

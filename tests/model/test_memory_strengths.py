@@ -48,6 +48,25 @@ def test_they_are_the_likeliest_by_gradient():
         assert loss(found.detach() + 0.1 * change) > value
 
 
+def test_each_list_counts_for_its_weight():
+    """Of the second half of the lists, what the terms say is the opposite of the truth: unless it counts for nothing,
+    the strengths are others. And to count for three is as good as to be there three times."""
+    terms, counts, visible, targets = asked_of()
+    for term in terms:
+        term[200:] *= -1
+    asked = Asked.of(terms, counts, visible, targets)
+    half, true = torch.arange(400) < 200, likeliest_strengths(asked.first(200), KNOTS)
+    quality, strength = likeliest_strengths(asked._replace(weights=half.float()), KNOTS)
+    assert quality == pytest.approx(true[0], abs=1e-6)
+    torch.testing.assert_close(strength, true[1])
+    thrice = joined([asked.first(200)] * 3 + [asked])
+    torch.testing.assert_close(
+        likeliest_strengths(asked._replace(weights=1 + 3 * half.float()), KNOTS)[1],
+        likeliest_strengths(thrice, KNOTS)[1],
+    )
+    assert (likeliest_strengths(asked, KNOTS)[1] - true[1]).abs().max() > 0.3
+
+
 def test_what_tells_more_of_longer_lists_is_stronger_there():
     _, strength = likeliest_strengths(Asked.of(*asked_of(2000)), KNOTS)
     assert (strength[0].diff() > 0.1).all()

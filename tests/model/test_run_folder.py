@@ -22,6 +22,7 @@ def test_what_is_no_config_of_a_run_is_said(tmp_path, text):
         read_config(paths.models)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
 def test_no_pipe_and_no_endless_file_is_read_as_json(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with (tmp_path / "long").open("wb") as file:

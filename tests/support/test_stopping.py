@@ -22,7 +22,7 @@ from anime_bert4rec.training.checkpoints import load_checkpoint
 from config import PROJECT_DIR
 
 
-@pytest.fixture(params=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.fixture(params=stopping.SIGNALS)
 def number(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     """Of a signal that is handled as the scripts handle it."""
     before = signal.signal(request.param, signal.default_int_handler)

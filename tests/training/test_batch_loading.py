@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import train_model
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
+from anime_bert4rec.support.stopping import SIGNALS
 from anime_bert4rec.training.batch_loading import each_batch
 from anime_bert4rec.training.checkpoints import load_checkpoint
 
@@ -78,7 +78,7 @@ def children() -> list[str]:
 
 @linux
 @pytest.mark.parametrize("where", ["before", "after_in_parent"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_path, forks, capfd, number, where):
     for place in (where, "after_in_child"):
         forks.todo[2, place] = lambda: os.kill(os.getpid(), number)
@@ -131,6 +131,7 @@ def test_no_other_process_can_stop_this_one_where_it_just_is(db, tmp_path, forks
 
 
 def test_loaders_need_files(db, tmp_path, capsys):
+    resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (100, before[1]))
     try:
@@ -142,7 +143,8 @@ def test_loaders_need_files(db, tmp_path, capsys):
     assert len(err.splitlines()) == 1 and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@linux
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_loading_process_is_safe_from_its_first_moment(number):
     """A terminal signals to all processes, also to one that has only just been forked."""
     loader = DataLoader([1, 2], batch_size=None, num_workers=1, worker_init_fn=lambda _: os.kill(os.getpid(), number))
