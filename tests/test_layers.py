@@ -32,7 +32,6 @@ TESTED_BY = {
     "evaluation.trained_run": "test_evaluate.py",
     "lists.bulk_import": "test_import_lists.py",
     "lists.catalogue_tables": "lists/test_database.py",
-    "lists.csv_header": "lists/test_csv_lists.py",
     "lists.database_removal": "test_removal.py",
     "lists.database_schema": "lists/test_database_file.py",
     "lists.list_import": "test_import_lists.py",

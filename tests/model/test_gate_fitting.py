@@ -8,7 +8,7 @@ import torch
 from small_lists import ITEMS, asked_of_others, untrained_model
 
 from anime_bert4rec.model import gate_fitting
-from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, NETWORK
+from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
 from anime_bert4rec.model.gate_fitting import GateExamples, GateFitting, likeliest
 
 
@@ -57,6 +57,19 @@ def test_a_network_that_only_harms_has_no_say():
     assert found[NETWORK].tolist() == [0] * KNOTS
 
 
+def test_a_weight_that_would_fall_below_nothing_stays_there():
+    """The network repeats the memory, with noise. At first more of either is better; in the end, less of the noise."""
+    random = torch.Generator().manual_seed(1)
+    shares = torch.eye(KNOTS, dtype=torch.double).repeat(2000, 1)
+    said = torch.randn(len(shares), 2, ITEMS, generator=random)
+    said[:, NETWORK] = said[:, MEMORY] + 0.5 * said[:, NETWORK]
+    truth = (1.8 * said[:, MEMORY] - 0.3 * said[:, NETWORK]).softmax(1)
+    targets = torch.multinomial(truth, 1, generator=random)
+    found = likeliest(GateExamples(said, shares, targets, torch.ones(len(shares), dtype=torch.double)))
+    assert found[NETWORK].tolist() == [0] * KNOTS
+    torch.testing.assert_close(found[MEMORY], torch.full((KNOTS,), 1.5), atol=0.15, rtol=0)
+
+
 def test_what_few_have_said_changes_little():
     true = torch.tensor([[1.0] * 5, [1.0] * 5])
     few = made_up(true, each=200)
@@ -84,8 +97,15 @@ def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
     GateFitting(model, asked, lists=20).fit(model)
     assert loss() <= alone
     first = model.gate.values.clone()
+    with torch.no_grad():
+        said = torch.cat([torch.stack([model.memory(batch), model.opinion(batch)], 1) for batch in asked])
+    targets = torch.cat([batch.targets for batch in asked])[:, None] - 1
+    shares = knot_shares(torch.cat([count_visible(batch, ITEMS) for batch in asked])).double()
+    of_lists = GateExamples(said, shares, targets, torch.full((len(said),), 20 / len(said), dtype=torch.double))
+    torch.testing.assert_close(first[MASKS], likeliest(of_lists))
+    model.gate.values.fill_(1.0)
     GateFitting(model, asked, lists=20).fit(model)
-    assert torch.equal(model.gate.values, first)
+    assert torch.equal(model.gate.values, first), "whatever it was before"
     assert (first[CUTS] == torch.tensor([[1.0], [0.0]])).all(), "nothing was asked at cuts"
 
 

@@ -90,6 +90,15 @@ def test_each_doubling_of_what_is_given_is_as_likely():
     assert by_doubling == pytest.approx(expected, abs=0.01)
 
 
+def test_which_lists_are_shown_whole_chance_decides_anew():
+    settings = BatchSettings(MASK - 1, 64, 200, 0.15, 1, short_share=0.5)
+    draws = [
+        hidden_positions.draw_given(np.full(10, 20), settings, np.random.default_rng(seed)) > 0 for seed in range(30)
+    ]
+    assert {draw.sum() for draw in draws} == {5}
+    assert np.any(draws, axis=0).all() and not np.all(draws, axis=0).any()
+
+
 @pytest.mark.parametrize("given", [1, 3])
 def test_in_order_the_newest_before_some_entries_are_given(given):
     lists = [list(range(100 * k + 1, 100 * k + 2 + k)) for k in range(1, 9)]

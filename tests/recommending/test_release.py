@@ -133,6 +133,7 @@ def test_dates_that_no_calendar_has_do_no_harm():
         assert isinstance(release_on(20260901, title, FETCHED), str | None)
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows cannot change its zone")
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles", "Pacific/Auckland"])
 def test_the_day_is_japans_wherever_the_computer_is(zone, monkeypatch):
     monkeypatch.setenv("TZ", zone)

@@ -6,14 +6,20 @@ import contextlib
 import shutil
 import sqlite3
 
+import numpy as np
 import pytest
 import torch
+from small_lists import ITEMS, some_lists
 from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
 
 import train_model
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model import training_data
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.run_folder import BEST_MODEL
+from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.training import new_model
+from config import TrainingSettings
 
 WITHOUT_DATES = "UPDATE list_entry SET started = NULL, completed = NULL, updated = NULL, created = NULL"
 
@@ -77,3 +83,13 @@ def test_without_a_model_of_the_run_the_memory_is_fitted_again(db, tmp_path, mon
     fittings.clear()
     assert train(db, tmp_path, "--resume") == 0
     assert fittings == [1] and torch.equal(load_model(best)[0].memory.strength, strength)
+
+
+def test_the_memory_counts_those_lists_that_batches_have_it_leave_out(monkeypatch):
+    """Of more entries than it may count, some lists drop out."""
+    monkeypatch.setattr(training_data, "MOST_ENTRIES", 60)
+    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(30), some_lists(9, seed=5))
+    model = new_model.build_model(data, TrainingSettings(hidden_size=8, num_heads=2, max_seq_len=20))
+    counted = data.training.select(data.counted)
+    assert 0 < len(counted) < 30 and len(counted.items) <= 60
+    assert model.memory.popularity.tolist() == counted.popularity(ITEMS).tolist()
