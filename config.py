@@ -248,6 +248,14 @@ class DrawingSettings(Checked):
         several=True,
         exclusive="curves",
     )
+    user: str = setting(
+        "", "light up the list of this person, who is in the database, on the map of report.html", metavar="NAME"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.user and (self.metrics or self.compare):
+            raise SettingError("--user is about the map of the output folder: not with --metrics or --compare")
 
 
 NEWEST = Path()

@@ -38,13 +38,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate_fitting import GateFitting
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
-from anime_bert4rec.model.masked_metrics import (
-    hits_by_row,
-    masked_cross_entropy,
-    ranks,
-    squares_of_rows,
-    top_k_hits,
-)
+from anime_bert4rec.model.masked_metrics import hits_by_row, masked_cross_entropy, ranks, squares_of_rows, top_k_hits
 from anime_bert4rec.model.model_files import save_item_mappings
 from anime_bert4rec.model.run_folder import BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, in_this_process, load_data
@@ -81,7 +75,7 @@ from anime_bert4rec.training.run_report import (
 from anime_bert4rec.training.training_run import TrainingRun, save_from_checkpoint
 from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
 from evaluate import evaluate_the_best
-from visualize import plot_all, plot_data
+from visualize import WhatTheListsShow, plot_all, plot_data, write_report
 
 log = logging.getLogger(__name__)
 
@@ -146,11 +140,12 @@ def train(
         raise stopped
     if not is_main():
         return 0
-    code = EXIT_INTERRUPTED
+    code, shown = EXIT_INTERRUPTED, WhatTheListsShow()
     if not stopped:
-        plot_data(paths)
+        _, shown = plot_data(paths)
         code = evaluate_the_best(paths, whole=verbose) if settings.evaluate else 0
     if files.newest:
+        write_report(paths, shown)
         who = "sandbox0001" if paths.sandbox else "NAME"
         next_command = f"python recommend.py{paths.as_flags} --user {who}"
         print(where_everything_is(paths, paths.training_log, next_command, each_file=verbose))

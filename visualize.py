@@ -1,11 +1,12 @@
-"""Draws what training has left: the course of the run, the map of anime, and an overview of the lists.
+"""Draws what training has left: the course of the run, the map of anime, an overview of the lists, and a page of all.
 
     python visualize.py
+    python visualize.py --user NAME                                         # with this list lit up on the page's map
     python visualize.py --metrics elsewhere/training_metrics.json           # only the curves of that file
     python visualize.py --compare output output/old/20260102_030405         # the curves of runs over each other
 
-train_model.py calls `plot_all` and `plot_data` itself; run this script to draw again, or to look at a run that was
-killed.
+train_model.py calls `plot_all`, `plot_data` and `write_report` itself; run this script to draw again, or to look at a
+run that was killed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,15 @@ from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.model.run_folder import read_config
+from anime_bert4rec.lists.user_names import name_key
+from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, read_config
+from anime_bert4rec.pages.kept_map import NEAR, KeptMap, earlier_map
+from anime_bert4rec.pages.page import write_page
+from anime_bert4rec.pages.report_page import WhatTheListsShow, read_tasks, report_page
 from anime_bert4rec.plots import style
-from anime_bert4rec.plots.anime_map import anime_map, load_map_points
+from anime_bert4rec.plots.anime_map import MapPoints, anime_map, load_map_points, spread_out
 from anime_bert4rec.plots.data_overview import data_overview, read_overview
+from anime_bert4rec.plots.map_layout import nearest_first, pulled_together
 from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.training_curves import PLOTS
 from anime_bert4rec.plots.training_metrics import read_metrics
@@ -53,35 +61,79 @@ def plot_all(metrics: Mapping[str, Any] | Path, plots_dir: Path) -> list[Path]:
     return paths
 
 
-def plot_data(paths: PathSettings) -> list[Path]:
+def plot_data(paths: PathSettings) -> tuple[list[Path], WhatTheListsShow]:
     """Draw data_overview.png and anime_map.png, from the database and from the model in the output folder.
 
     The database is the one of the run unless `paths` names one. Where one of the two is missing or cannot be used, the
-    log says so in a line. Returns the paths of what was drawn.
+    log says so in a line. Returns the paths of what was drawn, and what the page of the run shows of it.
     """
     drawn: list[Path] = []
+    shown = WhatTheListsShow()
     try:
         with Database.open_to_read(paths.db or _database_of_run(paths)) as database, database.snapshot():
             database.require_training_data()
             anime = database.anime(database.anime_ids())
             vocabulary = Vocabulary.of(each.anime_id for each in anime)
             overview = read_overview(database.iter_watched(), vocabulary)
-        style.save(data_overview(overview), paths.plots / "data_overview.png")
-        drawn.append(paths.plots / "data_overview.png")
+        shown = WhatTheListsShow(anime, overview)
+        style.save(data_overview(overview), paths.plots / DATA_OVERVIEW)
+        drawn.append(paths.plots / DATA_OVERVIEW)
 
         on_lists = dict(zip(vocabulary.anime_ids.tolist(), overview.popularity.tolist(), strict=True))
         known = load_map_points(paths.models, on_lists)
+        on_map = lay_out_map(known, on_lists, earlier_map(paths))
         by_id = {each.anime_id: each for each in anime}
-        here = np.array([anime_id in by_id for anime_id in known.anime_ids.tolist()], bool)
-        ids = known.anime_ids[here].tolist()
-        popularity = np.array([on_lists[anime_id] for anime_id in ids])
-        figure = anime_map([by_id[anime_id] for anime_id in ids], known.points[here], popularity, known.source)
-        style.save(figure, paths.plots / "anime_map.png")
-        drawn.append(paths.plots / "anime_map.png")
+        titles = [by_id[anime_id] for anime_id in on_map.anime_ids.tolist()]
+        style.save(anime_map(titles, on_map.place, on_map.popularity, on_map.source), paths.plots / ANIME_MAP)
+        on_map.save(paths.map_file)
+        drawn.append(paths.plots / ANIME_MAP)
+        shown = replace(shown, on_map=on_map)
     except UserError as error:
         missing = "data_overview.png and anime_map.png were" if not drawn else "anime_map.png was"
         log.warning("%s not drawn: %s", missing, error)
-    return drawn
+    return drawn, shown
+
+
+def lay_out_map(known: MapPoints, on_lists: Mapping[int, int], earlier: KeptMap | None) -> KeptMap:
+    """The map of the titles that are in the catalogue, `on_lists`; near where they were on an earlier map, if any."""
+    here = np.array([anime_id in on_lists for anime_id in known.anime_ids.tolist()], bool)
+    ids, points = known.anime_ids[here], known.points[here]
+    popularity = np.array([on_lists[anime_id] for anime_id in ids.tolist()], np.int64)
+    order = np.argsort(-popularity, kind="stable")
+    ids, points, popularity = ids[order], points[order], popularity[order]
+    made_from = hashlib.sha256(ids.tobytes() + np.ascontiguousarray(points).tobytes()).hexdigest()
+    if earlier and earlier.made_from == made_from:
+        pulled = earlier.pulled
+    else:
+        pulled = pulled_together(points, earlier.begin_at(ids) if earlier else None)
+    near = nearest_first(points, min(NEAR, len(points) - 1))
+    return KeptMap(ids, popularity, pulled, spread_out(pulled), near, known.source, made_from)
+
+
+def write_report(paths: PathSettings, shown: WhatTheListsShow, who: str = "", watched: Sequence[int] = ()) -> Path:
+    """Write report.html: the metrics and the evaluation in the output folder, and what `plot_data` found.
+
+    who, watched: the name of somebody whose list is lit up on the map, and its ids. Raises UserError.
+    """
+    try:
+        tasks = read_tasks(paths.evaluation_file)
+    except UserError as error:
+        tasks = []
+        log.warning("The report is without the evaluation: %s", error)
+    made = f"{datetime.now():%Y-%m-%d}"
+    write_page(paths.report_page, report_page(read_metrics(paths.metrics_file), tasks, shown, made, who, watched))
+    return paths.report_page
+
+
+def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
+    """The name of somebody in the database, and the ids of what was watched. Raises UserError for an unknown one."""
+    with Database.open_to_read(paths.db or _database_of_run(paths)) as database:
+        key = name_key(user)
+        stored = database.users(key).get(key)
+        if not stored:
+            raise UserError(f'the database has no list of "{user}": load_users.py fetches it')
+        entries = database.entries(stored.user_id)
+    return stored.name, [each.anime_id for each in entries if each.status != "PLANNING"]
 
 
 def _database_of_run(paths: PathSettings) -> Path:
@@ -111,8 +163,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if wanted.compare:
             print(plot_comparison(wanted.compare, paths.plots))
             return 0
+        who, watched = list_of(wanted.user, paths) if wanted.user else ("", [])
         drawn = plot_all(wanted.metrics or paths.metrics_file, paths.plots)
-        for path in drawn if wanted.metrics else [*drawn, *plot_data(paths)]:
+        if not wanted.metrics:
+            of_lists, shown = plot_data(paths)
+            drawn += [*of_lists, write_report(paths, shown, who, watched)]
+        for path in drawn:
             print(path)
     return 0
 

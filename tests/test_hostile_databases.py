@@ -181,7 +181,7 @@ def test_nobody_with_anything_on_the_list_is_one_line(path, tmp_path, statement,
     assert train_model.main(training_flags(path, tmp_path / "output", "--epochs", 1)) == 1
     assert "too few lists with anime of its catalogue" in capsys.readouterr().err
     assert not (tmp_path / "output" / "models").exists()
-    drawn = plot_data(PathSettings(db=path, output_dir=tmp_path / "output"))
+    drawn, _ = plot_data(PathSettings(db=path, output_dir=tmp_path / "output"))
     assert [each.name for each in drawn] == ["data_overview.png"]
 
 

@@ -18,6 +18,7 @@ FLOORS = (
     {"anilist", "model", "recommending"},
     {"training", "evaluation", "recommender"},
     {"plots"},
+    {"pages"},
 )
 """A folder imports those of lower floors only; those of one floor don't import each other."""
 FLOOR = {folder: number for number, floor in enumerate(FLOORS) for folder in floor}
@@ -58,6 +59,7 @@ TESTED_BY = {
 }
 """Modules without a test file of their own, and the file that tests them."""
 MORE_TESTS = {
+    "pages/test_in_browser.py": "pages.page",
     "anilist/test_anilist_client.py": "anilist_client",
     "anilist/test_open_source.py": "anilist_client",
     "lists/test_read_only_database.py": "lists.database_file",

@@ -54,12 +54,14 @@ def test_everything_promised_is_written(trained):
         "models/people.npz",
         "models/training_config.json",
         "plots/accuracy_curve.png",
+        "plots/anime_map.json",
         "plots/anime_map.png",
         "plots/combined_metrics.png",
         "plots/data_overview.png",
         "plots/learning_curve.png",
         "plots/loss_curve.png",
         "plots/training_metrics.json",
+        "report.html",
         "training.log",
     ]
     assert len(list((trained / "logs").iterdir())) == 1

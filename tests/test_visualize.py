@@ -111,7 +111,8 @@ def test_without_a_database_the_log_says_what_is_not_drawn(
     (tmp_path / "plots").mkdir()
     (tmp_path / "plots" / "training_metrics.json").write_text(json.dumps(run(2)), encoding="utf-8")
     assert visualize.main(["--output-dir", str(tmp_path), "--db", str(tmp_path / "missing.db")]) == 0
-    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "plots" / name) for name in SIZES]
+    page = str(tmp_path / "report.html")
+    assert capsys.readouterr().out.splitlines() == [*(str(tmp_path / "plots" / name) for name in SIZES), page]
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("data_overview.png and anime_map.png were not drawn: the database")
 
@@ -123,7 +124,8 @@ def test_without_a_model_the_overview_is_drawn_all_the_same(tmp_path: Path, capl
         entries = tuple(ListEntry(k, k, "COMPLETED", completed=20200101 + k) for k in (1, 2))
         database.save_user_list(UserList(7, "someone", entries), "someone", 0, 1)
     (tmp_path / "plots").mkdir()
-    drawn = visualize.plot_data(PathSettings(db=tmp_path / "small.db", output_dir=tmp_path))
+    drawn, shown = visualize.plot_data(PathSettings(db=tmp_path / "small.db", output_dir=tmp_path))
+    assert shown.overview and shown.on_map is None
     assert drawn == [tmp_path / "plots" / "data_overview.png"]
     assert [path.name for path in drawn[0].parent.iterdir()] == ["data_overview.png"]
     (line,) = [record.getMessage() for record in caplog.records]

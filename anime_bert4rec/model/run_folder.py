@@ -16,8 +16,10 @@ TRAINING_METRICS = "training_metrics.json"
 COMBINED_METRICS = "combined_metrics.png"
 CURVES = ("loss_curve.png", "accuracy_curve.png", "learning_curve.png", COMBINED_METRICS)
 DATA_OVERVIEW, ANIME_MAP = "data_overview.png", "anime_map.png"
+MAP_FILE = "anime_map.json"
 RANKING_COMPARISON, RUN_COMPARISON = "ranking_comparison.png", "comparison.png"
 EVALUATION, EVALUATION_TEXT = "evaluation.json", "evaluation.txt"
+REPORT_PAGE = "report.html"
 LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT = "checkpoint_latest.pth", "checkpoint_previous.pth"
 
 
@@ -28,8 +30,8 @@ def _one_of(*names: str) -> str:
 MADE = {
     "checkpoints": r"checkpoint_(latest|previous|epoch_[0-9]+)(\.pth|(_[0-9]+)?\.damaged)",
     "models": _one_of(BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS, TRAINING_CONFIG, PEOPLE),
-    "plots": _one_of(*CURVES, DATA_OVERVIEW, ANIME_MAP, RANKING_COMPARISON, RUN_COMPARISON, TRAINING_METRICS),
-    "": _one_of(EVALUATION, EVALUATION_TEXT),
+    "plots": _one_of(*CURVES, DATA_OVERVIEW, ANIME_MAP, MAP_FILE, RANKING_COMPARISON, RUN_COMPARISON, TRAINING_METRICS),
+    "": _one_of(EVALUATION, EVALUATION_TEXT, REPORT_PAGE),
 }
 """Patterns of the names of the files of a run, by folder. Other files in these folders are somebody else's."""
 
@@ -76,6 +78,16 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """What the training has measured, epoch by epoch."""
         return self.plots / TRAINING_METRICS
+
+    @property
+    def map_file(self) -> Path:
+        """Where each title is on the map of anime."""
+        return self.plots / MAP_FILE
+
+    @property
+    def report_page(self) -> Path:
+        """The run at a glance, to open in a browser."""
+        return self.output / REPORT_PAGE
 
     @property
     def evaluation_file(self) -> Path:

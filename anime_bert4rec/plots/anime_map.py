@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.model.item_space import placed_columns, vectors_of
 from anime_bert4rec.plots import style
-from anime_bert4rec.plots.map_layout import lay_out, place_labels, spread_apart
+from anime_bert4rec.plots.map_layout import framed, place_labels, spread_apart
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
 from anime_bert4rec.support.text import plain
 
@@ -61,14 +61,19 @@ def _most_popular(seen: np.ndarray) -> np.ndarray:
     return np.sort(top[seen[top] > 0])
 
 
-@with_own_settings
-def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray, source: str) -> Figure:
-    """The map of `anime`, each a row of `points` [N, D] and a number of `popularity` [N].
+def spread_out(place: np.ndarray) -> np.ndarray:
+    """Places [N, 2] of `map_layout.pulled_together`, the most popular title first, as they are on the map: -1 to 1,
+    with room around each, most around those that have a name."""
+    place = spread_apart(framed(place), np.where(np.arange(len(place)) < LABELS, ROOM_OF_NAMED, ROOM))
+    return 2 * (place - place.min(0)) / np.maximum(np.ptp(place, axis=0), 1e-9) - 1 if len(place) > 1 else place
 
-    source: what the points are made from, a sentence for the caption.
+
+@with_own_settings
+def anime_map(anime: Sequence[Anime], place: np.ndarray, popularity: np.ndarray, source: str) -> Figure:
+    """The map of `anime`, the most popular first, each a row of `place` [N, 2] and a number of `popularity` [N].
+
+    place: what `spread_out` gives. source: what the places are made from, a sentence for the caption.
     """
-    order = np.argsort(-popularity, kind="stable")
-    anime, points, popularity = [anime[i] for i in order], points[order], popularity[order]
     genres = main_genres(anime)
     caption = (
         f"{source}\nNear titles go together; the axes mean nothing. Coloured by the rarest of a title's genres among"
@@ -83,9 +88,6 @@ def anime_map(anime: Sequence[Anime], points: np.ndarray, popularity: np.ndarray
     ax.set(xticks=[], yticks=[], xlim=(-1.04, 1.04), ylim=(-1.04, 1.04))
     for spine in ax.spines.values():
         spine.set_visible(False)
-    room = np.where(np.arange(len(anime)) < LABELS, ROOM_OF_NAMED, ROOM)
-    place = spread_apart(lay_out(points), room)
-    place = 2 * (place - place.min(0)) / np.maximum(np.ptp(place, axis=0), 1e-9) - 1 if len(anime) > 1 else place
     size = 5 + 45 * popularity / max(float(popularity.max(initial=0)), 1)
     drawn = sorted({*genres} - {OTHER})
     looks = {OTHER: ("#bbbbbb", "o"), **dict(zip(drawn, zip(COLORS, SHAPES, strict=True), strict=False))}

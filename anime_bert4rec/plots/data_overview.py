@@ -66,6 +66,20 @@ def read_overview(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Overvie
     return Overview(np.concatenate([[], *lengths]).astype(np.int64), popularity[1:], own, bulk, undated, by_year)
 
 
+def length_edges(lengths: np.ndarray) -> np.ndarray:
+    """The edges of at most 30 bins for the lengths [U] of lists, each some factor wider than the one before."""
+    low, high = int(lengths.min()), int(lengths.max()) + 1
+    return np.unique(np.geomspace(low, high, min(31, high - low + 1)).round())
+
+
+def usual_years(by_year: dict[int, int]) -> dict[int, int]:
+    """The years, ascending, without those before and after all that have many entries: a few entries are dated decades
+    before there were lists."""
+    counts = dict(sorted(by_year.items()))
+    enough = [year for year, count in counts.items() if count >= 0.002 * max(counts.values(), default=0)]
+    return {year: count for year, count in counts.items() if enough[0] <= year <= enough[-1]}
+
+
 @with_own_settings
 def data_overview(overview: Overview) -> Figure:
     users, entries = len(overview.lengths), int(overview.lengths.sum())
@@ -92,10 +106,8 @@ def _draw_lengths(ax: Axes, overview: Overview) -> None:
     lengths = overview.lengths
     if not len(lengths):
         return _say_nothing(ax, "nobody has a list yet")
-    low, high = int(lengths.min()), int(lengths.max()) + 1
-    edges = np.unique(np.geomspace(low, high, min(31, high - low + 1)).round())
     ax.set_xscale("log")
-    ax.hist(lengths, edges.tolist(), color=style.VALIDATION, edgecolor="white", linewidth=0.6)
+    ax.hist(lengths, length_edges(lengths).tolist(), color=style.VALIDATION, edgecolor="white", linewidth=0.6)
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -155,17 +167,14 @@ def _draw_years(ax: Axes, overview: Overview) -> None:
     style.axis_label(ax, "x", "Year of the date, imports left out")
     if not overview.by_year:
         return _say_nothing(ax, "no entry has a date of its own")
-    # A few entries are dated decades before there were lists.
-    counts = dict(sorted(overview.by_year.items()))
-    enough = [year for year, count in counts.items() if count >= 0.002 * max(counts.values())]
-    first, latest = enough[0], enough[-1]
-    shown = {year: count for year, count in counts.items() if first <= year <= latest}
+    shown = usual_years(overview.by_year)
+    first, latest = min(shown), max(shown)
     ax.bar(list(shown), list(shown.values()), width=0.8, color=style.VALIDATION)
     ax.set_xlim(first - 0.6, latest + 0.6)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
     _whole_numbers(ax)
-    left_out = sum(counts.values()) - sum(shown.values())
+    left_out = sum(overview.by_year.values()) - sum(shown.values())
     if left_out:
         style.note(ax, f"{left_out:,} in other years")
 

@@ -8,6 +8,8 @@ import numpy as np
 
 NEIGHBOURS = 12
 ROUNDS = 300
+ROUNDS_AGAIN = 40
+"""How many of the rounds, the last and shortest ones, a layout takes that begins at an earlier one."""
 PUSHES = 12
 """How many random others each title is pushed away from in a round."""
 PUSH = 30.0
@@ -26,11 +28,23 @@ def nearest(points: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate(found)
 
 
-def lay_out(points: np.ndarray) -> np.ndarray:
-    """Places [N, 2], -1 to 1, in which neighbours in direction of `points` [N, D] are near each other.
+def nearest_first(points: np.ndarray, count: int) -> np.ndarray:
+    """As `nearest`, the nearest first."""
+    if count < 1:
+        return np.zeros((len(points), 0), np.int64)
+    found = nearest(points, count)
+    unit = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    similar = np.einsum("nd,nkd->nk", unit, unit[found])
+    return np.take_along_axis(found, np.argsort(-similar, axis=1, kind="stable"), axis=1)
 
-    Neighbours pull, random others push, as in LargeVis (Tang et al., 2016) with Student's t as in t-SNE; from the two
-    first principal components, with a fixed seed, so that the same points give the same map.
+
+def pulled_together(points: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+    """Places [N, 2] in no unit, in which neighbours in direction of `points` [N, D] are near each other.
+
+    Neighbours pull, random others push, as in LargeVis (Tang et al., 2016) with Student's t as in t-SNE; with a fixed
+    seed, so that the same points give the same map. It begins at the two first principal components or, where it is
+    given, at `start` [N, 2], an earlier result: then a few short rounds keep everything near where it was. A point
+    without a place there, NaN, begins where its neighbours are.
     """
     size = len(points)
     if size <= 3:
@@ -39,12 +53,16 @@ def lay_out(points: np.ndarray) -> np.ndarray:
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     count = min(NEIGHBOURS, size - 1)
     source, target = np.repeat(np.arange(size), count), nearest(unit, count).ravel()
-    _, _, axes = np.linalg.svd(unit, full_matrices=False)
     random = np.random.default_rng(0)
-    place = unit @ axes[:2].T
-    place = 5 * place / max(float(place.std()), 1e-9) + random.normal(0, 0.5, (size, 2))
+    if start is None or not np.isfinite(start).any():
+        _, _, axes = np.linalg.svd(unit, full_matrices=False)
+        place = unit @ axes[:2].T
+        place = 5 * place / max(float(place.std()), 1e-9) + random.normal(0, 0.5, (size, 2))
+        begin = 0
+    else:
+        place, begin = _with_new_ones(start, target.reshape(size, count), random), ROUNDS - ROUNDS_AGAIN
     pushed = np.repeat(np.arange(size), PUSHES)
-    for done in range(ROUNDS):
+    for done in range(begin, ROUNDS):
         move = np.zeros((size, 2))
         apart = place[source] - place[target]
         pull = apart / (1 + (apart**2).sum(1, keepdims=True)) * 2
@@ -54,7 +72,25 @@ def lay_out(points: np.ndarray) -> np.ndarray:
         square = (apart**2).sum(1, keepdims=True)
         _add(move, pushed, 2 * apart / ((0.1 + square) * (1 + square)) * (PUSH * count / PUSHES))
         place += np.clip(move, -4, 4) * 0.2 * (1 - done / ROUNDS)
-    low, high = np.percentile(place, [1, 99], axis=0)  # a few strays do not make the rest small
+    return place
+
+
+def _with_new_ones(start: np.ndarray, neighbours: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """`start` with a place for those that have none: in the middle of their neighbours that have, else of all."""
+    place = np.where(np.isfinite(start).all(1, keepdims=True), start, np.nan)
+    for new in np.flatnonzero(np.isnan(place[:, 0])):
+        near = start[neighbours[new]]
+        near = near[np.isfinite(near).all(1)]
+        middle = near.mean(0) if len(near) else np.nanmean(start, axis=0)
+        place[new] = middle + random.normal(0, 0.1, 2)
+    return place
+
+
+def framed(place: np.ndarray) -> np.ndarray:
+    """Places [N, 2] moved and stretched to -1 to 1; a few strays do not make the rest small."""
+    if len(place) <= 3:
+        return place
+    low, high = np.percentile(place, [1, 99], axis=0)
     place = (place - (low + high) / 2) / np.maximum((high - low) / 2, 1e-9) / 1.1
     return place / (1 + np.abs(place) ** 12) ** (1 / 12)
 

@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 import torch
 from made_up_runs import shown_texts
+from matplotlib.figure import Figure
 
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
-from anime_bert4rec.plots.anime_map import BY_EMBEDDING, BY_MEMORY, anime_map, label_of, load_map_points, main_genres
+from anime_bert4rec.plots.anime_map import (
+    BY_EMBEDDING,
+    BY_MEMORY,
+    anime_map,
+    label_of,
+    load_map_points,
+    main_genres,
+    spread_out,
+)
+from anime_bert4rec.plots.map_layout import pulled_together
 from anime_bert4rec.plots.style import can_be_drawn
 from anime_bert4rec.support.errors import UserError
 
@@ -28,10 +38,16 @@ def some_anime(count: int) -> list[Anime]:
     ]
 
 
+def drawn_map(anime: list[Anime], points: np.ndarray, popularity: np.ndarray) -> Figure:
+    order = np.argsort(-popularity, kind="stable")
+    place = spread_out(pulled_together(points[order]))
+    return anime_map([anime[each] for each in order], place, popularity[order], "Made up.")
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 200])
 def test_names_are_whole_and_cover_nothing(count: int) -> None:
     points = np.random.default_rng(0).normal(size=(count, 8))
-    figure = anime_map(some_anime(count), points, np.arange(count), "Made up.")
+    figure = drawn_map(some_anime(count), points, np.arange(count))
     boxes = [(text.get_text(), text.get_window_extent()) for text in shown_texts(figure)]
     names = {name for name, _ in boxes if name.startswith("Title")}
     assert f"Title number {count}" in names  # the most popular one
@@ -43,7 +59,7 @@ def test_names_are_whole_and_cover_nothing(count: int) -> None:
 
 
 def test_every_title_is_on_the_map_once() -> None:
-    figure = anime_map(some_anime(50), np.random.default_rng(0).normal(size=(50, 8)), np.zeros(50), "Made up.")
+    figure = drawn_map(some_anime(50), np.random.default_rng(0).normal(size=(50, 8)), np.zeros(50))
     drawn = figure.axes[0].collections
     assert sum(len(each.get_offsets()) for each in drawn) == 50
     assert len({tuple(each.get_facecolor()[0][:3]) for each in drawn}) == len(drawn)
@@ -61,13 +77,13 @@ def test_titles_that_the_font_lacks_are_in_romaji() -> None:
 
 def test_a_title_with_dollars_is_no_formula() -> None:
     anime = [Anime(k, title_romaji=r"$\frac{$") for k in (1, 2)]
-    anime_map(anime, np.eye(2), np.ones(2), "Made up.").draw_without_rendering()
+    drawn_map(anime, np.eye(2), np.ones(2)).draw_without_rendering()
 
 
 def test_genres_are_what_they_are_called() -> None:
     hostile = ("$\\undefined{x$", "_hidden", "two\nlines\x1b[2J", "日本 e\u0301", "a genre of a length beyond measure")
     anime = [Anime(k, title_romaji="x", genres=(genre,)) for k, genre in enumerate(hostile)]
-    legend = anime_map(anime, np.eye(5), np.ones(5), "Made up.").axes[0].get_legend()
+    legend = drawn_map(anime, np.eye(5), np.ones(5)).axes[0].get_legend()
     assert legend is not None
     shown = ["$\\undefined{x$", "_hidden", "a genre of a length…", "two lines", "□□ é"]
     assert [text.get_text() for text in legend.get_texts()] == shown

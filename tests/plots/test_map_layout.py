@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anime_bert4rec.plots.map_layout import lay_out, nearest, place_labels, spread_apart
+from anime_bert4rec.plots.map_layout import (
+    framed,
+    nearest,
+    nearest_first,
+    place_labels,
+    pulled_together,
+    spread_apart,
+)
 
 
 def clusters(each: int) -> np.ndarray:
@@ -18,9 +25,15 @@ def clusters(each: int) -> np.ndarray:
     return np.concatenate([np.eye(6)[k] + random.normal(0, 0.1, (each, 6)) for k in range(3)])
 
 
+def lay_out(points: np.ndarray) -> np.ndarray:
+    return framed(pulled_together(points))
+
+
 def test_nearest_by_hand() -> None:
     points = np.array([[1, 0], [5, 1], [0, 1], [1, 9.0]])  # by direction, whatever the length
     assert nearest(points, 1).ravel().tolist() == [1, 0, 3, 2]
+    assert nearest_first(points, 3).tolist() == [[1, 3, 2], [0, 3, 2], [3, 1, 0], [2, 1, 0]]
+    assert nearest_first(points, 0).shape == (4, 0)
 
 
 def test_clusters_stay_together_and_apart() -> None:
@@ -31,6 +44,29 @@ def test_clusters_stay_together_and_apart() -> None:
     np.fill_diagonal(distance, np.inf)
     assert (group[distance.argmin(1)] == group).mean() > 0.95
     np.testing.assert_array_equal(lay_out(clusters(30)), place)
+
+
+def test_what_hardly_changed_stays_where_it_was() -> None:
+    points, random = clusters(30), np.random.default_rng(1)
+    pulled = pulled_together(points)
+    changed = points + random.normal(0, 0.01, points.shape)
+    again, anew = (
+        np.median(np.linalg.norm(framed(each) - framed(pulled), axis=1))
+        for each in (pulled_together(changed, pulled), pulled_together(changed))
+    )
+    assert again < 0.05 < anew
+    np.testing.assert_array_equal(pulled_together(changed, np.full((90, 2), np.nan)), pulled_together(changed))
+
+
+def test_what_is_new_comes_to_its_neighbours() -> None:
+    points, group = clusters(30), np.repeat([0, 1, 2], 30)
+    start = pulled_together(points)
+    new = np.array([0, 40, 80])
+    start[new] = np.nan
+    place = pulled_together(points, start)
+    distance = np.linalg.norm(place[new, None] - place, axis=2)
+    distance[:, new] = np.inf
+    assert group[distance.argmin(1)].tolist() == group[new].tolist()
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 13])

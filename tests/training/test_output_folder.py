@@ -19,7 +19,7 @@ OURS = (
     *(f"models/{name}" for name in ("best_model.pth", "final_model.pth", "item_mappings.pkl", "training_config.json")),
     *(f"plots/{name}.png" for name in ("loss_curve", "accuracy_curve", "combined_metrics", "learning_curve")),
     *(f"plots/{name}.png" for name in ("data_overview", "anime_map", "ranking_comparison", "comparison")),
-    *("models/people.npz", "plots/training_metrics.json"),
+    *("models/people.npz", "plots/training_metrics.json", "plots/anime_map.json", "report.html"),
     *(f"checkpoints/checkpoint_{name}.pth" for name in ("latest", "previous", "epoch_10")),
     *(f"checkpoints/checkpoint_{name}.damaged" for name in ("latest", "epoch_10", "latest_2")),
     "evaluation.json",

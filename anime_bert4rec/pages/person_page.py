@@ -1,0 +1,73 @@
+"""The page of what is recommended to somebody: cards to filter and to sort, and the person's place on the map."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.pages.kept_map import KeptMap
+from anime_bert4rec.pages.page import page
+from anime_bert4rec.pages.title_table import TitleTable
+from anime_bert4rec.recommending.output import RecommendedAnime
+from anime_bert4rec.support.text import plain
+
+IMAGE_HOST = "s4.anilist.co"
+"""Where AniList keeps its cover pictures; a page shows pictures from nowhere else."""
+COVER = re.compile(rf"https://{re.escape(IMAGE_HOST)}/[A-Za-z0-9._~%/+-]{{1,300}}", re.ASCII)
+
+FOR, GIVEN, SIMILAR = "for", "given", "similar"
+"""What the heading says: for somebody by name, for whoever likes the given titles, or what goes with a title."""
+
+
+def person_page(
+    rows: Sequence[RecommendedAnime],
+    catalogue: Collection[Anime],
+    kind: str,
+    who: str,
+    made: str,
+    watched: Sequence[int] = (),
+    on_map: KeptMap | None = None,
+    covers: bool = False,
+) -> str:
+    """The page as HTML.
+
+    kind: FOR, GIVEN or SIMILAR. who: the name, or the title that others go with. made: the day. watched: ids, lit up on
+    the map where there is one. covers: whether AniList's cover pictures are shown, which the browser then loads.
+    """
+    titles = TitleTable(catalogue)
+    map_columns = on_map.columns(titles) if on_map else None
+    pictures = {anime.anime_id: cover_of(anime) for anime in catalogue} if covers else {}
+    cards = [_card(row, titles, pictures.get(row.anime_id)) for row in rows]
+    scales = [row.score_scale for row in rows if row.score_scale is not None]
+    data = {
+        "kind": kind,
+        "who": plain(who, 200),
+        "made": made,
+        "scale": scales[0] if scales else None,
+        "image_host": IMAGE_HOST if covers else None,
+        "cards": cards,
+        "map": map_columns,
+        "lit": titles.known(watched) if on_map else [],
+        "links": titles.on_anilist,
+        "titles": titles.columns(),
+    }
+    return page("person", f"Recommendations: {plain(who, 200)}", data, IMAGE_HOST if covers else None)
+
+
+def cover_of(anime: Anime) -> str | None:
+    """The address of the cover, if it is one of AniList's image host."""
+    return anime.cover_url if anime.cover_url and COVER.fullmatch(anime.cover_url) else None
+
+
+def _card(row: RecommendedAnime, titles: TitleTable, cover: str | None) -> dict[str, Any]:
+    return {
+        "rank": row.rank,
+        "title": titles.row(row.anime_id),
+        "predicted": None if row.predicted_score is None else round(row.predicted_score, 2),
+        "planned": row.planned,
+        "release": row.release,
+        "because": titles.rows(reason.anime_id for reason in row.because),
+        "cover": cover,
+    }

@@ -1,0 +1,67 @@
+"""What is on the page of a person, and from where its covers may come."""
+
+from __future__ import annotations
+
+import pytest
+from small_pages import ON_HOST, a_person, data_of, some_anime, some_map, some_rows
+
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.pages.person_page import SIMILAR, cover_of, person_page
+
+
+def test_cards_by_hand():
+    catalogue = some_anime(12)
+    html = person_page(some_rows(catalogue, 4), catalogue, SIMILAR, "x\x1b[2Jy", "2026-01-02")
+    data = data_of(html)
+    assert (data["kind"], data["who"], data["made"], data["map"], data["lit"]) == (
+        SIMILAR,
+        "xy",
+        "2026-01-02",
+        None,
+        [],
+    )
+    assert (data["scale"], data["image_host"], data["links"]) == (10, None, True)
+    ids = data["titles"]["id"]
+    assert [ids[card["title"]] for card in data["cards"]] == [1, 2, 3, 4]
+    assert [ids[each] for each in data["cards"][0]["because"]] == [10, 11, 12]
+    assert [card["planned"] for card in data["cards"]] == [False, False, False, True]
+    assert [card["release"] for card in data["cards"]] == [None, "airing", None, None]
+    assert data["cards"][3]["predicted"] == 8.9  # 89 of 100
+    assert not any(card["cover"] for card in data["cards"])
+
+
+def test_the_list_is_lit_up_where_it_is_on_the_map():
+    catalogue = some_anime(12)
+    html = person_page(some_rows(catalogue, 2), catalogue, SIMILAR, "x", "2026-01-02", [3, 11, 99], some_map(10))
+    data = data_of(html)
+    assert data["titles"]["id"][:10] == list(range(1, 11))
+    assert [data["titles"]["id"][each] for each in data["lit"]] == [3, 11]  # 11 as a reason; no 99
+    assert len(data["map"]["x"]) == 10
+
+
+def test_covers_are_shown_when_asked_for_and_of_one_host():
+    assert ON_HOST not in a_person()
+    shown = [card["cover"] for card in data_of(a_person(4, 12, covers=True))["cards"]]
+    assert shown == [ON_HOST, None, ON_HOST.replace("bx1", "bx3"), None]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None,
+        "",
+        "http://s4.anilist.co/a.jpg",
+        "https://s4.anilist.co.evil.example/a.jpg",
+        "https://s4.anilist.co@evil.example/a.jpg",
+        "https://s4.anilist.co:8443/a.jpg",
+        "https://evil.example/https://s4.anilist.co/a.jpg",
+        "https://s4.anilist.co/a.jpg?who=me",
+        "https://s4.anilist.co/a.jpg\n",
+        'https://s4.anilist.co/a"onerror=.jpg',
+        "https://s4.anilist.co/" + "a" * 400,
+        "javascript:alert(1)",
+    ],
+)
+def test_no_other_address_is_a_cover(address):
+    assert cover_of(Anime(1, cover_url=address)) is None
+    assert cover_of(Anime(1, cover_url=ON_HOST)) == ON_HOST
