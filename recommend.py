@@ -7,6 +7,7 @@
     python recommend.py --title "cowboy bebop" --title trigun --year 2010- --genre Drama
     python recommend.py --mal-xml animelist.xml.gz --top-k 50 --format csv > list.csv
     python recommend.py --similar-to "cowboy bebop"
+    python recommend.py --user NAME --html for_name.html                    # a page to look at and to keep
     python recommend.py --all --format jsonl -o everybody.jsonl
 
 Each title comes with those of the list that it owes its place to: the ones without which its score would fall most.
@@ -97,6 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = recommendations(asked, what)
         if len(rows) < what.top_k:
             log.info("Only %d titles are left to recommend.", len(rows))
+        if what.html:
+            from anime_bert4rec.pages.person_page import write_person_page  # not needed without a page
+
+            page = what.html, settings.paths.map_file, today, what.language, what.covers
+            write_person_page(rows, asked.people, asked.shown.catalogue, *page)
     show(rows, what.format)
     return 0
 

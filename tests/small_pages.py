@@ -10,11 +10,11 @@ import numpy as np
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scores import TEN
 from anime_bert4rec.pages.kept_map import KeptMap
-from anime_bert4rec.pages.person_page import FOR, person_page
+from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.pages.report_page import WhatTheListsShow, report_page
 from anime_bert4rec.plots.data_overview import Overview
 from anime_bert4rec.plots.training_metrics import Metrics
-from anime_bert4rec.recommending.output import Reason, RecommendedAnime
+from anime_bert4rec.recommending.rows import Reason, RecommendedAnime
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)>",
@@ -76,7 +76,7 @@ def some_rows(anime: list[Anime], count: int) -> list[RecommendedAnime]:
 def a_person(rows: int = 20, anime: int = 300, covers: bool = False, who: str = HOSTILE[0]) -> str:
     catalogue = some_anime(anime)
     watched = range(anime // 2, anime)
-    return person_page(some_rows(catalogue, rows), catalogue, FOR, who, "2026-01-02", watched, some_map(anime), covers)
+    return person_page(some_rows(catalogue, rows), catalogue, [who], [], "2026-01-02", watched, some_map(anime), covers)
 
 
 def some_metrics(epochs: int = 12) -> Metrics:

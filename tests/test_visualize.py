@@ -7,18 +7,22 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.image
+import numpy as np
 import pytest
 from made_up_runs import broken, draw, run
+from small_pages import data_of, some_map
 
 import config
 import visualize
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
 from anime_bert4rec.plots import style as plot_style
+from anime_bert4rec.plots.anime_map import MapPoints
 from anime_bert4rec.plots.training_curves import loss_curve
 from config import PathSettings
 from visualize import plot_all
@@ -130,6 +134,88 @@ def test_without_a_model_the_overview_is_drawn_all_the_same(tmp_path: Path, capl
     assert [path.name for path in drawn[0].parent.iterdir()] == ["data_overview.png"]
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("anime_map.png was not drawn: ") and "item_mappings.pkl does not exist" in line
+
+
+# ---- the page
+
+
+def data_of_page(path: Path) -> dict:
+    return data_of((path / "report.html").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def with_lists(tmp_path: Path) -> Path:
+    """An output folder with metrics, and a database beside it in which Ann has watched 1 and 2, and plans 3."""
+    with Database.open(tmp_path / "small.db", create=True) as database:
+        fetch = database.resume_or_start_catalogue_fetch("ID", 3)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage(tuple(Anime(k) for k in (1, 2, 3)), None))
+        entries = (*(ListEntry(k, k, "COMPLETED", completed=20200101 + k) for k in (1, 2)), ListEntry(3, 3, "PLANNING"))
+        database.save_user_list(UserList(7, "Ann", entries), "Ann", 0, 1)
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "training_metrics.json").write_text(json.dumps(run(2)), encoding="utf-8")
+    return tmp_path
+
+
+def draw_all(folder: Path, *flags: str) -> int:
+    return visualize.main(["--output-dir", str(folder), "--db", str(folder / "small.db"), *flags])
+
+
+def test_the_page_has_what_there_is(with_lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw_all(with_lists) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(with_lists / "report.html")
+    data = data_of_page(with_lists)
+    assert data["run"]["val_losses"] == [round(each, 5) for each in run(2)["val_losses"]]
+    assert (data["lists"]["users"], data["lists"]["entries"]) == (1, 2)
+    assert (data["tasks"], data["map"], data["lit"]) == ([], None, None)
+
+
+def test_an_evaluation_that_is_none_is_left_out(with_lists: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (with_lists / "evaluation.json").write_text("{}")
+    assert draw_all(with_lists) == 0
+    assert data_of_page(with_lists)["tasks"] == []
+    assert any("The report is without the evaluation: " in record.getMessage() for record in caplog.records)
+
+
+def test_a_list_is_lit_up_on_the_map(with_lists: Path) -> None:
+    paths = PathSettings(db=with_lists / "small.db", output_dir=with_lists)
+    assert visualize.list_of("ANN", paths) == ("Ann", [1, 2])
+    shown = visualize.WhatTheListsShow([Anime(k) for k in (1, 2, 3)], None, some_map(3))
+    visualize.write_report(paths, shown, *visualize.list_of("Ann", paths))
+    data = data_of_page(with_lists)
+    assert (data["who"], data["lit"]) == ("Ann", [0, 1])
+
+
+def test_an_unknown_name_is_one_line(with_lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert draw_all(with_lists, "--user", "nobody") == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", 'error: the database has no list of "nobody": load_users.py fetches it\n')
+    for flag in ("--metrics", "--compare"):
+        assert draw_all(with_lists, "--user", "Ann", flag, "x.json") == 2
+        refused = "error: --user is about the map of the output folder: not with --metrics or --compare\n"
+        assert capsys.readouterr().err == refused
+
+
+def known(points: np.ndarray) -> MapPoints:
+    return MapPoints(np.arange(1, len(points) + 1), points, "Made up.")
+
+
+def test_the_map_is_kept_while_its_points_are_the_same_and_stays_near_when_they_change() -> None:
+    random = np.random.default_rng(0)
+    points = np.repeat(np.eye(8), 10, axis=0) + random.normal(0, 0.1, (80, 8))
+    lists = {anime_id: 100 - anime_id for anime_id in range(1, 81)}
+    first = visualize.lay_out_map(known(points), lists, None)
+    again = visualize.lay_out_map(known(points), lists, replace(first, pulled=first.pulled + 1))
+    assert (again.pulled == first.pulled + 1).all()  # nothing is laid out anew
+    changed = points + random.normal(0, 0.01, points.shape)
+    near, far = (visualize.lay_out_map(known(changed), lists, before) for before in (first, None))
+    moved = [np.median(np.linalg.norm(each.place - first.place, axis=1)) for each in (near, far)]
+    assert moved[0] < 0.1 < moved[1]
+
+
+def test_the_most_popular_is_first_on_the_map_and_what_is_gone_is_not_on_it() -> None:
+    laid = visualize.lay_out_map(known(np.eye(5)), {1: 3, 2: 9, 4: 5, 5: 9}, None)
+    assert laid.anime_ids.tolist() == [2, 5, 4, 1] and laid.popularity.tolist() == [9, 9, 5, 3]
+    assert laid.near.shape == (4, 3) and not (laid.near == np.arange(4)[:, None]).any()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 // The page of a person: what is recommended, as cards that are filtered and sorted by click.
 
 const CARDS = DATA.cards;
+const MOST_GIVEN = 4; // titles that are named in the heading
 const wish = { text: "", genres: new Set(), formats: new Set(), planned: "all", sort: "rank" };
 const SORTS = {
   rank: (a, b) => a.rank - b.rank,
@@ -23,7 +24,11 @@ function scoresOf(card) {
   const rows = [];
   if (card.predicted !== null) {
     const digits = DATA.scale >= 100 ? 0 : 1;
-    rows.push([t("predicted"), t("of", { score: number(card.predicted, digits), scale: DATA.scale })]);
+    rows.push([t(card.each.length ? "predicted_mean" : "predicted"), t("of", { score: number(card.predicted, digits), scale: DATA.scale })]);
+  }
+  for (const [name, predicted, scale, planned] of card.each) {
+    const score = predicted === null ? "–" : t("of", { score: number(predicted, scale >= 100 ? 0 : 1), scale });
+    rows.push([name, planned ? `${score} (${t("is_planned")})` : score]);
   }
   const mean = TITLES.mean[card.title];
   if (mean) rows.push([t("mean"), t("of", { score: number(mean), scale: 100 })]);
@@ -100,4 +105,10 @@ function content() {
   return parts;
 }
 
-show(() => t(DATA.kind, { who: DATA.who }), content);
+function heading() {
+  const given = DATA.given.slice(0, MOST_GIVEN).map(title);
+  if (DATA.given.length > MOST_GIVEN) given.push("…");
+  return t("for", { who: [...DATA.names, ...given].join(t("comma")) });
+}
+
+show(heading, content);

@@ -10,22 +10,19 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.pages.kept_map import KeptMap
 from anime_bert4rec.pages.page import page
 from anime_bert4rec.pages.title_table import TitleTable
-from anime_bert4rec.recommending.output import RecommendedAnime
+from anime_bert4rec.recommending.rows import RecommendedAnime
 from anime_bert4rec.support.text import plain
 
 IMAGE_HOST = "s4.anilist.co"
 """Where AniList keeps its cover pictures; a page shows pictures from nowhere else."""
 COVER = re.compile(rf"https://{re.escape(IMAGE_HOST)}/[A-Za-z0-9._~%/+-]{{1,300}}", re.ASCII)
 
-FOR, GIVEN, SIMILAR = "for", "given", "similar"
-"""What the heading says: for somebody by name, for whoever likes the given titles, or what goes with a title."""
-
 
 def person_page(
     rows: Sequence[RecommendedAnime],
     catalogue: Collection[Anime],
-    kind: str,
-    who: str,
+    names: Sequence[str],
+    given: Sequence[int],
     made: str,
     watched: Sequence[int] = (),
     on_map: KeptMap | None = None,
@@ -33,7 +30,7 @@ def person_page(
 ) -> str:
     """The page as HTML.
 
-    kind: FOR, GIVEN or SIMILAR. who: the name, or the title that others go with. made: the day. watched: ids, lit up on
+    names, given: the people by name, and ids that were given as liked titles. made: the day. watched: ids, lit up on
     the map where there is one. covers: whether AniList's cover pictures are shown, which the browser then loads.
     """
     titles = TitleTable(catalogue)
@@ -42,8 +39,8 @@ def person_page(
     cards = [_card(row, titles, pictures.get(row.anime_id)) for row in rows]
     scales = [row.score_scale for row in rows if row.score_scale is not None]
     data = {
-        "kind": kind,
-        "who": plain(who, 200),
+        "names": [plain(name, 100) for name in names],
+        "given": titles.rows(given),
         "made": made,
         "scale": scales[0] if scales else None,
         "image_host": IMAGE_HOST if covers else None,
@@ -53,7 +50,7 @@ def person_page(
         "links": titles.on_anilist,
         "titles": titles.columns(),
     }
-    return page("person", f"Recommendations: {plain(who, 200)}", data, IMAGE_HOST if covers else None)
+    return page("person", "Recommendations", data, IMAGE_HOST if covers else None)
 
 
 def cover_of(anime: Anime) -> str | None:
@@ -65,9 +62,14 @@ def _card(row: RecommendedAnime, titles: TitleTable, cover: str | None) -> dict[
     return {
         "rank": row.rank,
         "title": titles.row(row.anime_id),
-        "predicted": None if row.predicted_score is None else round(row.predicted_score, 2),
+        "predicted": _short(row.predicted_score),
         "planned": row.planned,
         "release": row.release,
         "because": titles.rows(reason.anime_id for reason in row.because),
         "cover": cover,
+        "each": [[each.name, _short(each.predicted_score), each.score_scale, each.planned] for each in row.for_each],
     }
+
+
+def _short(score: float | None) -> float | None:
+    return None if score is None else round(score, 2)

@@ -132,7 +132,7 @@ def test_every_text_that_a_script_names_is_there_and_none_is_left_over():
         used |= set(re.findall(r"""\bt\("([\w.]+)\"""", code))
     named = {f"{key}.{each}" for key in ("sort", "planned") for each in CHOICES[key]}
     by_word = {key for key in TEXTS["en"] if key.split(".")[0] in ("genre", "format", "release", "task", "contender")}
-    later = {"romaji", "english", "native", "for", "given", "similar", "own_date", "bulk", "undated"}
+    later = {"romaji", "english", "native", "predicted", "predicted_mean", "own_date", "bulk", "undated"}
     later |= {"curves", "ranking", "lists", "map", "zoom_in", "zoom_out", "zoom_all"}
     assert used - TEXTS["en"].keys() == set()
     assert TEXTS["en"].keys() == used | named | by_word | later

@@ -1,0 +1,56 @@
+"""recommend.py --html: a page beside what it prints anyway."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from small_pages import data_of, some_map
+from small_recommendations import ask, fill
+
+from config import PROJECT_DIR
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("recommend"))
+
+
+def test_the_page_shows_what_is_printed(folder, tmp_path, capsys):
+    flags = ["--title", "Title 3", "--title", "Title 4", "--top-k", 5]
+    _, printed, _ = ask(folder, capsys, *flags)
+    code, out, err = ask(folder, capsys, *flags, "--html", tmp_path / "new" / "page.html")
+    assert (code, out) == (0, printed)
+    assert "The page has no map: " in err and f"The page is {tmp_path / 'new' / 'page.html'}." in err
+    data = data_of((tmp_path / "new" / "page.html").read_text(encoding="utf-8"))
+    ids = data["titles"]["id"]
+    assert [f"Title {ids[card['title']]}" in out for card in data["cards"]] == [True] * 5
+    assert ([ids[each] for each in data["given"]], data["names"]) == ([3, 4], [])
+    assert (data["map"], data["image_host"]) == (None, None)
+
+
+def test_the_person_has_a_place_on_the_map(folder, tmp_path, capsys):
+    some_map(20).save(folder / "out" / "plots" / "anime_map.json")
+    code, _, err = ask(folder, capsys, "--user", "Ann", "--html", tmp_path / "page.html", "--covers")
+    (folder / "out" / "plots" / "anime_map.json").unlink()
+    assert code == 0 and "no map" not in err
+    data = data_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert data["names"] == ["Ann"] and data["image_host"] == "s4.anilist.co"
+    assert [data["titles"]["id"][each] for each in data["lit"]] == [3, 4]
+    assert any(card["planned"] for card in data["cards"] if data["titles"]["id"][card["title"]] == 8)
+
+
+def test_covers_without_a_page_are_refused(folder, capsys):
+    refused = "error: --covers is about the page of --html, which is not given\n"
+    assert ask(folder, capsys, "--user", "Ann", "--covers") == (2, "", refused)
+
+
+def test_a_page_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
+    code, _, err = ask(folder, capsys, "--user", "Ann", "--html", tmp_path)
+    assert code == 1 and err.splitlines()[-1].startswith("error: Is a directory: ")
+
+
+def test_nothing_of_pages_is_loaded_unless_one_is_asked_for():
+    code = "import sys, recommend; sys.exit(any('anime_bert4rec.pages' in name for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR).returncode == 0
