@@ -174,6 +174,10 @@ def test_what_training_says_fits_80_columns(metrics, tmp_path):
     short = where_everything_is(paths, paths.training_log, next_command).splitlines()
     assert len(short) == 3 and (short[0], short[-1]) == (block[0], block[-1])
     assert len(short[1]) <= 80 and short[1].endswith("the whole evaluation in evaluation.txt")
+    paths.report_page.touch()
+    short = where_everything_is(paths, paths.training_log, next_command).splitlines()
+    assert short[1] == "  model in models/, a page: report.html, the whole evaluation in evaluation.txt"
+    assert len(short[1]) <= 80
 
 
 def test_the_screen_is_short_and_the_file_is_full(terminal, tmp_path):

@@ -17,7 +17,14 @@ import torch
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import TOP_K
-from anime_bert4rec.model.run_folder import BEST_MODEL, COMBINED_METRICS, ITEM_MAPPINGS, RANKING_COMPARISON, RunFolder
+from anime_bert4rec.model.run_folder import (
+    BEST_MODEL,
+    COMBINED_METRICS,
+    ITEM_MAPPINGS,
+    RANKING_COMPARISON,
+    REPORT_PAGE,
+    RunFolder,
+)
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.text import count_of, count_people
 from anime_bert4rec.training.epoch_metrics import EpochMetrics
@@ -84,6 +91,7 @@ def where_everything_is(folder: RunFolder, training_log: Path, next_command: str
     made = (
         (folder.models / BEST_MODEL, "the model, at its lowest validation loss"),
         (folder.models / ITEM_MAPPINGS, "its items: AniList ids and their indices"),
+        (folder.report_page, "all of it on a page, to open in a browser"),
         (folder.plots / COMBINED_METRICS, "the training at a glance; more plots beside it"),
         (folder.plots / RANKING_COMPARISON, "the model beside baselines"),
         (folder.evaluation_text, "the same in tables"),
@@ -94,7 +102,7 @@ def where_everything_is(folder: RunFolder, training_log: Path, next_command: str
     if each_file:
         files = [f"  {path:<28}  {what}" for path, what in there.items()]
     else:
-        parts = ["model in models/", "pictures in plots/"]
+        parts = ["model in models/", f"a page: {REPORT_PAGE}" if folder.report_page.exists() else "pictures in plots/"]
         if folder.evaluation_text.exists():
             parts.append(f"the whole evaluation in {folder.evaluation_text.name}")
         files = [f"  {', '.join(parts)}"]
