@@ -76,7 +76,9 @@ def some_rows(anime: list[Anime], count: int) -> list[RecommendedAnime]:
 def a_person(rows: int = 20, anime: int = 300, covers: bool = False, who: str = HOSTILE[0]) -> str:
     catalogue = some_anime(anime)
     watched = range(anime // 2, anime)
-    return person_page(some_rows(catalogue, rows), catalogue, [who], [], "2026-01-02", watched, some_map(anime), covers)
+    return person_page(
+        some_rows(catalogue, rows), catalogue, [who], [], "2026-01-02", watched, some_map(anime), covers=covers
+    )
 
 
 def some_metrics(epochs: int = 12) -> Metrics:

@@ -74,6 +74,17 @@ class RecommendationSettings(Checked):
     at: str = setting(
         "", "the day that counts as today, such as 2026-10-04 (default: the day that it is in Japan)", metavar="DATE"
     )
+    html: Path | None = setting(
+        None, "also write them to a page: cards to filter and sort, and the place on the map", metavar="FILE"
+    )
+    covers: bool = setting(
+        False, "with AniList's cover pictures, which a browser loads when the page of --html is opened"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.covers and not self.html:
+            raise SettingError("--covers is about the page of --html, which is not given")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ const DATA = read("data");
 const TITLES = DATA.titles;
 const SPELLINGS = ["romaji", "english", "native"];
 let language = /^zh/i.test(navigator.language || "") ? "zh" : "en";
-let spelling = "romaji";
+let spelling = DATA.spelling || "romaji";
 
 function t(key, values = {}) {
   return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);

@@ -10,7 +10,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.pages.kept_map import KeptMap
 from anime_bert4rec.pages.page import page
 from anime_bert4rec.pages.title_table import TitleTable
-from anime_bert4rec.recommending.rows import RecommendedAnime
+from anime_bert4rec.recommending.rows import LANGUAGES, RecommendedAnime
 from anime_bert4rec.support.text import plain
 
 IMAGE_HOST = "s4.anilist.co"
@@ -26,12 +26,14 @@ def person_page(
     made: str,
     watched: Sequence[int] = (),
     on_map: KeptMap | None = None,
+    language: str = LANGUAGES[0],
     covers: bool = False,
 ) -> str:
     """The page as HTML.
 
     names, given: the people by name, and ids that were given as liked titles. made: the day. watched: ids, lit up on
-    the map where there is one. covers: whether AniList's cover pictures are shown, which the browser then loads.
+    the map where there is one. language: that of titles, until another is chosen. covers: whether AniList's cover
+    pictures are shown, which the browser then loads.
     """
     titles = TitleTable(catalogue)
     map_columns = on_map.columns(titles) if on_map else None
@@ -44,6 +46,7 @@ def person_page(
         "made": made,
         "scale": scales[0] if scales else None,
         "image_host": IMAGE_HOST if covers else None,
+        "spelling": language,
         "cards": cards,
         "map": map_columns,
         "lit": titles.known(watched) if on_map else [],
