@@ -2,12 +2,15 @@
 
     python docs/make_pictures.py
 
-takes half a minute. The pictures go to docs/pictures, small enough to be kept in the repository.
+takes half a minute. The pictures go to docs/pictures, small enough to be kept in the repository. Those of the pages
+need Chromium, by the name that CHROMIUM has or `chromium`.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,7 +26,9 @@ COMMANDS = (
     "prepare_dataset.py --sandbox --count 600 --db sandbox.db",
     "load_users.py --sandbox --db sandbox.db",
     "train_model.py --sandbox --db sandbox.db --output-dir output --epochs 30 --hidden-size 64 --max-seq-len 100",
+    "recommend.py --sandbox --db sandbox.db --output-dir output --user sandbox0001 --html person.html",
 )
+PAGES = {"person_page.png": "person.html", "report_page.png": "output/report.html#map"}
 
 
 def main() -> None:
@@ -35,6 +40,14 @@ def main() -> None:
         for path in sorted(Path(folder, "output", "plots").glob("*.png")):
             small(path).save(PICTURES / path.name, optimize=True)
             print(PICTURES / path.name)
+        browser = shutil.which(os.environ.get("CHROMIUM", "chromium"))
+        for name, page in PAGES.items() if browser else ():
+            flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,900", "--lang=en"]
+            address = Path(folder).as_uri() + f"/{page}"
+            picture = Path(folder, name)
+            subprocess.run([browser, *flags, f"--screenshot={picture}", address], check=True, capture_output=True)
+            small(picture).save(PICTURES / name, optimize=True)
+            print(PICTURES / name)
 
 
 def small(path: Path) -> Image.Image:

@@ -46,6 +46,11 @@ def test_covers_without_a_page_are_refused(folder, capsys):
     assert ask(folder, capsys, "--user", "Ann", "--covers") == (2, "", refused)
 
 
+def test_everybody_has_no_page(folder, tmp_path, capsys):
+    flags = ["--all", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--html", tmp_path / "page.html"]
+    assert ask(folder, capsys, *flags) == (2, "", "error: --html is the page of one answer: not with --all\n")
+
+
 def test_a_page_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
     code, _, err = ask(folder, capsys, "--user", "Ann", "--html", tmp_path)
     assert code == 1 and err.splitlines()[-1].startswith("error: Is a directory: ")

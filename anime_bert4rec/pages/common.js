@@ -99,6 +99,7 @@ function show(heading, content) {
     page.replaceChildren(head, make("main", {}, content()));
     for (const drawn of page.querySelectorAll("[data-drawn]")) drawn.dispatchEvent(new Event("shown"));
     if (focus) document.getElementById(focus).focus();
+    else if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
   };
   draw();
 }

@@ -22,41 +22,53 @@ function mapElement({ lit = null, marked = [] } = {}) {
   const { common, of } = mainGenres(size);
   const largest = MAP.popularity.reduce((a, b) => Math.max(a, b), 1);
   const radius = MAP.popularity.map((each) => 1.6 + 5.5 * Math.sqrt(each / largest));
-  const byGenre = Array.from({ length: common.length + 1 }, () => []);
-  for (let each = size - 1; each >= 0; each--) byGenre[of[each] + 1].push(each); // the most popular is drawn last
-
   const canvas = make("canvas", { tabindex: 0, role: "img", "aria-label": t("map_label", { count: number(size) }), "data-drawn": "" });
   const details = make("div", { class: "details", "aria-live": "polite" });
   const found = make("ul", { class: "found" });
   const says = make("span", { class: "muted", role: "status" });
-  let width = 0, height = 0, hovered = null, waiting = false, colors = {}, sprites = new Map();
+  let width = 0, height = 0, hovered = null, waiting = false, colors = {}, image = null;
+  const discs = new Map(), widths = [];
 
   const across = (each) => ((MAP.x[each] / 9999 - view.x) * view.zoom + 0.5) * (width - 40) + 20;
   const down = (each) => ((MAP.y[each] / 9999 - view.y) * view.zoom + 0.5) * (height - 40) + 20;
   const grown = () => Math.min(3, view.zoom ** 0.35);
-  const fades = (each) => (chosen.genre !== null && of[each] !== chosen.genre) || (onList.size && !onList.has(each) && !recommended.has(each));
+  const fades = (each) => chosen.genre !== null && of[each] !== chosen.genre || onList.size > 0 && !onList.has(each) && !recommended.has(each);
+
+  // Which titles are pale: what is not of the genre that is picked out, or on no list where one is lit up.
+  const fade = new Uint8Array(size);
+  const pale = () => fade.forEach((_, each) => (fade[each] = Number(fades(each))));
 
   function look() {
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(`--${name}`).trim();
     colors = { card: color("card"), ink: color("ink"), lit: color("lit"), line: color("muted"), model: color("model") };
-    colors.genres = [color("other"), ...common.map((_, at) => color(`genre${at}`))];
-    sprites = new Map();
+    const parts = (name) => [1, 3, 5].map((at) => parseInt(color(name).slice(at, at + 2), 16)); // #rrggbb
+    colors.paper = parts("card");
+    colors.genres = [parts("other"), ...common.map((_, at) => parts(`genre${at}`))];
   }
-  // A dot drawn once for each colour and size: many thousands of them are copied in a frame.
-  function sprite(genre, pixels, ratio) {
-    const key = genre * 1000 + pixels;
-    if (!sprites.has(key)) {
-      const dot = document.createElement("canvas");
-      dot.width = dot.height = pixels + 2;
-      const pen = dot.getContext("2d");
-      pen.fillStyle = colors.genres[genre];
-      pen.beginPath();
-      pen.arc(pixels / 2 + 1, pixels / 2 + 1, pixels / 2, 0, 2 * Math.PI);
-      pen.fill();
-      sprites.set(key, dot);
+  // A disc as it covers a square of pixels, 0 to 255, smooth at its edge.
+  function disc(pixels) {
+    if (!discs.has(pixels)) {
+      const wide = pixels + 2, middle = (wide - 1) / 2, cover = new Uint8Array(wide * wide);
+      cover.forEach((_, k) => {
+        const apart = Math.hypot((k % wide) - middle, Math.floor(k / wide) - middle);
+        cover[k] = 255 * Math.max(0, Math.min(1, pixels / 2 + 0.5 - apart));
+      });
+      discs.set(pixels, cover);
     }
-    return sprites.get(key);
+    return discs.get(pixels);
+  }
+  // Laid over the pixels by hand: many thousands in a frame are too many for the canvas itself.
+  function lay(image, pixels, left, top, [red, green, blue], alpha) {
+    const cover = disc(pixels), wide = pixels + 2, { data } = image;
+    for (let row = Math.max(0, -top); row < wide && top + row < image.height; row++) {
+      for (let column = Math.max(0, -left); column < wide && left + column < image.width; column++) {
+        const share = (cover[row * wide + column] * alpha) >> 8, at = 4 * ((top + row) * image.width + left + column);
+        data[at] += ((red - data[at]) * share) >> 8;
+        data[at + 1] += ((green - data[at + 1]) * share) >> 8;
+        data[at + 2] += ((blue - data[at + 2]) * share) >> 8;
+      }
+    }
   }
   function ring(pen, each, color, more, wide) {
     pen.strokeStyle = color;
@@ -66,8 +78,9 @@ function mapElement({ lit = null, marked = [] } = {}) {
     pen.stroke();
   }
   function name(pen, each, taken, strong) {
-    const text = title(each).length > 34 ? `${title(each).slice(0, 33)}…` : title(each);
-    const wide = pen.measureText(text).width, x = across(each), y = down(each), away = radius[each] * grown() + 4;
+    const whole = title(each), text = whole.length > 34 ? `${whole.slice(0, 33)}…` : whole;
+    if (strong || !widths[each]) widths[each] = pen.measureText(text).width;
+    const wide = widths[each], x = across(each), y = down(each), away = radius[each] * grown() + 4;
     for (const left of [x + away, x - away - wide]) {
       const box = [left - 2, y - 9, left + wide + 2, y + 9];
       const inside = box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= height;
@@ -89,23 +102,20 @@ function mapElement({ lit = null, marked = [] } = {}) {
     const ratio = window.devicePixelRatio || 1, pen = canvas.getContext("2d");
     if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
     if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
-    pen.setTransform(1, 0, 0, 1, 0, 0);
-    pen.clearRect(0, 0, canvas.width, canvas.height);
-    const visible = [];
-    for (const faded of [true, false]) {
-      byGenre.forEach((titles, genre) => {
-        for (const each of titles) {
-          if (Boolean(fades(each)) !== faded) continue;
-          const x = across(each), y = down(each);
-          if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
-          const pixels = Math.max(2, Math.round(2 * radius[each] * grown() * ratio)), dot = sprite(genre, pixels);
-          pen.globalAlpha = faded ? 0.18 : 0.85;
-          pen.drawImage(dot, Math.round(x * ratio - dot.width / 2), Math.round(y * ratio - dot.height / 2));
-          if (!faded) visible.push(each);
-        }
-      });
+    if (!image || image.width !== canvas.width || image.height !== canvas.height) image = pen.createImageData(canvas.width, canvas.height);
+    new Uint32Array(image.data.buffer).fill(new Uint32Array(new Uint8Array([...colors.paper, 255]).buffer)[0]);
+    const visible = [], grow = 2 * grown() * ratio;
+    for (const faded of [1, 0]) {
+      for (let each = size - 1; each >= 0; each--) { // the most popular is drawn last
+        if (fade[each] !== faded) continue;
+        const x = across(each), y = down(each);
+        if (x < -20 || y < -20 || x > width + 20 || y > height + 20) continue;
+        const pixels = Math.max(2, Math.round(radius[each] * grow)), half = pixels / 2 + 1;
+        lay(image, pixels, Math.round(x * ratio - half), Math.round(y * ratio - half), colors.genres[of[each] + 1], faded ? 46 : 218);
+        if (!faded) visible.push(each);
+      }
     }
-    pen.globalAlpha = 1;
+    pen.putImageData(image, 0, 0);
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     for (const each of onList) ring(pen, each, colors.lit, 1, 1.5);
     for (const each of recommended) ring(pen, each, colors.model, 2.5, 2.5);
@@ -124,9 +134,8 @@ function mapElement({ lit = null, marked = [] } = {}) {
       ring(pen, chosen.title, colors.ink, 3, 2.5);
       for (const each of [chosen.title, ...MAP.near[chosen.title]]) name(pen, each, taken, false);
     }
-    visible.sort((a, b) => recommended.has(b) - recommended.has(a) || a - b); // the first titles are the most popular
     let names = 0, tried = 0;
-    for (const each of visible) {
+    for (const each of [...recommended, ...visible.slice(-400).reverse()]) {
       if (names >= Math.min(MOST_NAMES, width / 14) || tried++ > 400) break;
       if (name(pen, each, taken, false)) names++;
     }
@@ -167,7 +176,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
     let best = null, least = NEAR_ENOUGH ** 2;
     for (let each = 0; each < size; each++) {
       const square = (across(each) - x) ** 2 + (down(each) - y) ** 2;
-      if (square < least && !(fades(each) && square > 16)) [best, least] = [each, square];
+      if (square < least && !(fade[each] && square > 16)) [best, least] = [each, square];
     }
     return best;
   }
@@ -207,13 +216,14 @@ function mapElement({ lit = null, marked = [] } = {}) {
     onkeydown: (event) => { if (event.key === "Enter" && search().length) choose(search()[0], true); } });
 
   const legend = make("div", { class: "group", role: "group", "aria-label": t("genre") });
-  [...common.keys(), -1].filter((at) => byGenre[at + 1].length).forEach((at) => {
+  [...common.keys(), -1].filter((at) => of.includes(at)).forEach((at) => {
     const dot = make("span", { class: "dot", "aria-hidden": "true" });
     dot.style.background = at < 0 ? "var(--other)" : `var(--genre${at})`;
     const label = at < 0 ? t("other") : named("genre", TITLES.genre_names[common[at]]);
     const button = toggle("", chosen.genre === at, () => {
       chosen.genre = chosen.genre === at ? null : at;
       for (const each of legend.children) each.setAttribute("aria-pressed", String(each === button && chosen.genre !== null));
+      pale();
       redraw();
     });
     button.append(dot, label);
@@ -272,6 +282,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
   });
   for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", measured);
 
+  pale();
   describe();
   search();
   const button = (sign, key, onclick) => make("button", { type: "button", "aria-label": t(key), title: t(key), onclick }, sign);

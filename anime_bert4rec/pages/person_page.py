@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.pages.kept_map import KeptMap
-from anime_bert4rec.pages.page import page
+from anime_bert4rec.pages.kept_map import KeptMap, read_map
+from anime_bert4rec.pages.page import page, write_page
 from anime_bert4rec.pages.title_table import TitleTable
+from anime_bert4rec.recommending.asked_people import GIVEN
+from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.rows import LANGUAGES, RecommendedAnime
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
+
+log = logging.getLogger(__name__)
 
 IMAGE_HOST = "s4.anilist.co"
 """Where AniList keeps its cover pictures; a page shows pictures from nowhere else."""
@@ -76,3 +83,27 @@ def _card(row: RecommendedAnime, titles: TitleTable, cover: str | None) -> dict[
 
 def _short(score: float | None) -> float | None:
     return None if score is None else round(score, 2)
+
+
+def write_person_page(
+    path: Path,
+    rows: Sequence[RecommendedAnime],
+    people: Sequence[Person],
+    catalogue: Collection[Anime],
+    day: int,
+    map_file: Path,
+    language: str,
+    covers: bool,
+) -> None:
+    """Write the page of these rows for these people, with the map where there is that file. day: 20261004."""
+    names = [person.name for person in people if person.name != GIVEN]
+    given = [anime_id for person in people if person.name == GIVEN for anime_id in person.history]
+    watched = sorted({anime_id for person in people for anime_id in person.seen})
+    made = f"{day // 10_000}-{day // 100 % 100:02}-{day % 100:02}"
+    try:
+        on_map = read_map(map_file)
+    except UserError as error:
+        on_map = None
+        log.info("The page has no map: %s", error)
+    write_page(path, person_page(rows, catalogue, names, given, made, watched, on_map, language, covers))
+    log.info("The page is %s.", path)

@@ -25,6 +25,9 @@ MOST_TITLES = 3_000
 BY_MEMORY = "From the model's item-to-item memory (EASE): what is listed together, and what shares genres or studios."
 BY_EMBEDDING = "From the item embeddings that the network has learnt."
 LABELS = 60
+"""How many titles have their name on the map at most."""
+CANDIDATES = 600
+"""How many of the most popular titles are tried, so that names are not only where these crowd."""
 LONGEST_LABEL = 26
 LABEL_SIZE = 7.5
 ROOM, ROOM_OF_NAMED = 0.008, 0.04  # around a title, on a map that is 2 wide
@@ -77,8 +80,7 @@ def anime_map(anime: Sequence[Anime], place: np.ndarray, popularity: np.ndarray,
     genres = main_genres(anime)
     caption = (
         f"{source}\nNear titles go together; the axes mean nothing. Coloured by the rarest of a title's genres among"
-        f" the eight\nmost common ones. Larger: more popular. Of the {min(LABELS, len(anime))} most popular ones, those"
-        " whose name fits have it."
+        " the eight\nmost common ones. Larger: more popular. The most popular ones whose name fits have it."
     )
     figure, (ax,) = style.new_figure(
         8.6, "Map of anime", f"{len(anime):,} anime", caption, left=0.2 / 8, right=1 - 0.2 / 8
@@ -109,7 +111,7 @@ def anime_map(anime: Sequence[Anime], place: np.ndarray, popularity: np.ndarray,
         text.set_text(genre)  # here, for a label that begins with "_" would be left out
     for handle in filter(None, legend.legend_handles):
         handle.set(sizes=[36], alpha=1)
-    _write_names(figure, anime[:LABELS], place[:LABELS])
+    _write_names(figure, anime[:CANDIDATES], place[:CANDIDATES])
     return figure
 
 
@@ -125,7 +127,7 @@ def _write_names(figure: Figure, anime: Sequence[Anime], place: np.ndarray) -> N
         width, height, _ = renderer.get_text_width_height_descent(name, font, False)
         sizes.append((width + 2 * point, height + point))
     area = ax.get_window_extent()
-    boxes = place_labels(points, sizes, (area.x0, area.y0, area.x1, area.y1), 1.6 * point)
+    boxes = place_labels(points, sizes, (area.x0, area.y0, area.x1, area.y1), 1.6 * point, LABELS)
     for name, box, (x, y) in zip(names, boxes, place, strict=True):
         if box:
             text = ax.annotate(

@@ -129,15 +129,21 @@ Box = tuple[float, float, float, float]
 """Left, bottom, right, top."""
 
 
-def place_labels(points: np.ndarray, sizes: Sequence[tuple[float, float]], area: Box, air: float) -> list[Box | None]:
+def place_labels(
+    points: np.ndarray, sizes: Sequence[tuple[float, float]], area: Box, air: float, most: int | None = None
+) -> list[Box | None]:
     """A box of its size for each of `points` [M, 2], the first ones first, or None where no place is free.
 
-    Boxes overlap neither each other nor any of the points, and stay within `area`. All in the same unit.
+    Boxes overlap neither each other nor any of the points, and stay within `area`. All in the same unit. After `most`
+    boxes no more are placed.
     """
     placed: list[Box | None] = []
     taken = [(x - air, y - air, x + air, y + air) for x, y in points]
     boxes = np.array(taken).reshape(-1, 4)
     for (x, y), (width, height) in zip(points, sizes, strict=True):
+        if most is not None and len(boxes) - len(points) >= most:
+            placed.append(None)
+            continue
         free = next(
             (box for box in _around(x, y, width, height, 2 * air) if _inside(box, area) and not _hits(box, boxes)), None
         )
