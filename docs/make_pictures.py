@@ -41,13 +41,17 @@ def main() -> None:
             small(path).save(PICTURES / path.name, optimize=True)
             print(PICTURES / path.name)
         browser = shutil.which(os.environ.get("CHROMIUM", "chromium"))
-        for name, page in PAGES.items() if browser else ():
-            flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,900", "--lang=en"]
-            address = Path(folder).as_uri() + f"/{page}"
-            picture = Path(folder, name)
-            subprocess.run([browser, *flags, f"--screenshot={picture}", address], check=True, capture_output=True)
-            small(picture).save(PICTURES / name, optimize=True)
-            print(PICTURES / name)
+        if browser:
+            draw_pages(Path(folder), browser)
+
+
+def draw_pages(folder: Path, browser: str) -> None:
+    for name, page in PAGES.items():
+        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,900", "--lang=en"]
+        command = [browser, *flags, f"--screenshot={folder / name}", f"{folder.resolve().as_uri()}/{page}"]
+        subprocess.run(command, check=True, capture_output=True)
+        small(folder / name).save(PICTURES / name, optimize=True)
+        print(PICTURES / name)
 
 
 def small(path: Path) -> Image.Image:

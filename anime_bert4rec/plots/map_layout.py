@@ -134,22 +134,20 @@ def place_labels(
 ) -> list[Box | None]:
     """A box of its size for each of `points` [M, 2], the first ones first, or None where no place is free.
 
-    Boxes overlap neither each other nor any of the points, and stay within `area`. All in the same unit. After `most`
-    boxes no more are placed.
+    Boxes overlap neither each other nor any of the points, and stay within `area`. All in the same unit. Where only
+    `most` boxes are placed, points after the first `most` are kept free only if they have one.
     """
-    placed: list[Box | None] = []
-    taken = [(x - air, y - air, x + air, y + air) for x, y in points]
-    boxes = np.array(taken).reshape(-1, 4)
-    for (x, y), (width, height) in zip(points, sizes, strict=True):
-        if most is not None and len(boxes) - len(points) >= most:
-            placed.append(None)
-            continue
-        free = next(
-            (box for box in _around(x, y, width, height, 2 * air) if _inside(box, area) and not _hits(box, boxes)), None
-        )
-        placed.append(free)
-        if free:
-            boxes = np.vstack([boxes, free])
+    most = len(points) if most is None else most
+    placed: list[Box | None] = [None] * len(points)
+    around = np.array([(x - air, y - air, x + air, y + air) for x, y in points]).reshape(-1, 4)
+    taken = around[:most]
+    for at, ((x, y), (width, height)) in enumerate(zip(points, sizes, strict=True)):
+        if len(placed) - placed.count(None) == most:
+            break
+        free = (box for box in _around(x, y, width, height, 2 * air) if _inside(box, area) and not _hits(box, taken))
+        placed[at] = box = next(free, None)
+        if box:
+            taken = np.vstack([taken, box, around[at]])
     return placed
 
 
