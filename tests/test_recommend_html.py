@@ -46,9 +46,12 @@ def test_covers_without_a_page_are_refused(folder, capsys):
     assert ask(folder, capsys, "--user", "Ann", "--covers") == (2, "", refused)
 
 
-def test_everybody_has_no_page(folder, tmp_path, capsys):
-    flags = ["--all", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--html", tmp_path / "page.html"]
-    assert ask(folder, capsys, *flags) == (2, "", "error: --html is the page of one answer: not with --all\n")
+@pytest.mark.parametrize(
+    "flags", [("--all", "--format", "jsonl", "-o", "all.jsonl"), ("--compare-with", "Ann", "--user", "Planner")]
+)
+def test_what_are_no_recommendations_for_somebody_have_no_page(folder, tmp_path, capsys, flags):
+    refused = f"error: --html is the page of recommendations: not with {flags[0]}\n"
+    assert ask(folder, capsys, *flags, "--html", tmp_path / "page.html") == (2, "", refused)
 
 
 def test_a_page_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):

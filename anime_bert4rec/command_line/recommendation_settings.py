@@ -143,6 +143,10 @@ def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
             raise SettingError(f"{flag} goes with --user")
     if who.compare_with and what.format == "csv":
         raise SettingError("--compare-with is shown as a table or as JSON")
+    if what.html is not None and (who.all or who.compare_with):
+        raise SettingError(
+            f"--html is the page of recommendations: not with {'--all' if who.all else '--compare-with'}"
+        )
     if not who.all:
         for flag, is_given in {"--output": what.output is not None, "--format jsonl": what.format == "jsonl"}.items():
             if is_given:

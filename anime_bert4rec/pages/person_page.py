@@ -86,12 +86,12 @@ def _short(score: float | None) -> float | None:
 
 
 def write_person_page(
-    path: Path,
     rows: Sequence[RecommendedAnime],
     people: Sequence[Person],
     catalogue: Collection[Anime],
-    day: int,
+    path: Path,
     map_file: Path,
+    day: int,
     language: str,
     covers: bool,
 ) -> None:
