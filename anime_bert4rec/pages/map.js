@@ -78,6 +78,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
     pen.stroke();
   }
   function name(pen, each, taken, strong) {
+    if (taken.named.has(each) && !strong) return false;
     const whole = title(each), text = whole.length > 34 ? `${whole.slice(0, 33)}…` : whole;
     if (strong || !widths[each]) widths[each] = pen.measureText(text).width;
     const wide = widths[each], x = across(each), y = down(each), away = radius[each] * grown() + 4;
@@ -93,6 +94,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
       pen.fillStyle = colors.ink;
       pen.fillText(text, from, y);
       taken.push(box);
+      taken.named.add(each);
       return true;
     }
     return false;
@@ -121,7 +123,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
     for (const each of recommended) ring(pen, each, colors.model, 2.5, 2.5);
     pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
-    const taken = [];
+    const taken = Object.assign([], { named: new Set() });
     if (chosen.title !== null) {
       pen.strokeStyle = colors.line;
       pen.lineWidth = 1;
