@@ -199,7 +199,7 @@ class Recommender:
     def because(self, anime_ids: Sequence[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
         """For each recommended title the watched ones, at most `most`, that it owes its score to, the strongest first.
 
-        Each title of the history is left out in turn, all in one batch: those are named without which the logarithm of
+        Each title of the history is left out in turn, all at once: those are named without which the logarithm of
         the score is lowest, if it is lower than with them. Only the newest `max_seq_len` of the history are tried.
         """
         history = self.indices_of(anime_ids)
@@ -207,8 +207,9 @@ class Recommender:
         if not len(history) or not len(columns):
             return [() for _ in recommended]
         tried = np.arange(max(0, len(history) - self._max_seq_len), len(history))
-        without = [np.delete(history, place) if len(history) > 1 else EMPTY_HISTORY for place in tried]
-        scores = self._log_probabilities([history, *without], seen=history)[:, columns]
+        without = self._score.without_each(history, tried) if len(history) > 1 else self._score([EMPTY_HISTORY])
+        scores = np.concatenate([self._score([history]), without])
+        scores = _log_softmax(scores, [history] * len(scores))[:, columns]
         lost = scores[0] - scores[1:]  # [tried, recommended]
         strongest = np.argsort(-lost, axis=0, kind="stable")[:most]
         return [
@@ -251,16 +252,9 @@ class Recommender:
                 score[self._items(exclude) - 1] = -np.inf
                 yield of_person, score
 
-    def _log_probabilities(self, histories: list[np.ndarray], seen: np.ndarray | None = None) -> np.ndarray:
-        """The log of the softmax over what is not `seen` (by default, the history itself), -inf for that: [U, N]."""
-        scores = self._score(histories)
-        for history, score in zip(histories, scores, strict=True):
-            of_list = history if seen is None else seen
-            score[of_list[of_list != PAD] - 1] = -np.inf
-            largest = score.max()
-            if np.isfinite(largest):
-                score -= largest + np.log(np.exp(score - largest).sum())
-        return scores
+    def _log_probabilities(self, histories: list[np.ndarray]) -> np.ndarray:
+        """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
+        return _log_softmax(self._score(histories), histories)
 
     def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:
         """What is taken off the logarithm of each title's score, to rank by [N]."""
@@ -280,6 +274,16 @@ class Recommender:
         probability = np.exp(scores[best].astype(np.float64))
         for anime_id, score in zip(self.vocabulary.decode(best + 1).tolist(), probability.tolist(), strict=True):
             yield Recommendation(anime_id, score)
+
+
+def _log_softmax(scores: np.ndarray, seen: Sequence[np.ndarray]) -> np.ndarray:
+    """In the place of the scores [U, N] the log of the softmax over what is not seen, -inf for what is."""
+    for score, of_list in zip(scores, seen, strict=True):
+        score[of_list[of_list != PAD] - 1] = -np.inf
+        largest = score.max()
+        if np.isfinite(largest):
+            score -= largest + np.log(np.exp(score - largest).sum())
+    return scores
 
 
 def _why_nothing(anime_ids: Sequence[int]) -> str:

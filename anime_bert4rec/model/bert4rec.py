@@ -21,6 +21,7 @@ from anime_bert4rec.model.encoder_layer import EncoderLayer, ItemStates
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, distinct, take
 from anime_bert4rec.model.gate import Gate
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.leaving_out import LeftOut
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.support.forms import WrongForm, check
 
@@ -187,6 +188,31 @@ class BERT4Rec(nn.Module):
         items = items.gather(1, (column + skipped) % len(column))
         columns = (batch.cuts - 1 - skipped).clamp_min(0)
         return NetworkInput(items, True, columns, batch.rows * len(batch.cuts) + batch.places)
+
+    def leaving_out(self, items: Tensor, known: ItemStates | None) -> LeftOut | None:
+        """What `logits_without` needs of a list, if it can do it: the lists have no order, and there are two layers.
+
+        items [L]: without the mask. known: what `item_states` gives.
+        """
+        if self.config.ordered or known is None or len(self.layers) != 2:
+            return None
+        shown = torch.cat([items, items.new_tensor([self.config.num_items + 1])])
+        found = LeftOut(self._encoder_layers()[0], ItemStates(*(part[shown] for part in known)))
+        return found if found.is_precise else None
+
+    def logits_without(self, shown: LeftOut, left_out: Tensor, batch: Batch) -> Tensor:
+        """As `forward` of a batch that asks what comes next of a list without each of some items: [T, N].
+
+        left_out [T]: the positions of the items; batch: of the shorter lists, whole, which the memory reads.
+        """
+        answers, last = [], self._encoder_layers()[-1]
+        for part in left_out.split(LISTS_AT_ONCE):
+            hidden = shown.without(part)
+            unseen = torch.zeros(len(part), 1, 1, hidden.shape[1])
+            unseen[torch.arange(len(part)), 0, 0, part] = UNSEEN
+            answers.append(last.answer(hidden[:, -1:], hidden, Dropout(0, 0), unseen)[:, 0])
+        embedding = TiedEmbedding(self.item_embedding.weight)
+        return self.logits(batch, self.project(self.norm(torch.cat(answers))), embedding, rank_unlisted=True)
 
     def encode(
         self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout, known: ItemStates | None = None

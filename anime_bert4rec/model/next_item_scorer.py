@@ -12,8 +12,10 @@ from anime_bert4rec.model.encoder_layer import ItemStates
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import ScoresFailed
 
-LISTS_AT_ONCE = 256
+LISTS_AT_ONCE = 64
 """How many lists are scored at once: fewer make too small operations, and more stay in no cache (benchmarks/LOG.md)."""
+FEWEST_TO_SHARE = 8
+"""So many lists are shared by two threads, whether they are enough for two parts or not."""
 
 
 class ModelScorer:
@@ -30,12 +32,10 @@ class ModelScorer:
         self._known: ItemStates | None = None
 
     def __call__(self, histories: ItemLists) -> np.ndarray:
-        self.model.eval()
-        config = self.model.config
-        known = self._known = self._known or self.model.item_states()
+        known = self._ready()
         items, lengths = flatten(histories)
         ends = np.cumsum(lengths)
-        scores = np.empty((len(lengths), config.num_items), np.float32)
+        scores = np.empty((len(lengths), self.model.config.num_items), np.float32)
         by_length = np.argsort(-lengths, kind="stable")  # what takes longest first: the two threads end together
 
         @torch.inference_mode()
@@ -43,10 +43,36 @@ class ModelScorer:
             lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
             scores[users] = self.model(self.question(lists), rank_unlisted=True, known=known).numpy()
 
-        in_two_threads(score, np.array_split(by_length, max(1, -(-len(lengths) // LISTS_AT_ONCE))))
-        if not np.isfinite(scores).all():
-            raise ScoresFailed("the model's scores are not numbers, so its weights are of no use: train again")
-        return scores
+        in_two_threads(score, _parts(by_length))
+        return _finite(scores)
+
+    def without_each(self, history: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The logits of what comes behind a history without the entry at each of these places: float32 [P, N].
+
+        It equals `self([np.delete(history, place) for place in places])`, and is several times as fast where the lists
+        have no order. history: of two entries or more; places: among the `max_seq_len` newest.
+        """
+        known = self._ready()
+        first = max(0, len(history) - self.model.config.max_seq_len)
+        shorter = [np.delete(history, place) for place in places]
+        with torch.inference_mode():
+            shown = self.model.leaving_out(torch.from_numpy(history[first:].astype(np.int64)), known)
+        if shown is None:
+            return self(shorter)
+        scores = np.empty((len(places), self.model.config.num_items), np.float32)
+
+        @torch.inference_mode()
+        def score(some: np.ndarray) -> None:
+            left_out, batch = torch.from_numpy(places[some] - first), self.question([shorter[each] for each in some])
+            scores[some] = self.model.logits_without(shown, left_out, batch).numpy()
+
+        in_two_threads(score, _parts(np.arange(len(places))))
+        return _finite(scores)
+
+    def _ready(self) -> ItemStates | None:
+        self.model.eval()
+        self._known = self._known or self.model.item_states()
+        return self._known
 
     def question(self, lists: list[np.ndarray]) -> Batch:
         """What the model is asked about these lists."""
@@ -55,6 +81,16 @@ class ModelScorer:
         if self.counted_but is None:
             return batch
         return batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
+
+
+def _parts(lists: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(lists, max(1 if len(lists) < FEWEST_TO_SHARE else 2, -(-len(lists) // LISTS_AT_ONCE)))
+
+
+def _finite(scores: np.ndarray) -> np.ndarray:
+    if not np.isfinite(scores).all():
+        raise ScoresFailed("the model's scores are not numbers, so its weights are of no use: train again")
+    return scores
 
 
 def _concatenated(lists: list[np.ndarray]) -> WholeLists:

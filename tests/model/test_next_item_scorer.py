@@ -63,3 +63,23 @@ def test_in_parts_nobody_is_taken_for_another(monkeypatch):
     whole = ranks_by(scorer, lists, targets)
     monkeypatch.setattr(ranking, "USERS_AT_ONCE", 7)
     assert ranks_by(scorer, lists, targets).ranks.tolist() == whole.ranks.tolist()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize(("layers", "max_seq_len", "sure"), [(1, 9, 0), (2, 9, 0), (2, 4, 0), (3, 9, 0), (2, 9, 60)])
+def test_without_each_of_some_entries_is_as_one_by_one(ordered, layers, max_seq_len, sure):
+    """Also where the window is shorter than the history, and where a position looks at one item alone (`sure`)."""
+    torch.manual_seed(0)
+    config = ModelConfig(ITEMS, 8, num_layers=layers, num_heads=2, max_seq_len=max_seq_len, ordered=ordered)
+    model = BERT4Rec(config)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.7)
+    if sure:
+        model.layers[0].key.weight.data.mul_(sure)
+    scorer, history = ModelScorer(model), np.array([3, 9, 1, 12, 7, 5])
+    places = np.arange(max(0, len(history) - max_seq_len), len(history))
+    got = scorer.without_each(history, places)
+    expected = np.concatenate([scorer([np.delete(history, place)]) for place in places])
+    assert got == pytest.approx(expected, abs=1e-4, rel=1e-4)
+    shown = model.leaving_out(torch.from_numpy(history[-max_seq_len:]), model.item_states())
+    assert (shown is not None) == (layers == 2 and not ordered and not sure), "else it is the plain way"
