@@ -264,13 +264,18 @@ NEWEST = Path()
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeSettings(Checked):
-    """How a run goes on after an interruption."""
+    """How a run goes on after an interruption, or from an earlier one."""
 
     resume: Path | None = setting(
         None,
         "go on from a checkpoint, with the same flags as before (without a file: from the newest good one)",
         metavar="CHECKPOINT",
         without_value=NEWEST,
+    )
+    from_model: Path | None = setting(
+        None,
+        "begin with the model of this output folder, for lists and anime that are new since; train fewer --epochs then",
+        metavar="DIR",
     )
     keep_checkpoints: int = setting(
         0,

@@ -3,6 +3,7 @@
     python train_model.py
     python train_model.py --epochs 50 --hidden-size 128 --batch-size 32
     python train_model.py --resume                                          # with the same flags as before
+    python train_model.py --from-model output --epochs 40                   # more lists since the last training
     torchrun --nproc-per-node 2 train_model.py --batch-size 64              # see training/processes.py
 
 Read it from top to bottom: `main` loads the lists, `train` prepares the run, trains, and says how it ended;
@@ -97,12 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Several processes? torchrun --nproc-per-node 2 train_model.py …",
     )
     settings, paths = given.training, given.paths
-
     try:
         with naming_what_saves_memory():
             check_open_files(settings.num_workers)
             with several_processes(settings.use_gpu):
-                data = one_after_the_other(lambda: load_data(paths.database_file, settings))
+                data = one_after_the_other(lambda: load_data(paths.database_file, settings, given.going_on.from_model))
                 started = datetime.now()
                 if not is_main():
                     return train(data, settings, given.going_on, paths, started, given.verbosity.verbose)

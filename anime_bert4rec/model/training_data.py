@@ -21,6 +21,7 @@ from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.lists.sequence_store import state_of, stored
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
 from anime_bert4rec.model.batches import Batch, MaskedBatches, Shares
+from anime_bert4rec.model.earlier_model import EarlierModel
 from anime_bert4rec.model.hidden_positions import (
     CUT_RATIO_WITHOUT_MEMORY,
     GIVEN_IN_VALIDATION,
@@ -92,6 +93,8 @@ class Data:
     """Who the users are."""
     scores: Scores | None = None
     """What the training users scored (those of them whose lists the item memory is made of)."""
+    earlier: EarlierModel | None = None
+    """The model that the training begins with, if it is not a new one."""
 
     @functools.cached_property
     def ordered(self) -> bool:
@@ -149,11 +152,16 @@ def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_data(database_file: Path, settings: DataSettings) -> Data:
-    """The users in the training set of the database, in order of time, split by user. Raises UserError."""
+def load_data(database_file: Path, settings: DataSettings, from_model: Path | None = None) -> Data:
+    """The users in the training set of the database, in order of time, split by user. Raises UserError.
+
+    from_model: the output folder of the run whose model the training begins with, and who was held out of which stays
+    held out.
+    """
     split_seed = settings.seed if settings.split_seed is None else settings.split_seed
+    earlier = None if from_model is None else EarlierModel.load(from_model)
     with as_of_one_moment(database_file) as (database, state):
-        data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory)
+        data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory, earlier=earlier)
         rows = database.scores(data.training.user_ids[data.counted].tolist())
         catalogue = database.anime(data.vocabulary.anime_ids.tolist())
         return replace(data, scores=Scores.of(rows, catalogue, data.vocabulary))
@@ -171,7 +179,15 @@ def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]
             yield database, state
 
 
-def read_data(database: Database, state: list[int], val_ratio: float, split_seed: int, *, alike: bool) -> Data:
+def read_data(
+    database: Database,
+    state: list[int],
+    val_ratio: float,
+    split_seed: int,
+    *,
+    alike: bool,
+    earlier: EarlierModel | None = None,
+) -> Data:
     """As `load_data`, of an open database in the `state` that `as_of_one_moment` gave.
 
     split_seed: of the draw of who is held out. alike: whether to read what items have in common.
@@ -182,17 +198,22 @@ def read_data(database: Database, state: list[int], val_ratio: float, split_seed
     if len(users) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
     in_common = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if alike else None
-    split = split_users([key for _, key in users], val_ratio, split_seed)
+    keys, persons = [key for _, key in users], Persons.of(database)
+    purpose: list[object] = [val_ratio, split_seed]
+    if earlier is None:
+        split = split_users(keys, val_ratio, split_seed)
+    else:
+        split = earlier.split(keys, persons, val_ratio, split_seed)
+        purpose.append(earlier.people.data_fingerprint)
     ids = np.array([user_id for user_id, _ in users])
     groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
-    rows, purpose = database.iter_watched(), [val_ratio, split_seed]
-    lists = read_lists(rows, database.path, state, vocabulary, groups, purpose)
+    lists = read_lists(database.iter_watched(), database.path, state, vocabulary, groups, purpose)
     if not all(len(part) for part in lists.values()):
         raise UserError(
             f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
             " more with load_users.py"
         )
-    return Data(vocabulary, lists["training"], lists["validation"], in_common, Persons.of(database))
+    return Data(vocabulary, lists["training"], lists["validation"], in_common, persons, earlier=earlier)
 
 
 def read_lists(

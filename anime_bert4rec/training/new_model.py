@@ -30,8 +30,11 @@ class NetworkSettings(LearningSettings, Protocol):
 
 
 def network_for(data: Data, settings: NetworkSettings) -> ModelConfig:
-    """The form of the network, which needs nothing to be fitted."""
-    return ModelConfig(
+    """The form of the network, which needs nothing to be fitted.
+
+    Raises UserError if the training is to begin with an earlier model that has another form.
+    """
+    config = ModelConfig(
         num_items=data.vocabulary.num_items,
         hidden_size=settings.hidden_size,
         num_layers=settings.num_layers,
@@ -42,10 +45,13 @@ def network_for(data: Data, settings: NetworkSettings) -> ModelConfig:
         ordered=data.ordered,
         answers_alone=data.answers_alone(settings.memory),
     )
+    if data.earlier is not None:
+        data.earlier.check_form(config, settings.memory)
+    return config
 
 
 def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None = None) -> BERT4Rec:
-    """A model that already knows what can be known of the training lists without training.
+    """A model that already knows what can be known of the training lists without training, or by an earlier training.
 
     fitted: another model of the same run, so that nothing is fitted again.
     """
@@ -68,6 +74,8 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
     model = BERT4Rec(config, memory)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))
+    if data.earlier is not None:
+        data.earlier.give_to(model, data.vocabulary, data.alike)
     if fitted is not None:
         model.predicted_scores = fitted.predicted_scores
     elif data.scores is not None:
