@@ -28,7 +28,8 @@ COMMANDS = (
     "train_model.py --sandbox --db sandbox.db --output-dir output --epochs 30 --hidden-size 64 --max-seq-len 100",
     "recommend.py --sandbox --db sandbox.db --output-dir output --user sandbox0001 --html person.html",
 )
-PAGES = {"person_page.png": "person.html", "report_page.png": "output/report.html#map"}
+PAGES = {"person_page.png": ("person.html", 900), "report_page.png": ("output/report.html", 2750)}
+"""The pages, and how many pixels of them are shown from the top."""
 
 
 def main() -> None:
@@ -46,8 +47,8 @@ def main() -> None:
 
 
 def draw_pages(folder: Path, browser: str) -> None:
-    for name, page in PAGES.items():
-        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=1200,900", "--lang=en"]
+    for name, (page, height) in PAGES.items():
+        flags = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size=1200,{height}", "--lang=en"]
         command = [browser, *flags, f"--screenshot={folder / name}", f"{folder.resolve().as_uri()}/{page}"]
         subprocess.run(command, check=True, capture_output=True)
         small(folder / name).save(PICTURES / name, optimize=True)
