@@ -252,6 +252,13 @@ class DrawingSettings(Checked):
         "", "light up the list of this person, who is in the database, on the map of report.html", metavar="NAME"
     )
 
+    language: str | None = setting(
+        None,
+        "of titles: romaji, english or native (default: english in the picture of the map, romaji on the page)",
+        choices=("romaji", "english", "native"),
+        metavar="LANGUAGE",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.user and (self.metrics or self.compare):

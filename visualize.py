@@ -61,7 +61,7 @@ def plot_all(metrics: Mapping[str, Any] | Path, plots_dir: Path) -> list[Path]:
     return paths
 
 
-def plot_data(paths: PathSettings) -> tuple[list[Path], WhatTheListsShow]:
+def plot_data(paths: PathSettings, language: str | None = None) -> tuple[list[Path], WhatTheListsShow]:
     """Draw data_overview.png and anime_map.png, from the database and from the model in the output folder.
 
     The database is the one of the run unless `paths` names one. Where one of the two is missing or cannot be used, the
@@ -84,7 +84,8 @@ def plot_data(paths: PathSettings) -> tuple[list[Path], WhatTheListsShow]:
         on_map = lay_out_map(known, on_lists, earlier_map(paths))
         by_id = {each.anime_id: each for each in anime}
         titles = [by_id[anime_id] for anime_id in on_map.anime_ids.tolist()]
-        style.save(anime_map(titles, on_map.place, on_map.popularity, on_map.source), paths.plots / ANIME_MAP)
+        picture = anime_map(titles, on_map.place, on_map.popularity, on_map.source, language or "english")
+        style.save(picture, paths.plots / ANIME_MAP)
         on_map.save(paths.map_file)
         drawn.append(paths.plots / ANIME_MAP)
         shown = replace(shown, on_map=on_map)
@@ -110,10 +111,17 @@ def lay_out_map(known: MapPoints, on_lists: Mapping[int, int], earlier: KeptMap 
     return KeptMap(ids, popularity, pulled, spread_out(pulled), near, known.source, made_from)
 
 
-def write_report(paths: PathSettings, shown: WhatTheListsShow, who: str = "", watched: Sequence[int] = ()) -> Path:
+def write_report(
+    paths: PathSettings,
+    shown: WhatTheListsShow,
+    who: str = "",
+    watched: Sequence[int] = (),
+    language: str | None = None,
+) -> Path:
     """Write report.html: the metrics and the evaluation in the output folder, and what `plot_data` found.
 
-    who, watched: the name of somebody whose list is lit up on the map, and its ids. Raises UserError.
+    who, watched: the name of somebody whose list is lit up on the map, and its ids. language: of titles, until another
+    is chosen on the page. Raises UserError.
     """
     try:
         tasks = read_tasks(paths.evaluation_file)
@@ -121,7 +129,8 @@ def write_report(paths: PathSettings, shown: WhatTheListsShow, who: str = "", wa
         tasks = []
         log.warning("The report is without the evaluation: %s", error)
     made = f"{datetime.now():%Y-%m-%d}"
-    write_page(paths.report_page, report_page(read_metrics(paths.metrics_file), tasks, shown, made, who, watched))
+    html = report_page(read_metrics(paths.metrics_file), tasks, shown, made, who, watched, language or "romaji")
+    write_page(paths.report_page, html)
     return paths.report_page
 
 
@@ -166,8 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         who, watched = list_of(wanted.user, paths) if wanted.user else ("", [])
         drawn = plot_all(wanted.metrics or paths.metrics_file, paths.plots)
         if not wanted.metrics:
-            of_lists, shown = plot_data(paths)
-            drawn += [*of_lists, write_report(paths, shown, who, watched)]
+            of_lists, shown = plot_data(paths, wanted.language)
+            drawn += [*of_lists, write_report(paths, shown, who, watched, wanted.language)]
         for path in drawn:
             print(path)
     return 0

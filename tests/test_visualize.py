@@ -185,6 +185,25 @@ def test_a_list_is_lit_up_on_the_map(with_lists: Path) -> None:
     assert (data["who"], data["lit"]) == ("Ann", [0, 1])
 
 
+def test_titles_are_in_the_language_that_is_asked_for(
+    with_lists: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def drawn(*args: object) -> mpl.figure.Figure:
+        asked.append(str(args[-1]))
+        return plot_style.new_figure(2, "", "", "")[0]
+
+    monkeypatch.setattr(visualize, "load_map_points", lambda *_: known(np.eye(3)))
+    monkeypatch.setattr(visualize, "anime_map", drawn)
+    assert [draw_all(with_lists), data_of_page(with_lists)["spelling"], asked] == [0, "romaji", ["english"]]
+    assert draw_all(with_lists, "--language", "native") == 0
+    assert [data_of_page(with_lists)["spelling"], asked[1:]] == ["native", ["native"]]
+    capsys.readouterr()
+    assert draw_all(with_lists, "--language", "latin") == 2
+    assert capsys.readouterr().err == "error: --language must be one of romaji, english, native, not 'latin'\n"
+
+
 def test_an_unknown_name_is_one_line(with_lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert draw_all(with_lists, "--user", "nobody") == 1
     out, err = capsys.readouterr()

@@ -56,17 +56,19 @@ def report_page(
     made: str,
     who: str = "",
     watched: Collection[int] = (),
+    language: str = "romaji",
 ) -> str:
     """The page as HTML.
 
     tasks: what `read_tasks` gives. made: the day. who, watched: the name of somebody whose list is lit up on the map,
-    and its ids.
+    and its ids. language: that of titles, until another is chosen.
     """
     titles = TitleTable(shown.catalogue)
     map_columns = shown.on_map.columns(titles) if shown.on_map else None
     data = {
         "made": made,
         "who": plain(who, 200),
+        "spelling": language,
         "run": _run(metrics) if metrics.epochs else None,
         "tasks": tasks,
         "lists": _lists(shown.overview) if shown.overview and len(shown.overview.lengths) else None,

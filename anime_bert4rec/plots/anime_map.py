@@ -72,7 +72,9 @@ def spread_out(place: np.ndarray) -> np.ndarray:
 
 
 @with_own_settings
-def anime_map(anime: Sequence[Anime], place: np.ndarray, popularity: np.ndarray, source: str) -> Figure:
+def anime_map(
+    anime: Sequence[Anime], place: np.ndarray, popularity: np.ndarray, source: str, language: str = "english"
+) -> Figure:
     """The map of `anime`, the most popular first, each a row of `place` [N, 2] and a number of `popularity` [N].
 
     place: what `spread_out` gives. source: what the places are made from, a sentence for the caption.
@@ -111,14 +113,14 @@ def anime_map(anime: Sequence[Anime], place: np.ndarray, popularity: np.ndarray,
         text.set_text(genre)  # here, for a label that begins with "_" would be left out
     for handle in filter(None, legend.legend_handles):
         handle.set(sizes=[36], alpha=1)
-    _write_names(figure, anime[:CANDIDATES], place[:CANDIDATES])
+    names = [label_of(each, language) for each in anime[:CANDIDATES]]
+    _write_names(figure, names, place[:CANDIDATES])
     return figure
 
 
-def _write_names(figure: Figure, anime: Sequence[Anime], place: np.ndarray) -> None:
+def _write_names(figure: Figure, names: Sequence[str], place: np.ndarray) -> None:
     ax = figure.axes[0]
     renderer = FigureCanvasAgg(figure).get_renderer()
-    names = [label_of(each) for each in anime]
     points = ax.transData.transform(place) if len(place) else np.zeros((0, 2))
     font = FontProperties(family=style.FONT, size=LABEL_SIZE)
     point = style.DPI / 72
@@ -149,9 +151,10 @@ def main_genres(anime: Sequence[Anime]) -> list[str]:
     ]
 
 
-def label_of(anime: Anime) -> str:
-    """The English title, else the romaji, else the native one: the first that the font has all characters of."""
-    for title in (anime.title_english, anime.title_romaji, anime.title_native):
+def label_of(anime: Anime, language: str = "english") -> str:
+    """The title in the language, else the English, the romaji or the native one: the first that the font can write."""
+    titles = {"english": anime.title_english, "romaji": anime.title_romaji, "native": anime.title_native}
+    for title in (titles[language], *titles.values()):
         text = plain(title or "", 200)
         if text and style.can_be_drawn(text):
             return text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1].rstrip(" :,.-") + "…"

@@ -70,6 +70,12 @@ def test_titles_that_the_font_lacks_are_in_romaji() -> None:
     assert label_of(native) == "Kimi no Na wa."
     assert label_of(Anime(5, title_english="君の名は", title_romaji="Kimi no Na wa.")) == "Kimi no Na wa."
     assert label_of(Anime(5, title_native="君の名は。")) == "anime 5"
+    both = Anime(5, title_romaji="Kimi no Na wa.", title_english="Your Name.", title_native="君の名は。")
+    assert [label_of(both, each) for each in ("english", "romaji", "native")] == [
+        "Your Name.",
+        "Kimi no Na wa.",
+        "Your Name.",
+    ]
     assert label_of(Anime(5, title_romaji="a\x1b[31mb\n$x$")) == "ab $x$"
     assert label_of(Anime(5, title_romaji="x" * 300)) == "x" * 25 + "…"
     assert can_be_drawn("Pokémon ½") and not can_be_drawn("日本")
