@@ -54,10 +54,18 @@ class Shortlists:
 def why_nothing_is_left(
     shortlists: Shortlists, ranked: Sequence[int], people: Collection[Person], wishes: Wishes
 ) -> str:
-    """Which single wish, dropped, leaves how many titles."""
-    counted = [(lifted, len(list(shortlists.of(ranked, people, less)))) for lifted, less in wishes.each_lifted()]
-    ways = [f"{count:,} {lifted}" for lifted, count in counted if count]
-    return f"there would be {', '.join(ways)}" if ways else "no single wish, dropped, would leave any title"
+    """Which single wish, dropped, leaves how many titles; if none does, which two leave the most."""
+
+    def count(wishes: Wishes) -> int:
+        return sum(1 for _ in shortlists.of(ranked, people, wishes))
+
+    lifted = wishes.each_lifted()
+    single = [f"{number:,} {how}" for how, number in ((how, count(less)) for how, less in lifted) if number]
+    if single:
+        return f"there would be {', '.join(single)}"
+    pairs = [(count(least), f"{how} and {other}") for how, less in lifted for other, least in less.each_lifted()]
+    number, how = max(pairs, key=lambda pair: pair[0], default=(0, ""))
+    return f"there would be {number:,} {how}" if number else "not even without two of the wishes would there be any"
 
 
 def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:

@@ -134,4 +134,7 @@ def test_where_nothing_is_left_it_counts_what_each_wish_is_in_the_way_of():
     assert (
         why(unseen, genre=["Action"], years=(2012, 2012)) == "there would be 1 with other --year, 1 with --with-sequels"
     )
-    assert why([4], genre=["Action"], years=(2016, 2016)) == "no single wish, dropped, would leave any title"
+    two = "there would be 1 without --genre Action and with --include-adult"
+    assert why([4], genre=["Action"], years=(2016, 2016)) == two
+    more = "not even without two of the wishes would there be any"
+    assert why([4], genre=["Action"], years=(2050, 2050)) == why([], years=(2050, 2050)) == more
