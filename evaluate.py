@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its t
 
 from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, parse, script
+from anime_bert4rec.evaluation import in_time
 from anime_bert4rec.evaluation.measuring import Answers, measure_all
 from anime_bert4rec.evaluation.questions import ask
 from anime_bert4rec.evaluation.report import as_json, short_lines, tables
@@ -73,8 +74,13 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
     """
     run = load_run(paths.models, paths.db, newcomers)
     answers = answers_of(run)
-    report = Report(short_lines(answers), tables(answers, run.asked))
-    write_json(paths.evaluation_file, as_json(run, answers))
+    strengths = run.model.recent_strengths
+    moments = in_time.measure_in_time(
+        ModelScorer(run.model), strengths, run.recent, run.data.validation.user_ids, run.seed
+    )
+    whole = "\n\n".join([tables(answers, run.asked), *in_time.paragraphs(moments)])
+    report = Report(short_lines(answers), whole)
+    write_json(paths.evaluation_file, as_json(run, answers) | {"in_time": in_time.as_json(moments)})
     with write_aside(paths.evaluation_text) as file:
         file.write(f"{report.whole}\n".encode())
     facts = f"{len(run.data.training):,} training users · {run.data.vocabulary.num_items:,} anime"

@@ -21,12 +21,13 @@ from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
+import functools
 import hashlib
 import logging
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from anime_bert4rec import __version__
@@ -34,7 +35,7 @@ from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.recommendation_settings import check_who
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.records import Anime, UserList
+from anime_bert4rec.lists.records import Anime, ListEntry, UserList
 from anime_bert4rec.lists.sequence_store import state_of
 from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.model.run_folder import BEST_MODEL
@@ -48,6 +49,7 @@ from anime_bert4rec.recommending.asked_people import (
 from anime_bert4rec.recommending.comparison import Comparison, compare, comparison_as_json, comparison_as_text
 from anime_bert4rec.recommending.everybody import write_people
 from anime_bert4rec.recommending.hide_list import hidden_ids
+from anime_bert4rec.recommending.moment import Moment, known_on, moment_of
 from anime_bert4rec.recommending.output import as_csv, as_json, as_table
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.release import day_in_japan, read_day
@@ -114,6 +116,8 @@ class Asked:
     shown: TitlesToShow
     people: Sequence[Person]
     recommender: Recommender
+    moment: Moment | None
+    """What others start on this day; None where it does not count."""
     has_reasons: bool
 
 
@@ -125,8 +129,16 @@ def load(settings: Settings, today: int) -> Asked:
         shown = titles_to_show(settings, today, database)
         ids = ids_of(who, shown.catalogue)
         recommender = Recommender.load(paths.output)
-        people = people_of(who, settings.anilist, paths, database, recommender, ids)
-    return Asked(shown, people, recommender, has_reasons=who.similar_to is None)
+        people = people_of(settings, database, recommender, ids, known_by(settings, today))
+        moment = None
+        if any(each.started for each in people):
+            moment = moment_of(today, database, shown.catalogue, recommender)
+    return Asked(shown, people, recommender, moment, has_reasons=who.similar_to is None)
+
+
+def known_by(settings: Settings, today: int) -> Callable[[Sequence[ListEntry]], list[ListEntry]]:
+    """Gives what of a list was known on the day of --at; without one, all."""
+    return functools.partial(known_on, today) if settings.recommendations.at else list
 
 
 def titles_to_show(settings: Settings, today: int, database: Database) -> TitlesToShow:
@@ -208,7 +220,8 @@ def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings
     exclude = asked.shown.cancelled.union(*(person.seen for person in people))
     everything = asked.recommender.vocabulary.num_items
     histories = [person.history for person in people]
-    ranked = asked.recommender.recommend_together(histories, everything, exclude, what.niche)
+    recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
+    ranked = asked.recommender.recommend_together(histories, everything, exclude, what.niche, recents)
     return {each.anime_id: each.score for each in ranked}
 
 
@@ -219,6 +232,7 @@ def write_everybody(settings: Settings, today: int) -> None:
     with Database.open_to_read(paths.database_file) as database, database.snapshot():
         shown = titles_to_show(settings, today, database)
         recommender = Recommender.load(paths.output)
+        moment = moment_of(today, database, shown.catalogue, recommender)
         with (paths.models / BEST_MODEL).open("rb") as model:
             mark = hashlib.file_digest(model, "sha256").hexdigest()
         hidden = hidden_ids((), settings.wishes.hide_file, shown.catalogue)
@@ -228,11 +242,20 @@ def write_everybody(settings: Settings, today: int) -> None:
             histories = [person.history for person in people]
             excludes = [person.seen | shown.cancelled for person in people]
             most = recommender.vocabulary.num_items if top_k is None else top_k
-            return recommender.recommend_many(histories, most, excludes, what.niche)
+            recents = [moment.of_person(person) for person in people] if moment else None
+            return recommender.recommend_many(histories, most, excludes, what.niche, recents)
 
         with GrowingFile(what.output, work) as file:
             people, nothing = write_people(
-                file, what.format, database, recommender.vocabulary, best, shown, what.top_k, PEOPLE_AT_ONCE
+                file,
+                what.format,
+                database,
+                recommender.vocabulary,
+                best,
+                shown,
+                what.top_k,
+                PEOPLE_AT_ONCE,
+                known_by(settings, today),
             )
     log.info("%s: %s%s.", what.output, count_people(people), f", {nothing:,} of them with nothing" if nothing else "")
 
@@ -254,29 +277,29 @@ def _name(flag: str, given: str) -> str:
 
 
 def people_of(
-    who: PersonSettings,
-    anilist: AniListSettings,
-    paths: PathSettings,
+    settings: Settings,
     database: Database,
     recommender: Recommender,
     ids: Sequence[int],
+    known: Callable[[Sequence[ListEntry]], list[ListEntry]],
 ) -> list[Person]:
     """The people who are meant. Raises UserError if of one of them nothing that the model knows was watched.
 
-    ids: what `ids_of` gave.
+    ids: what `ids_of` gave. known: gives what of a list is to count.
     """
+    who = settings.person
 
     def fetch(name: str) -> UserList:
         from anilist_client import open_source  # slow to import, and seldom needed
 
-        return open_source(anilist, sandbox=paths.sandbox).user_list(name)
+        return open_source(settings.anilist, sandbox=settings.paths.sandbox).user_list(name)
 
     people, store = [], UserListSettings().min_anime if who.store else None
     for name in [*who.user, *([who.compare_with] if who.compare_with else [])]:
-        found = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
-        people.append(person_of_user(*found, recommender.vocabulary))
+        found, entries = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
+        people.append(person_of_user(found, known(entries), recommender.vocabulary))
     of_mal = database.anime_by_mal_id() if who.mal_xml else {}
-    people += [person_of_export(path, of_mal, recommender.vocabulary) for path in who.mal_xml]
+    people += [person_of_export(path, of_mal, recommender.vocabulary, known) for path in who.mal_xml]
     return [*people, person_of_titles(ids, recommender.vocabulary)] if ids else people
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anime_bert4rec.lists.recent_starts import NEWEST
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.support.errors import UserError
 
@@ -77,6 +78,7 @@ class Recommender:
         self._max_seq_len = model.config.max_seq_len
         self._score = ModelScorer(model)
         self._predicted_scores = model.predicted_scores
+        self._recent_strengths = model.recent_strengths
         self._popularity = getattr(model.memory, "popularity", None)
 
     @classmethod
@@ -91,19 +93,26 @@ class Recommender:
         return cls(model, vocabulary)
 
     def recommend(
-        self, anime_ids: Sequence[int], top_k: int = 20, exclude: Collection[int] = (), niche: float = 0.0
+        self,
+        anime_ids: Sequence[int],
+        top_k: int = 20,
+        exclude: Collection[int] = (),
+        niche: float = 0.0,
+        recent: np.ndarray | None = None,
     ) -> list[Recommendation]:
         """The `top_k` titles most likely to come next, the best first: neither of `anime_ids` nor of `exclude`.
 
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
         that the model does not know are passed over. niche: from 0 to 1, the share of the logarithm of each title's
-        popularity that its rank is made without; its score is the same. Raises NothingToGoOn when it knows none, and
-        UserError where niche is asked of a model that doesn't know what is popular.
+        popularity that its rank is made without; its score is the same. recent: what is known of this day, as
+        `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without. Raises
+        NothingToGoOn when it knows none, and UserError where niche is asked of a model that doesn't know what is
+        popular.
         """
         history = self.indices_of(anime_ids)
         if not len(history):
             raise NothingToGoOn(_why_nothing(anime_ids))
-        return next(self.recommend_many([anime_ids], top_k, [exclude], niche))
+        return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent]))
 
     def recommend_many(
         self,
@@ -111,15 +120,18 @@ class Recommender:
         top_k: int = 20,
         excludes: Iterable[Collection[int]] | None = None,
         niche: float = 0.0,
+        recents: Iterable[np.ndarray | None] | None = None,
     ) -> Iterator[list[Recommendation]]:
         """As `recommend`, for any number of people, which is several times as fast: for each a list, in their order.
 
         It reads PEOPLE_AT_ONCE people ahead, whom it scores together, and keeps no others: what it takes of memory does
-        not grow with their number. Who has no title that the model knows gets an empty list. excludes: one collection a
-        person; ValueError if there are more or fewer of them than people. Raises UserError as `recommend`.
+        not grow with their number. Who has no title that the model knows gets an empty list. excludes, recents:
+        one a person; ValueError if there are more or fewer of them than people. Raises UserError as `recommend`.
         """
         lowered = self._lowered_for_popularity(niche)
-        people = ((each, ()) for each in histories) if excludes is None else zip(histories, excludes, strict=True)
+        pairs = ((each, ()) for each in histories) if excludes is None else zip(histories, excludes, strict=True)
+        told = ((pair, None) for pair in pairs) if recents is None else zip(pairs, recents, strict=True)
+        people = ((*pair, recent) for pair, recent in told)
         return (
             list(self._best(score, top_k, lowered)) if len(items) else [] for items, score in self._scored_many(people)
         )
@@ -127,7 +139,7 @@ class Recommender:
     def scores(self, anime_ids: Sequence[int], candidates: Sequence[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
-        items, score = next(self._scored_many([(anime_ids, ())]))
+        items, score = next(self._scored_many([(anime_ids, (), None)]))
         if not len(items):
             raise NothingToGoOn(_why_nothing(anime_ids))
         columns = [self._items([each]) - 1 for each in candidates]
@@ -159,7 +171,12 @@ class Recommender:
         return [Similar(int(ids[each]), float(cosines[each])) for each in best]
 
     def recommend_together(
-        self, histories: Sequence[Sequence[int]], top_k: int = 20, exclude: Collection[int] = (), niche: float = 0.0
+        self,
+        histories: Sequence[Sequence[int]],
+        top_k: int = 20,
+        exclude: Collection[int] = (),
+        niche: float = 0.0,
+        recents: Sequence[np.ndarray | None] = (),
     ) -> list[Recommendation]:
         """As `recommend`, for people who want something together: ranked by the sum of the logarithms of their scores.
 
@@ -170,9 +187,14 @@ class Recommender:
         for history, anime_ids in zip(items, histories, strict=True):
             if not len(history):
                 raise NothingToGoOn(_why_nothing(anime_ids))
-        scores = self._log_probabilities(items).mean(0)
+        scores = self._log_probabilities(items, recents).mean(0)
         scores[self._items(exclude) - 1] = -np.inf
         return list(self._best(scores, top_k, self._lowered_for_popularity(niche)))
+
+    @property
+    def knows_recent_starts(self) -> bool:
+        """Whether the model has learnt what it counts for that others start a title now."""
+        return self._recent_strengths is not None
 
     @property
     def predicts_scores(self) -> bool:
@@ -240,21 +262,28 @@ class Recommender:
         return self.vocabulary.anime_ids[columns], vectors_of(self._score.model, columns)
 
     def _scored_many(
-        self, people: Iterable[tuple[Sequence[int], Collection[int]]]
+        self, people: Iterable[tuple[Sequence[int], Collection[int], np.ndarray | None]]
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each person the known items of the history and the logarithms of the scores [N], -inf for what is in it
-        or excluded. people: history and exclude."""
+        or excluded. people: history, exclude and recent."""
         people = iter(people)
         while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
-            items = [self.indices_of(anime_ids) for anime_ids, _ in part]
-            scores = self._log_probabilities([each if len(each) else EMPTY_HISTORY for each in items])
-            for of_person, score, (_, exclude) in zip(items, scores, part, strict=True):
+            items = [self.indices_of(anime_ids) for anime_ids, *_ in part]
+            known = [each if len(each) else EMPTY_HISTORY for each in items]
+            scores = self._log_probabilities(known, [recent for *_, recent in part])
+            for of_person, score, (_, exclude, _) in zip(items, scores, part, strict=True):
                 score[self._items(exclude) - 1] = -np.inf
                 yield of_person, score
 
-    def _log_probabilities(self, histories: list[np.ndarray]) -> np.ndarray:
+    def _log_probabilities(self, histories: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
-        return _log_softmax(self._score(histories), histories)
+        scores = self._score(histories)
+        told = [(user, recent) for user, recent in enumerate(recents) if recent is not None]
+        if told and self._recent_strengths is not None:
+            newest = self._score([histories[user][-NEWEST:] for user, _ in told])
+            for of_newest, (user, recent) in zip(newest, told, strict=True):
+                scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent)
+        return _log_softmax(scores, histories)
 
     def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:
         """What is taken off the logarithm of each title's score, to rank by [N]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import gzip
 import itertools
 import json
 from pathlib import Path
@@ -153,3 +155,47 @@ def test_size_from_end_to_end() -> None:
     assert lines[2].split("|")[-3].strip() == lines[3].split("|")[-2].strip() == "1.00"
     assert lines[4].startswith("| items-55000 ")
     assert "failed" in lines[4]
+
+
+@pytest.fixture
+def lists_in_time(tmp_path: Path) -> Path:
+    """Each week of two years has its title, which eight people start on the same days; others have no dates."""
+    anime = range(1, 105)
+    with gzip.open(tmp_path / "anilist_catalogue.jsonl.gz", "wt", encoding="utf-8") as file:
+        for each in anime:
+            file.write(json.dumps({"id": each, "popularity": each, "genres": ["Drama"], "season": None}) + "\n")
+    first = datetime.date(2019, 1, 1)
+    with gzip.open(tmp_path / "anime_scores.csv.gz", "wt", encoding="utf-8") as file:
+        file.write("user,anime_id,status,score,z,started,created\n")
+        for user, each in itertools.product(range(8), anime):
+            day = first + datetime.timedelta(weeks=each, days=user % 4)
+            file.write(f"a{user},{each},COMPLETED,,,{day},\n")
+        file.write("a0,1,PLANNING,,,,2019-01-01\nm1,5,COMPLETED,80,,,\n")
+    with gzip.open(tmp_path / "anime_lists.csv.gz", "wt", encoding="utf-8") as file:
+        file.write("user,anime_id,date\n")
+        file.writelines(f"m{user},{each},\n" for user in range(40) for each in range(1 + user % 7, 90, 1 + user % 5))
+    return tmp_path
+
+
+def test_in_time_from_end_to_end(lists_in_time: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import in_time
+
+    flags = ["--data", lists_in_time, "--output", lists_in_time, "--from", "2020-06-01", "--asked", 40, "--undated", 30]
+    assert in_time.main([*map(str, flags), "--tuned-on", "30", "--threads", "1"]) == 0
+    table = capsys.readouterr().out
+    results = json.loads((lists_in_time / "in_time.json").read_text())["results"]
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == list(results)
+    assert {"recent starts", "recent starts × EASE", "item-kNN", "our memory alone", "ours"} <= results.keys()
+    assert results["ours"]["ours_less"] == [0, 0] and results["ours"]["hr@10"][0] > 0.6
+    assert results["popularity on AniList"]["ndcg@10"][0] < 0.2
+
+
+def test_what_is_known_before_a_day(lists_in_time: Path) -> None:
+    import in_time
+
+    world = in_time.read(lists_in_time, 104, 2)
+    day = in_time._day("2019-01-09")  # two of eight have started the first title, two on this day
+    lists = world.lists_before(day)
+    assert lists.lengths.tolist() == [1, 1, len(range(1, 90)), len(range(2, 90, 2))]
+    assert [asked.user for asked in world.questions(day, day + 1, 99)] == []  # nothing of them was known before
+    assert world.typed.all() and world.typed_between(day, day + 1) == 2

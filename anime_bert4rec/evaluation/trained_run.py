@@ -15,6 +15,7 @@ import numpy as np
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_lists, load_people, salted
+from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
@@ -70,6 +71,8 @@ class TrainedRun:
     franchise: np.ndarray
     """int64 [N + 1]: the franchise of each item index."""
     asked: Asked
+    recent: RecentStarts | None = None
+    """What everybody started when, as the database has it now; None where the model has not learnt from it."""
 
 
 def load_run(models: Path, database_file: Path | None = None, newcomers: bool = False) -> TrainedRun:
@@ -116,11 +119,13 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
         everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
         undated = count_undated(database.iter_watched(of_catalogue=False), data.vocabulary, everybody)
         franchise = _franchises(database, data.vocabulary)
+        catalogue = database.anime(vocabulary.anime_ids.tolist()) if model.recent_strengths else []
+        recent = RecentStarts.of(database, catalogue, vocabulary) if model.recent_strengths else None
     facts = {"epoch": saved.get("epoch"), "val_loss": saved.get("val_loss"), "data_fingerprint": fingerprint}
     training, validation = (
         undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)
     )
-    return TrainedRun(data, model, facts, seed, training, validation, franchise, asked)
+    return TrainedRun(data, model, facts, seed, training, validation, franchise, asked, recent)
 
 
 def _lists_of_then(

@@ -63,3 +63,17 @@ def franchises(anime: Sequence[Anime]) -> list[int]:
                 one, other = sorted((find(each.anime_id), find(relation.anime_id)))
                 root[other] = one
     return [find(each.anime_id) for each in anime]
+
+
+def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
+    """For each anime that directly continues others of the catalogue, the ids of these. Either side may say so."""
+    known = {anime.anime_id for anime in catalogue}
+    before: dict[int, set[int]] = {}
+    for anime in catalogue:
+        for relation in anime.relations:
+            if relation.anime_id in known and relation.anime_id != anime.anime_id:
+                if relation.kind == "PREQUEL":
+                    before.setdefault(anime.anime_id, set()).add(relation.anime_id)
+                elif relation.kind == "SEQUEL":
+                    before.setdefault(relation.anime_id, set()).add(anime.anime_id)
+    return before

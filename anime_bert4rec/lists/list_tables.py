@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import operator
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,8 @@ _IS_WATCHED = """(entry.status <> 'PLANNING'
 _WATCHED = f"list_entry AS entry JOIN anime USING (anime_id) WHERE {_IS_WATCHED}"
 
 
-KEEP_SECONDS = 7 * 86_400
+DAY_SECONDS = 86_400
+KEEP_SECONDS = 7 * DAY_SECONDS
 """How long a list, or the answer that there is none, is kept before AniList is asked again."""
 
 
@@ -182,6 +184,22 @@ class ListTables(DatabaseFile):
             f"""SELECT entry.user_id, anime_id, entry_id, completed, started, updated, created
                 FROM {watched} AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL)
                 ORDER BY entry.user_id, anime_id"""  # noqa: S608
+        )
+
+    def starts(self, days: tuple[int, int] | None = None) -> Iterator[tuple[Any, ...]]:
+        """When the users of the training set may have started what they have watched, in no certain order.
+
+        `(user_id, anime_id, started, completed, created)`, as in records.ListEntry. days: only what has one of these
+        dates from the first of the days to the second, both counted from 1970.
+        """
+        first, last = (datetime.date(1970, 1, 1) + datetime.timedelta(days=day) for day in days or (0, 0))
+        seconds = days and (days[0] * DAY_SECONDS, (days[1] + 1) * DAY_SECONDS - 1)
+        return self._rows(
+            f"""SELECT entry.user_id, anime_id, started, completed, created
+                FROM list_entry AS entry JOIN user USING (user_id)
+                WHERE left_out IS NULL AND {_IS_WATCHED} AND (started IS NOT NULL OR created IS NOT NULL)
+                  AND (? OR started BETWEEN ? AND ? OR created BETWEEN ? AND ?)""",  # noqa: S608
+            [days is None, int(f"{first:%Y%m%d}"), int(f"{last:%Y%m%d}"), *(seconds or (0, 0))],
         )
 
     def scores(self, user_ids: Iterable[int]) -> Iterator[tuple[int, int, float]]:

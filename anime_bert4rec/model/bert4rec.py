@@ -23,6 +23,7 @@ from anime_bert4rec.model.gate import Gate
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.leaving_out import LeftOut
 from anime_bert4rec.model.predicted_scores import PredictedScores
+from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.support.forms import WrongForm, check
 
 UNSEEN = -1e9
@@ -122,6 +123,7 @@ class BERT4Rec(nn.Module):
     def __init__(self, config: ModelConfig, memory: ItemMemory | None = None) -> None:
         super().__init__()
         self.predicted_scores: PredictedScores | None = None
+        self.recent_strengths: RecentStrengths | None = None
         """What is learnt of scores beside the network, and kept in its file."""
         self.config = config
         size = config.hidden_size

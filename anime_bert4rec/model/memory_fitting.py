@@ -6,8 +6,9 @@ import copy
 import functools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -61,7 +62,14 @@ likelihood hardly changes (benchmarks/LOG.md)."""
 def fit_memory(
     sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
 ) -> ItemMemory:
-    """The memory of the training lists, with the settings that suit a sample of them best.
+    """The memory of the training lists, with the settings that suit a sample of them best."""
+    return fit_memories([sequences], num_items, max_seq_len=max_seq_len, seed=seed, alike=alike)[0]
+
+
+def fit_memories(
+    lists: Sequence[Sequences], num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
+) -> list[ItemMemory]:
+    """The memories of several sets of lists, with the settings that suit a sample of the first set best.
 
     Without an order these are the ones under which what is hidden of lists that are shown in part is the likeliest.
     With one, they are those that rank what comes next best, together with the share of EASE that does: by likelihood
@@ -70,21 +78,55 @@ def fit_memory(
     as other people's lists. alike: what items have in common, see lists/common_traits.py; the smaller a group, the more
     it counts.
     """
-    if has_order(sequences):
-        memory, settings = _fitted_in_order(sequences, num_items, max_seq_len, seed, alike)
+    if has_order(lists[0]):
+        memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike)
     else:
-        memory, settings = _fitted_without_order(sequences, num_items, seed, alike)
+        memory, settings = _fitted_without_order(lists[0], num_items, seed, alike)
     strengths = "; ".join(
         f"{term} {', '.join(f'{strength:.2f}' for strength in of_term[::3])}"
         for term, of_term in zip(memory.config.terms, memory.strength[-1].tolist(), strict=True)
     )
     log.info("Item memory: %s; strengths with 1, 8, 64, 512 items: %s.", settings, strengths)
-    return memory
+    return [memory, *(_fitted_like(memory, settings, each, num_items, max_seq_len, seed, alike) for each in lists[1:])]
+
+
+class Settings(NamedTuple):
+    """What a memory is fitted with."""
+
+    ridge: float
+    alike_weight: float
+    recency: float | None = None
+    """None where lists have no order."""
+
+    def __str__(self) -> str:
+        recency = "" if self.recency is None else f"recency {self.recency:g}, "
+        return f"ridge {self.ridge:g}, {recency}item features {self.alike_weight:g}"
+
+
+def _fitted_like(
+    memory: ItemMemory,
+    settings: Settings,
+    sequences: Sequences,
+    num_items: int,
+    max_seq_len: int,
+    seed: int,
+    alike: Sequences | None,
+) -> ItemMemory:
+    """The memory of other lists, with the settings and the strengths of this one."""
+    if settings.recency is None:
+        tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
+        found = tables.memory(1.0, settings.ridge, settings.alike_weight, UNORDERED_POPULARITY_RIDGE)
+    else:
+        batch = sample(sequences, num_items, max_seq_len, seed, True, TRIAL_LISTS, cuts=True)
+        tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch)
+        found = tables.memory(settings.recency, settings.ridge, settings.alike_weight)
+    found.strength.copy_(memory.strength)
+    return found
 
 
 def _fitted_in_order(
     sequences: Sequences, num_items: int, max_seq_len: int, seed: int, alike: Sequences | None
-) -> tuple[ItemMemory, str]:
+) -> tuple[ItemMemory, Settings]:
     most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
     # each mask is scored by EASE anew
     lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
@@ -114,12 +156,12 @@ def _fitted_in_order(
             shown = shown_in_part(asked, num_items, np.random.default_rng(seed))
             memory.strength[kind] = likeliest_strengths(asked_at(memory, shown), KNOTS)[1]
         bar.update()
-    return memory, f"ridge {ridge:g}, recency {recency:g}, item features {weight:g}"
+    return memory, Settings(ridge, weight, recency)
 
 
 def _fitted_without_order(
     sequences: Sequences, num_items: int, seed: int, alike: Sequences | None
-) -> tuple[ItemMemory, str]:
+) -> tuple[ItemMemory, Settings]:
     shown = lists_in_part(sequences, num_items, seed)
     steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None)
     with progress("item memory", steps, "step", leave=False) as bar:
@@ -148,7 +190,7 @@ def _fitted_without_order(
         asked = with_ease_of(memory, asked, shown)
         memory.strength[0] = likeliest_strengths(asked, KNOTS, strength)[1]
         bar.update()
-    return memory, f"ridge {ridge:g}, item features {weight:g}"
+    return memory, Settings(ridge, weight)
 
 
 class Tables:

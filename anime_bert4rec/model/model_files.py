@@ -15,6 +15,7 @@ from torch import Tensor
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.predicted_scores import PredictedScores
+from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.tensor_file import read_plain, read_tensors
 from anime_bert4rec.support.errors import ModelFileError
@@ -28,8 +29,8 @@ GATE = "gate.values"
 def save_model(
     path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items", "run"}` and
-    `"predicted_scores"` if the model predicts any; the item memory is most of it.
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items", "run"}`, and
+    `"predicted_scores"` and `"recent_strengths"` if the model has them; the item memory is most of it.
 
     identity: of the run (`resume.identity_of`). Of it are kept what tells which users the model was trained on
     (`training_data.Data.fingerprint`), of which anime it is (`mark_of`), and of which run.
@@ -38,6 +39,8 @@ def save_model(
     saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
     if model.predicted_scores is not None:
         saved["predicted_scores"] = model.predicted_scores.tensors()
+    if model.recent_strengths is not None:
+        saved["recent_strengths"] = model.recent_strengths.tensors()
     marks = {"data_fingerprint": known.get("data"), "items": known.get("vocabulary"), "run": known.get("run")}
     with write_aside(path) as file:
         write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, **marks}, file)
@@ -59,7 +62,8 @@ def write_tensors(value: dict[str, Any], file: IO[bytes]) -> None:
 
 
 class SavedModel(TypedDict):
-    """The form of a model file; what earlier versions wrote had no fingerprint, no marks and no predicted scores."""
+    """The form of a model file; what earlier versions wrote had no fingerprint, no marks, no predicted scores and
+    no strengths of recent starts."""
 
     model_state_dict: dict[str, Tensor]
     model_config: ModelConfig
@@ -74,11 +78,14 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
         check(saved, SavedModel, "the file")
         for mark in ("data_fingerprint", "items", "run"):
             check(saved.get(mark), str | None, mark)
-        scores = saved.get("predicted_scores")
+        scores, recent = (saved.get(name) for name in ("predicted_scores", "recent_strengths"))
         check(scores, dict[str, Tensor] | None, "predicted_scores")
+        check(recent, dict[str, Tensor] | None, "recent_strengths")
         model = _built(ModelConfig.from_dict(saved["model_config"]), saved["model_state_dict"])
         if scores is not None:
             model.predicted_scores = PredictedScores.of_tensors(scores, model.config.num_items)
+        if recent is not None:
+            model.recent_strengths = RecentStrengths.of_tensors(recent)
     return model.eval(), saved
 
 

@@ -17,6 +17,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
+from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.lists.sequence_store import state_of, stored
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
@@ -95,6 +96,8 @@ class Data:
     """What the training users scored (those of them whose lists the item memory is made of)."""
     earlier: EarlierModel | None = None
     """The model that the training begins with, if it is not a new one."""
+    recent: RecentStarts | None = None
+    """What the same users started when."""
 
     @functools.cached_property
     def ordered(self) -> bool:
@@ -162,9 +165,11 @@ def load_data(database_file: Path, settings: DataSettings, from_model: Path | No
     earlier = None if from_model is None else EarlierModel.load(from_model)
     with as_of_one_moment(database_file) as (database, state):
         data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory, earlier=earlier)
-        rows = database.scores(data.training.user_ids[data.counted].tolist())
+        counted = data.training.user_ids[data.counted]
         catalogue = database.anime(data.vocabulary.anime_ids.tolist())
-        return replace(data, scores=Scores.of(rows, catalogue, data.vocabulary))
+        scores = Scores.of(database.scores(counted.tolist()), catalogue, data.vocabulary)
+        recent = RecentStarts.of(database, catalogue, data.vocabulary).of_users(counted)
+        return replace(data, scores=scores, recent=recent)
 
 
 @contextlib.contextmanager

@@ -27,15 +27,23 @@ def person_of_user(name: str, entries: Sequence[ListEntry], vocabulary: Vocabula
     return _with_history(Person.of_list(entries, vocabulary, name), f'the list of "{name}"', len(entries))
 
 
-def person_of_export(path: Path, anime_of_mal: dict[int, int], vocabulary: Vocabulary) -> Person:
-    """The person whose export from MyAnimeList the file is. Raises UserError if nothing of it is known and watched."""
+def person_of_export(
+    path: Path,
+    anime_of_mal: dict[int, int],
+    vocabulary: Vocabulary,
+    known: Callable[[list[ListEntry]], list[ListEntry]] = list,
+) -> Person:
+    """The person whose export from MyAnimeList the file is, with those of its entries that are `known`.
+
+    Raises UserError if nothing of these was watched and is known to the model.
+    """
     export = read_export(path)
     for line in export.report.lines("entry"):
         log.warning("%s", line)
     entries, missing = from_export(export, anime_of_mal)
     if missing:
         log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
-    person = Person.of_list(entries, vocabulary, path.name)
+    person = Person.of_list(known(entries), vocabulary, path.name)
     return _with_history(person, f"the export {path}", len(export.entries))
 
 

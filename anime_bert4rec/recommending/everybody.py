@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.records import Anime, ListEntry
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.output import no_formula, rounded
 from anime_bert4rec.recommending.person import Person
@@ -52,9 +52,11 @@ def write_people(
     shown: TitlesToShow,
     top_k: int,
     at_once: int,
+    known: Callable[[list[ListEntry]], list[ListEntry]] = list,
 ) -> tuple[int, int]:
     """Write the best `top_k` titles of everybody in the database who is not in the file yet, some people at once.
 
+    known: gives what of a list is to count.
     Returns how many people there are, and of how many of those written now there is nothing.
     """
     total = sum(1 for _ in database.people_with_lists())
@@ -65,7 +67,7 @@ def write_people(
     with progress("recommending", total, "person", done=total - len(left)) as bar, saying_how_to_go_on():
         for start in range(0, len(left), at_once):
             part = left[start : start + at_once]
-            people = [Person.of_list(database.entries(user_id), vocabulary, name) for user_id, name in part]
+            people = [Person.of_list(known(database.entries(user_id)), vocabulary, name) for user_id, name in part]
             chosen = list(choose(people, ranking, shown, top_k))
             file.append(as_lines(people, chosen, shown.names, shown.release, format), part[-1][0])
             nothing += sum(not each for each in chosen)

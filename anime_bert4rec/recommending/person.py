@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anime_bert4rec.lists.mal_export import MalExport
+from anime_bert4rec.lists.recent_starts import started_on
 from anime_bert4rec.lists.records import ListEntry
 from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences
 
@@ -32,6 +33,8 @@ class Person:
     unfinished: frozenset[int] = frozenset()
     """What is being watched, was paused or was dropped."""
     name: str = ""
+    started: Mapping[int, int] = field(default_factory=dict)
+    """The day since 1970 on which each title was started, of those where it is known."""
 
     @classmethod
     def of_ids(cls, anime_ids: Sequence[int]) -> Person:
@@ -57,7 +60,8 @@ class Person:
         seen = frozenset(entry.anime_id for entry in watched)
         planned = frozenset(entry.anime_id for entry in entries) - seen
         unfinished = frozenset(entry.anime_id for entry in watched if entry.status in UNFINISHED)
-        return cls(history, frozenset(entry.anime_id for entry in liked), seen, planned, scores, unfinished, name)
+        of_liked, started = frozenset(entry.anime_id for entry in liked), started_on(watched)
+        return cls(history, of_liked, seen, planned, scores, unfinished, name, started)
 
 
 def is_watched(entry: ListEntry) -> bool:

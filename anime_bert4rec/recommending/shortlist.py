@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from anime_bert4rec.lists.common_traits import franchises
+from anime_bert4rec.lists.common_traits import franchises, prequels
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.wishes import Wishes
@@ -66,20 +66,6 @@ def why_nothing_is_left(
     pairs = [(count(least), f"{how} and {other}") for how, less in lifted for other, least in less.each_lifted()]
     number, how = max(pairs, key=lambda pair: pair[0], default=(0, ""))
     return f"there would be {number:,} {how}" if number else "not even without two of the wishes would there be any"
-
-
-def prequels(catalogue: Sequence[Anime]) -> dict[int, set[int]]:
-    """For each anime that directly continues others of the catalogue, the ids of these. Either side may say so."""
-    known = {anime.anime_id for anime in catalogue}
-    before: dict[int, set[int]] = {}
-    for anime in catalogue:
-        for relation in anime.relations:
-            if relation.anime_id in known and relation.anime_id != anime.anime_id:
-                if relation.kind == "PREQUEL":
-                    before.setdefault(anime.anime_id, set()).add(relation.anime_id)
-                elif relation.kind == "SEQUEL":
-                    before.setdefault(relation.anime_id, set()).add(anime.anime_id)
-    return before
 
 
 def related(catalogue: Sequence[Anime], leads: Collection[str], comes_from: Collection[str]) -> dict[int, set[int]]:

@@ -8,9 +8,10 @@ from typing import Protocol
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.memory_transitions import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
+from anime_bert4rec.model.recent_strengths import Lately, fit_recent
 from anime_bert4rec.model.training_data import Data, LearningSettings
 
 
@@ -57,18 +58,21 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
     """
     torch.manual_seed(settings.seed)
     config, memory = network_for(data, settings), None
-    counted = data.training.select(data.counted)
+    counted, recent_strengths = data.training.select(data.counted), None
     if fitted is not None and fitted.memory is not None:
-        memory = fitted.memory
+        memory, recent_strengths = fitted.memory, fitted.recent_strengths
         memory.pairs = Pairs.of(counted) if data.ordered else None
     elif settings.memory:
-        memory = fit_memory(
-            counted,
+        lately = None if data.recent is None else Lately(data.recent, counted, settings.seed)
+        memory, *earlier = fit_memories(
+            [counted, lately.lists_before] if lately and lately.enough else [counted],
             data.vocabulary.num_items,
             max_seq_len=settings.max_seq_len,
             seed=settings.seed,
             alike=data.alike,
         )
+        if lately and earlier:
+            recent_strengths = fit_recent(lately, earlier[0], settings.max_seq_len)
     if memory is not None:
         config = replace(config, memory=memory.config)
     model = BERT4Rec(config, memory)
@@ -80,4 +84,5 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
         model.predicted_scores = fitted.predicted_scores
     elif data.scores is not None:
         model.predicted_scores = fit_scores(data.scores, data.alike)
+    model.recent_strengths = recent_strengths
     return model

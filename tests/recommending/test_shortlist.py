@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from anime_bert4rec.lists.common_traits import prequels
 from anime_bert4rec.lists.records import Anime, ListEntry, Relation
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.shortlist import Shortlists, prequels, related, why_nothing_is_left
+from anime_bert4rec.recommending.shortlist import Shortlists, related, why_nothing_is_left
 from anime_bert4rec.recommending.wishes import Wishes, of_catalogue
 
 CATALOGUE = [

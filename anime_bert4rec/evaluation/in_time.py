@@ -1,0 +1,110 @@
+"""How well the model foretells what somebody starts next, on that day, beside what others had started before it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error
+from anime_bert4rec.lists.people import ENOUGH_PEOPLE
+from anime_bert4rec.lists.recent_starts import NEWEST, AskedStart, RecentStarts
+from anime_bert4rec.model.recent_strengths import RecentStrengths
+
+MOST_STARTS, MOST_NUMBERS = 1_000, 3_000_000
+"""The most starts that are asked, and the most that these may be times the titles."""
+TOLD, NOT_TOLD, OTHERS = "this model, told the day", "the same, not told", "others' recent starts"
+WIDTH = 80
+NOTE = (
+    "In time: what validation users started in the last year of the lists, each title on its own day, among all that"
+    " were out. Told the day, the model knows what others had started until the day before and what was airing. In its"
+    " training it saw what other people listed later; the strengths of recent starts were fitted on training users."
+)
+
+
+@dataclass(frozen=True)
+class InTime:
+    """How each contender ranked some starts."""
+
+    people: int
+    places: dict[str, np.ndarray]
+    """By contender: the place of each start among the candidates, from 1 [Q]."""
+
+    @property
+    def starts(self) -> int:
+        return len(next(iter(self.places.values())))
+
+
+def measure_in_time(
+    model: Scorer, strengths: RecentStrengths | None, recent: RecentStarts | None, user_ids: np.ndarray, seed: int
+) -> InTime | None:
+    """How well starts of these people are foretold; None if there are none, or the model has not learnt to.
+
+    recent: of everybody, of whom all but the person asked about are others.
+    """
+    if strengths is None or recent is None:
+        return None
+    most = min(MOST_STARTS, MOST_NUMBERS // recent.starts.num_items)
+    asked = [each for each in map(recent.asked, recent.newest(most, seed, user_ids).tolist()) if each is not None]
+    people = len({each.user for each in asked})
+    if people < ENOUGH_PEOPLE:
+        return None
+    histories = [each.history for each in asked]
+    whole, newest = model(histories), model([history[-NEWEST:] for history in histories])
+    answers = zip(whole, newest, asked, strict=True)
+    scores = {
+        TOLD: np.stack([strengths.logits(one, other, each.features) for one, other, each in answers]),
+        NOT_TOLD: whole,
+        OTHERS: np.stack([each.features[:, 0] for each in asked]),
+    }
+    return InTime(people, {name: places(each, asked) for name, each in scores.items()})
+
+
+def places(scores: np.ndarray, asked: Sequence[AskedStart]) -> np.ndarray:
+    """The place of each start among the candidates, the worst that ties allow: int64 [Q]. scores: [Q, N]."""
+    found = []
+    for row, each in zip(scores, asked, strict=True):
+        candidates = np.ones(len(row), bool)
+        candidates[each.not_ranked - 1] = False
+        found.append(int((row[candidates] >= row[each.item - 1]).sum()))
+    return np.array(found, np.int64)
+
+
+def gains(places: np.ndarray) -> np.ndarray:
+    """The NDCG@10 of each place."""
+    return np.where(places <= 10, 1 / np.log2(places + 1), 0)
+
+
+def paragraphs(found: InTime | None) -> list[str]:
+    """The table, and what it means; nothing where nobody was asked."""
+    if found is None:
+        return []
+    head = f"In time ({found.starts:,} starts of {found.people:,} people)"
+    lines = [f"{head:50}{'HR@10':>8}{'NDCG@10':>9}{'±':>7}"]
+    for name, each in found.places.items():
+        mean, error = mean_and_error(gains(each))
+        lines.append(f"{name:50}{(each <= 10).mean():8.3f}{mean:9.3f}{error:7.3f}")
+    return ["\n".join(lines), textwrap.fill(NOTE, WIDTH, break_on_hyphens=False)]
+
+
+def as_json(found: InTime | None) -> dict[str, Any] | None:
+    """The same numbers, and by how much the model is better for being told, with the standard errors over starts."""
+    if found is None:
+        return None
+
+    def number(values: np.ndarray) -> dict[str, float]:
+        return dict(zip(("mean", "error"), mean_and_error(values), strict=True))
+
+    contenders = {
+        name: {"hr@10": number(each <= 10), "ndcg@10": number(gains(each))} for name, each in found.places.items()
+    }
+    told, not_told = (gains(found.places[name]) for name in (TOLD, NOT_TOLD))
+    return {
+        "starts": found.starts,
+        "people": found.people,
+        "contenders": contenders,
+        "gain_of_being_told": number(told - not_told),
+    }

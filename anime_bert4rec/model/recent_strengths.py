@@ -1,0 +1,114 @@
+"""How much it counts for what a person starts next that others start a title now, that it airs, that it is a sequel.
+
+The probability that a title is started at a moment is a softmax of a weighted sum, a conditional logit (McFadden 1974):
+of what the model says from all that was watched, of what it says from the newest of it, and of what is known of each
+title at that moment (lists/recent_starts.py). The weights are those that make the newest starts of the training users
+likeliest, each with what others had started until the day before. The item memory stands for the model, which is not
+trained yet; and it is one of the lists as they were before these starts, with the settings of the model's own. One that
+knew the whole lists would know what was going to be liked.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anime_bert4rec.lists.recent_starts import FEATURES, NEWEST, AskedStart, RecentStarts
+from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.batches import ask_what_comes_next
+from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_strengths import Asked, joined, likeliest_strengths
+from anime_bert4rec.support.forms import WrongForm
+
+log = logging.getLogger(__name__)
+
+TERMS = ("from the whole history", "from its newest titles", *FEATURES)
+"""What is added up, in the order of the strengths."""
+FEWEST_STARTS, FEWEST_PEOPLE = 200, 5
+"""Nothing is learnt from fewer starts, or from those of fewer people."""
+MOST_STARTS, MOST_NUMBERS = 2_000, 6_000_000
+"""The most starts that the strengths are fitted on, and the most that these may be times the titles."""
+MOST_LIKELY = 100.0
+"""A file with a larger strength is refused."""
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class RecentStrengths:
+    """What each of the TERMS is multiplied by: float32 [T]."""
+
+    values: np.ndarray
+
+    def logits(self, whole: np.ndarray, newest: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Of each title [N], from the logarithms of what the model says, twice, and the features [N, F]."""
+        return self.values[0] * whole + self.values[1] * newest + features @ self.values[2:]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The form in which they are kept in a model file."""
+        return {"values": torch.from_numpy(self.values)}
+
+    @classmethod
+    def of_tensors(cls, saved: Mapping[str, Tensor]) -> RecentStrengths:
+        """Raises WrongForm for what `tensors` does not give."""
+        values = saved.get("values")
+        if saved.keys() != {"values"} or values is None or values.dtype != torch.float32:
+            raise WrongForm("its strengths of recent starts have other parts")
+        if values.shape != (len(TERMS),) or not (values.abs() <= MOST_LIKELY).all():
+            raise WrongForm("its strengths of recent starts are not such as are fitted")
+        return cls(values.contiguous().numpy())
+
+
+class Lately:
+    """The starts that the strengths are fitted on, and the lists as they were before these."""
+
+    def __init__(self, recent: RecentStarts, training: Sequences, seed: int) -> None:
+        """training: the lists whose people's starts there are."""
+        positions = recent.newest(min(MOST_STARTS, MOST_NUMBERS // recent.starts.num_items), seed)
+        self.asked = [each for each in map(recent.asked, positions.tolist()) if each is not None]
+        self.people = len({each.user for each in self.asked})
+        first = min((each.day for each in self.asked), default=0)
+        self.lists_before = recent.lists_before(first, training)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is something to learn from."""
+        return (
+            len(self.asked) >= FEWEST_STARTS
+            and self.people >= FEWEST_PEOPLE
+            and len(self.lists_before) >= FEWEST_PEOPLE
+        )
+
+
+def fit_recent(lately: Lately, memory: ItemMemory, max_seq_len: int) -> RecentStrengths:
+    """The strengths that make these starts likeliest. memory: of the lists before them."""
+    clock = time.perf_counter()
+    parts = [lately.asked[at : at + AT_ONCE] for at in range(0, len(lately.asked), AT_ONCE)]
+    said = joined([_said(part, memory, max_seq_len) for part in parts])
+    strengths = likeliest_strengths(said, 1)[1][:, 0]
+    found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, strengths.tolist(), strict=True))
+    took = time.perf_counter() - clock
+    log.info("Recent starts: learnt from %d of %d people in %.1f s: %s.", len(lately.asked), lately.people, took, found)
+    return RecentStrengths(strengths.numpy())
+
+
+def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int) -> Asked:
+    """What the terms say of some starts."""
+
+    def by_memory(histories: Sequence[np.ndarray]) -> Tensor:
+        config = memory.config
+        batch = ask_what_comes_next(histories, config.num_items + 1, max_seq_len, config.ordered)
+        return memory(batch, rank_unlisted=True).log_softmax(1)
+
+    histories = [each.history for each in asked]
+    features = torch.from_numpy(np.stack([each.features for each in asked]))
+    terms = [by_memory(histories), by_memory([each[-NEWEST:] for each in histories]), *features.unbind(2)]
+    no_candidates = [torch.from_numpy(each.not_ranked) for each in asked]
+    visible = torch.nn.utils.rnn.pad_sequence(no_candidates, batch_first=True, padding_value=PAD)
+    rows, wanted = torch.arange(len(asked)), torch.tensor([each.item for each in asked])
+    return Asked.of(terms, torch.ones(len(asked)), visible, (rows, wanted))

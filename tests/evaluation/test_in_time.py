@@ -1,0 +1,86 @@
+"""Starts that are asked on their day: places by hand, who is asked, and what is said of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from anime_bert4rec.evaluation.in_time import (
+    NOT_TOLD,
+    OTHERS,
+    TOLD,
+    InTime,
+    as_json,
+    gains,
+    measure_in_time,
+    paragraphs,
+    places,
+)
+from anime_bert4rec.lists.recent_starts import AskedStart, Calendar, RecentStarts, Starts
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model.recent_strengths import TERMS, RecentStrengths
+
+ONLY_OTHERS = RecentStrengths(np.array([float(term == "others' starts") for term in TERMS], np.float32))
+
+
+def asked(item, not_ranked):
+    return AskedStart(1, item, 0, np.array([1]), np.zeros((4, 6), np.float32), np.array(not_ranked))
+
+
+def test_places_by_hand():
+    scores = np.array([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 3.0, 1.0], [np.inf, 0.0, -1.0, -np.inf]])
+    found = places(scores, [asked(3, [1]), asked(2, [4]), asked(4, [1])])
+    assert found.tolist() == [2, 3, 3]  # what was seen is no candidate; a tie is the worse place
+    assert gains(np.array([1, 3, 10, 11])).tolist() == pytest.approx([1, 0.5, 1 / math.log2(11), 0])
+
+
+def two_weeks_behind(people=30):
+    """Person after person starts titles 1, 2, …, a week each: everybody starts what others started days before."""
+    rows = [
+        (person, title, None, None, 86_400 * (18_262 + 7 * title + person % 5))
+        for person in range(people)
+        for title in range(1, 40)
+    ]
+    vocabulary = Vocabulary.of(range(1, 41))
+    return RecentStarts(Starts.of(rows, vocabulary), Calendar.of([], vocabulary))
+
+
+def no_idea(histories):
+    return np.zeros((len(histories), 40), np.float32)
+
+
+def test_being_told_the_day_helps():
+    recent = two_weeks_behind()
+    found = measure_in_time(no_idea, ONLY_OTHERS, recent, np.arange(12), seed=0)
+    assert found is not None and found.people == 12
+    assert found.starts == math.ceil(12 * 39 / 5)  # the newest fifth
+    assert np.array_equal(found.places[TOLD], found.places[OTHERS])
+    first = np.array([each % 5 == 0 for each in range(12)]).mean()  # who is the first to start a title is not told
+    assert (found.places[TOLD] == 1).mean() == pytest.approx(1 - first, abs=0.1)
+    assert found.places[NOT_TOLD].min() > 1  # all titles are tied
+
+
+def test_who_cannot_be_asked():
+    recent = two_weeks_behind()
+    assert measure_in_time(no_idea, ONLY_OTHERS, recent, np.arange(9), seed=0) is None
+    assert measure_in_time(no_idea, None, recent, np.arange(12), seed=0) is None
+    assert measure_in_time(no_idea, ONLY_OTHERS, None, np.arange(12), seed=0) is None
+    assert measure_in_time(no_idea, ONLY_OTHERS, recent, np.array([], int), seed=0) is None
+    assert paragraphs(None) == [] and as_json(None) is None
+
+
+def test_what_is_said():
+    found = InTime(12, {TOLD: np.array([1, 3, 11]), NOT_TOLD: np.array([1, 11, 11]), OTHERS: np.array([3, 3, 3])})
+    table, note = paragraphs(found)
+    assert table.splitlines() == [
+        "In time (3 starts of 12 people)                      HR@10  NDCG@10      ±",
+        "this model, told the day                             0.667    0.500  0.289",
+        "the same, not told                                   0.333    0.333  0.333",
+        "others' recent starts                                1.000    0.500  0.000",
+    ]
+    assert max(map(len, [*table.splitlines(), *note.splitlines()])) <= 80
+    found_json = as_json(found)
+    assert found_json["gain_of_being_told"]["mean"] == pytest.approx(1 / 6)
+    assert found_json["contenders"][OTHERS]["hr@10"] == {"mean": 1.0, "error": 0.0}

@@ -1,0 +1,135 @@
+"""How much recent starts count for: the sum by hand, what is fitted to people who follow each other, and bad files."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from anime_bert4rec.lists.recent_starts import FEATURES, Calendar, RecentStarts, Starts
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory
+from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
+from anime_bert4rec.model.recent_strengths import TERMS, Lately, RecentStrengths, fit_recent
+from anime_bert4rec.support.forms import WrongForm
+
+WEEKS, PEOPLE = 60, 30
+ITEMS = Vocabulary.of(range(1, WEEKS + 1))
+
+
+def by_fashion(people=PEOPLE, weeks=WEEKS, seed=0):
+    """Each week has its title, which everybody starts on some day of it; the lists have no order."""
+    random = np.random.default_rng(seed)
+    days = [18_262 + 7 * week + random.integers(7, size=people) for week in range(weeks)]
+    users = np.tile(np.arange(people), weeks)
+    items, flat = np.repeat(np.arange(1, weeks + 1), people), np.concatenate(days)
+    order = np.lexsort((users, flat))
+    starts = Starts(users[order], items[order], flat[order], np.ones(len(flat), bool), WEEKS)
+    lists = np.stack([random.permutation(weeks) + 1 for _ in range(people)]).astype(np.int32)
+    training = Sequences(
+        lists.ravel(), np.zeros(lists.size, np.int32), np.arange(0, lists.size + 1, weeks), np.arange(people)
+    )
+    return RecentStarts(starts, Calendar.of([], ITEMS)), training
+
+
+def fitted(recent, training):
+    lately = Lately(recent, training, seed=0)
+    assert lately.enough
+    memory, earlier = fit_memories([training, lately.lists_before], WEEKS, max_seq_len=WEEKS, seed=0)
+    return lately, memory, earlier, fit_recent(lately, earlier, WEEKS)
+
+
+@pytest.fixture(scope="module")
+def fashion():
+    return fitted(*by_fashion())
+
+
+def test_the_sum_by_hand():
+    strengths = RecentStrengths(np.array([2, 0.5, 1, 3, 0, 0, 0, 10], np.float32))
+    whole, newest = np.array([-1.0, -2.0], np.float32), np.array([4.0, 8.0], np.float32)
+    features = np.array([[1, 1, 1, 1, 1, 0.1], [-2, 0, 0, 0, 0, 0]], np.float32)
+    assert len(TERMS) == 2 + len(FEATURES) == len(strengths.values)
+    assert strengths.logits(whole, newest, features).tolist() == [-2 + 2 + 1 + 3 + 1, -4 + 4 - 2]
+
+
+def test_people_who_follow_each_other(fashion):
+    lately, _, _, strengths = fashion
+    assert lately.people == PEOPLE and 200 <= len(lately.asked) <= PEOPLE * WEEKS / 5
+    assert strengths.values[TERMS.index("others' starts")] > 0.3
+    assert strengths.values[TERMS.index("this season")] == pytest.approx(0, abs=1e-6)  # no title has a season
+    ranks = [
+        int((np.delete(each.features[:, 0], each.not_ranked - 1) >= each.features[each.item - 1, 0]).sum())
+        for each in lately.asked
+    ]
+    assert np.median(ranks) == 1
+
+
+def test_the_memory_of_earlier_lists_knows_nothing_of_later_starts(fashion):
+    lately, memory, earlier, _ = fashion
+    asked = {each.item for each in lately.asked}
+    assert not earlier.popularity[max(asked) - 1] and memory.popularity[max(asked) - 1] == PEOPLE
+    assert earlier.popularity[: min(asked) - 1].tolist() == [PEOPLE] * (min(asked) - 1)
+
+
+def test_the_other_memory_has_the_settings_of_the_first(fashion):
+    _, memory, earlier, _ = fashion
+    assert earlier.config == memory.config or earlier.config.unlisted != memory.config.unlisted
+    assert torch.equal(earlier.strength, memory.strength)
+    alone = fit_memory(by_fashion()[1], WEEKS, max_seq_len=WEEKS, seed=0)
+    assert all(torch.equal(one, other) for one, other in zip(alone.buffers(), memory.buffers(), strict=True))
+
+
+def test_it_is_the_same_every_time_and_draws_from_no_common_generator(fashion):
+    lately, _, earlier, strengths = fashion
+    state = torch.get_rng_state()
+    assert np.array_equal(fit_recent(lately, earlier, WEEKS).values, strengths.values)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_too_few_starts_or_people_tell_nothing():
+    assert not Lately(*by_fashion(weeks=30), seed=0).enough  # 180 starts
+    assert not Lately(*by_fashion(people=4, weeks=WEEKS), seed=0).enough
+    recent, training = by_fashion()
+    assert not Lately(recent.of_users(np.array([], int)), training, seed=0).enough
+    assert not Lately(recent, training.select(np.arange(4)), seed=0).enough
+
+
+def model_with(values):
+    model = BERT4Rec(ModelConfig(6, 8, num_heads=2, max_seq_len=5))
+    model.recent_strengths = None if values is None else RecentStrengths(np.array(values, np.float32))
+    return model
+
+
+@pytest.mark.parametrize("values", [None, list(range(len(TERMS)))])
+def test_they_are_kept_with_the_model(tmp_path, values):
+    save_model(tmp_path / "m.pth", model_with(values), epoch=3, val_loss=1.5)
+    found = load_model(tmp_path / "m.pth")[0].recent_strengths
+    assert (found is None) == (values is None)
+    assert found is None or found.values.tolist() == values
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {},
+        {"other": torch.zeros(len(TERMS))},
+        {"values": torch.zeros(len(TERMS)), "more": torch.zeros(1)},
+        {"values": torch.zeros(len(TERMS) - 1)},
+        {"values": torch.zeros(len(TERMS), 1)},
+        {"values": torch.zeros(len(TERMS), dtype=torch.double)},
+        {"values": torch.full((len(TERMS),), math.nan)},
+        {"values": torch.full((len(TERMS),), -math.inf)},
+        {"values": torch.full((len(TERMS),), 101.0)},
+    ],
+)
+def test_other_strengths_are_refused(saved, tmp_path):
+    with pytest.raises(WrongForm):
+        RecentStrengths.of_tensors(saved)
+    path = tmp_path / "m.pth"
+    save_model(path, model_with(range(len(TERMS))), epoch=3, val_loss=1.5)
+    torch.save({**torch.load(path, weights_only=True), "recent_strengths": saved}, path)
+    with pytest.raises(ModelFileError):
+        load_model(path)
