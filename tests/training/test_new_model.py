@@ -36,13 +36,13 @@ def without_plots(monkeypatch):
 @pytest.fixture
 def fittings(monkeypatch):
     """Each time that a memory is fitted."""
-    real, times = new_model.fit_memory, []
+    real, times = new_model.fit_memories, []
 
-    def fit_memory(*args, **settings):
+    def fit_memories(*args, **settings):
         times.append(1)
         return real(*args, **settings)
 
-    monkeypatch.setattr(new_model, "fit_memory", fit_memory)
+    monkeypatch.setattr(new_model, "fit_memories", fit_memories)
     return times
 
 
@@ -61,7 +61,8 @@ def test_the_memory_and_the_predicted_scores_are_not_fitted_again(db, tmp_path, 
     assert train(db, tmp_path / "whole") == 0
     stopped(db, tmp_path / "parts", monkeypatch)
     fittings.clear()
-    monkeypatch.setattr(new_model, "fit_scores", lambda *_: pytest.fail("fitted again"))
+    for name in ("fit_scores", "fit_recent"):
+        monkeypatch.setattr(new_model, name, lambda *_: pytest.fail("fitted again"))
     assert train(db, tmp_path / "parts", "--resume") == 0
     assert not fittings and unlike(tmp_path / "parts", tmp_path / "whole") == []
     assert load_model(tmp_path / "whole" / "models" / BEST_MODEL)[0].config.ordered == ordered
