@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender, Similar
+    from anime_bert4rec.recommending.catalogue import Catalogue
     from anime_bert4rec.support.errors import ModelFileError, ScoresFailed, UserError
 
 __version__ = "1.0"
 """The version of the project: pyproject.toml and config.py take it from here."""
 
 __all__ = [
+    "Catalogue",
     "ModelFileError",
     "NoPredictedScores",
     "NothingToGoOn",
@@ -46,9 +48,10 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from anime_bert4rec import recommender
+    from anime_bert4rec.recommending import catalogue
     from anime_bert4rec.support import errors
 
-    return getattr(recommender if hasattr(recommender, name) else errors, name)
+    return getattr(next(module for module in (recommender, catalogue, errors) if hasattr(module, name)), name)
 
 
 def __dir__() -> list[str]:

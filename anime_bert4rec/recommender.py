@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,9 @@ from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.support.errors import UserError
 
 if TYPE_CHECKING:
+    from anime_bert4rec.lists.records import Anime
     from anime_bert4rec.model.bert4rec import BERT4Rec
+    from anime_bert4rec.recommending.catalogue import Catalogue
 
 PEOPLE_AT_ONCE = 500
 """How many histories are scored together: the scores of all anime for each of them are in memory at once."""
@@ -135,6 +137,19 @@ class Recommender:
         return (
             list(self._best(score, top_k, lowered)) if len(items) else [] for items, score in self._scored_many(people)
         )
+
+    def recommend_titles(
+        self,
+        anime_ids: Sequence[int],
+        catalogue: Catalogue,
+        top_k: int = 20,
+        allow: Callable[[Anime], bool] = lambda anime: True,
+    ) -> list[tuple[Anime, float]]:
+        """As `recommend`, with the anime of a catalogue in the place of ids, each with its score, and only those that
+        come in turn (`Catalogue.in_turn`). allow: whether an anime may be shown."""
+        ranked = {each.anime_id: each.score for each in self.recommend(anime_ids, self.vocabulary.num_items)}
+        chosen = itertools.islice(catalogue.in_turn(ranked, anime_ids, allow), max(top_k, 0))
+        return [(anime, ranked[anime.anime_id]) for anime in chosen]
 
     def scores(self, anime_ids: Sequence[int], candidates: Sequence[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import anime_bert4rec
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime, CataloguePage, Relation
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
@@ -45,6 +47,11 @@ def folder(tmp_path: Path) -> Path:
     model = BERT4Rec(ModelConfig(40, 8, num_heads=2, max_seq_len=8))
     save_item_mappings(tmp_path / "output/models/item_mappings.pkl", Vocabulary.of(range(1, 41)))
     save_model(tmp_path / "output/models/best_model.pth", model, epoch=1, val_loss=1.0)
+    sequel = {2: (Relation(1, "PREQUEL"),), 7: (Relation(6, "PREQUEL"),), 1: (Relation(9, "SUMMARY"),)}
+    anime = [Anime(k, title_romaji=f"Title {k}", is_adult=k == 8, relations=sequel.get(k, ())) for k in range(1, 41)]
+    with Database.open(tmp_path / "data/bert.db", create=True) as database:
+        fetch = database.resume_or_start_catalogue_fetch("ID", 40)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage(tuple(anime), None))
     return tmp_path
 
 
@@ -65,12 +72,28 @@ def test_the_first_example_of_the_document_runs_beside_modules_of_the_same_names
 
 
 def test_the_other_examples_of_the_document_run_too(folder: Path) -> None:
-    assert len(EXAMPLES) == 3
-    many, *_ = run(folder, EXAMPLES[1])
+    assert len(EXAMPLES) == 4
+    *titles, _, _ = run(folder, EXAMPLES[1])
+    assert len(titles) == 10 and all(re.fullmatch(r"Title \d+ None \(\) \d\.\d%", line) for line in titles)
+    many, *_ = run(folder, EXAMPLES[2])
     assert re.fullmatch(r"0 \[\d+, \d+, \d+\]", many)
-    *scores, unknown, similar, _, _ = run(folder, EXAMPLES[2])
+    *scores, unknown, similar, _, _ = run(folder, EXAMPLES[3])
     assert unknown == "9999999 unknown" and re.fullmatch(r"\d+ True", similar)
     assert all(re.fullmatch(r"[78] \d\.\d%", line) for line in scores) and len(scores) == 2
+
+
+def test_titles_come_in_turn_and_only_those_that_are_allowed(folder: Path) -> None:
+    recommender = anime_bert4rec.Recommender.load(folder / "output")
+    catalogue = anime_bert4rec.Catalogue.load(folder / "data/bert.db")
+    assert catalogue.anime[2].title_romaji == "Title 2"
+    scores = {each.anime_id: each.score for each in recommender.recommend([1, 5, 20], 40)}
+    found = recommender.recommend_titles([1, 5, 20], catalogue, 99, lambda anime: not anime.is_adult)
+    # 2 continues 1, which was watched; 7 waits for 6; 8 is adult; 9 tells 1 again.
+    in_turn = [anime_id for anime_id in scores if anime_id not in (7, 8, 9)]
+    assert [(anime.anime_id, score) for anime, score in found] == [(each, scores[each]) for each in in_turn]
+    assert 2 in in_turn and len(recommender.recommend_titles([1], catalogue, 3)) == 3
+    with pytest.raises(anime_bert4rec.UserError, match="has no anime yet"):
+        anime_bert4rec.Catalogue.load(folder / "missing.db")
 
 
 def test_importing_costs_no_torch(folder: Path) -> None:
@@ -88,7 +111,7 @@ def test_public_names_are_told_and_others_are_errors() -> None:
 def test_all_that_the_document_names_is_public_and_nothing_else() -> None:
     named = set(re.findall(r"`([A-Z]\w*[a-z])\b", DOCUMENT)) - {"None"}
     assert named == set(anime_bert4rec.__all__) - {"__version__"}
-    records = {"Recommendation", "Recommender", "Similar"}
+    records = {"Catalogue", "Recommendation", "Recommender", "Similar"}
     errors = [getattr(anime_bert4rec, name) for name in named - records]
     assert all(issubclass(error, anime_bert4rec.UserError) for error in errors)
 

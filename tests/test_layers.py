@@ -47,6 +47,7 @@ TESTED_BY = {
     "model.tensor_file": "test_hostile_models.py",
     "plots.ranking_comparison": "evaluation/test_report.py",
     "recommender": "test_recommender.py",
+    "recommending.catalogue": "test_embedding.py",
     "recommending.everybody": "test_recommend_all.py",
     "recommending.asked_people": "test_recommend_user.py",
     "recommending.titles_to_show": "test_recommend_upcoming.py",
