@@ -133,6 +133,8 @@ def load(settings: Settings, today: int) -> Asked:
         moment = None
         if any(each.started for each in people):
             moment = moment_of(today, database, shown.catalogue, recommender)
+    if any(each.scores for each in people) and not recommender.predicts_scores:
+        log.info("Scores are not predicted: this model learnt from none. Train again to have them.")
     return Asked(shown, people, recommender, moment, has_reasons=who.similar_to is None)
 
 

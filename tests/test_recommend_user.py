@@ -122,6 +122,8 @@ def test_a_model_that_predicts_no_scores_says_so(run, asking):
     code, out, err = run(*asking("Ten"))
     assert code == 0 and "you:" not in out and len(out.splitlines()) >= 6
     assert err.count("Scores are not predicted") == 1
+    for flag in ("--user", "--compare-with"):
+        assert run(*asking("Ten", flag, "Five"))[2].count("Scores are not predicted") == 1
 
 
 def traces(folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,8 +21,6 @@ LANGUAGES = ("romaji", "english", "native")
 
 MOST_REASONS, MOST_REASONS_OF_EACH = 3, 2
 """How many reasons a row has at most: for one person, and for each of several."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -166,8 +163,6 @@ def rows_of(
 
 def predicted_scores(recommender: Recommender, person: Person, anime_ids: Sequence[int]) -> Sequence[float | None]:
     """What the person would give to each title, of 100; nothing for who has scored nothing, or by an older model."""
-    if person.scores and not recommender.predicts_scores:
-        log.info("Scores are not predicted: this model learnt from none. Train again to have them.")
     if not person.scores or not recommender.predicts_scores:
         return [None] * len(anime_ids)
     return recommender.predicted_scores(list(person.scores), list(person.scores.values()), anime_ids)
