@@ -76,7 +76,7 @@ from anime_bert4rec.training.run_report import (
 from anime_bert4rec.training.training_run import TrainingRun, save_from_checkpoint
 from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
 from evaluate import evaluate_the_best
-from visualize import WhatTheListsShow, plot_all, plot_data, write_report
+from visualize import ReportData, plot_all, plot_data, write_report
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ def train(
         raise stopped
     if not is_main():
         return 0
-    code, shown = EXIT_INTERRUPTED, WhatTheListsShow()
+    code, shown = EXIT_INTERRUPTED, ReportData()
     if not stopped:
         _, shown = plot_data(paths)
         code = evaluate_the_best(paths, whole=verbose) if settings.evaluate else 0

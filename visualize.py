@@ -33,11 +33,11 @@ from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, read_config
 from anime_bert4rec.pages.kept_map import NEAR, KeptMap, earlier_map
 from anime_bert4rec.pages.page import write_page
-from anime_bert4rec.pages.report_page import WhatTheListsShow, read_tasks, report_page
+from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.anime_map import MapPoints, anime_map, load_map_points, spread_out
 from anime_bert4rec.plots.data_overview import data_overview, read_overview
-from anime_bert4rec.plots.map_layout import nearest_first, pulled_together
+from anime_bert4rec.plots.map_layout import force_layout, nearest_first
 from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.training_curves import PLOTS
 from anime_bert4rec.plots.training_metrics import read_metrics
@@ -61,21 +61,21 @@ def plot_all(metrics: Mapping[str, Any] | Path, plots_dir: Path) -> list[Path]:
     return paths
 
 
-def plot_data(paths: PathSettings, language: str | None = None) -> tuple[list[Path], WhatTheListsShow]:
+def plot_data(paths: PathSettings, language: str | None = None) -> tuple[list[Path], ReportData]:
     """Draw data_overview.png and anime_map.png, from the database and from the model in the output folder.
 
     The database is the one of the run unless `paths` names one. Where one of the two is missing or cannot be used, the
     log says so in a line. Returns the paths of what was drawn, and what the page of the run shows of it.
     """
     drawn: list[Path] = []
-    shown = WhatTheListsShow()
+    shown = ReportData()
     try:
         with Database.open_to_read(paths.db or _database_of_run(paths)) as database, database.snapshot():
             database.require_training_data()
             anime = database.anime(database.anime_ids())
             vocabulary = Vocabulary.of(each.anime_id for each in anime)
             overview = read_overview(database.iter_watched(), vocabulary)
-        shown = WhatTheListsShow(anime, overview)
+        shown = ReportData(anime, overview)
         style.save(data_overview(overview), paths.plots / DATA_OVERVIEW)
         drawn.append(paths.plots / DATA_OVERVIEW)
 
@@ -104,16 +104,16 @@ def lay_out_map(known: MapPoints, on_lists: Mapping[int, int], earlier: KeptMap 
     ids, points, popularity = ids[order], points[order], popularity[order]
     made_from = hashlib.sha256(ids.tobytes() + np.ascontiguousarray(points).tobytes()).hexdigest()
     if earlier and earlier.made_from == made_from:
-        pulled = earlier.pulled
+        layout = earlier.layout
     else:
-        pulled = pulled_together(points, earlier.begin_at(ids) if earlier else None)
+        layout = force_layout(points, earlier.begin_at(ids) if earlier else None)
     near = nearest_first(points, min(NEAR, len(points) - 1))
-    return KeptMap(ids, popularity, pulled, spread_out(pulled), near, known.source, made_from)
+    return KeptMap(ids, popularity, layout, spread_out(layout), near, known.source, made_from)
 
 
 def write_report(
     paths: PathSettings,
-    shown: WhatTheListsShow,
+    shown: ReportData,
     who: str = "",
     watched: Sequence[int] = (),
     language: str | None = None,

@@ -11,7 +11,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scores import TEN
 from anime_bert4rec.pages.kept_map import KeptMap
 from anime_bert4rec.pages.person_page import person_page
-from anime_bert4rec.pages.report_page import WhatTheListsShow, report_page
+from anime_bert4rec.pages.report_page import ReportData, report_page
 from anime_bert4rec.plots.data_overview import Overview
 from anime_bert4rec.plots.training_metrics import Metrics
 from anime_bert4rec.recommending.rows import Reason, RecommendedAnime
@@ -99,7 +99,7 @@ def some_tasks() -> list[dict]:
 
 def a_report(anime: int = 300, who: str = "") -> str:
     overview = Overview(np.arange(20, 120), np.arange(anime), 900, 50, 50, {2019: 400, 2020: 500})
-    shown = WhatTheListsShow(some_anime(anime), overview, some_map(anime))
+    shown = ReportData(some_anime(anime), overview, some_map(anime))
     return report_page(some_metrics(), some_tasks(), shown, "2026-01-02", who, range(1, 40))
 
 

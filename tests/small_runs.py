@@ -12,7 +12,7 @@ import torch
 import load_users
 import prepare_dataset
 import train_model
-from anime_bert4rec.pages.report_page import WhatTheListsShow
+from anime_bert4rec.pages.report_page import ReportData
 
 SMALL = ["--lr", "0.01", "--val-ratio", "0.3", "--hidden-size", "16", "--num-heads", "2"]
 SMALL += ["--max-seq-len", "30", "--batch-size", "16", "--no-evaluate"]
@@ -49,7 +49,7 @@ def stop_in_epoch(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Of runs in this process, whose pictures take longer than their epochs, and have tests of their own."""
     patch.setattr(train_model, "plot_all", lambda *_: None)
-    patch.setattr(train_model, "plot_data", lambda *_: ([], WhatTheListsShow()))
+    patch.setattr(train_model, "plot_data", lambda *_: ([], ReportData()))
 
 
 def unlike(one: Path, other: Path) -> list[str]:

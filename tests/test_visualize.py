@@ -179,7 +179,7 @@ def test_an_evaluation_that_is_none_is_left_out(with_lists: Path, caplog: pytest
 def test_a_list_is_lit_up_on_the_map(with_lists: Path) -> None:
     paths = PathSettings(db=with_lists / "small.db", output_dir=with_lists)
     assert visualize.list_of("ANN", paths) == ("Ann", [1, 2])
-    shown = visualize.WhatTheListsShow([Anime(k) for k in (1, 2, 3)], None, some_map(3))
+    shown = visualize.ReportData([Anime(k) for k in (1, 2, 3)], None, some_map(3))
     visualize.write_report(paths, shown, *visualize.list_of("Ann", paths))
     data = data_of_page(with_lists)
     assert (data["who"], data["lit"]) == ("Ann", [0, 1])
@@ -223,8 +223,8 @@ def test_the_map_is_kept_while_its_points_are_the_same_and_stays_near_when_they_
     points = np.repeat(np.eye(8), 10, axis=0) + random.normal(0, 0.1, (80, 8))
     lists = {anime_id: 100 - anime_id for anime_id in range(1, 81)}
     first = visualize.lay_out_map(known(points), lists, None)
-    again = visualize.lay_out_map(known(points), lists, replace(first, pulled=first.pulled + 1))
-    assert (again.pulled == first.pulled + 1).all()  # nothing is laid out anew
+    again = visualize.lay_out_map(known(points), lists, replace(first, layout=first.layout + 1))
+    assert (again.layout == first.layout + 1).all()  # nothing is laid out anew
     changed = points + random.normal(0, 0.01, points.shape)
     near, far = (visualize.lay_out_map(known(changed), lists, before) for before in (first, None))
     moved = [np.median(np.linalg.norm(each.place - first.place, axis=1)) for each in (near, far)]

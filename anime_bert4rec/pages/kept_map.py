@@ -28,7 +28,7 @@ STEPS = 9_999
 class _Saved(TypedDict):
     anime_ids: list[int]
     popularity: list[int]
-    pulled: list[list[float]]
+    layout: list[list[float]]
     place: list[list[float]]
     near: list[list[int]]
     source: str
@@ -43,8 +43,8 @@ class KeptMap:
     """int64 [N]."""
     popularity: np.ndarray
     """int64 [N]: on how many lists each is."""
-    pulled: np.ndarray
-    """float [N, 2]: what `pulled_together` gave, where the next layout begins."""
+    layout: np.ndarray
+    """float [N, 2]: what `force_layout` gave, where the next layout begins."""
     place: np.ndarray
     """float [N, 2], -1 to 1: what `spread_out` gave, as titles are on the map."""
     near: np.ndarray
@@ -58,7 +58,7 @@ class KeptMap:
         saved: _Saved = {
             "anime_ids": self.anime_ids.tolist(),
             "popularity": self.popularity.tolist(),
-            "pulled": self.pulled.round(4).tolist(),
+            "layout": self.layout.round(4).tolist(),
             "place": self.place.round(4).tolist(),
             "near": self.near.tolist(),
             "source": self.source,
@@ -68,8 +68,8 @@ class KeptMap:
             file.write(json.dumps(saved, separators=(",", ":")).encode())
 
     def begin_at(self, anime_ids: np.ndarray) -> np.ndarray:
-        """Where these anime [M] were pulled to, [M, 2]; NaN for those that were not on the map."""
-        at = dict(zip(self.anime_ids.tolist(), self.pulled.tolist(), strict=True))
+        """Where these anime [M] were in the layout, [M, 2]; NaN for those that were not on the map."""
+        at = dict(zip(self.anime_ids.tolist(), self.layout.tolist(), strict=True))
         return np.array([at.get(each, [np.nan, np.nan]) for each in anime_ids.tolist()]).reshape(-1, 2)
 
     def columns(self, titles: TitleTable) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def read_map(path: Path) -> KeptMap:
         saved: _Saved = read_json(path)
         check(saved, _Saved, "the file")
         size = len(saved["anime_ids"])
-        place, pulled = (np.array(saved[name], float).reshape(size, 2) for name in ("place", "pulled"))
+        place, layout = (np.array(saved[name], float).reshape(size, 2) for name in ("place", "layout"))
         near = np.array(saved["near"], np.int64).reshape(size, -1) if size else np.zeros((0, 0), np.int64)
         ids, popularity = (np.array(saved[name], np.int64).reshape(size) for name in ("anime_ids", "popularity"))
         if len(np.unique(ids)) < size or ((near < 0) | (near >= size)).any() or (popularity < 0).any():
@@ -97,7 +97,7 @@ def read_map(path: Path) -> KeptMap:
         raise UserError(f"cannot read the map: {describe_os_error(error)}") from None
     except (ValueError, OverflowError):
         raise UserError(f"{path} is not the map of a run: python visualize.py makes it again") from None
-    return KeptMap(ids, popularity, pulled, place, near, saved["source"], saved["made_from"])
+    return KeptMap(ids, popularity, layout, place, near, saved["source"], saved["made_from"])
 
 
 def earlier_map(folder: RunFolder) -> KeptMap | None:

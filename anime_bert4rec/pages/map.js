@@ -22,7 +22,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
   const { common, of } = mainGenres(size);
   const largest = MAP.popularity.reduce((a, b) => Math.max(a, b), 1);
   const radius = MAP.popularity.map((each) => 1.6 + 5.5 * Math.sqrt(each / largest));
-  const canvas = make("canvas", { tabindex: 0, role: "img", "aria-label": t("map_label", { count: number(size) }), "data-drawn": "" });
+  const canvas = make("canvas", { tabindex: 0, role: "application", "aria-label": t("map_label", { count: number(size) }), "data-drawn": "" });
   const details = make("div", { class: "details", "aria-live": "polite" });
   const found = make("ul", { class: "found" });
   const says = make("span", { class: "muted", role: "status" });

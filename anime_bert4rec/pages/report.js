@@ -35,11 +35,13 @@ function rankingSection(tasks) {
   const panels = make("div", { class: "panels" });
   function draw() {
     panels.replaceChildren(...tasks.map((task) => {
+      const caption = `${named("task", task.name)} · ${t("users", { count: number(task.users) })}`;
+      if (!task.contenders.length) return make("div", {}, make("p", { class: "muted" }, `${caption}: ${t("too_few")}`));
       const rows = task.contenders.filter((each) => each.values[metric]).map(({ name, values, model }) => {
         const [mean, error] = values[metric];
         return [named("contender", name), mean, `${number(mean, 3)} ± ${number(error, 3)}`, model];
       });
-      return make("div", {}, barTable(`${named("task", task.name)} · ${t("users", { count: number(task.users) })}`, rows));
+      return make("div", {}, barTable(caption, rows));
     }));
   }
   const buttons = Object.entries(METRICS).map(([key, name]) => toggle(name, key === metric, () => {

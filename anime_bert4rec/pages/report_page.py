@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.pages.kept_map import KeptMap
 from anime_bert4rec.pages.page import page
@@ -41,7 +42,7 @@ class _Evaluation(TypedDict):
 
 
 @dataclass(frozen=True)
-class WhatTheListsShow:
+class ReportData:
     """What is shown of the database, and of the model where there is one."""
 
     catalogue: Sequence[Anime] = ()
@@ -52,7 +53,7 @@ class WhatTheListsShow:
 def report_page(
     metrics: Metrics,
     tasks: Sequence[Mapping[str, Any]],
-    shown: WhatTheListsShow,
+    shown: ReportData,
     made: str,
     who: str = "",
     watched: Collection[int] = (),
@@ -81,7 +82,10 @@ def report_page(
 
 
 def read_tasks(path: Path) -> list[dict[str, Any]]:
-    """What the page shows of an evaluation.json; nothing where there is none. Raises UserError for another file."""
+    """What the page shows of an evaluation.json; nothing where there is none. Raises UserError for another file.
+
+    A task with too few people to tell anything of has no contenders.
+    """
     try:
         found: _Evaluation = read_json(path)
         check(found, _Evaluation, "the file")
@@ -92,6 +96,7 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
                 "contenders": [
                     {"name": plain(contender, 60), "model": not place, "values": _means(values)}
                     for place, (contender, values) in enumerate(task["contenders"].items())
+                    if task["users"] >= ENOUGH_PEOPLE
                 ],
             }
             for name, task in found["tasks"].items()

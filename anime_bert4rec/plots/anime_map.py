@@ -65,7 +65,7 @@ def _most_popular(seen: np.ndarray) -> np.ndarray:
 
 
 def spread_out(place: np.ndarray) -> np.ndarray:
-    """Places [N, 2] of `map_layout.pulled_together`, the most popular title first, as they are on the map: -1 to 1,
+    """Places [N, 2] of `map_layout.force_layout`, the most popular title first, as they are on the map: -1 to 1,
     with room around each, most around those that have a name."""
     place = spread_apart(framed(place), np.where(np.arange(len(place)) < LABELS, ROOM_OF_NAMED, ROOM))
     return 2 * (place - place.min(0)) / np.maximum(np.ptp(place, axis=0), 1e-9) - 1 if len(place) > 1 else place

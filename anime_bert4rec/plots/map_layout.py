@@ -38,7 +38,7 @@ def nearest_first(points: np.ndarray, count: int) -> np.ndarray:
     return np.take_along_axis(found, np.argsort(-similar, axis=1, kind="stable"), axis=1)
 
 
-def pulled_together(points: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+def force_layout(points: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
     """Places [N, 2] in no unit, in which neighbours in direction of `points` [N, D] are near each other.
 
     Neighbours pull, random others push, as in LargeVis (Tang et al., 2016) with Student's t as in t-SNE; with a fixed

@@ -130,7 +130,11 @@ def test_nothing_sticks_out(browser, pages, name, width):
 def test_every_control_has_a_name_and_can_be_reached(browser, pages):
     browser.open(pages / "report.html")
     nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    controls = [node for node in nodes if node["role"]["value"] in ("button", "searchbox", "combobox", "link", "img")]
+    controls = [
+        node
+        for node in nodes
+        if node["role"]["value"] in ("button", "searchbox", "combobox", "link", "img", "application")
+    ]
     assert len(controls) >= 20
     assert [node for node in controls if not node["name"]["value"].strip()] == []
     reached = set()
@@ -200,6 +204,28 @@ def test_titles_are_found_in_any_script(browser, pages, typed, found):
     assert len(texts(browser, ".found li")) == min(found, 12)
     browser.press("Enter", "\r", 13)
     assert len(texts(browser, ".details h3")) == min(found, 1)
+
+
+def test_two_fingers_zoom_and_one_moves(browser, pages):
+    browser.open(pages / "report.html")
+    left, top, width, height = canvas_of(browser)
+    x, y = left + width / 2, top + height / 2
+
+    def touch(kind, *points):
+        at = [{"x": across, "y": down, "id": number} for number, (across, down) in enumerate(points)]
+        browser.call("Input.dispatchTouchEvent", type=kind, touchPoints=at)
+
+    touch("touchStart", (x - 50, y), (x + 50, y))
+    touch("touchMove", (x - 100, y), (x + 100, y))
+    touch("touchEnd")
+    browser.wait()
+    zoomed = browser.run("view.zoom")
+    assert zoomed == pytest.approx(2)  # twice as far apart
+    before = browser.run("view.x")
+    touch("touchStart", (x, y))
+    touch("touchMove", (x - 90, y))
+    touch("touchEnd")
+    assert browser.run("view.zoom") == zoomed and browser.run("view.x") > before
 
 
 def test_a_genre_is_picked_out(browser, pages):

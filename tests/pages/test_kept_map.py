@@ -38,7 +38,7 @@ def test_what_is_saved_is_read(tmp_path, count):
         ("popularity", [1, -1]),
         ("place", [[0, 0], [0]]),
         ("place", [[0, 0], [0, float("nan")]]),
-        ("pulled", [[0, 0]]),
+        ("layout", [[0, 0]]),
         ("near", [[1], [2]]),
         ("near", [[1], [-1]]),
         ("source", None),
@@ -61,7 +61,7 @@ def test_a_missing_map_names_the_command(tmp_path):
 def test_the_next_layout_begins_where_titles_were():
     kept = some_map(3)
     begin = kept.begin_at(np.array([3, 50, 1]))
-    assert begin[[0, 2]].tolist() == kept.pulled[[2, 0]].tolist()
+    assert begin[[0, 2]].tolist() == kept.layout[[2, 0]].tolist()
     assert np.isnan(begin[1]).all() and begin.shape == (3, 2)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from small_pages import data_of, some_anime, some_map, some_metrics, some_tasks
 
-from anime_bert4rec.pages.report_page import WhatTheListsShow, read_tasks, report_page
+from anime_bert4rec.lists.people import ENOUGH_PEOPLE
+from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
 from anime_bert4rec.plots.data_overview import Overview
 from anime_bert4rec.support.errors import UserError
 
@@ -16,7 +17,7 @@ MEAN = {"mean": 0.25, "error": 0.0123456}
 
 
 def test_curves_have_gaps_where_there_is_no_number():
-    data = data_of(report_page(some_metrics(4), [], WhatTheListsShow(), "2026-01-02"))
+    data = data_of(report_page(some_metrics(4), [], ReportData(), "2026-01-02"))
     assert data["run"]["val_losses"] == [6.0, 5.33333, None, 4.0]
     assert data["run"]["val_accuracies"]["10"] == [1.0, 7.33333, 13.66667, 20.0]
     assert (data["run"]["baseline"], data["run"]["baseline_levels"]) == ("EASE", {"10": 9.0})
@@ -25,7 +26,7 @@ def test_curves_have_gaps_where_there_is_no_number():
 
 def test_lists_by_hand():
     overview = Overview(np.array([1, 1, 2, 4]), np.array([0, 3, 1, 4]), 5, 2, 1, {1970: 1, 2019: 600, 2020: 900})
-    shown = WhatTheListsShow(some_anime(4), overview, some_map(4))
+    shown = ReportData(some_anime(4), overview, some_map(4))
     data = data_of(report_page(some_metrics(), some_tasks(), shown, "2026-01-02", "Ann", [2, 3, 50]))
     assert data["lists"] == {
         **{"users": 4, "entries": 8, "own_date": 5, "bulk": 2, "undated": 1},
@@ -38,7 +39,7 @@ def test_lists_by_hand():
 
 def test_nobody_with_a_list_is_no_part_of_the_page():
     nobody = Overview(np.array([], np.int64), np.zeros(4, np.int64), 0, 0, 0, {})
-    data = data_of(report_page(some_metrics(), [], WhatTheListsShow(some_anime(4), nobody), "2026-01-02"))
+    data = data_of(report_page(some_metrics(), [], ReportData(some_anime(4), nobody), "2026-01-02"))
     assert data["lists"] is None
 
 
@@ -46,17 +47,24 @@ def test_the_evaluation_is_read_as_it_was_written(tmp_path):
     file = tmp_path / "evaluation.json"
     assert read_tasks(file) == []
     values = {"ndcg@10": MEAN, "hr@5": MEAN, "coverage": 0.3}
-    file.write_text(json.dumps({"tasks": {"fold-in": {"users": 3, "contenders": {"this model": values, "EASE": {}}}}}))
+    file.write_text(json.dumps({"tasks": {"fold-in": {"users": 30, "contenders": {"this model": values, "EASE": {}}}}}))
     assert read_tasks(file) == [
         {
             "name": "fold-in",
-            "users": 3,
+            "users": 30,
             "contenders": [
                 {"name": "this model", "model": True, "values": {"ndcg@10": [0.25, 0.01235]}},
                 {"name": "EASE", "model": False, "values": {}},
             ],
         }
     ]
+
+
+def test_of_few_people_nothing_is_said(tmp_path):
+    tasks = {"fold-in": {"users": ENOUGH_PEOPLE - 1, "contenders": {"this model": {"ndcg@10": MEAN}}}}
+    (tmp_path / "evaluation.json").write_text(json.dumps({"tasks": tasks}))
+    (task,) = read_tasks(tmp_path / "evaluation.json")
+    assert (task["users"], task["contenders"]) == (ENOUGH_PEOPLE - 1, [])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from anime_bert4rec.plots.anime_map import (
     main_genres,
     spread_out,
 )
-from anime_bert4rec.plots.map_layout import pulled_together
+from anime_bert4rec.plots.map_layout import force_layout
 from anime_bert4rec.plots.style import can_be_drawn
 from anime_bert4rec.support.errors import UserError
 
@@ -40,7 +40,7 @@ def some_anime(count: int) -> list[Anime]:
 
 def drawn_map(anime: list[Anime], points: np.ndarray, popularity: np.ndarray) -> Figure:
     order = np.argsort(-popularity, kind="stable")
-    place = spread_out(pulled_together(points[order]))
+    place = spread_out(force_layout(points[order]))
     return anime_map([anime[each] for each in order], place, popularity[order], "Made up.")
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anime_bert4rec.plots.map_layout import (
+    force_layout,
     framed,
     nearest,
     nearest_first,
     place_labels,
-    pulled_together,
     spread_apart,
 )
 
@@ -26,7 +26,7 @@ def clusters(each: int) -> np.ndarray:
 
 
 def lay_out(points: np.ndarray) -> np.ndarray:
-    return framed(pulled_together(points))
+    return framed(force_layout(points))
 
 
 def test_nearest_by_hand() -> None:
@@ -48,22 +48,22 @@ def test_clusters_stay_together_and_apart() -> None:
 
 def test_what_hardly_changed_stays_where_it_was() -> None:
     points, random = clusters(30), np.random.default_rng(1)
-    pulled = pulled_together(points)
+    layout = force_layout(points)
     changed = points + random.normal(0, 0.01, points.shape)
     again, anew = (
-        np.median(np.linalg.norm(framed(each) - framed(pulled), axis=1))
-        for each in (pulled_together(changed, pulled), pulled_together(changed))
+        np.median(np.linalg.norm(framed(each) - framed(layout), axis=1))
+        for each in (force_layout(changed, layout), force_layout(changed))
     )
     assert again < 0.05 < anew
-    np.testing.assert_array_equal(pulled_together(changed, np.full((90, 2), np.nan)), pulled_together(changed))
+    np.testing.assert_array_equal(force_layout(changed, np.full((90, 2), np.nan)), force_layout(changed))
 
 
 def test_what_is_new_comes_to_its_neighbours() -> None:
     points, group = clusters(30), np.repeat([0, 1, 2], 30)
-    start = pulled_together(points)
+    start = force_layout(points)
     new = np.array([0, 40, 80])
     start[new] = np.nan
-    place = pulled_together(points, start)
+    place = force_layout(points, start)
     distance = np.linalg.norm(place[new, None] - place, axis=2)
     distance[:, new] = np.inf
     assert group[distance.argmin(1)].tolist() == group[new].tolist()
