@@ -89,24 +89,25 @@ def read_tasks(path: Path) -> list[dict[str, Any]]:
     try:
         found: _Evaluation = read_json(path)
         check(found, _Evaluation, "the file")
-        return [
-            {
-                "name": plain(name, 80),
-                "users": task["users"],
-                "contenders": [
-                    {"name": plain(contender, 60), "model": not place, "values": _means(values)}
-                    for place, (contender, values) in enumerate(task["contenders"].items())
-                    if task["users"] >= ENOUGH_PEOPLE
-                ],
-            }
-            for name, task in found["tasks"].items()
-        ]
+        return [_task(name, task) for name, task in found["tasks"].items()]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"cannot read the evaluation: {describe_os_error(error)}") from None
     except (WrongForm, ValueError) as error:
         raise UserError(f"{path} is not what evaluate.py writes ({error})") from None
+
+
+def _task(name: str, task: _Task) -> dict[str, Any]:
+    contenders = [
+        {"name": plain(contender, 60), "model": not place, "values": _means(values)}
+        for place, (contender, values) in enumerate(task["contenders"].items())
+    ]
+    return {
+        "name": plain(name, 80),
+        "users": task["users"],
+        "contenders": contenders if task["users"] >= ENOUGH_PEOPLE else [],
+    }
 
 
 def _means(values: Mapping[str, Any]) -> dict[str, list[float]]:
