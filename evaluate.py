@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch starts its t
 
 from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, parse, script
-from anime_bert4rec.evaluation import in_time
+from anime_bert4rec.evaluation import in_time, liked
 from anime_bert4rec.evaluation.measuring import Answers, measure_all
 from anime_bert4rec.evaluation.questions import ask
 from anime_bert4rec.evaluation.report import as_json, short_lines, tables
@@ -78,9 +78,11 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
     moments = in_time.measure_in_time(
         ModelScorer(run.model), strengths, run.recent, run.data.validation.user_ids, run.seed
     )
-    whole = "\n\n".join([tables(answers, run.asked), *in_time.paragraphs(moments)])
-    report = Report(short_lines(answers), whole)
-    write_json(paths.evaluation_file, as_json(run, answers) | {"in_time": in_time.as_json(moments)})
+    likes = liked.measure_liked(ModelScorer(run.model), run.model.predicted_scores, run.data.scores, run.data.scored)
+    whole = "\n\n".join([tables(answers, run.asked), *in_time.paragraphs(moments), *liked.paragraphs(likes)])
+    report = Report([*short_lines(answers), *liked.short_lines(likes)], whole)
+    numbers = {"in_time": in_time.as_json(moments), "liked": liked.as_json(likes)}
+    write_json(paths.evaluation_file, as_json(run, answers) | numbers)
     with write_aside(paths.evaluation_text) as file:
         file.write(f"{report.whole}\n".encode())
     facts = f"{len(run.data.training):,} training users · {run.data.vocabulary.num_items:,} anime"

@@ -17,6 +17,7 @@ from anime_bert4rec.model import (
     memory_fitting,
     memory_samples,
     memory_strengths,
+    predicted_scores,
     training_data,
 )
 from anime_bert4rec.model import memory_ease as ease
@@ -54,6 +55,9 @@ NUMBERS = (
     f"{hidden_positions.MASKED_BEFORE_CUTS:.0%} look like masks".replace("%", " %"),
     f"{unlisted.WEIGHT} · Σ share of the group",
     f"D = min({weights.DECAY}, (e − 1) / (e + 2))",
+    f"(F_K F_Kᵀ + {predicted_scores.NOISE} I)⁻¹ (z − μ_K)",
+    f"what diag(F Fᵀ) lacks of {predicted_scores.ITEM_VARIANCE}",
+    f"scaled by (*c* + {predicted_scores.FEW_SCORES:g})^(−½)",
 )
 """As the code has them."""
 DOCUMENTS = sorted(

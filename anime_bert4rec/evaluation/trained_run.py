@@ -20,7 +20,7 @@ from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
 from anime_bert4rec.model.run_folder import BEST_MODEL, PEOPLE, TRAINING_CONFIG, read_config
-from anime_bert4rec.model.training_data import Data, as_of_one_moment, read_data, read_lists
+from anime_bert4rec.model.training_data import Data, as_of_one_moment, read_data, read_lists, with_scores
 from anime_bert4rec.support.errors import UserError
 
 UNCHANGED = Changes(0, 0, 0)
@@ -60,7 +60,7 @@ class TrainedRun:
     """A training run: its data in its split, and its best model."""
 
     data: Data
-    """Validation: those who are asked. Training: those who were trained on, and still are there."""
+    """Validation: those who are asked. Training: those who were trained on, and still are there. With scores."""
     model: BERT4Rec
     model_facts: dict[str, Any]
     seed: int
@@ -119,8 +119,9 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
         everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
         undated = count_undated(database.iter_watched(of_catalogue=False), data.vocabulary, everybody)
         franchise = _franchises(database, data.vocabulary)
-        catalogue = database.anime(vocabulary.anime_ids.tolist()) if model.recent_strengths else []
+        catalogue = database.anime(vocabulary.anime_ids.tolist())
         recent = RecentStarts.of(database, catalogue, vocabulary) if model.recent_strengths else None
+        data = with_scores(data, database, catalogue, seed)
     facts = {"epoch": saved.get("epoch"), "val_loss": saved.get("val_loss"), "data_fingerprint": fingerprint}
     training, validation = (
         undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)

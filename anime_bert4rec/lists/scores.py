@@ -15,6 +15,8 @@ ScoredRow = tuple[int, int, float]
 
 STARS = tuple(frozenset(range(first, 101, 20)) for first in (10, 20))
 """The scores of 100 that five stars are stored as: the middles of five parts of 100, or their ends."""
+WELL_BELOW = 15
+"""A score that is at least this many points of 100 below the person's own mean is a dislike."""
 FEWEST_STARS, FEWEST_DIFFERENT = 10, 3
 """With fewer scores, or fewer different ones, somebody with scores of five stars alone may score in ten points."""
 
@@ -53,6 +55,12 @@ class Scores:
         at = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))
         of_catalogue[at] = np.array(means, np.float32)
         return cls(items[known], columns[known, 2].astype(np.float32), person, of_catalogue[1:])
+
+
+def is_liked(scores: np.ndarray, of_person: np.ndarray) -> np.ndarray:
+    """Whether each of these scores is above what the person dislikes: bool. of_person: the scores to take the mean of,
+    at least one."""
+    return scores > of_person.mean() - WELL_BELOW
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ so that a score that is not given has no influence at all.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -48,6 +49,44 @@ OFFSET_VARIANCE = 0.05
 NOISE = 0.5
 """The variance of a score that nothing explains."""
 ROUNDS, ITERATIONS = 5, 3
+ITEM_VARIANCE = 0.6
+"""What isn't known of an item, where nothing is known, has this variance, if the factors have none so large: the fewer
+the scores, the less they have."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of the scores of one person."""
+
+    mean: float
+    """The mean of the person's scores, shrunk to that of a typical person."""
+    spread: float
+    """Their standard deviation, shrunk likewise."""
+    values: np.ndarray
+    """[N]: the expected score of each item, in standard deviations above the mean."""
+    uncertainty: Callable[[np.ndarray], np.ndarray]
+    """Of some columns, by how many standard deviations the person's opinion may differ from what is expected."""
+    most_uncertain: np.ndarray
+    """[N]: the same of somebody of whom nothing is known, which is never less."""
+
+    def of_100(self) -> np.ndarray:
+        """The expected scores of 100 [N]."""
+        return np.clip(self.mean + self.spread * self.values, 1, 100)
+
+    def best(self, others: np.ndarray, weight: float, count: int) -> np.ndarray:
+        """The columns that rank highest, the best first, by the sum of `others` [N] and of the expected scores less
+        their uncertainty, times the weight. Columns that are -inf in `others` are left out; of equals the first wins.
+
+        The uncertainty is only computed for what can be among the highest.
+        """
+        count = min(count, int((others > -np.inf).sum()))
+        if count <= 0:
+            return np.zeros(0, np.int64)
+        at_most = others + weight * self.values
+        at_least = at_most - weight * self.most_uncertain
+        some = np.flatnonzero(at_most >= np.partition(at_least, -count)[-count])
+        ranked_by = at_most[some] - weight * self.uncertainty(some)
+        return some[np.lexsort((some, -ranked_by))[:count]]
 
 
 @dataclass(frozen=True)
@@ -61,31 +100,66 @@ class PredictedScores:
     typical: np.ndarray
     """float32 [2]: the mean and the standard deviation of the scores of a typical person, of 100."""
 
+    weight: np.ndarray | None = None
+    """float32 [1]: what predicted scores count for beside what is listed (model/score_weight.py), once it is known."""
+
     def predict(self, items: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """The scores of 100 that a person would give to each of the items 1 … N [N].
 
         items [E], scores [E] of 100: what the person has scored, which may be nothing.
         """
+        return self.given(items, scores).of_100()
+
+    def given(self, items: np.ndarray, scores: np.ndarray) -> Expectation:
+        """What is expected of a person's scores, as in `predict`. Of few scores as many equations are solved as there
+        are scores, of many as many as there are factors, which gives the same."""
         mean, spread = (float(each[0]) for each in standard(scores, np.zeros(len(scores), np.int64), 1, self.typical))
-        known = items - 1
-        differs = (scores - mean) / spread - self.mean[known]
-        factors = np.concatenate([self.factors[known], np.full((len(known), 1), OFFSET_VARIANCE**0.5)], 1)
-        ridge = factors.T @ factors + NOISE * np.eye(factors.shape[1])
-        weights = np.linalg.solve(ridge, factors.T @ differs)
-        expected = self.mean + self.factors @ weights[:-1] + OFFSET_VARIANCE**0.5 * weights[-1]
-        return np.clip(mean + spread * expected, 1, 100)
+        differs = (scores - mean) / spread - self.mean[items - 1]
+        known = np.concatenate([self.factors[items - 1], np.full((len(items), 1), OFFSET_VARIANCE**0.5)], 1)
+        few = len(items) < known.shape[1]
+        root = np.linalg.cholesky((known @ known.T if few else known.T @ known) + NOISE * np.eye(min(known.shape)))
+
+        def solve(right: np.ndarray) -> np.ndarray:
+            return np.linalg.solve(root, right)
+
+        if few:
+            weights = known.T @ np.linalg.solve(root.T, solve(differs))
+        else:
+            weights = np.linalg.solve(root.T, solve(known.T @ differs))
+        values = self.mean + self.factors @ weights[:-1] + OFFSET_VARIANCE**0.5 * weights[-1]
+        variance, unexplained = self._variances
+
+        def uncertainty(columns: np.ndarray) -> np.ndarray:
+            factors = np.concatenate([self.factors[columns], np.full((len(columns), 1), OFFSET_VARIANCE**0.5)], 1)
+            if few:
+                left = variance[columns] - (solve(known @ factors.T) ** 2).sum(0)
+            else:
+                left = NOISE * (solve(factors.T) ** 2).sum(0)
+            return np.sqrt(np.maximum(left, 0) + unexplained[columns])
+
+        return Expectation(mean, spread, values, uncertainty, np.sqrt(variance + unexplained))
+
+    @functools.cached_property
+    def _variances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each item [N]: what the factors say, and what is left of ITEM_VARIANCE."""
+        variance = np.einsum("nk,nk->n", self.factors, self.factors) + OFFSET_VARIANCE
+        return variance, np.maximum(ITEM_VARIANCE - variance, 0)
 
     def tensors(self) -> dict[str, Tensor]:
         """The form in which they are kept in a model file."""
-        return {name: torch.from_numpy(array) for name, array in vars(self).items()}
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: torch.from_numpy(array) for name, array in arrays.items() if array is not None}
+
+    def with_weight(self, weight: float) -> PredictedScores:
+        return replace(self, weight=np.array([weight], np.float32))
 
     @classmethod
     def of_tensors(cls, saved: Mapping[str, Tensor], num_items: int) -> PredictedScores:
         """Raises WrongForm for what `tensors` does not give of a model with this many items."""
-        if saved.keys() != {"mean", "factors", "typical"}:
+        if saved.keys() | {"weight"} != {"mean", "factors", "typical", "weight"}:
             raise WrongForm("its predicted scores have other parts")
         for name, tensor in saved.items():
-            first = 2 if name == "typical" else num_items
+            first = {"typical": 2, "weight": 1}.get(name, num_items)
             dimensions = 2 if name == "factors" else 1
             if tensor.dtype != torch.float32 or tensor.dim() != dimensions or len(tensor) != first:
                 raise WrongForm(f"{name} of its predicted scores is of another form")
@@ -93,6 +167,8 @@ class PredictedScores:
                 raise WrongForm(f"{name} of its predicted scores has numbers that are not finite")
         if not (1 <= saved["typical"][0] <= 100 and 0 < saved["typical"][1] <= 100):
             raise WrongForm("nobody scores as its typical person does")
+        if "weight" in saved and saved["weight"][0] < 0:
+            raise WrongForm("its predicted scores count for less than nothing")
         if saved["factors"].shape[1] > MOST_FACTORS or max(map(_largest, saved.values())) > 1e4:
             raise WrongForm("its predicted scores are larger than any")
         return cls(**{name: tensor.contiguous().numpy() for name, tensor in saved.items()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,8 @@ from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.recent_starts import RecentStarts
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.scored_lists import ScoredList, ask_about_scores
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.lists.sequence_store import state_of, stored
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
@@ -36,6 +38,9 @@ from anime_bert4rec.support.stopping import stop_if_asked, work_for_another
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with this many entries in all: more would cost minutes and tell it nothing new."""
+
+MOST_SCORED_LISTS = 1_000
+"""The scores of this many validation users are enough to measure by."""
 
 ENTRIES_FOR_A_WIDE_NETWORK = 500_000
 """From this many entries on, a wider network learns more: of 100,000 it does not, of a million it does
@@ -98,6 +103,8 @@ class Data:
     """The model that the training begins with, if it is not a new one."""
     recent: RecentStarts | None = None
     """What the same users started when."""
+    scored: Sequence[ScoredList] = ()
+    """What some validation users scored, a part of it hidden."""
 
     @functools.cached_property
     def ordered(self) -> bool:
@@ -167,9 +174,17 @@ def load_data(database_file: Path, settings: DataSettings, from_model: Path | No
         data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory, earlier=earlier)
         counted = data.training.user_ids[data.counted]
         catalogue = database.anime(data.vocabulary.anime_ids.tolist())
-        scores = Scores.of(database.scores(counted.tolist()), catalogue, data.vocabulary)
         recent = RecentStarts.of(database, catalogue, data.vocabulary).of_users(counted)
-        return replace(data, scores=scores, recent=recent)
+        return replace(with_scores(data, database, catalogue, settings.seed), recent=recent)
+
+
+def with_scores(data: Data, database: Database, catalogue: Sequence[Anime], seed: int) -> Data:
+    """The same with the scores that people gave. catalogue: all anime of the vocabulary that there are. seed: for what
+    chance decides of which scores are hidden."""
+    rows = database.scores(data.training.user_ids[data.counted].tolist())
+    some = data.validation.select(np.arange(min(len(data.validation), MOST_SCORED_LISTS)))
+    scored = ask_about_scores(some, database.scores(some.user_ids.tolist()), data.vocabulary, seed)
+    return replace(data, scores=Scores.of(rows, catalogue, data.vocabulary), scored=scored)
 
 
 @contextlib.contextmanager

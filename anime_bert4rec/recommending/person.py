@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from anime_bert4rec.lists.mal_export import MalExport
 from anime_bert4rec.lists.recent_starts import started_on
 from anime_bert4rec.lists.records import ListEntry
+from anime_bert4rec.lists.scores import WELL_BELOW
 from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences
-
-WELL_BELOW = 15
-"""A score that is at least this many points of 100 below the person's own mean is a dislike."""
 
 UNFINISHED = ("CURRENT", "PAUSED", "DROPPED")
 """The statuses of titles whose sequels are not recommended yet."""

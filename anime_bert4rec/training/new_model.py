@@ -12,6 +12,7 @@ from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.memory_transitions import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
+from anime_bert4rec.model.score_weight import fit_weight
 from anime_bert4rec.model.training_data import Data, LearningSettings
 
 
@@ -83,6 +84,7 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
     if fitted is not None:
         model.predicted_scores = fitted.predicted_scores
     elif data.scores is not None:
-        model.predicted_scores = fit_scores(data.scores, data.alike)
+        predicted = fit_scores(data.scores, data.alike)
+        model.predicted_scores = None if predicted is None else fit_weight(model, predicted, data.scored)
     model.recent_strengths = recent_strengths
     return model

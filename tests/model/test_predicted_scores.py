@@ -68,6 +68,51 @@ def test_a_prediction_is_the_expectation_given_the_scores():
     assert model.predict(items, scores) == pytest.approx(np.clip(expected, 1, 100), rel=1e-5)
 
 
+def test_uncertain_is_what_little_is_known_of():
+    """Beside the conditional variance of a normal distribution, of which the factors of many items have too little."""
+    for factors in (3, 2):  # of four scores as many equations are solved as there are scores or factors and one
+        model, items = random_model(factors=factors), np.array([2, 7, 11, 20])
+        covariance = model.factors.astype(float) @ model.factors.T + OFFSET_VARIANCE
+        known = items - 1
+        explained = covariance[:, known] @ np.linalg.solve(
+            covariance[np.ix_(known, known)] + NOISE * np.eye(4), covariance[known]
+        )
+        left = np.maximum(predicted_scores.ITEM_VARIANCE - np.diag(covariance), 0)
+        expected = model.given(items, np.array([80.0, 40, 60, 100]))
+        uncertainty = expected.uncertainty(np.arange(ITEMS))
+        assert uncertainty == pytest.approx(np.sqrt(np.diag(covariance - explained) + left), rel=1e-3)
+        assert expected.uncertainty(np.array([5, 1])) == pytest.approx(uncertainty[[5, 1]])
+        assert expected.most_uncertain == pytest.approx(np.sqrt(np.diag(covariance) + left), rel=1e-5)
+        assert (uncertainty <= expected.most_uncertain + 1e-6).all()
+        nothing = model.given(items[:0], np.zeros(0))
+        assert nothing.uncertainty(np.arange(ITEMS)) == pytest.approx(expected.most_uncertain)
+
+
+def test_many_scores_and_few_are_solved_alike():
+    wide, items = random_model(factors=3), np.arange(1, 21)
+    scores = np.linspace(10, 100, 20)
+    zeros = np.zeros((ITEMS, 30), np.float32)  # which change nothing but the number of factors
+    narrow = dataclasses.replace(wide, factors=np.concatenate([wide.factors, zeros], 1))
+    one, other = wide.given(items, scores), narrow.given(items, scores)
+    assert one.values == pytest.approx(other.values, abs=1e-5)
+    assert one.uncertainty(np.arange(20)) == pytest.approx(other.uncertainty(np.arange(20)), abs=1e-5)
+
+
+def test_the_best_are_those_of_all_that_rank_highest():
+    expected = random_model().given(np.array([2, 7]), np.array([80.0, 40]))
+    random = np.random.default_rng(0)
+    for weight in (0, 0.3, 2, 50):
+        others = random.normal(size=ITEMS)
+        others[[3, 8]] = -np.inf
+        ranked_by = others + weight * (expected.values - expected.uncertainty(np.arange(ITEMS)))
+        order = np.argsort(-ranked_by, kind="stable")
+        for count in (1, 5, 18):
+            assert expected.best(others, weight, count).tolist() == order[:count].tolist()
+        assert expected.best(others, weight, 30).tolist() == order[:18].tolist()
+    assert expected.best(np.full(ITEMS, -np.inf), 1.0, 5).tolist() == expected.best(others, 1.0, 0).tolist() == []
+    assert expected.best(np.zeros(ITEMS), 0.0, 3).tolist() == [0, 1, 2], "of equals the first"
+
+
 def test_a_score_that_is_not_given_has_no_influence(learnt):
     items, scores = np.arange(1, 11), np.linspace(10, 100, 10)
     changed = scores.copy()

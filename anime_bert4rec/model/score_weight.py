@@ -1,0 +1,78 @@
+"""How much predicted scores count for beside what is listed, when titles are ranked by both.
+
+Who follows a recommendation wants to like it. So titles are ranked by the logarithm of the probability that they are
+listed, plus a weight times the predicted score, less its uncertainty. The weight is the least with which people who
+were not learnt from have what they liked among their first ten about as well as with any.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from anime_bert4rec.lists.scored_lists import ScoredList
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.predicted_scores import Expectation, PredictedScores
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75)
+"""With more, others have no more of what they liked, and less of what they listed (benchmarks/LOG.md)."""
+USUAL_WEIGHT = 0.5
+"""Where nobody can be asked, or too few (benchmarks/LOG.md)."""
+FEWEST_ASKED = 20
+TOP = 10
+
+
+def fit_weight(model: BERT4Rec, predicted: PredictedScores, questions: Sequence[ScoredList]) -> PredictedScores:
+    """The predicted scores with the weight that suits these people, who were not learnt from.
+
+    What they list is predicted by the model's memory, without the network, which has learnt nothing yet.
+    """
+    if model.memory is None or model.gate is None or len(questions) < FEWEST_ASKED:
+        return predicted.with_weight(USUAL_WEIGHT)
+    before, training = model.gate.values.clone(), model.training
+    model.silence_network()
+    logits = ModelScorer(model)([each.history for each in questions])
+    model.gate.values.copy_(before)
+    model.train(training)
+    gains = liked_gains(logits, [predicted.given(each.items, each.scores) for each in questions], questions)
+    weight = least_of_the_best(gains)
+    log.info(
+        "Predicted scores: %g of each standard deviation counts; of %d people, NDCG@10 of what they liked %.3f instead"
+        " of %.3f.", weight, len(questions), gains[WEIGHTS.index(weight)].mean(), gains[0].mean(),
+    )  # fmt: skip
+    return predicted.with_weight(weight)
+
+
+def liked_gains(logits: np.ndarray, expectations: Sequence[Expectation], questions: Sequence[ScoredList]) -> np.ndarray:
+    """The NDCG@10 of what each person liked of the hidden titles, by weight [len(WEIGHTS), U]. logits [U, N] are used
+    up; who liked nothing that is hidden is left out."""
+    gains = []
+    for of_person, expected, question in zip(logits, expectations, questions, strict=True):
+        if len(question.liked):
+            of_person[question.seen - 1] = -np.inf
+            best = [expected.best(of_person, weight, TOP) for weight in WEIGHTS]
+            gains.append([ndcg(columns + 1, question.liked) for columns in best])
+    return np.array(gains).reshape(-1, len(WEIGHTS)).T
+
+
+def ndcg(ranked: np.ndarray, wanted: np.ndarray) -> float:
+    """The discounted gain of the wanted items among those that come first, of the highest that is possible."""
+    discounts = 1 / np.log2(np.arange(2, len(ranked) + 2))
+    return float(discounts[np.isin(ranked, wanted)].sum() / discounts[: len(wanted)].sum())
+
+
+def least_of_the_best(gains: np.ndarray) -> float:
+    """The least weight with which the mean gain is within a standard error of the highest, person by person.
+
+    gains: by weight [len(WEIGHTS), U].
+    """
+    if not gains.shape[1]:
+        return USUAL_WEIGHT
+    lost = gains[gains.mean(1).argmax()] - gains
+    error = lost.std(1, ddof=1) / gains.shape[1] ** 0.5 if gains.shape[1] > 1 else np.zeros(len(gains))
+    return WEIGHTS[int(np.argmax(lost.mean(1) <= error))]

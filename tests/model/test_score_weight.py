@@ -1,0 +1,102 @@
+"""What predicted scores count for beside what is listed: chosen by hand, and never by who was learnt from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_lists import ITEMS, untrained_model
+
+from anime_bert4rec.lists.scored_lists import ScoredList
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.predicted_scores import Expectation, PredictedScores
+from anime_bert4rec.model.score_weight import (
+    FEWEST_ASKED,
+    USUAL_WEIGHT,
+    WEIGHTS,
+    fit_weight,
+    least_of_the_best,
+    liked_gains,
+    ndcg,
+)
+
+
+def expectation(values, uncertainty=0.0):
+    values = np.array(values, float)
+    of_all = np.full(len(values), uncertainty)
+    return Expectation(70, 10, values, lambda columns: of_all[columns], of_all)
+
+
+def question(hidden, given, seen=(), scores=(70.0,)):
+    seen, scores = np.array(seen or [1]), np.array(scores)
+    return ScoredList(seen, seen, seen[: len(scores)], scores, np.array(hidden), np.array(given, float))
+
+
+def test_the_gain_is_of_what_was_liked_among_what_is_not_known():
+    assert ndcg(np.array([5, 3, 9]), np.array([3])) == pytest.approx(1 / math.log2(3))
+    assert ndcg(np.array([5, 3, 9]), np.array([3, 9])) == pytest.approx(
+        (1 / math.log2(3) + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
+    )
+    logits = np.array([[9.0, 1, 0.9, 0.8, 0]])
+    asked = question(hidden=[2, 4], given=[60, 90])  # 1 is known; 4 is liked
+    (gains,) = liked_gains(logits.copy(), [expectation([0, -1, 0, 1, 0])], [asked]).T
+    # Without scores 4 comes third; from a weight on of .125, at which 2 has .875 and 4 has .925, first.
+    assert gains.tolist() == pytest.approx([1 / 2, *[1.0] * (len(WEIGHTS) - 1)])
+
+
+def test_who_liked_nothing_that_is_hidden_is_not_counted():
+    asked = question(hidden=[2], given=[70])
+    assert liked_gains(np.zeros((1, 3)), [expectation([0, 0, 0])], [asked]).shape == (len(WEIGHTS), 0)
+    assert least_of_the_best(np.zeros((len(WEIGHTS), 0))) == USUAL_WEIGHT
+
+
+def test_the_least_weight_within_a_standard_error_of_the_best_is_taken():
+    gains = np.zeros((len(WEIGHTS), 4))
+    gains[:] = np.linspace(0, 0.6, len(WEIGHTS))[:, None]
+    assert least_of_the_best(gains) == WEIGHTS[-1], "the same for everybody"
+    # The best loses to the one before it by .1 for two of four and wins by .2 for the others: .05 ± .0866.
+    gains[-2] = gains[-1] + [0.1, 0.1, -0.2, -0.2]
+    assert least_of_the_best(gains) == WEIGHTS[-2]
+    gains[-2] = gains[-1] - [0.1, 0.1, 0.1, 0.11]
+    assert least_of_the_best(gains) == WEIGHTS[-1]
+
+
+def some_predicted(seed=0):
+    random = np.random.default_rng(seed)
+    mean, factors = random.normal(0, 1, ITEMS), random.normal(0, 0.1, (ITEMS, 2))
+    return PredictedScores(mean.astype(np.float32), factors.astype(np.float32), np.array([70, 15], np.float32))
+
+
+def questions_of(predicted, count, liking=1):
+    """People who give what is expected of them, or its opposite."""
+    random, asked = np.random.default_rng(1), []
+    for _ in range(count):
+        items = random.permutation(ITEMS) + 1
+        scores = 70 + 15 * liking * predicted.mean[items - 1]
+        asked.append(ScoredList(items[:4], items[:4], items[:4], scores[:4], items[4:], scores[4:]))
+    return asked
+
+
+def test_it_is_fitted_on_the_memory_alone_and_changes_nothing_else():
+    model, predicted = untrained_model(), some_predicted()
+    before, state = model.gate.values.clone(), torch.get_rng_state()
+    with_taste = fit_weight(model, predicted, questions_of(predicted, 40))
+    assert with_taste.weight.tolist() == [WEIGHTS[-1]]
+    assert fit_weight(model, predicted, questions_of(predicted, 40, liking=-1)).weight.tolist() == [0.0]
+    assert torch.equal(before, model.gate.values) and torch.equal(state, torch.get_rng_state()) and not model.training
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=9)
+    again = fit_weight(model.train(), predicted, questions_of(predicted, 40))
+    assert again.weight.tolist() == with_taste.weight.tolist() and model.training
+    assert predicted.weight is None
+
+
+def test_too_few_people_or_no_memory_leave_the_usual_weight():
+    predicted = some_predicted()
+    few = questions_of(predicted, FEWEST_ASKED - 1)
+    assert fit_weight(untrained_model(), predicted, few).weight.tolist() == [USUAL_WEIGHT]
+    model = BERT4Rec(ModelConfig(ITEMS, 8, num_heads=2, max_seq_len=4))
+    assert fit_weight(model, predicted, questions_of(predicted, 40)).weight.tolist() == [USUAL_WEIGHT]
