@@ -221,9 +221,11 @@ def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings
     """The probability of each title that all these people may be shown, whatever the wishes are: the best first."""
     exclude = asked.shown.cancelled.union(*(person.seen for person in people))
     everything = asked.recommender.vocabulary.num_items
-    histories = [person.history for person in people]
+    histories, scores = [person.history for person in people], [person.scores for person in people]
     recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
-    ranked = asked.recommender.recommend_together(histories, everything, exclude, what.niche, recents)
+    if what.by == "score" and not any(scores):
+        log.info("No scores are known: ranked by what most people would give.")
+    ranked = asked.recommender.recommend_together(histories, everything, exclude, what.niche, recents, scores, what.by)
     return {each.anime_id: each.score for each in ranked}
 
 
@@ -245,7 +247,8 @@ def write_everybody(settings: Settings, today: int) -> None:
             excludes = [person.seen | shown.cancelled for person in people]
             most = recommender.vocabulary.num_items if top_k is None else top_k
             recents = [moment.of_person(person) for person in people] if moment else None
-            return recommender.recommend_many(histories, most, excludes, what.niche, recents)
+            scores = [person.scores for person in people]
+            return recommender.recommend_many(histories, most, excludes, what.niche, recents, scores, what.by)
 
         with GrowingFile(what.output, work) as file:
             people, nothing = write_people(

@@ -22,9 +22,9 @@ What is where, each folder using only those before it:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender, Similar
+    from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender, Similar
     from anime_bert4rec.recommending.catalogue import Catalogue
-    from anime_bert4rec.support.errors import ModelFileError, ScoresFailed, UserError
+    from anime_bert4rec.support.errors import ModelFileError, NoPredictedScores, ScoresFailed, UserError
 
 __version__ = "1.0"
 """The version of the project: pyproject.toml and config.py take it from here."""

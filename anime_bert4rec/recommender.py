@@ -25,11 +25,21 @@ import numpy as np
 
 from anime_bert4rec.lists.recent_starts import NEWEST
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.model.ranking_by_scores import (
+    NO_SCORES,
+    AskedPerson,
+    GivenScores,
+    RankingByScores,
+    asked_people,
+    best_columns,
+    known_items,
+)
 from anime_bert4rec.support.errors import UserError
 
 if TYPE_CHECKING:
     from anime_bert4rec.lists.records import Anime
     from anime_bert4rec.model.bert4rec import BERT4Rec
+    from anime_bert4rec.model.predicted_scores import Expectation
     from anime_bert4rec.recommending.catalogue import Catalogue
 
 PEOPLE_AT_ONCE = 500
@@ -63,13 +73,6 @@ class NothingToGoOn(UserError):
     """The history has no title that the model knows."""
 
 
-class NoPredictedScores(UserError):
-    """The model was trained without scores, or by an earlier version."""
-
-    def __init__(self) -> None:
-        super().__init__("this model predicts no scores: it was trained by an earlier version, or on too few of them")
-
-
 class Recommender:
     """A trained model and its vocabulary. Any number of threads may ask one at the same time."""
 
@@ -79,7 +82,7 @@ class Recommender:
         self.vocabulary = vocabulary
         self._max_seq_len = model.config.max_seq_len
         self._score = ModelScorer(model)
-        self._predicted_scores = model.predicted_scores
+        self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
         self._recent_strengths = model.recent_strengths
         self._popularity = getattr(model.memory, "popularity", None)
 
@@ -101,20 +104,27 @@ class Recommender:
         exclude: Collection[int] = (),
         niche: float = 0.0,
         recent: np.ndarray | None = None,
+        scores: GivenScores = NO_SCORES,
+        by: str = "both",
     ) -> list[Recommendation]:
         """The `top_k` titles most likely to come next, the best first: neither of `anime_ids` nor of `exclude`.
 
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
         that the model does not know are passed over. niche: from 0 to 1, the share of the logarithm of each title's
         popularity that its rank is made without; its score is the same. recent: what is known of this day, as
-        `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without. Raises
-        NothingToGoOn when it knows none, and UserError where niche is asked of a model that doesn't know what is
-        popular.
+        `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without.
+
+        scores: what the person gave to titles, of 100, by their ids. by: `list` ranks by the score; `score` by what the
+        person would give, cautiously, so that what little is known of does not lead; `both` by the two together, and
+        by the list for who gave no scores, or by a model that predicts none.
+
+        Raises NothingToGoOn when it knows none of the anime, UserError where niche is asked of a model that doesn't
+        know what is popular, and NoPredictedScores where `score` is asked of one that predicts none.
         """
         history = self.indices_of(anime_ids)
         if not len(history):
             raise NothingToGoOn(_why_nothing(anime_ids))
-        return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent]))
+        return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent], [scores], by))
 
     def recommend_many(
         self,
@@ -123,19 +133,20 @@ class Recommender:
         excludes: Iterable[Collection[int]] | None = None,
         niche: float = 0.0,
         recents: Iterable[np.ndarray | None] | None = None,
+        scores: Iterable[GivenScores] | None = None,
+        by: str = "both",
     ) -> Iterator[list[Recommendation]]:
         """As `recommend`, for any number of people, which is several times as fast: for each a list, in their order.
 
         It reads PEOPLE_AT_ONCE people ahead, whom it scores together, and keeps no others: what it takes of memory does
-        not grow with their number. Who has no title that the model knows gets an empty list. excludes, recents:
+        not grow with their number. Who has no title that the model knows gets an empty list. excludes, recents, scores:
         one a person; ValueError if there are more or fewer of them than people. Raises UserError as `recommend`.
         """
-        lowered = self._lowered_for_popularity(niche)
-        pairs = ((each, ()) for each in histories) if excludes is None else zip(histories, excludes, strict=True)
-        told = ((pair, None) for pair in pairs) if recents is None else zip(pairs, recents, strict=True)
-        people = ((*pair, recent) for pair, recent in told)
+        lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
+        people = asked_people(histories, excludes, recents, scores)
         return (
-            list(self._best(score, top_k, lowered)) if len(items) else [] for items, score in self._scored_many(people)
+            self._best(score, top_k, lowered, self._by_scores.expectation(given, by), weight) if len(items) else []
+            for items, score, given in self._scored_many(people)
         )
 
     def recommend_titles(
@@ -154,7 +165,7 @@ class Recommender:
     def scores(self, anime_ids: Sequence[int], candidates: Sequence[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
-        items, score = next(self._scored_many([(anime_ids, (), None)]))
+        items, score, _ = next(self._scored_many([AskedPerson(anime_ids)]))
         if not len(items):
             raise NothingToGoOn(_why_nothing(anime_ids))
         columns = [self._items([each]) - 1 for each in candidates]
@@ -192,19 +203,25 @@ class Recommender:
         exclude: Collection[int] = (),
         niche: float = 0.0,
         recents: Sequence[np.ndarray | None] = (),
+        scores: Sequence[GivenScores] = (),
+        by: str = "both",
     ) -> list[Recommendation]:
-        """As `recommend`, for people who want something together: ranked by the sum of the logarithms of their scores.
+        """As `recommend`, for people who want something together: ranked by the sum of what each is ranked by.
 
-        The score is the geometric mean of these. What one of them has listed is not recommended. Raises NothingToGoOn
-        where nothing of a history is known.
+        The score is the geometric mean of theirs. What one of them has listed is not recommended. scores: of each of
+        them, or of none. Raises NothingToGoOn where nothing of a history is known, and what `recommend` raises.
         """
+        lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
         items = [self.indices_of(anime_ids) for anime_ids in histories]
         for history, anime_ids in zip(items, histories, strict=True):
             if not len(history):
                 raise NothingToGoOn(_why_nothing(anime_ids))
-        scores = self._log_probabilities(items, recents).mean(0)
-        scores[self._items(exclude) - 1] = -np.inf
-        return list(self._best(scores, top_k, self._lowered_for_popularity(niche)))
+        together = self._log_probabilities(items, recents).mean(0)
+        together[self._items(exclude) - 1] = -np.inf
+        for given in scores or [NO_SCORES]:
+            if expected := self._by_scores.expectation(given, by):
+                lowered = lowered - weight / max(len(scores), 1) * expected.cautious()
+        return self._best(together, top_k, lowered, None, 0.0)
 
     @property
     def knows_recent_starts(self) -> bool:
@@ -214,7 +231,7 @@ class Recommender:
     @property
     def predicts_scores(self) -> bool:
         """Whether the model was trained with scores, so that `predicted_scores` answers."""
-        return self._predicted_scores is not None
+        return self._by_scores.predicted is not None
 
     def predicted_scores(
         self, anime_ids: Sequence[int], scores: Sequence[float], candidates: Sequence[int]
@@ -224,13 +241,7 @@ class Recommender:
         anime_ids, scores: what the person has scored, of 100. Without any, it is what most people would give; of a
         title given twice the last score counts. Raises NoPredictedScores unless the model `predicts_scores`.
         """
-        if self._predicted_scores is None:
-            raise NoPredictedScores
-        known = {each: score for each, score in zip(anime_ids, scores, strict=True) if self.knows(each)}
-        given = np.array(list(known.values()), np.float64)
-        if not ((given >= 0) & (given <= 100)).all():
-            raise ValueError("a score is not of 100")
-        predicted = self._predicted_scores.predict(self._items(known), given)
+        predicted = self._by_scores.expected_of(dict(zip(anime_ids, scores, strict=True))).of_100()
         return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
 
     def because(self, anime_ids: Sequence[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
@@ -265,9 +276,7 @@ class Recommender:
         return items[np.sort(first)][::-1]
 
     def _items(self, anime_ids: Iterable[int]) -> np.ndarray:
-        in_range = [each for each in anime_ids if 0 <= each < 2**63]
-        items = self.vocabulary.encode(np.array(in_range, np.int64))
-        return items[items != PAD]
+        return known_items(anime_ids, self.vocabulary)
 
     @functools.cached_property
     def _embeddings(self) -> tuple[np.ndarray, np.ndarray]:
@@ -276,19 +285,17 @@ class Recommender:
         columns = placed_columns(self._score.model)
         return self.vocabulary.anime_ids[columns], vectors_of(self._score.model, columns)
 
-    def _scored_many(
-        self, people: Iterable[tuple[Sequence[int], Collection[int], np.ndarray | None]]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each person the known items of the history and the logarithms of the scores [N], -inf for what is in it
-        or excluded. people: history, exclude and recent."""
+    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[np.ndarray, np.ndarray, GivenScores]]:
+        """For each person the known items of the history, the logarithms of the scores [N], -inf for what is in it or
+        excluded, and the scores that were given."""
         people = iter(people)
         while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
-            items = [self.indices_of(anime_ids) for anime_ids, *_ in part]
+            items = [self.indices_of(person.anime_ids) for person in part]
             known = [each if len(each) else EMPTY_HISTORY for each in items]
-            scores = self._log_probabilities(known, [recent for *_, recent in part])
-            for of_person, score, (_, exclude, _) in zip(items, scores, part, strict=True):
-                score[self._items(exclude) - 1] = -np.inf
-                yield of_person, score
+            scores = self._log_probabilities(known, [person.recent for person in part])
+            for of_person, score, person in zip(items, scores, part, strict=True):
+                score[self._items(person.exclude) - 1] = -np.inf
+                yield of_person, score, person.scores
 
     def _log_probabilities(self, histories: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
@@ -308,16 +315,13 @@ class Recommender:
             raise UserError("this model doesn't know how popular its titles are: train again")
         return niche * np.log(self._popularity.numpy() + 0.5)
 
-    def _best(self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float) -> Iterator[Recommendation]:
-        count = min(max(top_k, 0), int((scores > -np.inf).sum()))
-        if not count:
-            return
-        ranked_by = scores - lowered
-        best = np.argpartition(-ranked_by, count - 1)[:count]
-        best = best[np.lexsort((best, -ranked_by[best]))]
-        probability = np.exp(scores[best].astype(np.float64))
-        for anime_id, score in zip(self.vocabulary.decode(best + 1).tolist(), probability.tolist(), strict=True):
-            yield Recommendation(anime_id, score)
+    def _best(
+        self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float, expected: Expectation | None, weight: float
+    ) -> list[Recommendation]:
+        """The best by the logarithms of the scores [N], `lowered` by so much, and by what is expected of the person."""
+        best = best_columns(scores - lowered, top_k, expected, weight)
+        probability = np.exp(scores[best].astype(np.float64)).tolist()
+        return list(map(Recommendation, self.vocabulary.decode(best + 1).tolist(), probability))
 
 
 def _log_softmax(scores: np.ndarray, seen: Sequence[np.ndarray]) -> np.ndarray:

@@ -53,7 +53,7 @@ def predicting(folder):
     before = path.read_bytes()
     model, saved = load_model(path)
     mean, factors = np.linspace(-1, 1, 30, dtype=np.float32), np.ones((30, 1), np.float32)
-    model.predicted_scores = PredictedScores(mean, factors, np.array([70, 15], np.float32))
+    model.predicted_scores = PredictedScores(mean, factors, np.array([70, 15], np.float32)).with_weight(0.5)
     save_model(path, model, epoch=saved["epoch"], val_loss=saved["val_loss"])
     yield model.predicted_scores
     path.write_bytes(before)
@@ -204,3 +204,30 @@ def test_a_database_that_cannot_be_written_is_enough(folder, tmp_path):
     assert run_on_disk(tmp_path, "ro", *flags, "--top-k", 3, before=copy) == (0, "")
     code, err = run_on_disk(tmp_path, "ro", *flags, "--store", before=copy)
     assert code == 1 and "read-only" in err and err.count("\n") == 1
+
+
+def test_by_list_by_score_and_by_both(predicting, asking, rows, run):
+    """What is expected of later titles is higher; by both it is added to the logarithm of the probability."""
+    flags = asking("Hundred", "--top-k", 30, "--with-sequels")
+    plain, by_score, by_both = (rows(*flags, "--by", by) for by in ("list", "score", "both"))
+    score = {row["anime_id"]: row["score"] for row in plain}
+    assert list(score.values()) == sorted(score.values(), reverse=True)
+    for ranked in (by_score, by_both):
+        assert {row["anime_id"]: row["score"] for row in ranked} == score, "the probability is the same"
+    assert [row["anime_id"] for row in by_score] == sorted(score, reverse=True)
+    assert by_both == rows(*flags) and by_both not in (plain, by_score)
+    code, _, err = run(*flags, "--by", "mean")
+    assert code == 2 and "--by" in err
+
+
+def test_who_has_scored_nothing_loses_nothing(predicting, asking, rows, run):
+    flags = asking("Newcomer", "--top-k", 30, "--with-sequels")
+    assert rows(*flags) == rows(*flags, "--by", "list")
+    assert "ranked by what most people would give" in run(*flags, "--by", "score")[2]
+
+
+def test_a_model_that_predicts_no_scores_ranks_by_the_list(asking, rows, run):
+    flags = asking("Ten", "--top-k", 30)
+    assert rows(*flags) == rows(*flags, "--by", "list")
+    code, out, err = run(*flags, "--by", "score")
+    assert (code, out) == (1, "") and "predicts no scores" in err and len(err.splitlines()) == 1

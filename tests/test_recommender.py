@@ -17,8 +17,8 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import mark_of, save_item_mappings, save_model
 from anime_bert4rec.model.predicted_scores import PredictedScores
-from anime_bert4rec.recommender import NoPredictedScores, NothingToGoOn, Recommendation, Recommender
-from anime_bert4rec.support.errors import ModelFileError, UserError
+from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
+from anime_bert4rec.support.errors import ModelFileError, NoPredictedScores, UserError
 
 IDS = [10, 20, 30, 40, 50]
 

@@ -57,6 +57,12 @@ class RecommendationSettings(Checked):
     output: Path | None = setting(
         None, "the file of --all; stopped, the same command completes it", metavar="FILE", short="-o"
     )
+    by: str = setting(
+        "both",
+        "rank by what is listed next, by the score that it would get, or, where scores are known, by both",
+        choices=("list", "score", "both"),
+        metavar="WHAT",
+    )
     niche: float = setting(
         0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
     )

@@ -73,6 +73,10 @@ class Expectation:
         """The expected scores of 100 [N]."""
         return np.clip(self.mean + self.spread * self.values, 1, 100)
 
+    def cautious(self) -> np.ndarray:
+        """The expected scores less their uncertainty [N]."""
+        return self.values - self.uncertainty(np.arange(len(self.values)))
+
     def best(self, others: np.ndarray, weight: float, count: int) -> np.ndarray:
         """The columns that rank highest, the best first, by the sum of `others` [N] and of the expected scores less
         their uncertainty, times the weight. Columns that are -inf in `others` are left out; of equals the first wins.

@@ -15,3 +15,10 @@ class ModelFileError(UserError):
 
 class ScoresFailed(UserError):
     """The weights of a model are numbers, but such as no training leaves: the scores are beyond all numbers."""
+
+
+class NoPredictedScores(UserError):
+    """The model was trained without scores, or by an earlier version."""
+
+    def __init__(self) -> None:
+        super().__init__("this model predicts no scores: it was trained by an earlier version, or on too few of them")

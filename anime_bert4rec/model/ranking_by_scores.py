@@ -1,0 +1,98 @@
+"""What is asked about people of whom a ranking of titles is wanted, and what the scores that they are expected to give
+add to it. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.support.errors import NoPredictedScores
+
+if TYPE_CHECKING:
+    from anime_bert4rec.model.predicted_scores import Expectation, PredictedScores
+
+RANKED_BY = ("list", "score", "both")
+"""What titles are ranked by: how likely they are to be listed, the score that they are expected to get, or both."""
+ONLY_SCORES = 1e6
+"""What expected scores count for where titles are ranked by them: so much that the list decides between equals only."""
+
+GivenScores = Mapping[int, float]
+"""The scores of 100 that a person gave, by anime id."""
+NO_SCORES: GivenScores = {}
+
+
+class AskedPerson(NamedTuple):
+    """What is asked about a person, as `recommend` has it."""
+
+    anime_ids: Sequence[int]
+    exclude: Collection[int] = ()
+    recent: np.ndarray | None = None
+    scores: GivenScores = NO_SCORES
+
+
+class RankingByScores:
+    """The predicted scores of a model, if it has any, asked with anime ids."""
+
+    def __init__(self, predicted: PredictedScores | None, vocabulary: Vocabulary) -> None:
+        self.predicted = predicted
+        self.vocabulary = vocabulary
+
+    def weight(self, by: str) -> float:
+        """What expected scores count for. Raises NoPredictedScores, and ValueError for another way to rank."""
+        if by not in RANKED_BY:
+            raise ValueError(f"{by!r} is none of {', '.join(RANKED_BY)}")
+        if by == "score" and self.predicted is None:
+            raise NoPredictedScores
+        of_model = None if self.predicted is None else self.predicted.weight
+        return {"list": 0.0, "score": ONLY_SCORES, "both": 0.0 if of_model is None else float(of_model[0])}[by]
+
+    def expectation(self, scores: GivenScores, by: str) -> Expectation | None:
+        """What is expected of who gave these scores, if that counts for anything."""
+        counts = self.weight(by) and (scores or by == "score")
+        return self.expected_of(scores) if counts else None
+
+    def expected_of(self, scores: GivenScores) -> Expectation:
+        """What is expected of who gave these scores; of unknown anime they are passed over. Raises NoPredictedScores,
+        and ValueError for a score that is not of 100."""
+        if self.predicted is None:
+            raise NoPredictedScores
+        known = {each: score for each, score in scores.items() if len(known_items([each], self.vocabulary))}
+        given = np.array(list(known.values()), np.float64)
+        if not ((given >= 0) & (given <= 100)).all():
+            raise ValueError("a score is not of 100")
+        return self.predicted.given(known_items(known, self.vocabulary), given)
+
+
+def known_items(anime_ids: Iterable[int], vocabulary: Vocabulary) -> np.ndarray:
+    """The indices 1 … N of those of the ids that the vocabulary has, in order."""
+    in_range = [each for each in anime_ids if 0 <= each < 2**63]
+    items = vocabulary.encode(np.array(in_range, np.int64))
+    return items[items != PAD]
+
+
+def asked_people(
+    histories: Iterable[Sequence[int]],
+    excludes: Iterable[Collection[int]] | None,
+    recents: Iterable[np.ndarray | None] | None,
+    scores: Iterable[GivenScores] | None,
+) -> Iterator[AskedPerson]:
+    """Each person with what is given; ValueError if they are not equally many."""
+    given: dict[str, Iterable[Any] | None] = {"exclude": excludes, "recent": recents, "scores": scores}
+    columns = {name: each for name, each in given.items() if each is not None}
+    for history, *more in zip(histories, *columns.values(), strict=True):
+        yield AskedPerson(history, **dict(zip(columns, more, strict=True)))
+
+
+def best_columns(others: np.ndarray, top_k: int, expected: Expectation | None, weight: float) -> np.ndarray:
+    """The `top_k` columns that rank highest by `others` [N] and, if given, by what is expected of the person's scores;
+    the best first. What is -inf is left out; of equals the first wins."""
+    if expected is not None:
+        return expected.best(others, weight, top_k)
+    count = min(max(top_k, 0), int((others > -np.inf).sum()))
+    if not count:
+        return np.zeros(0, np.int64)
+    best = np.argpartition(-others, count - 1)[:count]
+    return best[np.lexsort((best, -others[best]))]

@@ -1,0 +1,117 @@
+"""Ranked by list, by score and by both: orders worked out by hand, of one person, of many and of several together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.predicted_scores import PredictedScores
+from anime_bert4rec.recommender import Recommender
+from anime_bert4rec.support.errors import NoPredictedScores
+
+IDS = [10, 20, 30, 40, 50]
+
+
+@pytest.fixture
+def popular():
+    """A model that knows only how popular each title is: 10 % for the first, then 20, 40, 20 and 10 %."""
+    model = BERT4Rec(ModelConfig(5, 8, num_heads=2, max_seq_len=4)).eval()
+    with torch.no_grad():
+        model.project.weight.zero_()
+        model.item_bias.copy_(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).log())
+    return Recommender(model, Vocabulary.of(IDS))
+
+
+@pytest.fixture
+def with_scores(popular):
+    """The same with scores: of a mean of 70 and a spread of 10, the first title is expected at −1, the last at 2."""
+    mean = np.array([-1, 0, 0, 1, 2], np.float32)
+    model = popular._score.model
+    model.predicted_scores = PredictedScores(mean, np.zeros((5, 1), np.float32), np.array([70, 10], np.float32))
+    model.predicted_scores = model.predicted_scores.with_weight(0.5)
+    return Recommender(model, Vocabulary.of(IDS))
+
+
+def by_hand(log_share, scores, weight, recommender):
+    """The ids of the best of all but 30."""
+    expected = recommender._by_scores.expected_of(scores)
+    ranked_by = np.log(log_share) + weight * (expected.values - expected.uncertainty(np.arange(5)))
+    return [IDS[place] for place in np.argsort(-ranked_by) if IDS[place] != 30]
+
+
+def test_by_both_is_the_log_of_the_probability_and_the_weighted_score(with_scores):
+    scores, shares = {30: 70}, [0.1, 0.2, 0.4, 0.2, 0.1]
+    # Scores are all equally uncertain here: log .1 − .5, log .2, (30), log .2 + .5 and log .1 + 1.
+    assert by_hand(shares, scores, 0.5, with_scores) == [40, 50, 20, 10]
+    best = with_scores.recommend([30], scores=scores)
+    assert [each.anime_id for each in best] == [40, 50, 20, 10]
+    assert [each.score for each in best] == pytest.approx([0.2 / 0.6, 0.1 / 0.6, 0.2 / 0.6, 0.1 / 0.6])
+    assert [each.anime_id for each in with_scores.recommend([30], 2, [40], scores=scores)] == [50, 20]
+
+
+def test_by_score_it_does_not_matter_how_many_list_a_title(with_scores):
+    best = with_scores.recommend([30], scores={30: 70}, by="score")
+    assert [each.anime_id for each in best] == [50, 40, 20, 10]
+    assert [each.anime_id for each in with_scores.recommend([30], by="score")] == [50, 40, 20, 10], "as most would"
+
+
+def test_by_score_what_little_is_known_of_does_not_lead(with_scores):
+    factors = np.zeros((5, 1), np.float32)
+    factors[4] = 3  # it varies by 9 more than the others
+    model = with_scores._score.model
+    model.predicted_scores = dataclasses.replace(model.predicted_scores, factors=factors)
+    asked = Recommender(model, Vocabulary.of(IDS))
+    assert [each.anime_id for each in asked.recommend([30], scores={30: 70}, by="score")] == [40, 20, 50, 10]
+    assert asked.predicted_scores([30], [70], [50, 40])[0] > asked.predicted_scores([30], [70], [40])[0]
+
+
+def test_who_has_scored_nothing_and_by_list_gets_what_is_listed(with_scores, popular):
+    plain = with_scores.recommend([30], by="list", scores={30: 70})
+    assert [each.anime_id for each in plain] == [20, 40, 10, 50]
+    assert with_scores.recommend([30]) == with_scores.recommend([30], scores={999: 70}, by="list") == plain
+    assert with_scores.recommend_together([[30], [30]]) == plain
+
+
+def test_a_model_without_predicted_scores_goes_without_them(popular):
+    assert popular.recommend([30], scores={30: 70}) == popular.recommend([30])
+    assert popular.recommend_together([[30]], scores=[{30: 70}]) == popular.recommend([30])
+    for ask in (popular.recommend, lambda ids, **more: popular.recommend_together([ids], **more)):
+        with pytest.raises(NoPredictedScores):
+            ask([30], by="score")
+        with pytest.raises(ValueError, match="'mean' is none of list, score, both"):
+            ask([30], by="mean")
+
+
+def test_of_a_model_whose_weight_is_not_known_the_list_counts(with_scores):
+    model = with_scores._score.model
+    model.predicted_scores = dataclasses.replace(model.predicted_scores, weight=None)
+    asked = Recommender(model, Vocabulary.of(IDS))
+    assert asked.recommend([30], scores={30: 70}) == asked.recommend([30], by="list")
+    assert [each.anime_id for each in asked.recommend([30], scores={30: 70}, by="score")] == [50, 40, 20, 10]
+
+
+def test_many_at_once_are_ranked_by_their_own_scores(with_scores):
+    histories, scores = [[30], [], [20], [30]], [{30: 70}, {30: 70}, {10: 100, 20: 70}, {}]
+    many = list(with_scores.recommend_many(histories, 3, None, scores=scores))
+    for history, given, found in zip(histories, scores, many, strict=True):
+        assert found == (with_scores.recommend(history, 3, scores=given) if history else [])
+    with pytest.raises(ValueError, match="zip"):
+        list(with_scores.recommend_many(histories, 3, None, scores=scores[:2]))
+    excludes = [[40], [], [], [20]]
+    both = list(with_scores.recommend_many(histories, 3, excludes, scores=scores))
+    assert [each.anime_id for each in both[0]] == [50, 20, 10] and [each.anime_id for each in both[3]] == [40, 10, 50]
+
+
+def test_together_it_is_the_mean_of_what_is_expected_of_each(with_scores):
+    one, other = {30: 70}, {}
+    # The other has scored nothing, so that a quarter of each deviation counts: log .2 + .25 and log .1 + .5.
+    best = with_scores.recommend_together([[30], [30]], scores=[one, other])
+    assert [each.anime_id for each in best] == [40, 20, 50, 10]
+    assert with_scores.recommend_together([[30], [30]], scores=[one, one]) == with_scores.recommend([30], scores=one)
+    by_score = with_scores.recommend_together([[30], [30]], scores=[one, other], by="score")
+    assert [each.anime_id for each in by_score] == [50, 40, 20, 10]
