@@ -1,4 +1,4 @@
-"""How well the scores are predicted that people give, by the number of users that there are to learn from.
+"""How well scores are predicted, and how much of what ranks first is liked, by how many users there are to learn from.
 
     python benchmarks/liked.py --data anime_scores.csv.gz --user-prefix m --items 3000 --catalogue anime.jsonl.gz
 
@@ -6,6 +6,10 @@ The data are a CSV with the columns user, anime_id and score (of 100, empty for 
 with 20 scores or more, a fifth of the scores are hidden and predicted from the rest. 90 users more are left aside, for
 choosing settings on. The next N users are learnt from, so that the smaller sets are part of the larger ones. Errors are
 in standard deviations of all scores of a person; seconds are those of learning.
+
+Then the titles that aren't known are ranked, by what the item memory says is listed and by the predicted scores, which
+count for one weight after the other; the one that is chosen on the 90 users is marked. What is liked is above the
+person's mean, what is disliked 15 points of 100 below it. The network is not trained, for it would take hours.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import gzip
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,18 +35,27 @@ import torch
 from fold_in import HIDDEN, read_catalogue
 
 from anime_bert4rec.command_line.script import script
+from anime_bert4rec.evaluation.liked import Predictor, by_catalogue, by_training_users, how_liked
+from anime_bert4rec.evaluation.ranking import mean_and_error
 from anime_bert4rec.evaluation.score_errors import errors, rank_correlation
 from anime_bert4rec.lists.common_traits import groups_in_common
-from anime_bert4rec.lists.scores import Scores
+from anime_bert4rec.lists.scored_lists import ScoredList
+from anime_bert4rec.lists.scores import Scores, is_liked
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
-from anime_bert4rec.model.predicted_scores import fit_scores, standard
+from anime_bert4rec.model.bert4rec import ModelConfig
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.predicted_scores import PredictedScores, fit_scores
+from anime_bert4rec.model.score_weight import WEIGHTS, least_of_the_best, liked_gains
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
 
 HELD_OUT, TUNING, FEWEST_SCORES = 250, 90, 20
 METRICS = ("correlation", "off")
-Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""From the items 1 … N and the scores of a person to the scores of all items [N]."""
+WHOLE_LISTS = "by list, disliked titles too"
+"""What ranks by all known titles, as though all were liked."""
+MORE_WEIGHTS = (1.0, 1.5)
+"""Weights that are never chosen."""
 
 
 @dataclass(frozen=True)
@@ -66,23 +79,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     facts = {"data": Path(args.data).name, "users": len(people), "items": len(names)}
     facts |= {"started": datetime.now().isoformat(timespec="seconds"), "machine": report.machine()}
     results: list[dict[str, Any]] = []
+    rankings: list[dict[str, Any]] = []
     for seed in args.seeds:
         random = np.random.default_rng(seed)
         order = random.permutation(len(people))
         if len(order) <= args.held_out + TUNING:
             raise UserError(f"{len(order)} users are too few: {args.held_out} are held out and {TUNING} left aside")
-        asked, _, pool = np.split(order, [args.held_out, args.held_out + TUNING])
-        questions = [hide(people[user], random) for user in asked]
+        asked, tuned_on, pool = np.split(order, [args.held_out, args.held_out + TUNING])
+        questions, tuning = ([hide(people[user], random) for user in users] for users in (asked, tuned_on))
         for users in sorted({min(users, len(pool)) for users in args.users}):
-            training = scores_of([people[user] for user in pool[:users]], of_catalogue)
+            learnt_from = [people[user] for user in pool[:users]]
+            training = scores_of(learnt_from, of_catalogue)
             for name, fit in METHODS.items():
                 clock = time.perf_counter()
                 predictor = fit(training, alike)
                 seconds = round(time.perf_counter() - clock, 2)
                 result = {"name": name, "users": users, "seed": seed, "seconds": seconds}
                 results.append(result | measured(predictor, questions))
-        write_json(args.output / f"liked-{facts['data'].split('.')[0]}.json", {**facts, "results": results})
-    print(table(results))
+            predicted, memory = fit_scores(training, alike), memory_of(learnt_from, len(names), alike)
+            assert predicted is not None
+            rankings += [{"users": users, "seed": seed} | row for row in ranked(memory, predicted, tuning, questions)]
+            everything = {**facts, "results": results, "rankings": rankings}
+            write_json(args.output / f"liked-{facts['data'].split('.')[0]}.json", everything)
+    print(table(results) + "\n\n" + ranking_table(rankings))
     return 0
 
 
@@ -121,12 +140,13 @@ def read(path: Path, prefix: str, most: int) -> tuple[list[str], list[Scored]]:
     return list(number), people
 
 
-def hide(person: Scored, random: np.random.Generator) -> tuple[Scored, Scored]:
+def hide(person: Scored, random: np.random.Generator) -> ScoredList:
     """What stays known of a person, and a random fifth that is hidden."""
     hidden = np.zeros(len(person.items), bool)
     hidden[random.permutation(len(hidden))[: max(1, round(HIDDEN * len(hidden)))]] = True
-    known = Scored(person.items[~hidden], person.scores[~hidden])
-    return known, Scored(person.items[hidden], person.scores[hidden])
+    items, scores = person.items[~hidden], person.scores[~hidden]
+    history = items[is_liked(scores, scores)]
+    return ScoredList(history, items, items, scores, person.items[hidden], person.scores[hidden])
 
 
 def scores_of(people: Sequence[Scored], of_catalogue: np.ndarray) -> Scores:
@@ -135,17 +155,17 @@ def scores_of(people: Sequence[Scored], of_catalogue: np.ndarray) -> Scores:
     return Scores(items, values, person, of_catalogue)
 
 
-def measured(predictor: Predictor, questions: Sequence[tuple[Scored, Scored]]) -> dict[str, float]:
+def measured(predictor: Predictor, questions: Sequence[ScoredList]) -> dict[str, float]:
     """The mean rank correlation of the people, the mean error of all hidden scores, and the standard errors of both
     over people."""
     correlations, of_person = [], []
-    for known, hidden in questions:
-        spread = float(np.concatenate([known.scores, hidden.scores]).std())
+    for asked in questions:
+        spread = float(asked.all_scores.std())
         if not spread:
             continue
-        predicted = predictor(known.items, known.scores)[hidden.items - 1]
-        correlations.append(rank_correlation(predicted, hidden.scores))
-        of_person.append(errors(predicted, hidden.scores, spread))
+        predicted = predictor(asked.items, asked.scores)[asked.hidden - 1]
+        correlations.append(rank_correlation(predicted, asked.given))
+        of_person.append(errors(predicted, asked.given, spread))
     correlation = np.array(correlations)
     correlation = correlation[np.isfinite(correlation)]
     off = float(np.concatenate(of_person).mean())
@@ -160,21 +180,6 @@ def measured(predictor: Predictor, questions: Sequence[tuple[Scored, Scored]]) -
     }
 
 
-def by_catalogue(training: Scores, alike: Sequences) -> Predictor:
-    """AniList's mean score, brought to standard deviations by the line that fits the training users best."""
-    known = np.isfinite(training.of_catalogue)
-    score = np.where(known, training.of_catalogue, training.of_catalogue[known].mean())
-    slope, start = np.polyfit(score[training.items - 1], _standardised(training), 1)
-    return _of_means(start + slope * score)
-
-
-def by_training_users(training: Scores, alike: Sequences) -> Predictor:
-    """The mean of the training users' standardised scores; 0, their own means, for what none of them has scored."""
-    count = np.bincount(training.items - 1, minlength=training.num_items)
-    total = np.bincount(training.items - 1, _standardised(training), training.num_items)
-    return _of_means(total / np.maximum(count, 1))
-
-
 def by_ours(training: Scores, alike: Sequences) -> Predictor:
     found = fit_scores(training, alike)
     assert found is not None
@@ -182,19 +187,42 @@ def by_ours(training: Scores, alike: Sequences) -> Predictor:
 
 
 METHODS: dict[str, Callable[[Scores, Sequences], Predictor]] = {
-    "AniList's mean score": by_catalogue,
-    "mean of the training users": by_training_users,
+    "AniList's mean score": lambda training, alike: by_catalogue(training),
+    "mean of the training users": lambda training, alike: by_training_users(training),
     "ours": by_ours,
 }
 
 
-def _standardised(training: Scores) -> np.ndarray:
-    mean, spread = standard(training.values.astype(np.float64), training.person, training.people)
-    return (training.values - mean[training.person]) / np.maximum(spread[training.person], 1e-6)
+def memory_of(people: Sequence[Scored], num_items: int, alike: Sequences) -> ModelScorer:
+    """What says what is listed: the item memory of these lists, which have no order."""
+    lists = [np.sort(person.items) for person in people]
+    flat, offsets = np.concatenate(lists), np.cumsum([0, *map(len, lists)])
+    sequences = Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
+    memory = fit_memory(sequences, num_items, max_seq_len=200, seed=0, alike=alike)
+    config = ModelConfig(num_items, 8, num_heads=2, max_seq_len=200, ordered=False, memory=memory.config)
+    return ModelScorer(ours.MemoryAlone(config, memory))
 
 
-def _of_means(means: np.ndarray) -> Predictor:
-    return lambda items, scores: scores.mean() + scores.std() * means
+def ranked(
+    memory: ModelScorer, predicted: PredictedScores, tuning: Sequence[ScoredList], questions: Sequence[ScoredList]
+) -> list[dict[str, Any]]:
+    """What comes of each weight, with the standard errors of the differences from WHOLE_LISTS, person by person."""
+    known = [predicted.given(each.items, each.scores) for each in tuning]
+    chosen = least_of_the_best(liked_gains(memory([each.history for each in tuning]), known, tuning))
+    weights = {f"weight {weight:g}": weight for weight in (*WEIGHTS, *MORE_WEIGHTS)}
+    found = how_liked(memory, predicted, weights, questions)
+    whole = [replace(each, history=each.items) for each in questions]
+    found = how_liked(memory, predicted, {WHOLE_LISTS: 0.0}, whole) | found
+    rows = []
+    for name, values in found.items():
+        row = {"name": name, "chosen": weights.get(name) == chosen}
+        for what, of_people in values.items():
+            asked = np.isfinite(of_people)
+            mean, error = mean_and_error(of_people[asked])
+            less, error_of_less = mean_and_error((of_people - found[WHOLE_LISTS][what])[asked])
+            row |= {what: mean, f"{what}_error": error, f"{what}_less": less, f"{what}_less_error": error_of_less}
+        rows.append(row)
+    return rows
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
@@ -205,6 +233,19 @@ def table(results: Sequence[dict[str, Any]]) -> str:
             quality = [f"{report.median(runs, m):.3f} ± {report.median(runs, f'{m}_error'):.3f}" for m in METRICS]
             of_people = f"{report.median(runs, 'off_of_people'):.3f}"
             rows.append([f"{users:,}", name, *quality, of_people, f"{report.median(runs, 'seconds'):.1f}"])
+    return report.markdown(rows)
+
+
+def ranking_table(rankings: Sequence[dict[str, Any]]) -> str:
+    """Markdown: medians over the seeds, and how often each weight was chosen."""
+    rows = [["users", "", "NDCG@10 of liked", "more, ±", "NDCG@10 of all", "disliked of ten", "chosen"]]
+    for users in sorted({row["users"] for row in rankings}):
+        for name, runs in report.by_name([row for row in rankings if row["users"] == users]).items():
+            liked, more, error, everything, disliked = (
+                report.median(runs, what) for what in ("liked", "liked_less", "liked_less_error", "all", "disliked")
+            )
+            numbers = [f"{liked:.3f}", f"{more:+.3f} ± {error:.3f}", f"{everything:.3f}", f"{disliked:.2f}"]
+            rows.append([f"{users:,}", name, *numbers, "×" * sum(row["chosen"] for row in runs)])
     return report.markdown(rows)
 
 

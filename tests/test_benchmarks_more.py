@@ -88,7 +88,14 @@ def test_liked_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert len(results) == 2 * len(liked.METHODS)
     ours, means = results[50, "ours"], results[50, "mean of the training users"]
     assert ours["correlation"] > means["correlation"] + 0.3 and ours["off"] < means["off"] - 0.2
-    assert len(capsys.readouterr().out.splitlines()) == 2 + 6
+    ways = 1 + len(liked.WEIGHTS) + len(liked.MORE_WEIGHTS)
+    ranking = {row["name"]: row for row in report["rankings"] if row["users"] == 50}
+    assert len(report["rankings"]) == 2 * len(ranking) == 2 * ways
+    assert [row["name"] for row in ranking.values() if row["chosen"]] != ["weight 0"]
+    best, listed = ranking["weight 0.75"], ranking[liked.WHOLE_LISTS]
+    assert best["liked"] > listed["liked"] + 0.2 and best["disliked"] < listed["disliked"]
+    assert best["liked_less"] == pytest.approx(best["liked"] - listed["liked"]) and best["liked_less_error"] > 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 6 + 1 + 2 + 2 * ways
 
 
 def test_cold_titles_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
