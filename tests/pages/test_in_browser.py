@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 import pytest
 from browser import Browser, chromium
-from small_pages import HOSTILE, a_person, a_report
+from small_pages import HOSTILE, a_person, a_report, some_anime, some_rows
 
-pytestmark = [
-    pytest.mark.skipif(not chromium(), reason="no Chromium here: the pages are not opened"),
-    pytest.mark.timeout(600),
-]
+from anime_bert4rec.pages.person_page import person_page
+from anime_bert4rec.recommending.rows import ForPerson
+
+if not chromium():
+    pytest.skip("no Chromium here: the pages are not opened", allow_module_level=True)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +32,19 @@ def pages(tmp_path_factory):
         "one": a_person(1, 12),
         "many": a_person(200, 300),
         "covers": a_person(4, 12, covers=True),
+        "friends": of_friends(),
         "report": a_report(),
         "large": a_report(20_000),
     }.items():
         (folder / f"{name}.html").write_bytes(html.encode())
     return folder
+
+
+def of_friends():
+    catalogue = some_anime(12)
+    each = (ForPerson(HOSTILE[0], 7.1, 10, True), ForPerson("Bob", None, None, False))
+    rows = [dataclasses.replace(row, for_each=each) for row in some_rows(catalogue, 3)]
+    return person_page(rows, catalogue, [HOSTILE[0], "Bob"], [7], "2026-01-02")
 
 
 def texts(browser, selector):
@@ -68,6 +79,14 @@ def test_hostile_titles_are_text(browser, pages):
     assert titles[0] == HOSTILE[0] and titles[1] == HOSTILE[1] and titles[3] == HOSTILE[3]
     assert browser.run("document.querySelectorAll('script').length") == 3
     assert "<b>genre</b>" in texts(browser, ".controls button")
+
+
+def test_of_several_people_each_card_has_everybodys_score(browser, pages):
+    browser.open(pages / "friends.html")
+    assert texts(browser, "h1") == [f"Recommendations for {HOSTILE[0]}, Bob, Title 7 no Monogatari"]
+    scores = browser.run("[...document.querySelector('.scores').children].map((each) => each.textContent)")
+    assert scores[:3] == ["Predicted, mean9.0 of 10", f"{HOSTILE[0]}7.1 of 10 (planned)", "Bob–"]
+    assert browser.complaints() == []
 
 
 def test_cards_are_filtered_and_sorted(browser, pages):
