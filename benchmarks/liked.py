@@ -200,7 +200,7 @@ def memory_of(people: Sequence[Scored], num_items: int, alike: Sequences) -> Mod
     sequences = Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
     memory = fit_memory(sequences, num_items, max_seq_len=200, seed=0, alike=alike)
     config = ModelConfig(num_items, 8, num_heads=2, max_seq_len=200, ordered=False, memory=memory.config)
-    return ModelScorer(ours.MemoryAlone(config, memory))
+    return ModelScorer(ours.MemoryOnly(config, memory))
 
 
 def ranked(
