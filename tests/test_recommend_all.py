@@ -102,6 +102,16 @@ def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch,
     assert lines == expected and "gone on with" in said and "3 of them with nothing" not in said
 
 
+def test_a_file_that_was_stopped_at_its_start_has_one_header(run, tmp_path, monkeypatch):
+    asked = ["--all", "--format", "csv", "--top-k", 2, "-o"]
+    assert run(*asked, tmp_path / "at_once.csv")[0] == 0
+    with monkeypatch.context() as patched:
+        stop_after(patched, 0)
+        assert run(*asked, tmp_path / "stopped.csv")[0] == 130
+    assert run(*asked, tmp_path / "stopped.csv")[0] == 0
+    assert (tmp_path / "stopped.csv").read_bytes() == (tmp_path / "at_once.csv").read_bytes()
+
+
 @pytest.mark.parametrize("change", ["flag", "model", "database", "hide file"])
 def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, folder, change):
     hide_file = tmp_path / "hidden.txt"

@@ -15,7 +15,7 @@ from typing import TypedDict
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.locks import lock
-from anime_bert4rec.support.whole_files import naming, read_json, write_json
+from anime_bert4rec.support.whole_files import naming, read_json, require_replaceable, write_json
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +39,14 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path, work: str) -> None:
+        require_replaceable(path)
         self.path, self.work, self.done = path, work, 0
         self._part, self._note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
         self._size = 0
 
     def __enter__(self) -> GrowingFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self._part.exists() and not (self._part.is_file() and self._note.is_file()):
+        if self._part.exists() and not self._is_ours():
             raise UserError(f"{self._part} is in the way, and was not begun by this program: move it away")
         self._file = self._part.open("ab")
         try:
@@ -54,11 +55,11 @@ class GrowingFile:
             except OSError:
                 raise UserError(f"{self.path} is being written by another process: wait for it") from None
             note = self._read_note()
-            if note and note["work"] == self.work and 0 <= note["size"] <= self._part.stat().st_size:
+            is_same = note and note["work"] == self.work and 0 <= note["size"] <= self._part.stat().st_size
+            if note and is_same and note["done"]:
                 self.done, self._size = note["done"], note["size"]
-                if self.done:
-                    log.info("%s is gone on with, where it was stopped.", self.path)
-            elif note:
+                log.info("%s is gone on with, where it was stopped.", self.path)
+            elif note and not is_same:
                 log.warning(
                     "%s was begun with another model, database or day, or with other flags: it is begun anew.",
                     self._part,
@@ -87,6 +88,10 @@ class GrowingFile:
         self._file.close()
         self._part.replace(self.path)
         self._note.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        """An empty part has no note where the disk was full, or where the program was killed, before that was made."""
+        return self._part.is_file() and (self._note.is_file() or not self._part.stat().st_size)
 
     def _write_note(self) -> None:
         write_json(self._note, Note(work=self.work, done=self.done, size=self._size))

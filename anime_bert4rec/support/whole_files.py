@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` when the block ends well; otherwise `path` stays as it was."""
+    require_replaceable(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     with naming(path):
@@ -36,6 +38,14 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
         finally:
             aside.unlink(missing_ok=True)
     log.debug("written: %s", path)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raises OSError for a folder, a device and what else no file should take the place of."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EEXIST, "Not a file that can be replaced", str(path))
 
 
 def written_aside_for(name: str) -> str | None:

@@ -83,3 +83,36 @@ def test_what_somebody_else_has_put_there_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="in the way"), GrowingFile(tmp_path / "file.txt", "one"):
         pass
     assert (tmp_path / "file.txt.part").read_bytes() == b"mine"
+
+
+def test_what_was_stopped_before_it_came_anywhere_is_begun_anew_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file.txt"
+    with pytest.raises(KeyboardInterrupt), GrowingFile(path, "one") as file:
+        file.append(b"header\n", 0)
+        raise KeyboardInterrupt
+    with caplog.at_level(logging.INFO), GrowingFile(path, "one") as file:
+        file.append(b"header\n", 0)
+        file.finish()
+    assert path.read_bytes() == b"header\n"
+    assert not caplog.messages
+
+
+def test_an_empty_part_without_a_note_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "file.txt.part").touch()  # as a full disk leaves it
+    with GrowingFile(tmp_path / "file.txt", "one") as file:
+        file.append(b"piece 1\n", 1)
+        file.finish()
+    assert (tmp_path / "file.txt").read_bytes() == b"piece 1\n"
+
+
+@pytest.mark.parametrize("name", ["folder", "folder/..", "."])
+def test_what_is_no_file_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError), GrowingFile(Path(name), "one"):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,21 @@ def test_names_of_what_is_written_aside(tmp_path):
         assert written_aside_for(file.name.rpartition("/")[2]) == "a.png"
     for name in ("a.png", ".a.png.part", ".a.png.0123abc.part", ".a.png.0123ABCD.part", "a.png.0123abcd.part"):
         assert written_aside_for(name) is None
+
+
+@pytest.mark.parametrize("name", ["folder", "", "."])
+def test_a_folder_is_not_replaced_and_named_as_it_was_given(tmp_path, monkeypatch, name):
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError) as caught, write_aside(Path(name)):
+        pass
+    assert caught.value.filename == str(Path(name))
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="Not a file"):
+        write_json(tmp_path / "pipe", {})
+    assert not (tmp_path / "pipe").is_file()
