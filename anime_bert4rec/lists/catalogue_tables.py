@@ -25,6 +25,8 @@ IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
 
 _ANIME_LISTS = {"synonyms", "genres", "tags", "studios", "relations"}
 _ANIME_COLUMNS = [field.name for field in dataclasses.fields(Anime) if field.name not in _ANIME_LISTS]
+_NEVER_ZERO = ("episodes", "duration", "average_score", "mean_score")
+"""Numbers of which 0 means that they are not known, as sources of titles that are not out say it."""
 _SAVE_ANIME = (
     insert_into("anime", [*_ANIME_COLUMNS, "fetch_id"])
     + " ON CONFLICT (anime_id) DO UPDATE SET "
@@ -139,6 +141,7 @@ class CatalogueTables(DatabaseFile):
         for row in self._rows(f"SELECT {', '.join(_ANIME_COLUMNS)} FROM anime {among}", ids):  # noqa: S608
             scalars = dict(zip(_ANIME_COLUMNS, row, strict=True))
             scalars["is_adult"] = bool(scalars["is_adult"])
+            scalars |= {column: scalars[column] or None for column in _NEVER_ZERO}
             anime_id = scalars["anime_id"]
             found[anime_id] = Anime(
                 **scalars,

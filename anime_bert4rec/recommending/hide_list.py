@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def hidden_ids(wanted: Sequence[str], path: Path | None, catalogue: Sequence[Ani
 def read_hide_list(path: Path) -> set[int]:
     """The ids. Raises UserError for a file that isn't there, or has another line."""
     ids = set()
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(io.StringIO(_text(path), newline=None), 1):
         word = line.partition("#")[0].strip()
         if word and not (word.isascii() and word.isdecimal() and len(word) <= 18):
             raise UserError(f"{path}:{number}: {plain(word, 40)!r} is no AniList id; titles are added with --hide")

@@ -59,12 +59,17 @@ def test_a_wrong_number_is_unknown_and_the_rest_stays(wrong):
 
 
 def test_numbers_at_their_limits():
-    assert anime(episodes=0, duration=24.0, averageScore=100, popularity=2**63 - 1) == dataclasses.replace(
-        FULL_ANIME, episodes=0, duration=24, average_score=100, popularity=2**63 - 1
+    assert anime(episodes=1, duration=24.0, averageScore=100, popularity=2**63 - 1) == dataclasses.replace(
+        FULL_ANIME, episodes=1, duration=24, average_score=100, popularity=2**63 - 1
     )
     assert anime(averageScore=101, meanScore=-1, idMal=0) == dataclasses.replace(
         FULL_ANIME, average_score=None, mean_score=None, mal_id=None
     )
+
+
+def test_no_episodes_and_a_mean_of_zero_are_unknown():
+    unknown = dataclasses.replace(FULL_ANIME, episodes=None, duration=None, average_score=None, mean_score=None)
+    assert anime(episodes=0, duration=0, averageScore=0, meanScore=0) == unknown
 
 
 def test_text_loses_only_what_cannot_be_stored():

@@ -51,6 +51,12 @@ class TestCatalogue:
         assert database.anime([3, 5, 7]) == [bare, FULL_ANIME]
         assert database.anime_ids() == [3, 7]
 
+    def test_no_episodes_and_a_mean_of_zero_which_older_databases_have_are_unknown(self, database):
+        fetch = database.resume_or_start_catalogue_fetch("ID", 10)
+        stored = Anime(3, episodes=0, duration=0, average_score=0, mean_score=0, popularity=0, favourites=0)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage((stored,), None))
+        assert database.anime([3]) == [Anime(3, popularity=0, favourites=0)]
+
     def test_of_two_anime_with_one_id_of_myanimelist_the_first_is_meant(self, database):
         fetch = database.resume_or_start_catalogue_fetch("ID", 10)
         anime = Anime(5, mal_id=70), Anime(9, mal_id=70), Anime(4), Anime(8, mal_id=6)
