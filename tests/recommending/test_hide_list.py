@@ -22,6 +22,12 @@ def test_what_is_added_is_read_back_and_what_was_there_stays(tmp_path):
     assert path.stat().st_mtime_ns == before
 
 
+def test_only_ends_of_lines_end_a_comment(tmp_path):
+    path = tmp_path / "hidden.txt"
+    path.write_bytes("1 # a\u2028b\x0bc\x85d\r2 # e\x1cf\r\n3\n".encode())
+    assert read_hide_list(path) == {1, 2, 3}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
