@@ -152,3 +152,13 @@ def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):
     code, out, err = run(*flags)
     assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert not list(tmp_path.glob("x*"))
+
+
+def test_stopped_behind_the_header_it_has_one(run, tmp_path, monkeypatch):
+    flags = ["--all", "--format", "csv", "-o", tmp_path / "all.csv", "--top-k", 2]
+    with monkeypatch.context() as patched:
+        stop_after(patched, 0)
+        assert run(*flags)[0] == 130
+    assert (tmp_path / "all.csv.part").read_bytes().count(b"\n") == 1
+    assert run(*flags)[0] == 0
+    assert (tmp_path / "all.csv").read_bytes().count(b"name,rank") == 1

@@ -61,7 +61,7 @@ def write_people(
     """
     total = sum(1 for _ in database.people_with_lists())
     left = list(database.people_with_lists(after=file.done))
-    if not file.done:
+    if file.is_empty:
         file.append(first_line(format), 0)
     nothing = 0
     with progress("recommending", total, "person", done=total - len(left)) as bar, saying_how_to_go_on():

@@ -74,6 +74,11 @@ class GrowingFile:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._file.close()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of it is written yet."""
+        return not self._size
+
     def append(self, piece: bytes, done: int) -> None:
         """Write a piece, after which the work has come to `done`. From then on nothing undoes it."""
         with naming(self._part):

@@ -14,6 +14,7 @@ from anime_bert4rec.support.growing_file import GrowingFile
 
 def stopped_after(path: Path, pieces: int, work: str = "one") -> None:
     with pytest.raises(KeyboardInterrupt), GrowingFile(path, work) as file:
+        assert file.is_empty
         for number in range(1, pieces + 1):
             file.append(b"piece %d\n" % number, number)
         raise KeyboardInterrupt
@@ -24,7 +25,7 @@ def test_the_same_work_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     stopped_after(path, 2)
     assert not path.exists()
     with GrowingFile(path, "one") as file:
-        assert file.done == 2
+        assert file.done == 2 and not file.is_empty
         file.append(b"piece 3\n", 3)
         file.finish()
     assert path.read_bytes() == b"piece 1\npiece 2\npiece 3\n"
