@@ -213,7 +213,7 @@ class Recommender:
         """
         lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
         items = [self.indices_of(anime_ids) for anime_ids in histories]
-        for history, anime_ids in zip(items, histories, strict=True):
+        for history, anime_ids in zip(items or [self._items([])], histories or [()], strict=True):
             if not len(history):
                 raise NothingToGoOn(_why_nothing(anime_ids))
         together = self._log_probabilities(items, recents).mean(0)
@@ -251,7 +251,8 @@ class Recommender:
         the score is lowest, if it is lower than with them. Only the newest `max_seq_len` of the history are tried.
         """
         history = self.indices_of(anime_ids)
-        columns = self.vocabulary.encode(np.array(recommended, np.int64)) - 1
+        places = [self._items([each]) - 1 for each in recommended]
+        columns = np.concatenate([*places, self._items([])])  # of those that the model knows
         if not len(history) or not len(columns):
             return [() for _ in recommended]
         tried = np.arange(max(0, len(history) - self._max_seq_len), len(history))
@@ -260,10 +261,11 @@ class Recommender:
         scores = _log_softmax(scores, [history] * len(scores))[:, columns]
         lost = scores[0] - scores[1:]  # [tried, recommended]
         strongest = np.argsort(-lost, axis=0, kind="stable")[:most]
-        return [
+        reasons = (
             tuple(self.vocabulary.decode(history[tried[best[lost[best, which] > 0]]]).tolist())
             for which, best in enumerate(strongest.T)
-        ]
+        )
+        return [next(reasons) if len(each) else () for each in places]
 
     def knows(self, anime_id: int) -> bool:
         """Whether the model can take this anime into account, and recommend it."""
@@ -309,6 +311,8 @@ class Recommender:
 
     def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:
         """What is taken off the logarithm of each title's score, to rank by [N]."""
+        if not 0 <= niche <= 1:
+            raise ValueError(f"niche is from 0 to 1, not {niche}")
         if not niche:
             return 0.0
         if self._popularity is None:

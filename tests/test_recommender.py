@@ -216,6 +216,11 @@ def test_a_neighbour_in_the_lists_is_the_reason(knowing):
     assert knowing.because([3, 20], [4, 21], most=1) == [(3,), (20,)]
 
 
+def test_a_title_that_the_model_does_not_know_has_no_reasons(knowing):
+    assert knowing.because([3, 20], [999, 4, -1, 10**30, 21], most=1) == [(), (3,), (), (), (20,)]
+    assert knowing.because([3, 20], [999]) == [()]
+
+
 def test_the_only_title_is_tried_against_an_empty_list(knowing):
     assert knowing.because([3], [4]) == [(3,)]
 
@@ -304,6 +309,17 @@ def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing):
         by_hand = [np.log(score[each.anime_id]) - niche * np.log(3 * each.anime_id - 2) for each in ranked]
         assert by_hand == sorted(by_hand, reverse=True)
         assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]
+
+
+@pytest.mark.parametrize("niche", [-0.1, 1.5, float("nan")])
+def test_niche_is_from_0_to_1(knowing, niche):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        knowing.recommend([4, 5], niche=niche)
+
+
+def test_nobody_together_is_nothing_to_go_on(knowing):
+    with pytest.raises(NothingToGoOn, match="the list is empty"):
+        knowing.recommend_together([])
 
 
 def test_niche_needs_a_model_that_knows_what_is_popular(popular):
