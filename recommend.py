@@ -266,12 +266,17 @@ def write_everybody(settings: Settings, today: int) -> None:
 
 
 def named(who: PersonSettings) -> PersonSettings:
-    """The same settings, each name once, without its address. Raises SettingError for what cannot be a name."""
+    """The same settings, each name and each file once, and names without their address.
+
+    Raises SettingError for what cannot be a name.
+    """
     users = {name_key(name): name for name in (_name("--user", each) for each in who.user)}
     compare_with = who.compare_with and _name("--compare-with", who.compare_with)
     if compare_with and name_key(compare_with) in users:
         raise SettingError("--compare-with: that is the same person")
-    return replace(who, user=tuple(users.values()), compare_with=compare_with)
+    return replace(
+        who, user=tuple(users.values()), mal_xml=tuple(dict.fromkeys(who.mal_xml)), compare_with=compare_with
+    )
 
 
 def _name(flag: str, given: str) -> str:
@@ -302,7 +307,7 @@ def people_of(
     people, store = [], UserListSettings().min_anime if who.store else None
     for name in [*who.user, *([who.compare_with] if who.compare_with else [])]:
         found, entries = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
-        people.append(person_of_user(found, known(entries), recommender.vocabulary))
+        people.append(person_of_user(found, entries, recommender.vocabulary, known))
     of_mal = database.anime_by_mal_id() if who.mal_xml else {}
     people += [person_of_export(path, of_mal, recommender.vocabulary, known) for path in who.mal_xml]
     return [*people, person_of_titles(ids, recommender.vocabulary)] if ids else people

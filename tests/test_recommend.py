@@ -115,7 +115,7 @@ def test_several_people_get_what_suits_all(tmp_path, run, rows):
     )
     path = tmp_path / "ben.xml"
     path.write_text(f"<?xml version='1.0'?><myanimelist>{listed}</myanimelist>", encoding="utf-8")
-    people = ("--user", "Ann", "ann", "--mal-xml", path, "--anime", 22)
+    people = ("--user", "Ann", "ann", "--mal-xml", path, path, "--anime", 22)  # who is named twice is asked once
     found = rows(*people, "--top-k", 99)
     everything = set(range(1, 31)) - {6, 10, 20, 30}
     assert set(ids(found)) == everything - {3, 4, 12, 13, 22}

@@ -22,16 +22,26 @@ GIVEN = "the titles given"
 log = logging.getLogger(__name__)
 
 
-def person_of_user(name: str, entries: Sequence[ListEntry], vocabulary: Vocabulary) -> Person:
-    """The person of that name. Raises UserError if nothing that the model knows was watched."""
-    return _with_history(Person.of_list(entries, vocabulary, name), f'the list of "{name}"', len(entries))
+def person_of_user(
+    name: str,
+    entries: Sequence[ListEntry],
+    vocabulary: Vocabulary,
+    known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list,
+) -> Person:
+    """The person of that name, with those of the entries that are `known`.
+
+    Raises UserError if nothing of these was watched and is known to the model.
+    """
+    counted = known(entries)
+    person = Person.of_list(counted, vocabulary, name)
+    return _with_history(person, f'the list of "{name}"', len(entries), len(entries) - len(counted))
 
 
 def person_of_export(
     path: Path,
     anime_of_mal: dict[int, int],
     vocabulary: Vocabulary,
-    known: Callable[[list[ListEntry]], list[ListEntry]] = list,
+    known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list,
 ) -> Person:
     """The person whose export from MyAnimeList the file is, with those of its entries that are `known`.
 
@@ -43,8 +53,9 @@ def person_of_export(
     entries, missing = from_export(export, anime_of_mal)
     if missing:
         log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
-    person = Person.of_list(known(entries), vocabulary, path.name)
-    return _with_history(person, f"the export {path}", len(export.entries))
+    counted = known(entries)
+    person = Person.of_list(counted, vocabulary, path.name)
+    return _with_history(person, f"the export {path}", len(export.entries), len(entries) - len(counted))
 
 
 def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person:
@@ -92,10 +103,12 @@ def stored_or_fetched(
     return fetched.name, fetched.entries
 
 
-def _with_history(person: Person, whose: str, count: int) -> Person:
+def _with_history(person: Person, whose: str, count: int, of_later: int) -> Person:
+    """count: of all entries; of_later: of those that are not from before the day that is asked about."""
     if not person.history:
         reason = f"{whose} is empty"
         if count:
-            reason = f"{whose} has {count:,} anime, but none that was watched and that the model knows"
+            on_that_day = " on that day" if of_later else ""
+            reason = f"{whose} has {count:,} anime, but none that was watched{on_that_day} and that the model knows"
         raise UserError(f"there is nothing to go on: {reason}")
     return person

@@ -43,7 +43,8 @@ class Person:
     def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary, name: str = "") -> Person:
         """The person whose list this is.
 
-        Titles that were dropped, or rated well below the person's mean, are not liked, unless nothing else is known.
+        Titles that were dropped, or rated well below the person's mean, are not liked. Where nothing else is known
+        they are the history all the same.
         """
         entries = list(entries)
         watched = [entry for entry in entries if is_watched(entry)]
@@ -54,7 +55,7 @@ class Person:
         ]
         history = in_order(liked, vocabulary)
         if not history:
-            liked, history = watched, in_order(watched, vocabulary)
+            history = in_order(watched, vocabulary)
         seen = frozenset(entry.anime_id for entry in watched)
         planned = frozenset(entry.anime_id for entry in entries) - seen
         unfinished = frozenset(entry.anime_id for entry in watched if entry.status in UNFINISHED)

@@ -58,6 +58,7 @@ def test_without_a_status_it_was_watched_if_something_of_it_was(seen, more):
 def test_somebody_who_liked_nothing_is_taken_by_what_was_seen():
     person = Person.of_list([entry(1, "DROPPED"), entry(2, "DROPPED"), entry(99)], KNOWN)
     assert set(person.history) == {1, 2}
+    assert person.liked == {99}, "what was dropped is no favourite of a comparison"
 
 
 def test_planned_titles_are_candidates():
