@@ -33,7 +33,7 @@ def folder(tmp_path):
 def learn(folder, strengths):
     path = folder / "out" / "models" / "best_model.pth"
     model, saved = load_model(path)
-    values = np.array([strengths.get(term, 0) for term in TERMS], np.float32)
+    values = np.tile(np.array([strengths.get(term, 0) for term in TERMS], np.float32), (2, 1))
     model.recent_strengths = RecentStrengths(values) if strengths else None
     save_model(path, model, epoch=saved["epoch"], val_loss=saved["val_loss"])
 

@@ -43,6 +43,8 @@ FEATURES = (
     "follower, others' starts",
 )
 """What is known of each title at a moment, in the order of the columns of `features_at`."""
+OF_SEASONS = (1, 2, 4)
+"""The features that say nothing where the catalogue knows no season."""
 
 QUARTERS = {"WINTER": 0, "SPRING": 1, "SUMMER": 2, "FALL": 3}
 EPOCH = datetime.date(1970, 1, 1).toordinal()

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anime_bert4rec.lists.recent_starts import FEATURES, NEWEST, AskedStart, RecentStarts
+from anime_bert4rec.lists.recent_starts import FEATURES, NEWEST, OF_SEASONS, AskedStart, RecentStarts
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import ask_what_comes_next
 from anime_bert4rec.model.item_memory import ItemMemory
@@ -41,13 +41,17 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class RecentStrengths:
-    """What each of the TERMS is multiplied by: float32 [T]."""
+    """What each of the TERMS is multiplied by: float32 [2, T].
+
+    First on days on which the catalogue knows titles of the season or the last one, then where it knows none.
+    """
 
     values: np.ndarray
 
     def logits(self, whole: np.ndarray, newest: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Of each title [N], from the logarithms of what the model says, twice, and the features [N, F]."""
-        return self.values[0] * whole + self.values[1] * newest + features @ self.values[2:]
+        values = self.values[0 if features[:, OF_SEASONS].any() else 1]
+        return values[0] * whole + values[1] * newest + features @ values[2:]
 
     def tensors(self) -> dict[str, Tensor]:
         """The form in which they are kept in a model file."""
@@ -59,7 +63,7 @@ class RecentStrengths:
         values = saved.get("values")
         if saved.keys() != {"values"} or values is None or values.dtype != torch.float32:
             raise WrongForm("its strengths of recent starts have other parts")
-        if values.shape != (len(TERMS),) or not (values.abs() <= MOST_LIKELY).all():
+        if values.shape != (2, len(TERMS)) or not (values.abs() <= MOST_LIKELY).all():
             raise WrongForm("its strengths of recent starts are not such as are fitted")
         return cls(values.contiguous().numpy())
 
@@ -90,8 +94,11 @@ def fit_recent(lately: Lately, memory: ItemMemory, max_seq_len: int) -> RecentSt
     clock = time.perf_counter()
     parts = [lately.asked[at : at + AT_ONCE] for at in range(0, len(lately.asked), AT_ONCE)]
     said = joined([_said(part, memory, max_seq_len) for part in parts])
-    strengths = likeliest_strengths(said, 1)[1][:, 0]
-    found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, strengths.tolist(), strict=True))
+    with_seasons = likeliest_strengths(said, 1)[1][:, 0]
+    for part in (said.terms, said.of_targets):
+        part[:, [len(TERMS) - len(FEATURES) + feature for feature in OF_SEASONS]] = 0
+    strengths = torch.stack([with_seasons, likeliest_strengths(said, 1)[1][:, 0]])
+    found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=True))
     took = time.perf_counter() - clock
     log.info("Recent starts: learnt from %d of %d people in %.1f s: %s.", len(lately.asked), lately.people, took, found)
     return RecentStrengths(strengths.numpy())

@@ -22,7 +22,7 @@ from anime_bert4rec.lists.recent_starts import AskedStart, Calendar, RecentStart
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.recent_strengths import TERMS, RecentStrengths
 
-ONLY_OTHERS = RecentStrengths(np.array([float(term == "others' starts") for term in TERMS], np.float32))
+ONLY_OTHERS = RecentStrengths(np.tile(np.array([term == "others' starts" for term in TERMS], np.float32), (2, 1)))
 
 
 def asked(item, not_ranked):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from anime_bert4rec.lists.recent_starts import FEATURES, Calendar, RecentStarts, Starts
+from anime_bert4rec.lists.recent_starts import FEATURES, OF_SEASONS, Calendar, RecentStarts, Starts
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory
@@ -48,18 +48,21 @@ def fashion():
 
 
 def test_the_sum_by_hand():
-    strengths = RecentStrengths(np.array([2, 0.5, 1, 3, 0, 0, 0, 10], np.float32))
+    strengths = RecentStrengths(np.array([[2, 0.5, 1, 3, 0, 0, 0, 10], [1, 1, 1, 9, 0, 0, 0, 0]], np.float32))
     whole, newest = np.array([-1.0, -2.0], np.float32), np.array([4.0, 8.0], np.float32)
     features = np.array([[1, 1, 1, 1, 1, 0.1], [-2, 0, 0, 0, 0, 0]], np.float32)
-    assert len(TERMS) == 2 + len(FEATURES) == len(strengths.values)
+    assert len(TERMS) == 2 + len(FEATURES) == strengths.values.shape[1]
     assert strengths.logits(whole, newest, features).tolist() == [-2 + 2 + 1 + 3 + 1, -4 + 4 - 2]
+    features[:, OF_SEASONS] = 0  # on a day of which the catalogue knows no season, others count
+    assert strengths.logits(whole, newest, features).tolist() == [-1 + 4 + 1, -2 + 8 - 2]
 
 
 def test_people_who_follow_each_other(fashion):
     lately, _, _, strengths = fashion
     assert lately.people == PEOPLE and 200 <= len(lately.asked) <= PEOPLE * WEEKS / 5
-    assert strengths.values[TERMS.index("others' starts")] > 0.3
-    assert strengths.values[TERMS.index("this season")] == pytest.approx(0, abs=1e-6)  # no title has a season
+    assert strengths.values[0, TERMS.index("others' starts")] > 0.3
+    of_seasons = [TERMS.index(term) for term in ("this season", "last season", "follower, this season")]
+    assert not strengths.values[1, of_seasons].any() and np.allclose(*strengths.values)  # no title has a season
     ranks = [
         int((np.delete(each.features[:, 0], each.not_ranked - 1) >= each.features[each.item - 1, 0]).sum())
         for each in lately.asked
@@ -99,7 +102,7 @@ def test_too_few_starts_or_people_tell_nothing():
 
 def model_with(values):
     model = BERT4Rec(ModelConfig(6, 8, num_heads=2, max_seq_len=5))
-    model.recent_strengths = None if values is None else RecentStrengths(np.array(values, np.float32))
+    model.recent_strengths = None if values is None else RecentStrengths(np.array([values, values], np.float32))
     return model
 
 
@@ -108,21 +111,22 @@ def test_they_are_kept_with_the_model(tmp_path, values):
     save_model(tmp_path / "m.pth", model_with(values), epoch=3, val_loss=1.5)
     found = load_model(tmp_path / "m.pth")[0].recent_strengths
     assert (found is None) == (values is None)
-    assert found is None or found.values.tolist() == values
+    assert found is None or found.values.tolist() == [values, values]
 
 
 @pytest.mark.parametrize(
     "saved",
     [
         {},
-        {"other": torch.zeros(len(TERMS))},
-        {"values": torch.zeros(len(TERMS)), "more": torch.zeros(1)},
-        {"values": torch.zeros(len(TERMS) - 1)},
-        {"values": torch.zeros(len(TERMS), 1)},
-        {"values": torch.zeros(len(TERMS), dtype=torch.double)},
-        {"values": torch.full((len(TERMS),), math.nan)},
-        {"values": torch.full((len(TERMS),), -math.inf)},
-        {"values": torch.full((len(TERMS),), 101.0)},
+        {"other": torch.zeros(2, len(TERMS))},
+        {"values": torch.zeros(2, len(TERMS)), "more": torch.zeros(1)},
+        {"values": torch.zeros(2, len(TERMS) - 1)},
+        {"values": torch.zeros(2, len(TERMS), 1)},
+        {"values": torch.zeros(2, len(TERMS), dtype=torch.double)},
+        {"values": torch.zeros(len(TERMS))},
+        {"values": torch.full((2, len(TERMS)), math.nan)},
+        {"values": torch.full((2, len(TERMS)), -math.inf)},
+        {"values": torch.full((2, len(TERMS)), 101.0)},
     ],
 )
 def test_other_strengths_are_refused(saved, tmp_path):
