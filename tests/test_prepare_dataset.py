@@ -21,7 +21,7 @@ def catalogue(size):
             n,
             title_romaji=f"Title {n}",
             popularity=10_000 - n,
-            average_score=n % 100,
+            average_score=n % 99 + 1,
             genres=("Drama", "Action")[: n % 3],
             tags=(Tag(f"Tag {n % 5}", n % 100),),
             studios=(Studio(n % 7 + 1, f"Studio {n % 7}", True),),
