@@ -14,6 +14,7 @@ from anime_bert4rec.model import (
     encoder_layer,
     hidden_positions,
     item_memory,
+    memory_colisting,
     memory_fitting,
     memory_samples,
     memory_strengths,
@@ -38,7 +39,7 @@ NUMBERS = (
     f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
     f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {item_memory.SMOOTHING}), log listed together,"
     f" log(cosine + {item_memory.LEAST_COSINE}), franchise",
-    f"{item_memory.COLISTING_SMOOTHING} · popⱼ / Σ pop",
+    f"{memory_colisting.SMOOTHING} / [pop] · popⱼ / Σ pop",
     f"up to {memory_samples.SHOWN_IN_PART:,} times a list, of which a third misses {memory_samples.MASKED:.0%}".replace(
         "%", " %"
     )
@@ -121,7 +122,9 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     )
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
-    assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 4" in HOW_IT_WORKS) == (4, True)
+    assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 2" in HOW_IT_WORKS) == (2, True)
+    assert (memory_fitting.FRANCHISE_BONUS, "the franchise gets 1.5 more with one" in HOW_IT_WORKS) == (1.5, True)
+    assert (memory_strengths.ROUNDS, "two rounds in which each hidden item" in HOW_IT_WORKS) == (2, True)
     assert (2 ** (memory_strengths.KNOTS - 1), "known at 1, 2, 4, … 512 visible items" in HOW_IT_WORKS) == (512, True)
 
 

@@ -44,6 +44,7 @@ TESTED_BY = {
     "model.leaving_out": "model/test_next_item_scorer.py",
     "model.memory_ease": "test_memory_by_hand.py",
     "model.memory_fitting": "model/test_item_memory.py",
+    "model.memory_tables": "model/test_item_memory.py",
     "model.tensor_file": "test_hostile_models.py",
     "plots.ranking_comparison": "evaluation/test_report.py",
     "recommender": "test_recommender.py",

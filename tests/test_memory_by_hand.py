@@ -18,11 +18,11 @@ from anime_bert4rec.model.memory_fitting import (
     ALIKE_WEIGHTS,
     RECENCIES,
     RIDGES,
-    Tables,
     best_share,
     fit_memory,
 )
 from anime_bert4rec.model.memory_samples import TRIAL_LISTS, sample
+from anime_bert4rec.model.memory_tables import Tables
 from config import TrainingSettings
 
 

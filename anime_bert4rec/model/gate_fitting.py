@@ -1,6 +1,9 @@
-"""The gate between memory and network, fitted on lists that neither was made of: the likeliest weights.
+"""The gate between memory and network, fitted on lists that neither was made of: the likeliest weights, or a part of
+the way to them from the memory alone, if that ranks better.
 
-The logits are linear in the weights, so that the problem is convex, and Newton's method solves it in a few steps.
+The logits are linear in the weights, so that finding the likeliest is a convex problem, and Newton's method solves it
+in a few steps. A lower loss can come with a worse order of the first ten; so of some points on the way the one is taken
+that has the highest NDCG. The loss there is no higher than the memory's, for it is convex.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
@@ -25,6 +29,8 @@ half the square of the difference of neighbouring weights. A list counts for its
 GAIN_ENOUGH = 1e-5
 """The gain, in nats a list, below which no further step is made."""
 MOST_STEPS = 20
+PARTS_OF_THE_WAY = (1.0, 0.5, 0.25, 0.0)
+"""From the memory alone to the likeliest weights; of those that rank equally well the first is taken."""
 NUMBERS_AT_ONCE = 2**19
 """How many logits are processed at once, so that they stay in the processor's cache."""
 
@@ -40,6 +46,10 @@ class GateExamples(NamedTuple):
     """int64 [M, A]: columns of what is wanted, -1 behind the last."""
     weights: Tensor
     """float64 [M]: what each position counts for; they sum to the number of lists."""
+    seen: Tensor
+    """bool [M, N]: what is visible, and not to be ranked."""
+    shares_of_ndcg: Tensor
+    """float64 [M]: what each position counts for in the mean NDCG; they sum to 1."""
 
     def said_of_targets(self) -> Tensor:
         """What memory and network say of what is wanted, in the mean [M, 2]."""
@@ -62,7 +72,8 @@ class GateFitting:
 
     @torch.no_grad()
     def fit(self, model: BERT4Rec) -> None:
-        """Give the model the weights that are the likeliest, unless what speaks for them is too little."""
+        """Give the model the weights that are the likeliest, unless what speaks for them is too little, or as much of
+        them as ranks best."""
         assert model.gate is not None
         model.eval()
         model.gate.silence()
@@ -72,7 +83,7 @@ class GateFitting:
                 stop = start + len(batch.rows)
                 asked.said[start:stop, NETWORK] = model.opinion(batch)
                 start = stop
-            model.gate.values[kind] = likeliest(asked)
+            model.gate.values[kind] = as_far_as_it_ranks_best(asked, likeliest(asked))
 
 
 def _thinned(batches: list[Batch], most: int) -> list[Batch]:
@@ -102,10 +113,46 @@ def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> GateExamples:
     counts = torch.cat([count_visible(batch, num_items) for batch in batches])
     weights = (targets >= 0).sum(1).double()
     given = torch.cat([torch.full_like(batch.rows, batch.given) for batch in batches])
-    lengths = given.unique()
+    lengths, of_ndcg = given.unique(), torch.ones_like(weights)
     for length in lengths:  # each counts for as much as any other, as in the validation loss
         weights[given == length] *= lists / len(lengths) / weights[given == length].sum()
-    return GateExamples(said, knot_shares(counts).double(), targets, weights)
+        of_ndcg[given == length] /= len(lengths) * (given == length).sum()
+    seen = torch.cat([_seen(batch, num_items) for batch in batches])
+    return GateExamples(said, knot_shares(counts).double(), targets, weights, seen, of_ndcg)
+
+
+def _seen(batch: Batch, num_items: int) -> Tensor:
+    """What is visible at each position [M, N]."""
+    items = (batch.all_visible if batch.cuts is None else batch.items)[batch.rows]
+    is_item = (items != PAD) & (items <= num_items)
+    if batch.cuts is not None:
+        is_item &= torch.arange(items.shape[1], device=items.device) < batch.columns[:, None]
+    seen = torch.zeros(len(items), num_items + 1, dtype=torch.bool, device=items.device)
+    return seen.scatter_(1, torch.where(is_item, items, PAD).long(), True)[:, 1:]
+
+
+def as_far_as_it_ranks_best(asked: GateExamples, weights: Tensor) -> Tensor:
+    """The weights [2, KNOTS], or those a part of the way to them from the memory alone: those with the highest NDCG."""
+    alone = torch.zeros_like(weights)
+    alone[MEMORY] = 1
+    if torch.equal(weights[NETWORK], alone[NETWORK]):
+        return weights
+    on_the_way = [torch.lerp(alone, weights, part) for part in PARTS_OF_THE_WAY]
+    return max(on_the_way, key=lambda tried: ndcg(asked, tried))
+
+
+def ndcg(asked: GateExamples, weights: Tensor) -> float:
+    """The mean NDCG@10 of what is wanted among what isn't visible, with these weights [2, KNOTS]."""
+    of_rows = (asked.shares @ weights.double().t().to(asked.shares.device)).float()
+    discounts = 1 / torch.arange(2, 12, device=of_rows.device).log2()
+    gains = []
+    for rows in _parts(asked):
+        logits = torch.bmm(of_rows[rows, None], asked.said[rows])[:, 0].masked_fill_(asked.seen[rows], -torch.inf)
+        first = logits.topk(min(10, logits.shape[1]), 1)[1]
+        hits = (first[:, :, None] == asked.targets[rows, None]).any(2)
+        best = discounts.cumsum(0)[(asked.targets[rows] >= 0).sum(1).clamp_max(10) - 1]
+        gains.append((hits * discounts[: first.shape[1]]).sum(1) / best)
+    return float((torch.cat(gains) * asked.shares_of_ndcg).sum())
 
 
 def likeliest(asked: GateExamples) -> Tensor:

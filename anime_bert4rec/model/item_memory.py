@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
-from anime_bert4rec.model.memory_colisting import CoListing
+from anime_bert4rec.model.memory_colisting import CoListing, smoothing
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_strengths import hats
@@ -36,8 +36,6 @@ LOWEST = -0.25
 """The EASE score of items that are not in the table."""
 SMOOTHING = 0.5
 """Added to the number of lists that each item is on."""
-COLISTING_SMOOTHING = 0.04
-"""What popularity adds to the co-listing, in lists."""
 LEAST_COSINE = 0.01
 """Added to the mean cosine of items by their groups."""
 
@@ -59,7 +57,9 @@ class MemoryConfig:
     """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
     the same for all numbers, and there are no terms but EASE and the transitions."""
     list_weight: float = 0.0
-    """What each list adds to a row of the co-listing."""
+    """What a list of one item would add for a pair of items in the co-listing."""
+    by_shares: bool = False
+    """Whether the co-listing is of shares of lists; a part of how many there are in models of earlier versions."""
     likeness: LikenessSizes = LikenessSizes()
 
     @classmethod
@@ -226,16 +226,15 @@ class ItemMemory(nn.Module):
         return values
 
     def by_colisting(self, batch: Batch, by_popularity: Tensor) -> Tensor:
-        """The log of how much of the other lists with each visible item each item is [B, N]."""
+        """The log of on what share of the other lists with each visible item each item is [B, N]."""
         assert self.colisting is not None
-        weight = self.config.list_weight
-        sums = self.colisting(self.column[batch.all_visible], self.column, batch.lists, weight)
-        values = by_popularity.softmax(1).mul_(COLISTING_SMOOTHING)
+        weight, often = self.config.list_weight, None
+        if self.config.by_shares:
+            often = F.pad(self.popularity[self.kept] + SMOOTHING, (0, 1), value=1)
+        sums = self.colisting(self.column[batch.all_visible], self.column, batch.lists, weight, often)
+        values = by_popularity.softmax(1).mul_(smoothing(self.popularity, batch.lists, self.config.by_shares))
         sums.clamp_min_(0).div_(max(weight, 1e-6))
-        if len(self.kept) == self.config.num_items:
-            values.add_(sums)
-        else:
-            values.index_add_(1, self.kept, sums)
+        values = values.add_(sums) if len(self.kept) == len(self.popularity) else values.index_add_(1, self.kept, sums)
         return values.log_()
 
     @torch.no_grad()

@@ -1,8 +1,9 @@
 """Which items are on the lists that have the visible ones too: the plainest memory, and the best for very short lists.
 
-Each list counts for the same in all, however long it is. The table is kept in half precision, and all that is added to
-it is rounded to that first: so what a list has added can be taken out of the sums again, to the last digit where no
-other list has added anything.
+A list counts for less the longer it is, but only by the root of its length; and a visible item for less the more lists
+it is on, so that each tells about what share of its lists has the others (benchmarks/LOG.md). The table is kept in half
+precision, and all that is added to it is rounded to that first: so what a list has added can be taken out of the sums
+again, to the last digit where no other list has added anything.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from anime_bert4rec.model.memory_ease import COLUMNS_AT_ONCE, gram_matrix
 LARGEST_COUNT = 2.0**14
 """No number in the table is larger; half precision ends at four times that."""
 LARGEST_LIST_WEIGHT = 256.0
+SMOOTHING = 0.2
+"""What popularity adds to the co-listing, in lists of one item with something that is on as many lists as the mean."""
+EARLIER_SMOOTHING = 0.04
+"""The same in models of earlier versions, in lists."""
 
 
 class CoListing(nn.Module):
-    """`forward(visible, lists)` → how much of the lists that have each visible item are other items, [B, size]."""
+    """`forward(visible, …)` → on what share of the lists that have each visible item the others are, [B, size]."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -36,8 +41,8 @@ class CoListing(nn.Module):
 
     @staticmethod
     def weight_of_list(sequences: Sequences) -> float:
-        """What each list adds to the row of each of its items in all, so that the table is in range."""
-        shares = np.repeat(1 / np.maximum(sequences.lengths, 1), sequences.lengths)
+        """What a list of one item would add for a pair of items, so that the table is in range."""
+        shares = np.repeat(1 / np.sqrt(np.maximum(sequences.lengths, 1)), sequences.lengths)
         most = np.bincount(sequences.items, shares).max() if len(shares) else 1.0
         return min(LARGEST_LIST_WEIGHT, 2.0 ** math.floor(math.log2(LARGEST_COUNT / most)))
 
@@ -47,27 +52,45 @@ class CoListing(nn.Module):
         counts = gram_matrix(sequences, column, self.table.shape[1], weights)
         self.table[:-1] = counts.fill_diagonal_(0)
 
-    def forward(self, visible: Tensor, column: Tensor, lists: WholeLists | None, list_weight: float) -> Tensor:
+    def forward(
+        self, visible: Tensor, column: Tensor, lists: WholeLists | None, list_weight: float, often: Tensor | None
+    ) -> Tensor:
         """visible [B, L]: rows of the table. column: as in `fill`. lists: those that the table was made of, which are
-        then left out; list_weight: as the table was filled with."""
+        then left out; list_weight: as the table was filled with. often [size + 1]: on how many lists each item is, and
+        a half; None in models of earlier versions, in which that makes no difference."""
         size = self.table.shape[1]
         rows, place = distinct(visible)
-        sums = torch.empty(len(visible), size, device=visible.device)
-        for start in range(0, size, COLUMNS_AT_ONCE):
-            here = slice(start, min(start + COLUMNS_AT_ONCE, size))
-            sums[:, here] = F.embedding_bag(place, self.table[:, here].index_select(0, rows).float(), mode="sum")
+        lists_of, own = torch.ones_like(visible, dtype=torch.float) if often is None else often[visible], None
         if lists is not None:
-            own = sums.new_zeros(len(visible), size + 1)
-            seen = torch.zeros_like(own).scatter_(1, visible, 1.0)
+            own = lists_of.new_zeros(len(visible), size + 1)
             listed = lists.padded()
             own.scatter_(1, torch.where(listed == PAD, size, column[listed]), 1.0)
             own[:, size] = 0
-            seen.mul_(own)  # what is visible and counted
+            if often is not None:
+                lists_of = lists_of.sub_(own.gather(1, visible)).clamp_min_(0.5)
+        weights = torch.exp2(-lists_of.log2().round_())  # by powers of two nothing is rounded
+        sums = torch.empty(len(visible), size, device=visible.device)
+        for start in range(0, size, COLUMNS_AT_ONCE):
+            here = slice(start, min(start + COLUMNS_AT_ONCE, size))
+            table = self.table[:, here].index_select(0, rows).float()
+            sums[:, here] = F.embedding_bag(place, table, per_sample_weights=weights, mode="sum")
+        if own is not None and lists is not None:
+            seen = torch.zeros_like(own).scatter_(1, visible, weights).mul_(own)  # what is visible and counted
             own.mul_(seen.sum(1, keepdim=True)).sub_(seen)
-            sums.addcmul_(own[:, :-1], each_item_adds(lists.lengths, list_weight)[:, None], value=-1)
+            sums.addcmul_(own[:, :-1], each_item_adds(lists.lengths, list_weight, often is not None)[:, None], value=-1)
         return sums
 
 
-def each_item_adds(lengths: Tensor, list_weight: float) -> Tensor:
+def each_item_adds(lengths: Tensor, list_weight: float, by_root: bool = True) -> Tensor:
     """What lists of these lengths add for each pair of their items [B]."""
-    return (list_weight / lengths.clamp_min(1)).half().float()
+    at_least_one = lengths.clamp_min(1)
+    return (list_weight / (at_least_one.sqrt() if by_root else at_least_one)).half().float()
+
+
+def smoothing(popularity: Tensor, lists: WholeLists | None, by_shares: bool) -> Tensor | float:
+    """What popularity [N] adds to the co-listing, without the lists that are asked about [B, 1]; a number for all in
+    models of earlier versions."""
+    if not by_shares:
+        return EARLIER_SMOOTHING
+    others = popularity.sum() - (0 if lists is None else lists.lengths[:, None])
+    return SMOOTHING / (others / len(popularity)).clamp_min(0.5)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +14,7 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
-from anime_bert4rec.model.memory_colisting import CoListing
-from anime_bert4rec.model.memory_ease import gram_matrix
-from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_samples import (
     LARGEST_SAMPLE,
     MASK_RATIO,
@@ -32,9 +27,16 @@ from anime_bert4rec.model.memory_samples import (
     seen_at,
     shown_in_part,
 )
-from anime_bert4rec.model.memory_strengths import KNOTS, Asked, joined, likeliest_strengths
-from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
-from anime_bert4rec.model.memory_unlisted import UnlistedItems
+from anime_bert4rec.model.memory_strengths import (
+    KNOTS,
+    Asked,
+    calibrated,
+    first_place_strengths,
+    joined,
+    likeliest_strengths,
+    ndcg_of,
+)
+from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,8 @@ TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 NUMBERS_AT_ONCE = 2**21
 """How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
-TRIAL_STEPS = 3
-"""How many steps of Newton's method the strengths get before a setting is compared to others."""
+TRIAL_ROUNDS, TRIAL_STEPS = 1, 3
+"""How often the strengths are fitted before a setting is compared to others, and in how many steps each time."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
 """The shares of EASE that are tried, in its sum with the transitions. Never none, for only EASE knows anything of what
@@ -54,9 +56,15 @@ nobody has listed."""
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
-UNORDERED_POPULARITY_RIDGE = 4.0
-"""The POPULARITY_RIDGE of memory_ease.py where lists have no order: recommendations for short lists gain by it, and the
-likelihood hardly changes (benchmarks/LOG.md)."""
+UNORDERED_POPULARITY_RIDGE = 2.0
+"""The POPULARITY_RIDGE of memory_ease.py where lists have no order: with more, what is asked of short lists gains, and
+what is asked of long ones loses (benchmarks/LOG.md)."""
+MOST_LISTED = 1 / 15
+"""The share of all items that is said to be on the most lists, where settings are compared."""
+FRANCHISE_BONUS = 1.5
+"""Added to the strength of the franchise with one visible title, and less with more, none from 64 on. By its lists a
+franchise says little, for they have what everybody has; but who names one title expects its seasons (benchmarks/LOG.md
+has what this costs)."""
 
 
 def fit_memory(
@@ -71,12 +79,12 @@ def fit_memories(
 ) -> list[ItemMemory]:
     """The memories of several sets of lists, with the settings that suit a sample of the first set best.
 
-    Without an order these are the ones under which what is hidden of lists that are shown in part is the likeliest.
-    With one, they are those that rank what comes next best, together with the share of EASE that does: by likelihood
-    that would be too large, the more so the fewer the lists (benchmarks/LOG.md). The strengths of the terms are the
-    likeliest ones in either case. Each list of a sample is scored as though it had not been counted, which is as good
-    as other people's lists. alike: what items have in common, see lists/common_traits.py; the smaller a group, the more
-    it counts.
+    Without an order these are the ones that rank best what is hidden of lists that are shown in part, and the strengths
+    of the terms those with which something that is hidden most likely comes first. With an order, they are those that
+    rank what comes next best, together with the share of EASE that does: by likelihood that would be too large, the
+    more so the fewer the lists (benchmarks/LOG.md); and the strengths are the likeliest ones. Each list of a sample is
+    scored as though it had not been counted, which is as good as other people's lists. alike: what items have in
+    common, see lists/common_traits.py; the smaller a group, the more it counts.
     """
     if has_order(lists[0]):
         memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike)
@@ -163,137 +171,41 @@ def _fitted_without_order(
     sequences: Sequences, num_items: int, seed: int, alike: Sequences | None
 ) -> tuple[ItemMemory, Settings]:
     shown = lists_in_part(sequences, num_items, seed)
+    wanted = wanted_of(shown)
     steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None)
     with progress("item memory", steps, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
         trial = tables.of_most_popular(TRIAL_ITEMS)
-        memory = tables.memory(1.0, 100.0, 0.25 if alike is not None else 0.0, UNORDERED_POPULARITY_RIDGE)
-        asked = joined([asked_of(memory, batch, wanted) for batch, wanted in shown])
+        weight = 0.25 if alike is not None else 0.0
+        memory = tables.memory(1.0, 100.0, weight, UNORDERED_POPULARITY_RIDGE)
+        asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in shown])
         bar.update()
         some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
-        tried_on = asked.first(sum(len(batch.items) for batch, _ in some))
-        _, strength = likeliest_strengths(tried_on, KNOTS)
+        tried_on, tried_wanted = asked.first(sum(len(batch.items) for batch, _ in some)), wanted_of(some)
+        strength = first_place_strengths(tried_on, tried_wanted, KNOTS)
+        grounds = grounds_of(tried_on, memory.config.terms, tables.popularity)
 
         @functools.cache
         def quality(ridge: float, alike_weight: float) -> float:
             memory = trial.memory(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
             bar.update()
             tried = with_ease_of(memory, tried_on, some)
-            return likeliest_strengths(tried, KNOTS, strength, TRIAL_STEPS)[0]
+            found = first_place_strengths(tried, tried_wanted, KNOTS, strength, TRIAL_ROUNDS, TRIAL_STEPS)
+            return sum(ndcg_of(tried, tried_wanted, found, out) for out in grounds)
 
-        weight = 0.25 if alike is not None else 0.0
         ridge = max(RIDGES, key=lambda ridge: quality(ridge, weight))
         if alike is not None:
             weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(ridge, weight))
 
         memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
         asked = with_ease_of(memory, asked, shown)
-        memory.strength[0] = likeliest_strengths(asked, KNOTS, strength)[1]
+        strength = first_place_strengths(asked, wanted, KNOTS, strength)
+        if "franchise" in memory.config.terms:
+            of_franchise = strength[memory.config.terms.index("franchise")]
+            of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0)
+        memory.strength[0] = calibrated(asked, strength)
         bar.update()
     return memory, Settings(ridge, weight)
-
-
-class Tables:
-    """What the tables are made from, counted once for all settings that are tried."""
-
-    def __init__(
-        self,
-        sequences: Sequences,
-        num_items: int,
-        most: int,
-        ordered: bool,
-        alike: Sequences | None,
-        batch: Batch | None = None,
-    ) -> None:
-        """batch: of ordered lists; the mixture of the transitions is fitted on it, which no setting here changes."""
-        self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
-        self._keep(most)
-        size = len(self.kept)
-        self.gram = gram_matrix(sequences, self.column, size)
-        self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
-        self.pairs = Pairs.of(sequences) if ordered else None
-        self.counts = count_transitions(self.pairs, self.column, size) if self.pairs else None
-        self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
-        self.list_weight = 0.0
-        self.colisting: CoListing | None = None
-        self.likeness: Likeness | None = None
-        if not ordered:
-            self.list_weight = CoListing.weight_of_list(sequences)
-            self.colisting = CoListing(size)
-            self.colisting.fill(sequences, self.column, self.list_weight)
-            self.likeness = None if alike is None or not len(alike) else Likeness.of(alike, num_items)
-        self.batch = batch
-
-    def _keep(self, most: int) -> None:
-        """Keep the `most` popular items, and forget what was fitted."""
-        self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:most])
-        self.column = np.full(len(self.popularity) + 2, len(self.kept))
-        self.column[self.kept + 1] = np.arange(len(self.kept))
-        self.transitions: Transitions | None = None
-        """Once they are fitted."""
-        self.by_transitions: Tensor | None = None
-        """What they say of the batch."""
-
-    def of_most_popular(self, most: int) -> Tables:
-        """The tables of the `most` popular items, without counting again."""
-        if most >= len(self.kept):
-            return self
-        fewer = copy.copy(self)
-        fewer._keep(most)
-        at = self.column[fewer.kept + 1]
-        rows, columns = np.ix_(at, at)
-        fewer.gram = self.gram[rows, columns]
-        fewer.alike = None if self.alike is None else self.alike[rows, columns]
-        fewer.counts = None if self.counts is None else self.counts[rows, columns]
-        if self.colisting is not None:
-            fewer.colisting = CoListing(len(at))
-            fewer.colisting.table[:-1] = self.colisting.table[rows, columns]
-        return fewer
-
-    def memory(
-        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
-    ) -> ItemMemory:
-        """A memory with these settings. popularity_ridge: that of memory_ease.py if not given."""
-        self._fit_transitions()
-        memory = self._without_values(recency)
-        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
-        if self.transitions is not None:
-            memory.transitions = self.transitions
-            memory.config = replace(memory.config, prior=self.transitions.prior)
-        return memory
-
-    def _fit_transitions(self) -> None:
-        if self.counts is None or self.transitions is not None:
-            return
-        assert self.batch is not None
-        memory, targets = self._without_values(1.0), self.batch.targets
-        assert memory.transitions is not None and targets is not None
-        memory.transitions.fill(self.counts, self.popularity)
-        rows, added = memory.neighbours(self.batch)
-        assert added is not None
-        memory.transitions.fit(rows, added, memory.column[targets], targets)
-        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch)
-
-    def _without_values(self, recency: float) -> ItemMemory:
-        """A memory that knows which items are in its tables, and nothing of what goes with or follows them."""
-        memory = ItemMemory(
-            MemoryConfig(
-                len(self.popularity),
-                len(self.kept),
-                self.counts is not None,
-                recency,
-                self.unlisted.sizes,
-                knots=KNOTS,
-                list_weight=self.list_weight,
-                likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
-            )
-        )
-        memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness
-        memory.popularity.copy_(torch.from_numpy(self.popularity))
-        memory.pairs = self.pairs
-        memory.kept.copy_(torch.from_numpy(self.kept))
-        memory.column.copy_(torch.from_numpy(self.column))
-        return memory
 
 
 def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
@@ -311,10 +223,23 @@ def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:
 
 def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Wanted]]) -> Asked:
     """What is `asked`, with what another memory's EASE says of the same lists in the place of this one's."""
-    said = torch.cat([memory.by_ease(batch) for batch, _ in shown])
+    return asked.with_first_term(torch.cat([memory.by_ease(batch) for batch, _ in shown]), wanted_of(shown))
+
+
+def grounds_of(asked: Asked, terms: tuple[str, ...], popularity: np.ndarray) -> list[Tensor]:
+    """What is left out where settings are compared, bool [M or 1, N]: nothing; what is on the most lists, for everybody
+    knows it; and what is of a franchise of which something is visible, for everybody guesses it."""
+    often = torch.zeros(1, len(popularity), dtype=torch.bool)
+    often[0, np.argsort(-popularity, kind="stable")[: int(MOST_LISTED * len(popularity))].copy()] = True
+    grounds = [torch.zeros_like(often), often]
+    return [*grounds, asked.terms[:, terms.index("franchise")] > 0] if "franchise" in terms else grounds
+
+
+def wanted_of(shown: list[tuple[Batch, Wanted]]) -> tuple[Tensor, Tensor]:
+    """The rows, counted through all batches, and the items that are wanted."""
     starts = np.cumsum([0, *(len(batch.items) for batch, _ in shown)])
     rows = torch.cat([wanted.rows + int(start) for (_, wanted), start in zip(shown, starts[:-1], strict=True)])
-    return asked.with_first_term(said, (rows, torch.cat([wanted.items for _, wanted in shown])))
+    return rows, torch.cat([wanted.items for _, wanted in shown])
 
 
 def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[float, float]:

@@ -1,6 +1,9 @@
-"""How much each term of the memory counts for, as a function of how many items are visible: the likeliest strengths.
+"""How much each term of the memory counts for, as a function of how many items are visible.
 
-The model is a softmax of a weighted sum, so the problem is convex, and Newton's method solves it in a few steps.
+The model is a softmax of a weighted sum, so finding the likeliest strengths is a convex problem, and Newton's method
+solves it in a few steps. Where much is wanted of each list, the likelihood asks for the order of all of it, down to
+what only few people have. People see the first ten. So there the strengths are those with which something that is
+wanted most likely comes first.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ ROUGHNESS, SIZE = 0.01, 1e-4
 GAIN_ENOUGH = 1e-4
 """The gain, in nats, below which no further step is made."""
 MOST_STEPS = 20
+ROUNDS = 2
+"""In how many rounds the strengths are found with which something wanted comes first; more make the differences larger,
+and the order no better (benchmarks/LOG.md)."""
 NUMBERS_AT_ONCE = 2**19
 """How many numbers of each term are processed at once, so that they stay in the processor's cache."""
 
@@ -124,6 +130,66 @@ def likeliest_strengths(
         strength = strength + step
         best, gradient, curvature = tried
     return best, strength.float()
+
+
+def first_place_strengths(
+    asked: Asked,
+    wanted: tuple[Tensor, Tensor],
+    knots: int,
+    start: Tensor | None = None,
+    rounds: int = ROUNDS,
+    most_steps: int = MOST_STEPS,
+) -> Tensor:
+    """The strengths [T, knots] with which one item, drawn as the softmax has it, most likely is any of what is wanted.
+
+    By expectation and maximization: each item that is wanted counts for its share of what all that is wanted of its
+    list has by the strengths of the round before. wanted: rows and items.
+    """
+    rows, items = wanted
+    said = asked.terms[rows, :, items - 1].float()
+    strength = likeliest_strengths(asked, knots, None, most_steps)[1] if start is None else start
+    of_rows = hats(asked.counts, knots)
+    for _ in range(rounds):
+        logits = (said * (of_rows @ strength.t())[rows]).sum(1)
+        highest = torch.full((len(of_rows),), -torch.inf).scatter_reduce_(0, rows, logits, "amax")
+        shares = logits.sub(highest[rows]).exp_()
+        shares /= _sums(rows, shares, len(of_rows))[rows]
+        of_targets = torch.stack([_sums(rows, of_term * shares, len(of_rows)) for of_term in said.unbind(1)], 1)
+        strength = likeliest_strengths(asked._replace(of_targets=of_targets), knots, strength, most_steps)[1]
+    return strength
+
+
+def _sums(rows: Tensor, values: Tensor, number: int) -> Tensor:
+    return torch.zeros(number).index_add_(0, rows, values)
+
+
+def calibrated(asked: Asked, strength: Tensor) -> Tensor:
+    """The same strengths times a factor for each number of visible items, with which they are the likeliest."""
+    knots = strength.shape[1]
+    of_rows = hats(asked.counts, knots) @ strength.t()
+    in_all = torch.stack([of_row @ terms.float() for of_row, terms in zip(of_rows, asked.terms, strict=True)]).half()
+    of_targets = (of_rows * asked.of_targets).sum(1, keepdim=True)
+    factors = likeliest_strengths(asked._replace(terms=in_all[:, None], of_targets=of_targets), knots)[1]
+    return strength * factors
+
+
+def ndcg_of(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, out: Tensor) -> float:
+    """The mean NDCG@10 of what is wanted among what isn't visible. wanted: rows and items; out:
+    bool [M or 1, N], items that are neither wanted nor candidates here."""
+    is_wanted = torch.zeros(len(asked.terms), asked.terms.shape[2], dtype=torch.bool)
+    is_wanted[wanted[0], wanted[1] - 1] = True
+    is_wanted &= ~out
+    of_rows = hats(asked.counts, strength.shape[1]) @ strength.t()
+    discounts = 1 / torch.arange(2, 12).log2()
+    gains, weights = [], asked.weights * is_wanted.any(1)
+    for rows in _parts(asked):
+        logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
+        logits.scatter_(1, asked.seen[rows], -torch.inf)
+        logits.masked_fill_(out if len(out) == 1 else out[rows], -torch.inf)
+        first = logits.topk(min(10, logits.shape[1]), 1)[1]
+        best = discounts.cumsum(0)[is_wanted[rows].sum(1).clamp(1, 10) - 1]
+        gains.append((is_wanted[rows].gather(1, first) * discounts[: first.shape[1]]).sum(1) / best)
+    return float((torch.cat(gains) * weights).sum() / weights.sum().clamp_min(1e-9))
 
 
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:

@@ -8,8 +8,16 @@ import torch
 from small_lists import ITEMS, asked_of_others, untrained_model
 
 from anime_bert4rec.model import gate_fitting
+from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
-from anime_bert4rec.model.gate_fitting import GateExamples, GateFitting, likeliest
+from anime_bert4rec.model.gate_fitting import (
+    GateExamples,
+    GateFitting,
+    _seen,
+    as_far_as_it_ranks_best,
+    likeliest,
+    ndcg,
+)
 
 
 def made_up(weights: torch.Tensor, each: int = 4000) -> GateExamples:
@@ -20,7 +28,14 @@ def made_up(weights: torch.Tensor, each: int = 4000) -> GateExamples:
     logits = torch.einsum("mk,tk,mtn->mn", shares.float(), weights, said)
     targets = torch.multinomial(logits.softmax(1), 2, replacement=True, generator=random)
     targets[::2, 1] = -1
-    return GateExamples(said, shares, targets, torch.ones(len(shares), dtype=torch.double))
+    return asked(said, shares, targets)
+
+
+def asked(said: torch.Tensor, shares: torch.Tensor, targets: torch.Tensor) -> GateExamples:
+    """Each position is a list of its own, of which nothing that could be named is visible."""
+    ones = torch.ones(len(shares), dtype=torch.double)
+    seen = torch.zeros(len(said), said.shape[2], dtype=torch.bool)
+    return GateExamples(said, shares, targets, ones, seen, ones / len(ones))
 
 
 def test_the_weights_that_have_made_the_data_are_found():
@@ -32,12 +47,12 @@ def test_the_weights_that_have_made_the_data_are_found():
 
 def test_the_optimum_is_one_by_the_plain_formula():
     """No other weights near it have a lower sum of loss and cost, computed as it is written down."""
-    asked = made_up(torch.tensor([[0.5] * 5, [0.7] * 5]), each=8)
-    found = likeliest(asked).double()
+    made = made_up(torch.tensor([[0.5] * 5, [0.7] * 5]), each=8)
+    found = likeliest(made).double()
 
     def cost(weights: torch.Tensor) -> float:
         total = 0.0
-        for said, shares, targets in zip(asked.said.double(), asked.shares, asked.targets, strict=True):
+        for said, shares, targets in zip(made.said.double(), made.shares, made.targets, strict=True):
             logs = ((weights @ shares) @ said).log_softmax(0)
             wanted = [int(t) for t in targets if t >= 0]
             total -= sum(float(logs[t]) for t in wanted) / len(wanted)
@@ -65,9 +80,55 @@ def test_a_weight_that_would_fall_below_nothing_stays_there():
     said[:, NETWORK] = said[:, MEMORY] + 0.5 * said[:, NETWORK]
     truth = (1.8 * said[:, MEMORY] - 0.3 * said[:, NETWORK]).softmax(1)
     targets = torch.multinomial(truth, 1, generator=random)
-    found = likeliest(GateExamples(said, shares, targets, torch.ones(len(shares), dtype=torch.double)))
+    found = likeliest(asked(said, shares, targets))
     assert found[NETWORK].tolist() == [0] * KNOTS
     torch.testing.assert_close(found[MEMORY], torch.full((KNOTS,), 1.5), atol=0.15, rtol=0)
+
+
+def misleading(puts_in_front: int, rows: int = 1000) -> GateExamples:
+    """The memory names what is wanted first, but as good as no likelier than all else. At every other position the
+    network is sure of it; at the others it puts another item in front, for little."""
+    said = torch.zeros(rows, 2, ITEMS)
+    said[:, MEMORY, 1] = 0.001
+    said[::2, NETWORK, 1], said[1::2, NETWORK, puts_in_front] = 3.0, 0.3
+    shares = torch.eye(KNOTS, dtype=torch.double).repeat_interleave(rows // KNOTS, 0)
+    return asked(said, shares, torch.ones(rows, 1, dtype=torch.long))
+
+
+def test_a_network_that_lowers_the_loss_and_ranks_worse_has_no_say():
+    made = misleading(puts_in_front=0)
+    weights = likeliest(made)
+    assert (weights[NETWORK] > 0.5).all(), "by likelihood it has a say"
+    alone = torch.tensor([[1.0], [0.0]]).expand(2, KNOTS)
+    assert ndcg(made, alone) == pytest.approx(1)
+    assert ndcg(made, weights) == pytest.approx((1 + 1 / math.log2(3)) / 2)
+    assert torch.equal(as_far_as_it_ranks_best(made, weights), alone)
+
+
+def test_a_network_that_ranks_no_worse_has_all_the_say_that_is_likeliest():
+    made = misleading(puts_in_front=1)
+    weights = likeliest(made)
+    assert torch.equal(as_far_as_it_ranks_best(made, weights), weights)
+
+
+def test_ndcg_by_hand():
+    """Two wanted: of the first list in the places 1 and 3, as one item is seen; of the second one, in place 2."""
+    said = torch.zeros(2, 2, ITEMS)
+    said[:, MEMORY] = torch.arange(ITEMS, 0, -1).float()
+    made = asked(said, torch.eye(KNOTS, dtype=torch.double)[:2], torch.tensor([[1, 3], [1, -1]]))
+    made.seen[0, 0] = True
+    both = (1 + 1 / 2) / (1 + 1 / math.log2(3))
+    assert ndcg(made, torch.tensor([[1.0], [0.0]]).expand(2, KNOTS)) == pytest.approx((both + 1 / math.log2(3)) / 2)
+
+
+def test_what_is_visible_is_not_ranked():
+    """At a mask all that is no mask is seen, at a cut what is before it."""
+    items = torch.tensor([[2, ITEMS + 1, 5], [0, 3, 1]])
+    masks = Batch(items[:1], torch.tensor([0]), torch.tensor([1]))
+    assert _seen(masks, ITEMS)[0].nonzero()[:, 0].tolist() == [1, 4]
+    cuts = torch.tensor([1, 2])
+    at_cuts = Batch(items, torch.tensor([0, 1]), cuts, cuts=cuts)
+    assert [row.nonzero()[:, 0].tolist() for row in _seen(at_cuts, ITEMS)] == [[1], [2]]
 
 
 def test_what_few_have_said_changes_little():
@@ -85,26 +146,31 @@ def model():
 
 def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
     """The network knows nothing, for nothing has been trained: on the lists that it is fitted on it cannot harm."""
-    asked = asked_of_others()
+    batches = asked_of_others()
 
     def loss() -> float:
         with torch.no_grad():
-            parts = [torch.nn.functional.cross_entropy(model(b), b.targets - 1, reduction="sum") for b in asked]
+            parts = [torch.nn.functional.cross_entropy(model(b), b.targets - 1, reduction="sum") for b in batches]
         return float(torch.stack(parts).sum())
 
     model.silence_network()
     alone = loss()
-    GateFitting(model, asked, lists=20).fit(model)
+    GateFitting(model, batches, lists=20).fit(model)
     assert loss() <= alone
     first = model.gate.values.clone()
     with torch.no_grad():
-        said = torch.cat([torch.stack([model.memory(batch), model.opinion(batch)], 1) for batch in asked])
-    targets = torch.cat([batch.targets for batch in asked])[:, None] - 1
-    shares = knot_shares(torch.cat([count_visible(batch, ITEMS) for batch in asked])).double()
-    of_lists = GateExamples(said, shares, targets, torch.full((len(said),), 20 / len(said), dtype=torch.double))
-    torch.testing.assert_close(first[MASKS], likeliest(of_lists))
+        said = torch.cat([torch.stack([model.memory(batch), model.opinion(batch)], 1) for batch in batches])
+    targets = torch.cat([batch.targets for batch in batches])[:, None] - 1
+    shares = knot_shares(torch.cat([count_visible(batch, ITEMS) for batch in batches])).double()
+    of_lists = asked(said, shares, targets)
+    of_lists = of_lists._replace(
+        weights=torch.full((len(said),), 20 / len(said), dtype=torch.double),
+        seen=torch.cat([_seen(batch, ITEMS) for batch in batches]),
+    )
+    expected = as_far_as_it_ranks_best(of_lists, likeliest(of_lists))
+    torch.testing.assert_close(first[MASKS], expected)
     model.gate.values.fill_(1.0)
-    GateFitting(model, asked, lists=20).fit(model)
+    GateFitting(model, batches, lists=20).fit(model)
     assert torch.equal(model.gate.values, first), "whatever it was before"
     assert (first[CUTS] == torch.tensor([[1.0], [0.0]])).all(), "nothing was asked at cuts"
 

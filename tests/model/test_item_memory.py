@@ -16,8 +16,9 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.hidden_positions import shuffled_lists
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig, nearest_before
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
-from anime_bert4rec.model.memory_fitting import UNORDERED_POPULARITY_RIDGE, Tables, best_share, fit_memory
+from anime_bert4rec.model.memory_fitting import UNORDERED_POPULARITY_RIDGE, best_share, fit_memory
 from anime_bert4rec.model.memory_strengths import KNOTS
+from anime_bert4rec.model.memory_tables import Tables
 
 
 @pytest.fixture(autouse=True)
@@ -260,6 +261,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "prior": memory.transitions.prior,
         "knots": KNOTS,
         "list_weight": 0.0,
+        "by_shares": False,
         "likeness": {"groups": 0, "memberships": 0},
     }
 

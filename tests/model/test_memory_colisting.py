@@ -1,4 +1,4 @@
-"""What is listed together, each list counting for the same, and lists taken out of it again."""
+"""What is listed together, and lists taken out of it again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import pytest
 import torch
 from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, without
 
-from anime_bert4rec.model.memory_colisting import LARGEST_COUNT, CoListing, each_item_adds
-from anime_bert4rec.model.memory_fitting import Tables
+from anime_bert4rec.model.batches import WholeLists
+from anime_bert4rec.model.memory_colisting import LARGEST_COUNT, CoListing, each_item_adds, smoothing
+from anime_bert4rec.model.memory_tables import Tables
 
 
 def table_of(sequences, weight):
@@ -18,10 +19,27 @@ def table_of(sequences, weight):
 
 
 def test_by_hand():
-    colisting = table_of(sequences_of([1, 2], [2, 3, 1, 4]), 8.0)
-    assert colisting.table[:4, :4].tolist() == [[0, 6, 2, 2], [6, 0, 2, 2], [2, 2, 0, 2], [2, 2, 2, 0]]
-    sums = colisting(torch.tensor([[0, 3, ITEMS], [ITEMS] * 3]), torch.from_numpy(COLUMN), None, 8.0)
-    assert sums[:, :5].tolist() == [[2, 8, 4, 2, 0], [0, 0, 0, 0, 0]]
+    """A list of four adds half of the weight, one of nine a third; what an item on some four lists has counts for a
+    quarter."""
+    lists = sequences_of([2, 3, 1, 4], [1, 2, *range(6, 13)])
+    colisting = table_of(lists, 12.0)
+    assert colisting.table[:4, :5].tolist() == [[0, 10, 6, 6, 0], [10, 0, 6, 6, 0], [6, 6, 0, 6, 0], [6, 6, 6, 0, 0]]
+    often = torch.tensor([4.5, 3.5, 1.0, 1.0, *[0.5] * (ITEMS - 3)])
+    sums = colisting(torch.tensor([[0, 3, ITEMS], [ITEMS] * 3]), torch.from_numpy(COLUMN), None, 12.0, often)
+    expected = torch.tensor([[6 / 1, 10 / 4 + 6 / 1, 6 / 4 + 6 / 1, 6 / 4, 0], [0] * 5])
+    torch.testing.assert_close(sums[:, :5], expected)
+
+
+def test_by_hand_in_models_of_earlier_versions():
+    """A list of four has added a quarter of the weight; on how many lists an item is makes no difference."""
+    colisting, lists = CoListing(ITEMS), sequences_of([2, 3, 1, 4], [1, 2])
+    colisting.table[:4, :4] = torch.tensor([[0, 9, 3, 3], [9, 0, 3, 3], [3, 3, 0, 3], [3, 3, 3, 0]])
+    visible, column = torch.tensor([[0, 3]]), torch.from_numpy(COLUMN)
+    sums = colisting(visible, column, None, 12.0, None)
+    assert sums[0, :5].tolist() == [3, 12, 6, 3, 0]
+    without_the_first = WholeLists(torch.from_numpy(lists.of_user(0)).long(), torch.tensor([0]))
+    assert colisting(visible, column, without_the_first, 12.0, None)[0, :5].tolist() == [0, 6, 0, 0, 0]
+    assert smoothing(torch.ones(ITEMS), None, by_shares=False) == 0.04
 
 
 @pytest.mark.parametrize("most", [ITEMS, 6])
@@ -52,10 +70,13 @@ def test_what_only_one_list_has_is_exactly_nothing_without_it():
     sequences = sequences_of(*lists, blocks=[np.zeros(len(one), int) for one in lists])
     batches = batches_of(sequences, whole_lists=True)
     memory = Tables(sequences, ITEMS, ITEMS, False, None).memory(1.0, 10.0, 0.0)
+    often = torch.cat([memory.popularity + 0.5, torch.ones(1)])
     for number in range(len(batches)):
         for row in np.flatnonzero(batches.users_of_batch[number] == 0):
             batch = batches[number]
-            sums = memory.colisting(memory.column[batch.visible], memory.column, batch.lists, memory.config.list_weight)
+            sums = memory.colisting(
+                memory.column[batch.visible], memory.column, batch.lists, memory.config.list_weight, often
+            )
             assert sums[row, 2:7].tolist() == [0] * 5
 
 

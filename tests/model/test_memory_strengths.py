@@ -7,7 +7,17 @@ import pytest
 import torch
 from small_lists import ITEMS
 
-from anime_bert4rec.model.memory_strengths import ROUGHNESS, SIZE, Asked, hats, joined, likeliest_strengths
+from anime_bert4rec.model.memory_strengths import (
+    ROUGHNESS,
+    SIZE,
+    Asked,
+    calibrated,
+    first_place_strengths,
+    hats,
+    joined,
+    likeliest_strengths,
+    ndcg_of,
+)
 
 KNOTS = 4
 
@@ -103,3 +113,55 @@ def test_between_two_powers_of_two_a_strength_is_a_mean_of_both():
     assert shares[:3, :2].tolist() == [[1, 0], [1, 0], [0, 1]]
     assert shares[3, 1:3].tolist() == pytest.approx([2 - np.log2(3), np.log2(3) - 1])
     assert shares[4:, -1].tolist() == [1, 1] and shares.sum(1).tolist() == pytest.approx([1] * 6)
+
+
+def first_or_all(rows=300):
+    """Lists of which three items are wanted. One term knows one of them, of two lists in three, and the other all of
+    them, but as well as three others."""
+    terms = [torch.zeros(rows, ITEMS), torch.zeros(rows, ITEMS)]
+    order = torch.rand(rows, ITEMS, generator=torch.Generator().manual_seed(0)).argsort(1)
+    known = torch.where(torch.arange(rows) % 3 > 0, order[:, 0], order[:, 6])
+    terms[0].scatter_(1, known[:, None], 1.0)
+    terms[1].scatter_(1, order[:, :6], 1.0)
+    wanted = torch.arange(rows).repeat_interleave(3), order[:, :3].flatten() + 1
+    visible = order[:, -1:] + 1
+    return Asked.of(terms, torch.ones(rows), visible, wanted), wanted
+
+
+def test_with_them_something_that_is_wanted_comes_first():
+    """The first place is surer by the term that knows one item than by likelihood, which asks for the other two too."""
+    asked, wanted = first_or_all()
+    likeliest = likeliest_strengths(asked, 1)[1]
+
+    def first_place(strength: torch.Tensor) -> float:
+        logits = torch.einsum("t,rtn->rn", strength[:, 0], asked.terms.float()).scatter(1, asked.seen, -torch.inf)
+        return logits.softmax(1)[wanted[0], wanted[1] - 1].view(-1, 3).sum(1).log().mean().item()
+
+    found = [first_place_strengths(asked, wanted, 1, rounds=rounds) for rounds in (1, 2, 3)]
+    values = [first_place(strength) for strength in (likeliest, *found)]
+    assert values == sorted(values) and values[-1] > values[0] + 0.02, values
+    assert found[-1][0, 0] / found[-1][1, 0] > likeliest[0, 0] / likeliest[1, 0] + 0.1
+    again = first_place_strengths(asked, wanted, 1, start=found[1], rounds=1)
+    torch.testing.assert_close(again, found[2], atol=0.02, rtol=0.02)
+
+
+def test_calibrated_they_are_as_likely_as_their_direction_can_be():
+    terms, counts, visible, targets = asked_of()
+    asked = Asked.of(terms, counts, visible, targets)
+    likeliest = likeliest_strengths(asked, KNOTS)[1]
+    back = calibrated(asked, likeliest * torch.tensor([4.0, 2.0, 1.0, 0.5]))
+    torch.testing.assert_close(back, likeliest, atol=0.05, rtol=0.1)
+
+
+def test_ndcg_by_hand():
+    """Items 1, 2, 3, … from the first to the last. Of one list 1 is visible, 2 and 4 are wanted, which are in places 1
+    and 3; of the other list, which counts three times, 3, in place 3. Without item 2 they are in place 2."""
+    term = torch.arange(ITEMS, 0, -1).repeat(2, 1).float()
+    wanted = torch.tensor([0, 0, 1]), torch.tensor([2, 4, 3])
+    asked = Asked.of([term], torch.ones(2), torch.tensor([[1], [12]]), wanted, torch.tensor([1.0, 3.0]))
+    out, second = torch.zeros(1, ITEMS, dtype=torch.bool), 1 / np.log2(3)
+    found = ndcg_of(asked, wanted, torch.ones(1, 1), out)
+    assert found == pytest.approx((1.5 / (1 + second) + 3 / 2) / 4)
+    out[0, 1] = True
+    assert ndcg_of(asked, wanted, torch.ones(1, 1), out) == pytest.approx((second + 3 * second) / 4)
+    assert ndcg_of(asked, wanted, torch.ones(1, 1), ~out) == 1, "only what is wanted is a candidate, of the first list"

@@ -10,7 +10,7 @@ import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, masked_at, sequences_of, some_lists, without
 
 from anime_bert4rec.model.batches import WholeLists
-from anime_bert4rec.model.memory_fitting import Tables
+from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.memory_transitions import (
     BACKWARD,
     DECAY,

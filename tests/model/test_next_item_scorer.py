@@ -11,7 +11,7 @@ from anime_bert4rec.evaluation.ranking import ranks_by
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import Tables
+from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 
 ITEMS = 12

@@ -1,0 +1,124 @@
+"""The tables of the memory: counted once from the training lists, and made into a memory with any settings."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.memory_colisting import CoListing
+from anime_bert4rec.model.memory_ease import gram_matrix
+from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.memory_strengths import KNOTS
+from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
+from anime_bert4rec.model.memory_unlisted import UnlistedItems
+
+
+class Tables:
+    """What the tables are made from, counted once for all settings that are tried."""
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        num_items: int,
+        most: int,
+        ordered: bool,
+        alike: Sequences | None,
+        batch: Batch | None = None,
+    ) -> None:
+        """batch: of ordered lists; the mixture of the transitions is fitted on it, which no setting here changes."""
+        self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
+        self._keep(most)
+        size = len(self.kept)
+        self.gram = gram_matrix(sequences, self.column, size)
+        self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
+        self.pairs = Pairs.of(sequences) if ordered else None
+        self.counts = count_transitions(self.pairs, self.column, size) if self.pairs else None
+        self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
+        self.list_weight = 0.0
+        self.colisting: CoListing | None = None
+        self.likeness: Likeness | None = None
+        if not ordered:
+            self.list_weight = CoListing.weight_of_list(sequences)
+            self.colisting = CoListing(size)
+            self.colisting.fill(sequences, self.column, self.list_weight)
+            self.likeness = None if alike is None or not len(alike) else Likeness.of(alike, num_items)
+        self.batch = batch
+
+    def _keep(self, most: int) -> None:
+        """Keep the `most` popular items, and forget what was fitted."""
+        self.kept = np.sort(np.argsort(-self.popularity, kind="stable")[:most])
+        self.column = np.full(len(self.popularity) + 2, len(self.kept))
+        self.column[self.kept + 1] = np.arange(len(self.kept))
+        self.transitions: Transitions | None = None
+        """Once they are fitted."""
+        self.by_transitions: Tensor | None = None
+        """What they say of the batch."""
+
+    def of_most_popular(self, most: int) -> Tables:
+        """The tables of the `most` popular items, without counting again."""
+        if most >= len(self.kept):
+            return self
+        fewer = copy.copy(self)
+        fewer._keep(most)
+        at = self.column[fewer.kept + 1]
+        rows, columns = np.ix_(at, at)
+        fewer.gram = self.gram[rows, columns]
+        fewer.alike = None if self.alike is None else self.alike[rows, columns]
+        fewer.counts = None if self.counts is None else self.counts[rows, columns]
+        if self.colisting is not None:
+            fewer.colisting = CoListing(len(at))
+            fewer.colisting.table[:-1] = self.colisting.table[rows, columns]
+        return fewer
+
+    def memory(
+        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
+    ) -> ItemMemory:
+        """A memory with these settings. popularity_ridge: that of memory_ease.py if not given."""
+        self._fit_transitions()
+        memory = self._without_values(recency)
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
+        if self.transitions is not None:
+            memory.transitions = self.transitions
+            memory.config = replace(memory.config, prior=self.transitions.prior)
+        return memory
+
+    def _fit_transitions(self) -> None:
+        if self.counts is None or self.transitions is not None:
+            return
+        assert self.batch is not None
+        memory, targets = self._without_values(1.0), self.batch.targets
+        assert memory.transitions is not None and targets is not None
+        memory.transitions.fill(self.counts, self.popularity)
+        rows, added = memory.neighbours(self.batch)
+        assert added is not None
+        memory.transitions.fit(rows, added, memory.column[targets], targets)
+        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch)
+
+    def _without_values(self, recency: float) -> ItemMemory:
+        """A memory that knows which items are in its tables, and nothing of what goes with or follows them."""
+        memory = ItemMemory(
+            MemoryConfig(
+                len(self.popularity),
+                len(self.kept),
+                self.counts is not None,
+                recency,
+                self.unlisted.sizes,
+                knots=KNOTS,
+                list_weight=self.list_weight,
+                by_shares=self.colisting is not None,
+                likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
+            )
+        )
+        memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness
+        memory.popularity.copy_(torch.from_numpy(self.popularity))
+        memory.pairs = self.pairs
+        memory.kept.copy_(torch.from_numpy(self.kept))
+        memory.column.copy_(torch.from_numpy(self.column))
+        return memory
