@@ -61,6 +61,7 @@ from anime_bert4rec.recommending.wishes import of_catalogue, read_range, without
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.growing_file import GrowingFile
 from anime_bert4rec.support.text import count_people
+from anime_bert4rec.support.whole_files import require_replaceable_text
 from config import (
     AniListSettings,
     PathSettings,
@@ -90,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = settings.recommendations
     today = read_day(what.at) if what.at else day_in_japan(time.time())
     with logging_to():
+        if what.html:
+            require_replaceable_text(what.html)
         if settings.person.all:
             write_everybody(settings, today)
             return 0

@@ -59,6 +59,14 @@ def test_a_page_that_cannot_be_written_is_one_line(folder, tmp_path, capsys):
     assert code == 1 and err.splitlines()[-1].startswith("error: Is a directory: ")
 
 
+def test_the_database_is_not_replaced_by_a_page(folder, capsys):
+    path = next(folder.rglob("*.db"))
+    before = path.read_bytes()
+    code, out, err = ask(folder, capsys, "--user", "Ann", "--html", path)
+    assert (code, out) == (1, "") and err.endswith(" is no text: give another name, or move it away\n")
+    assert path.read_bytes() == before
+
+
 def test_nothing_of_pages_is_loaded_unless_one_is_asked_for():
     code = "import sys, recommend; sys.exit(any('anime_bert4rec.pages' in name for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR).returncode == 0

@@ -15,7 +15,7 @@ from typing import TypedDict
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.locks import lock
-from anime_bert4rec.support.whole_files import naming, read_json, require_replaceable, write_json
+from anime_bert4rec.support.whole_files import naming, read_json, require_replaceable_text, write_json
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class GrowingFile:
     """
 
     def __init__(self, path: Path, work: str) -> None:
-        require_replaceable(path)
+        require_replaceable_text(path)
         self.path, self.work, self.done = path, work, 0
         self._part, self._note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
         self._size = 0

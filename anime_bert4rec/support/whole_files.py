@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import json
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.locks import hold
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,19 @@ def require_replaceable(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         raise OSError(errno.EEXIST, "Not a file that can be replaced", str(path))
+
+
+def require_replaceable_text(path: Path) -> None:
+    """As `require_replaceable`, and a UserError for a file that holds no text, such as a database or a model: whoever
+    names it as an output has mistyped."""
+    require_replaceable(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(1024)
+        with contextlib.suppress(UnicodeDecodeError):
+            if "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start):
+                return
+        raise UserError(f"{path} is there already, and is no text: give another name, or move it away")
 
 
 def written_aside_for(name: str) -> str | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from anime_bert4rec.support import whole_files as files
-from anime_bert4rec.support.whole_files import write_aside, write_json, written_aside_for
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.whole_files import require_replaceable_text, write_aside, write_json, written_aside_for
 
 
 def test_the_file_takes_the_place_of_the_old_one(tmp_path):
@@ -79,3 +80,21 @@ def test_a_pipe_is_not_replaced(tmp_path):
     with pytest.raises(OSError, match="Not a file"):
         write_json(tmp_path / "pipe", {})
     assert not (tmp_path / "pipe").is_file()
+
+
+@pytest.mark.parametrize("held", [b"SQLite format 3\0" + bytes(90), b"PK\x03\x04\x00", b"\x80\x02}q", b"\xff\xfea\0"])
+def test_a_database_or_model_is_not_replaced_by_text(tmp_path, held):
+    path = tmp_path / "bert.db"
+    path.write_bytes(held)
+    with pytest.raises(UserError, match=r"bert\.db is there already, and is no text: give another name"):
+        require_replaceable_text(path)
+    assert path.read_bytes() == held
+
+
+@pytest.mark.parametrize("held", [None, b"", "動".encode() * 500, b"<!doctype html>"])
+def test_text_may_be_replaced_by_text(tmp_path, held):
+    """Also where what is looked at ends within a character."""
+    path = tmp_path / "page.html"
+    if held is not None:
+        path.write_bytes(held)
+    require_replaceable_text(path)
