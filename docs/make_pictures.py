@@ -28,7 +28,7 @@ COMMANDS = (
     "train_model.py --sandbox --db sandbox.db --output-dir output --epochs 30 --hidden-size 64 --max-seq-len 100",
     "recommend.py --sandbox --db sandbox.db --output-dir output --user sandbox0001 --html person.html",
 )
-PAGES = {"person_page.png": ("person.html", 900), "report_page.png": ("output/report.html", 2750)}
+PAGES = {"person_page.png": ("person.html", 900), "report_page.png": ("output/report.html", 2990)}
 """The pages, and how many pixels of them are shown from the top."""
 
 
