@@ -1,6 +1,7 @@
 """What all tests need: threads that wait without spinning, no GPU, and Ctrl-C."""
 
 import functools
+import logging
 import os
 import signal
 import sys
@@ -82,6 +83,15 @@ def rows(run):
     from small_recommendations import rows_of
 
     return lambda *flags: rows_of(run(*flags, "--format", "json"))
+
+
+@pytest.fixture(autouse=True)
+def as_quiet_as_before():
+    """What a script's --quiet or --verbose has changed stays in a test."""
+    yield
+    script = sys.modules.get("anime_bert4rec.command_line.script")
+    if script:
+        script._screen_level, script.progress.quiet = logging.INFO, False
 
 
 @pytest.fixture(autouse=True)
