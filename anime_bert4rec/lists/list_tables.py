@@ -202,6 +202,15 @@ class ListTables(DatabaseFile):
             [days is None, int(f"{first:%Y%m%d}"), int(f"{last:%Y%m%d}"), *(seconds or (0, 0))],
         )
 
+    def first_starts(self) -> dict[int, int]:
+        """The day YYYYMMDD on which somebody started each anime first, of those of which such a day is known."""
+        return dict(
+            self._rows(
+                """SELECT anime_id, MIN(started) FROM list_entry
+                   WHERE started IS NOT NULL AND started % 100 > 0 GROUP BY anime_id"""
+            )
+        )
+
     def scores(self, user_ids: Iterable[int]) -> Iterator[tuple[int, int, float]]:
         """`(user_id, anime_id, score of 100)` of what these people have watched and scored, person by person."""
         for user_id in user_ids:

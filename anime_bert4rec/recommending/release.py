@@ -3,7 +3,8 @@
 AniList says it twice: by a status, which was true on the day when the catalogue was fetched, and by a start date, of
 which only the year or the month may be known. What was out when it was fetched is so on later days, and what was not
 out was not so on earlier ones. For other days the date decides where it tells, and the status where it doesn't. With a
-date that doesn't tell and no status, the title may not be out, and counts as not out.
+date that doesn't tell and no status, the title may not be out, and counts as not out. Without any date, a title was not
+out on a day before the catalogue was fetched if people have started it, and nobody had by then.
 
 Days are YYYYMMDD integers, as in the catalogue, and Japan's, as AniList's dates are.
 """
@@ -50,19 +51,20 @@ def read_day(text: str) -> int:
         raise SettingError(f"--at: there is no day {text}") from None
 
 
-def release_on(day: int, anime: Anime, fetched: int | None = None) -> str | None:
+def release_on(day: int, anime: Anime, fetched: int | None = None, first_started: int | None = None) -> str | None:
     """One of the words above for the title on that day, or None if it is out and no longer airing.
 
-    fetched: the day on which the catalogue had the title's status, if that is known.
+    fetched: the day on which the catalogue had the title's status, if that is known. first_started: the first day on
+    which somebody started it, if one is known.
     """
     if anime.status == "CANCELLED":
         return CANCELLED
-    if not _is_out(day, anime, fetched):
+    if not _is_out(day, anime, fetched, first_started):
         return NEXT_SEASON if _starts_next_season(day, anime) else NOT_OUT
     return AIRING if _is_airing(day, anime, fetched) else None
 
 
-def _is_out(day: int, anime: Anime, fetched: int | None) -> bool:
+def _is_out(day: int, anime: Anime, fetched: int | None, first_started: int | None) -> bool:
     if fetched is not None:
         if anime.status in BEGUN and day >= fetched:
             return True
@@ -71,6 +73,8 @@ def _is_out(day: int, anime: Anime, fetched: int | None) -> bool:
     start = _start(anime)
     if start and not start[0] <= day < start[1]:
         return day >= start[1]
+    if start is None and first_started is not None:
+        return day >= first_started
     return anime.status in BEGUN or (start is None and anime.status != "NOT_YET_RELEASED")
 
 

@@ -51,7 +51,12 @@ class TitlesToShow:
         """The titles of the database on a day YYYYMMDD, under these conditions and that they are out or, with
         `upcoming`, are not."""
         fetched = {anime_id: day_in_japan(at) for anime_id, at in database.anime_fetched_at().items()}
-        release = {anime.anime_id: release_on(day, anime, fetched.get(anime.anime_id)) for anime in catalogue}
+        is_past = any(day < each for each in fetched.values())
+        started = database.first_starts() if is_past else {}
+        release = {
+            anime.anime_id: release_on(day, anime, fetched.get(anime.anime_id), started.get(anime.anime_id))
+            for anime in catalogue
+        }
         names = {anime.anime_id: title_of(anime, language) for anime in catalogue}
         conditions = [*conditions, of_release(release, upcoming)]
         return cls(catalogue, names, release, conditions, planned, with_sequels, diversity)

@@ -208,6 +208,15 @@ class TestUsers:
         assert save(database, UserList(1, "Ann", entries)).watched == 1
         assert [row[2] for row in database.iter_watched()] == [5]
 
+    def test_the_first_start_of_an_anime_is_the_earliest_whole_day(self, database):
+        def started(user_id, *days):
+            entries = (ListEntry(user_id * 10 + k, k, "CURRENT", started=day) for k, day in enumerate(days, 1))
+            save(database, UserList(user_id, f"person {user_id}", tuple(entries)))
+
+        started(1, 20200110, 20200100, None)
+        started(2, 20200109, 20210301, 20190000)
+        assert database.first_starts() == {1: 20200109, 2: 20210301}
+
     def test_short_lists_are_out_until_the_limit_falls_or_the_catalogue_grows(self, database):
         add_catalogue(database, 1, 2)
         assert save(database, watched_list(1, "Ann", 1, 2, 3), min_anime=3).left_out == "short"

@@ -34,6 +34,20 @@ def test_a_catalogue_fetched_last_year_says_nothing_about_today():
     assert release_on(20261128, Anime(1, status="NOT_YET_RELEASED"), fetched=20250901) == "not out yet"
 
 
+def test_without_a_date_what_nobody_had_started_was_not_out():
+    """Once the catalogue says that it is out, it is, and so it is where the date tells or nobody's start is known."""
+    undated = Anime(1, status="FINISHED")
+    days = [20240119, 20240120, FETCHED - 1, FETCHED]
+    assert [release_on(day, undated, FETCHED, 20240120) for day in days] == ["not out yet", None, None, None]
+    assert [release_on(day, undated, FETCHED) for day in days] == [None] * 4
+    assert release_on(20240119, undated, FETCHED, FETCHED + 5) == "not out yet"
+    assert release_on(FETCHED, undated, FETCHED, FETCHED + 5) is None
+    dated = Anime(1, status="FINISHED", start_date=20230104)
+    assert release_on(20230104, dated, FETCHED, 20240120) is None
+    announced = Anime(1, status="NOT_YET_RELEASED")
+    assert release_on(FETCHED, announced, FETCHED, 20240120) == "not out yet", "somebody's slip"
+
+
 def test_on_the_day_of_the_fetch_the_status_says_more_than_the_date():
     late = Anime(1, status="NOT_YET_RELEASED", start_date=20260801)
     assert on([20260831, 20260901, 20260902], late) == ["not out yet", "not out yet", None]
