@@ -46,6 +46,9 @@ FEATURES = (
 OF_SEASONS = (1, 2, 4)
 """The features that say nothing where the catalogue knows no season."""
 
+MISTYPED, FAR_OFF = 0.01, 30
+"""The share of the newest starts whose days may be typing errors, if they are more days behind the others than that."""
+
 QUARTERS = {"WINTER": 0, "SPRING": 1, "SUMMER": 2, "FALL": 3}
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 
@@ -56,8 +59,8 @@ def day_of(date: int) -> int:
 
 
 def season_of(day: int) -> int:
-    """The number of the season whose titles begin around this day since 1970: four a year."""
-    date = datetime.date.fromordinal(day + EPOCH + EARLY)
+    """The number of the season whose titles begin around this day since 1970: four a year, of the years 1 to 9999."""
+    date = datetime.date.fromordinal(min(max(day + EPOCH + EARLY, 1), datetime.date.max.toordinal()))
     return date.year * 4 + (date.month - 1) // 3
 
 
@@ -253,11 +256,14 @@ class RecentStarts:
 
     def newest(self, most: int, seed: int, user_ids: np.ndarray | None = None) -> np.ndarray:
         """Positions of starts that count, ascending, of everybody or of some people: at most so many, drawn by chance
-        from the newest fifth of all, and of it from the last year."""
+        from the newest fifth of all, and of it from the last year, which ends with the last day that is no typing
+        error."""
         of_people = np.ones(len(self.starts), bool) if user_ids is None else np.isin(self.starts.users, user_ids)
         counted = np.flatnonzero(self.starts.counted & of_people)
         newest = counted[len(counted) * 4 // 5 :]
-        newest = newest[self.starts.days[newest] > self.starts.days[newest[-1:]].sum() - WINDOW]
+        days = self.starts.days[newest]
+        usual = days[-1 - int(MISTYPED * len(days))] if len(days) else 0
+        newest = newest[days > days[days <= usual + FAR_OFF].max(initial=usual) - WINDOW]
         return np.sort(np.random.default_rng(seed).permutation(newest)[:most])
 
     def lists_before(self, day: int, sequences: Sequences) -> Sequences:

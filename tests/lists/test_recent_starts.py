@@ -193,6 +193,24 @@ def test_the_newest_fifth_of_the_last_year():
     assert sparse.newest(10, 0).tolist() == [19]  # the others of the newest fifth are years older
 
 
+def test_a_day_that_is_mistyped_is_not_the_last_one():
+    dates = [20200101 + number % 28 for number in range(500)]  # 18 or 17 starts a day
+    recent = RecentStarts(starts_of(*(row(number, 1, date) for number, date in enumerate(dates))), CALENDAR)
+    assert recent.newest(1000, 0).tolist() == list(range(400, 500))
+    rows = [row(number, 1, 99991231 if number == 499 else date) for number, date in enumerate(dates)]
+    recent = RecentStarts(starts_of(*rows), CALENDAR)
+    assert recent.newest(1000, 0).tolist() == list(range(400, 500))
+    assert recent.asked(499) is None  # and no error
+    soon = RecentStarts(starts_of(*rows[:499], row(499, 1, 20200210)), CALENDAR)
+    assert soon.newest(1000, 0).tolist() == list(range(400, 500))
+
+
+def test_seasons_at_the_ends_of_the_calendar():
+    assert season_of(day_of(99991231)) == 9999 * 4 + 3
+    starts = starts_of(row(1, 1, 101), row(2, 1, 99999999))  # of a damaged database
+    assert [season_of(day) for day in starts.days.tolist()] == [4, 9999 * 4 + 3]
+
+
 def test_lists_as_they_were_before():
     lists = Sequences(np.array([2, 4, 1, 3, 4, 3]), np.arange(6), np.array([0, 3, 5, 6]), np.array([1, 5, 9]))
     rows = [row(1, 2, 20200301), row(1, 4, 20200601), row(1, 1, 20200501), row(5, 4, 20200501), row(77, 4, 20200801)]
