@@ -35,7 +35,7 @@ FEWEST_STARTS, FEWEST_PEOPLE = 200, 5
 MOST_STARTS, MOST_NUMBERS = 2_000, 6_000_000
 """The most starts that the strengths are fitted on, and the most that these may be times the titles."""
 MOST_LIKELY = 100.0
-"""A file with a larger strength is refused."""
+"""No strength is fitted that is larger, and a file with one is refused."""
 AT_ONCE = 64
 
 
@@ -101,7 +101,7 @@ def fit_recent(lately: Lately, memory: ItemMemory, max_seq_len: int) -> RecentSt
     found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=True))
     took = time.perf_counter() - clock
     log.info("Recent starts: learnt from %d of %d people in %.1f s: %s.", len(lately.asked), lately.people, took, found)
-    return RecentStrengths(strengths.numpy())
+    return RecentStrengths(strengths.clamp(-MOST_LIKELY, MOST_LIKELY).numpy())
 
 
 def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int) -> Asked:

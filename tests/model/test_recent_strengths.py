@@ -10,6 +10,7 @@ import torch
 
 from anime_bert4rec.lists.recent_starts import FEATURES, OF_SEASONS, Calendar, RecentStarts, Starts
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.model import recent_strengths
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory
 from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
@@ -90,6 +91,13 @@ def test_it_is_the_same_every_time_and_draws_from_no_common_generator(fashion):
     state = torch.get_rng_state()
     assert np.array_equal(fit_recent(lately, earlier, WEEKS).values, strengths.values)
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_no_strength_is_fitted_that_a_file_may_not_have(fashion, monkeypatch):
+    lately, _, earlier, strengths = fashion
+    monkeypatch.setattr(recent_strengths, "MOST_LIKELY", 0.25)
+    assert np.array_equal(fit_recent(lately, earlier, WEEKS).values, strengths.values.clip(-0.25, 0.25))
+    assert np.abs(strengths.values).max() > 0.25
 
 
 def test_too_few_starts_or_people_tell_nothing():
