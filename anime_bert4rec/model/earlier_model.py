@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from anime_bert4rec.lists.people import People, Persons, load_people, salted
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary, split_users
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import load_model_with_items
-from anime_bert4rec.model.run_folder import RunFolder
+from anime_bert4rec.model.run_folder import BEST_MODEL, RunFolder
 from anime_bert4rec.support.errors import UserError
 
 OF_ITEMS = ("item_bias", "alone_bias")
@@ -39,6 +40,11 @@ class EarlierModel:
     def load(cls, output: Path) -> EarlierModel:
         """The model in the output folder of a run. Raises UserError, also where it isn't known who was held out."""
         folder = RunFolder(output)
+        if not (folder.models / BEST_MODEL).exists() and (earlier := folder.newest_moved_aside()):
+            raise CannotBeginWith(
+                f"{output} has no model yet; that of the run before is in {earlier} now: --from-model"
+                f" {shlex.quote(str(earlier))}"
+            )
         model, saved, vocabulary = load_model_with_items(folder.models)
         people = load_people(folder.people_file)
         if people is None or saved.get("data_fingerprint") not in (None, people.data_fingerprint):

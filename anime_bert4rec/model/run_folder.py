@@ -99,6 +99,11 @@ class RunFolder:
         """How well the model ranks: tables to read."""
         return self.output / EVALUATION_TEXT
 
+    def newest_moved_aside(self) -> Path | None:
+        """The folder of the newest of the runs that were moved aside (training/output_folder.py) and have a model."""
+        models = sorted((self.output / "old").glob(f"*/models/{BEST_MODEL}"))
+        return models[-1].parent.parent if models else None
+
 
 class SavedConfig(TypedDict):
     """What is read again of training_config.json."""

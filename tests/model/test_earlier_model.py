@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sqlite3
 
@@ -166,6 +167,21 @@ def test_into_the_folder_of_the_earlier_run_itself(grown, before, tmp_path, caps
     assert train_model.main(training_flags(grown, output, "--epochs", 1, "--from-model", output)) == 0
     (old,) = (output / "old").iterdir()
     assert (old / "models" / "best_model.pth").read_bytes() == (before / "models" / "best_model.pth").read_bytes()
+
+
+def test_stopped_in_its_first_epoch_it_says_where_the_earlier_model_is_now(
+    grown, before, tmp_path, monkeypatch, capsys
+):
+    output = shutil.copytree(before, tmp_path / "output")
+    flags = training_flags(grown, output, "--epochs", 1, "--quiet", "--from-model")
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 1)
+        assert train_model.main([*flags, str(output)]) == 130
+    (old,) = (output / "old").iterdir()
+    capsys.readouterr()
+    assert train_model.main([*flags, str(output)]) == 1
+    assert f"that of the run before is in {old} now: --from-model {shlex.quote(str(old))}\n" in capsys.readouterr().err
+    assert train_model.main([*flags, str(old)]) == 0
 
 
 @pytest.mark.parametrize(
