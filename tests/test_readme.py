@@ -20,7 +20,17 @@ SCRIPTS = tuple(
 )
 BENCHMARKS = tuple(
     f"benchmarks/{name}.py"
-    for name in ("compare", "ours", "fold_in", "list_lengths", "cold_titles", "import_speed", "recommend_speed")
+    for name in (
+        "compare",
+        "ours",
+        "fold_in",
+        "list_lengths",
+        "cold_titles",
+        "import_speed",
+        "in_time",
+        "liked",
+        "recommend_speed",
+    )
 )
 NAMES = ("README", "docs/reference", "docs/questions", "docs/measured", "docs/how-it-works")
 MOST_BYTES_OF_A_README = 12_288
