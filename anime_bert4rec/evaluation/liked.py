@@ -20,14 +20,15 @@ from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.scored_lists import FEWEST_SCORES, ScoredList
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.model.predicted_scores import PredictedScores, standard
-from anime_bert4rec.model.score_weight import TOP, USUAL_WEIGHT, ndcg
+from anime_bert4rec.model.score_weight import FEWEST_ASKED, TOP, ndcg
 
 BY_CATALOGUE, BY_TRAINING_USERS = "AniList's mean score", "mean of the training users"
 BY_LIST, BY_BOTH = "by list", "by both"
 NOTES = (
     "Liked: a fifth of each person's scores is hidden. The rank correlation is that within a person, the error is in"
     " standard deviations of the person's scores. Liked is what is above the person's mean, disliked what is 15 points"
-    " of 100 below it. What the score counts for, in brackets, was chosen on these same people."
+    f" of 100 below it. What the score counts for, in brackets, was chosen on these same people if {FEWEST_ASKED} of"
+    " them had scored enough."
 )
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From the items 1 … N and the scores of a person to the scores of all items [N]."""
@@ -42,7 +43,7 @@ class Liked:
     hidden: int
     """How many scores are hidden."""
     weight: float
-    """What the predicted score counts for in the ranking by both."""
+    """What the predicted score counts for in the ranking by both; nothing in models of earlier versions."""
     predicted: dict[str, dict[str, np.ndarray]]
     """By predictor: the rank correlation, and the mean error in standard deviations of the person."""
     ranked: dict[str, dict[str, np.ndarray]]
@@ -67,7 +68,7 @@ def measure_liked(
         BY_CATALOGUE: by_catalogue(training),
         BY_TRAINING_USERS: by_training_users(training),
     }
-    weight = USUAL_WEIGHT if predicted.weight is None else float(predicted.weight[0])
+    weight = 0.0 if predicted.weight is None else float(predicted.weight[0])
     return Liked(
         len(questions),
         sum(len(each.hidden) for each in questions),

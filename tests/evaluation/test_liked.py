@@ -94,9 +94,9 @@ def test_the_first_ten_by_list_and_by_both():
     assert how_liked(lambda h: logits.copy(), predicted(mean), weights, asked)[BY_BOTH]["disliked"].tolist() == [1]
 
 
-def measured(count=12):
+def measured(count=12, weight=0.25):
     asked = [scored({1: 60, 2: 80}, {3: 60, 4: 80, 5: 20})] * count
-    scores = predicted(np.linspace(-1, 1, ITEMS), 0.25)
+    scores = predicted(np.linspace(-1, 1, ITEMS), weight)
     return measure_liked(lambda h: np.zeros((len(h), ITEMS)), scores, training(), asked)
 
 
@@ -112,6 +112,13 @@ def test_everything_is_in_the_table_and_in_the_json():
     assert json["ranked"][BY_BOTH].keys() == {"all", "liked", "disliked"}
     assert json["predicted"][MODEL]["correlation"].keys() == {"mean", "error"}
     assert json["ranked"][BY_LIST]["liked"]["error"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_model_of_an_earlier_version_ranks_by_the_list_as_it_does_in_recommend():
+    found = measured(weight=None)
+    assert found.weight == 0 and "by both (0)" in "\n\n".join(paragraphs(found))
+    by_list, by_both = (as_json(found)["ranked"][name] for name in (BY_LIST, BY_BOTH))
+    assert by_list == by_both != as_json(measured(weight=100.0))["ranked"][BY_BOTH]
 
 
 @pytest.mark.parametrize(
