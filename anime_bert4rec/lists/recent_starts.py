@@ -7,6 +7,7 @@ but how often titles were started in their own season. Pure functions on arrays:
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -46,6 +47,7 @@ FEATURES = (
 OF_SEASONS = (1, 2, 4)
 """The features that say nothing where the catalogue knows no season."""
 
+ROWS_AT_ONCE = 250_000
 MISTYPED, FAR_OFF = 0.01, 30
 """The share of the newest starts whose days may be typing errors, if they are more days behind the others than that."""
 
@@ -100,23 +102,20 @@ class Starts:
     num_items: int
 
     @classmethod
-    def of(cls, rows: Iterable[StartRow], vocabulary: Vocabulary) -> Starts:
-        """Of rows in any order, each title of a person once. Those of unknown titles or days drop out."""
-        flat = (0 if value is None else value for row in rows for value in row)
-        users, anime, started, completed, created = np.fromiter(flat, np.int64).reshape(-1, 5).T
-        items, days = vocabulary.encode(anime).astype(np.int64), start_days(started, completed, created)
-        known = (items != PAD) & (days != UNDATED)
-        users, items, days = users[known], items[known], days[known]
+    def of(cls, rows: Iterable[StartRow], vocabulary: Vocabulary, user_ids: np.ndarray | None = None) -> Starts:
+        """Of rows in any order, each title of a person once. Those of unknown titles or days drop out, and, where there
+        are `user_ids`, those of other people. Not all rows need to fit into memory."""
+        rows = iter(rows)
+        parts = [np.zeros((3, 0), np.int64)]
+        while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            parts.append(_known_starts(some, vocabulary, user_ids))
+        users, items, days = np.concatenate(parts, 1)
         order = np.lexsort((items, users, days))
         users, days = users[order], days[order]
         return cls(users, items[order], days, ~_in_bulk(users, days), vocabulary.num_items)
 
     def __len__(self) -> int:
         return len(self.days)
-
-    def of_users(self, user_ids: np.ndarray) -> Starts:
-        """Those of some people."""
-        return self._only(np.flatnonzero(np.isin(self.users, user_ids)))
 
     def until(self, day: int) -> Starts:
         """Those before the day."""
@@ -141,6 +140,17 @@ class Starts:
         age = np.arange(WINDOW + 1)
         weight = np.sum([share / span * np.exp(-age / span) for span, share in SPANS], 0)
         return np.bincount(self.items - 1, weight[day - self.days], self.num_items)
+
+
+def _known_starts(rows: list[StartRow], vocabulary: Vocabulary, user_ids: np.ndarray | None) -> np.ndarray:
+    """Whose they are, the item and the day of those of which all is known, and which are of these people: [3, S]."""
+    flat = (0 if value is None else value for row in rows for value in row)
+    users, anime, started, completed, created = np.fromiter(flat, np.int64).reshape(-1, 5).T
+    items, days = vocabulary.encode(anime).astype(np.int64), start_days(started, completed, created)
+    known = (items != PAD) & (days != UNDATED)
+    if user_ids is not None:
+        known &= np.isin(users, user_ids)
+    return np.stack([users[known], items[known], days[known]])
 
 
 def _in_bulk(users: np.ndarray, days: np.ndarray) -> np.ndarray:
@@ -236,13 +246,15 @@ class RecentStarts:
     calendar: Calendar
 
     @classmethod
-    def of(cls, database: Database, catalogue: Iterable[Anime], vocabulary: Vocabulary) -> RecentStarts:
-        """Of everybody in the training set of the database."""
-        return cls(Starts.of(database.starts(), vocabulary), Calendar.of(catalogue, vocabulary))
-
-    def of_users(self, user_ids: np.ndarray) -> RecentStarts:
-        """The same of some people."""
-        return RecentStarts(self.starts.of_users(user_ids), self.calendar)
+    def of(
+        cls,
+        database: Database,
+        catalogue: Iterable[Anime],
+        vocabulary: Vocabulary,
+        user_ids: np.ndarray | None = None,
+    ) -> RecentStarts:
+        """Of everybody in the training set of the database, or of some of these people."""
+        return cls(Starts.of(database.starts(), vocabulary, user_ids), Calendar.of(catalogue, vocabulary))
 
     def asked(self, position: int) -> AskedStart | None:
         """What is asked about one of the starts; None where too little was known, or the title was not out."""

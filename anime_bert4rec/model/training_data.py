@@ -174,7 +174,7 @@ def load_data(database_file: Path, settings: DataSettings, from_model: Path | No
         data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory, earlier=earlier)
         counted = data.training.user_ids[data.counted]
         catalogue = database.anime(data.vocabulary.anime_ids.tolist())
-        recent = RecentStarts.of(database, catalogue, data.vocabulary).of_users(counted)
+        recent = RecentStarts.of(database, catalogue, data.vocabulary, counted)
         return replace(with_scores(data, database, catalogue, settings.seed), recent=recent)
 
 

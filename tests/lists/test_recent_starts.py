@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from anime_bert4rec.lists import recent_starts
 from anime_bert4rec.lists.recent_starts import (
     FEATURES,
     FEWEST_RECENT,
@@ -205,6 +206,15 @@ def test_a_day_that_is_mistyped_is_not_the_last_one():
     assert soon.newest(1000, 0).tolist() == list(range(400, 500))
 
 
+def test_rows_are_read_in_parts(monkeypatch):
+    rows = [row(number % 7, 1 + number % 6, 20200101 + number % 20) for number in range(42)]
+    whole = starts_of(*rows)
+    monkeypatch.setattr(recent_starts, "ROWS_AT_ONCE", 4)
+    parts = starts_of(*rows)
+    for one, other in zip(vars(whole).values(), vars(parts).values(), strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_seasons_at_the_ends_of_the_calendar():
     assert season_of(day_of(99991231)) == 9999 * 4 + 3
     starts = starts_of(row(1, 1, 101), row(2, 1, 99999999))  # of a damaged database
@@ -222,6 +232,8 @@ def test_lists_as_they_were_before():
 
 
 def test_of_some_people_and_days():
-    starts = starts_of(row(1, 1, 20200430), row(2, 2, 20200430), row(2, 3, 20200501))
-    assert starts.of_users(np.array([2])).items.tolist() == [2, 3]
+    rows = [row(2, 3, 20200501), row(1, 1, 20200430), row(2, 2, 20200430)]
+    assert Starts.of(rows, ITEMS, np.array([2])).items.tolist() == [2, 3]
+    assert not len(Starts.of(rows, ITEMS, np.array([], int)))
+    starts = starts_of(*rows)
     assert starts.until(MOMENT).items.tolist() == [1, 2]

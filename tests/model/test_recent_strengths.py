@@ -104,7 +104,7 @@ def test_too_few_starts_or_people_tell_nothing():
     assert not Lately(*by_fashion(weeks=30), seed=0).enough  # 180 starts
     assert not Lately(*by_fashion(people=4, weeks=WEEKS), seed=0).enough
     recent, training = by_fashion()
-    assert not Lately(recent.of_users(np.array([], int)), training, seed=0).enough
+    assert not Lately(RecentStarts(Starts.of([], ITEMS), recent.calendar), training, seed=0).enough
     assert not Lately(recent, training.select(np.arange(4)), seed=0).enough
 
 
