@@ -46,7 +46,7 @@ from anime_bert4rec.recommending.asked_people import (
     person_of_user,
     stored_or_fetched,
 )
-from anime_bert4rec.recommending.comparison import Comparison, compare, comparison_as_json, comparison_as_text
+from anime_bert4rec.recommending.comparison import FIRST, Comparison, compare, comparison_as_json, comparison_as_text
 from anime_bert4rec.recommending.everybody import write_people
 from anime_bert4rec.recommending.hide_list import hidden_ids
 from anime_bert4rec.recommending.moment import Moment, known_on, moment_of
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         rows = recommendations(asked, what)
         if len(rows) < what.top_k:
-            log.info("Only %d titles are left to recommend.", len(rows))
+            log.info("Only %s left to recommend.", "one title is" if len(rows) == 1 else f"{len(rows):,} titles are")
         if what.html:
             from anime_bert4rec.pages.person_page import write_person_page  # not needed without a page
 
@@ -200,9 +200,13 @@ def comparison(asked: Asked, what: RecommendationSettings) -> Comparison:
         scores = ranked[which]
         return rows_for(asked, [asked.people[which]], [each for each in scores if each in anime_ids], scores, what)
 
+    first = [
+        [anime.anime_id for anime in asked.shown.best(scores, [person], FIRST)]
+        for scores, person in zip(ranked, asked.people, strict=True)
+    ]
     allow = asked.shown.wishes_of(asked.people).allow
     catalogue = [anime for anime in asked.shown.catalogue if allow(anime)]
-    return compare((one, other), (list(ranked[0]), list(ranked[1])), best_for, asked.shown.names, catalogue, what.top_k)
+    return compare((one, other), (first[0], first[1]), best_for, asked.shown.names, catalogue, what.top_k)
 
 
 def rows_for(
@@ -254,6 +258,7 @@ def write_everybody(settings: Settings, today: int) -> None:
             return recommender.recommend_many(histories, most, excludes, what.niche, recents, scores, what.by)
 
         with GrowingFile(what.output, work) as file:
+            whom = "those written now" if file.done else "them"
             people, nothing = write_people(
                 file,
                 what.format,
@@ -265,7 +270,7 @@ def write_everybody(settings: Settings, today: int) -> None:
                 PEOPLE_AT_ONCE,
                 known_by(settings, today),
             )
-    log.info("%s: %s%s.", what.output, count_people(people), f", {nothing:,} of them with nothing" if nothing else "")
+    log.info("%s: %s%s.", what.output, count_people(people), f", {nothing:,} of {whom} with nothing" if nothing else "")
 
 
 def named(who: PersonSettings) -> PersonSettings:

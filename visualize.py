@@ -31,7 +31,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, read_config
-from anime_bert4rec.pages.kept_map import NEAR, KeptMap, earlier_map
+from anime_bert4rec.pages.kept_map import LAYOUT_DIGITS, NEAR, KeptMap, earlier_map
 from anime_bert4rec.pages.page import write_page
 from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
 from anime_bert4rec.plots import style
@@ -107,7 +107,7 @@ def lay_out_map(known: MapPoints, on_lists: Mapping[int, int], earlier: KeptMap 
     if earlier and earlier.made_from == made_from:
         layout = earlier.layout
     else:
-        layout = force_layout(points, earlier.begin_at(ids) if earlier else None)
+        layout = force_layout(points, earlier.begin_at(ids) if earlier else None).round(LAYOUT_DIGITS)
     near = nearest_first(points, min(NEAR, len(points) - 1))
     return KeptMap(ids, popularity, layout, spread_out(layout), near, known.source, made_from)
 
@@ -140,7 +140,7 @@ def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
     with Database.open_to_read(paths.db or _database_of_run(paths)) as database:
         key = name_key(user)
         stored = database.users(key).get(key)
-        if not stored:
+        if not stored or stored.left_out not in (None, "short"):
             raise UserError(f'the database has no list of "{user}": load_users.py fetches it')
         entries = database.entries(stored.user_id)
     return stored.name, [each.anime_id for each in entries if is_watched(each)]

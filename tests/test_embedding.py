@@ -92,6 +92,8 @@ def test_titles_come_in_turn_and_only_those_that_are_allowed(folder: Path) -> No
     in_turn = [anime_id for anime_id in scores if anime_id not in (7, 8, 9)]
     assert [(anime.anime_id, score) for anime, score in found] == [(each, scores[each]) for each in in_turn]
     assert 2 in in_turn and len(recommender.recommend_titles([1], catalogue, 3)) == 3
+    # What was watched neither comes again nor stands for its franchise.
+    assert [anime.anime_id for anime in catalogue.in_turn([1, 2, 5, 20, 6], [1, 5, 20])] == [2, 6]
     with pytest.raises(anime_bert4rec.UserError, match="has no anime yet"):
         anime_bert4rec.Catalogue.load(folder / "missing.db")
 

@@ -54,6 +54,11 @@ def test_sequels_adult_titles_genres_and_years(rows):
     assert set(ids(rows("--anime", 12, 13, "--genre", "mecha", "--year", "2004-2016"))) == {4, 7, 16}
 
 
+def test_one_title_that_is_left_is_not_several(run, rows):
+    assert [row["anime_id"] for row in rows("--user", "Ann", "--year", "2005")] == [5]
+    assert run("--user", "Ann", "--year", "2005")[2] == "Only one title is left to recommend.\n"
+
+
 def test_titles_and_ids_go_together(run, rows):
     assert rows("--title", "title12", "--anime", "13") == rows("--anime", "13", "12")
     code, _, err = run("--title", "進撃の巨人", "--top-k", "1")
@@ -162,7 +167,7 @@ def test_unknown_ids_are_named(run):
         ([], 2, "for whom? Give --user, --anime, --title, --mal-xml, --similar-to or --all"),
         (["--similar-to", "3", "--user", "Ann"], 2, "--similar-to goes with no list: give a title that is liked"),
         (["--user", "Ann", "--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),
-        (["--anime", "3", "--refresh"], 2, "--refresh goes with --user"),
+        (["--anime", "3", "--refresh"], 2, "--refresh goes with --user or --compare-with"),
         (["--title", "x", "--store"], 2, "--store goes with --user"),
         (["--mal-xml", "missing.xml"], 1, "there is no file missing.xml"),
         (["--user", "a b"], 2, '--user: "a b" cannot be an AniList name'),

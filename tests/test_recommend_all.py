@@ -99,7 +99,7 @@ def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch,
     part = tmp_path / "all.jsonl.part"
     assert not path.exists() and [json.loads(line) for line in part.read_text("utf-8").splitlines()] == expected[:2]
     said, lines = written()
-    assert lines == expected and "gone on with" in said and "3 of them with nothing" not in said
+    assert lines == expected and "gone on with" in said and "4 people, 2 of those written now with nothing" in said
 
 
 def test_a_file_that_was_stopped_at_its_start_has_one_header(run, tmp_path, monkeypatch):
@@ -144,7 +144,7 @@ def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, fo
         (["--all", "-o", "x", "--format", "csv", "--similar-to", "5"], "--all goes with nobody else"),
         (["--user", "Ann", "-o", "x"], "--output goes with --all"),
         (["--user", "Ann", "--format", "jsonl"], "--format jsonl goes with --all"),
-        (["--all", "-o", "x", "--format", "csv", "--refresh"], "--refresh goes with --user"),
+        (["--all", "-o", "x", "--format", "csv", "--refresh"], "--refresh goes with --user or --compare-with"),
     ],
 )
 def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):

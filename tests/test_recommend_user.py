@@ -97,6 +97,15 @@ def test_two_people_are_compared(run, asking, predicting):
     assert {row["anime_id"] for row in shown[0]} <= {3, 4, 7, 8, 11} and [row["anime_id"] for row in shown[1]] == [13]
 
 
+@pytest.mark.parametrize("wishes", [(), ("--year", "2014-2029"), ("--with-sequels", "--include-adult")])
+def test_what_is_recommended_to_both_is_what_each_would_be_recommended(run, rows, asking, wishes):
+    alone = [{row["anime_id"] for row in rows(*asking(name, "--top-k", 100, *wishes))} for name in ("Ten", "Newcomer")]
+    asked = asking("Ten", "--compare-with", "Newcomer", "--format", "json", *wishes)
+    both = alone[0] & alone[1]
+    assert json.loads(run(*asked)[1])["recommended_to_both"] == len(both) > 0
+    assert both <= set(range(1, 31)) - ({10, 20, 30} if not wishes else set())
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -157,6 +166,15 @@ def test_a_fetched_list_is_not_stored(folder, anilist, asking, run, rows):
     for flags, message in {("Hidden",): "keeps the list private", ("Nobody",): "is not found on AniList"}.items():
         assert run(*asking(*flags)) == (1, "", f'error: "{flags[0]}" {message}\n')
     assert traces(folder) == before
+
+
+def test_whom_an_export_is_compared_with_can_be_fetched_anew(folder, anilist, run, tmp_path):
+    path = tmp_path / "export.xml"
+    anime = "<anime><series_animedb_id>503</series_animedb_id><my_status>Completed</my_status></anime>"
+    path.write_text(f"<myanimelist>{anime}</myanimelist>", encoding="utf-8")
+    flags = ("--api-url", anilist.url, "--requests-per-minute", 0, "--format", "json")
+    asked = ("--mal-xml", path, "--compare-with", "Ann", *flags)
+    assert [json.loads(run(*asked, *more)[1])["watched_by_both"] for more in ((), ("--refresh",))] == [1, 0]
 
 
 @pytest.mark.parametrize(("days", "flags", "is_fetched"), [(8, (), True), (6, (), False), (0, ("--refresh",), True)])

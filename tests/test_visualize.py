@@ -21,6 +21,7 @@ import config
 import visualize
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
+from anime_bert4rec.pages.kept_map import read_map
 from anime_bert4rec.plots import style as plot_style
 from anime_bert4rec.plots.anime_map import MapPoints
 from anime_bert4rec.plots.training_curves import loss_curve
@@ -208,6 +209,10 @@ def test_an_unknown_name_is_one_line(with_lists: Path, capsys: pytest.CaptureFix
     assert draw_all(with_lists, "--user", "nobody") == 1
     out, err = capsys.readouterr()
     assert (out, err) == ("", 'error: the database has no list of "nobody": load_users.py fetches it\n')
+    with Database.open(with_lists / "small.db", create=False) as database:
+        database.save_unavailable_user("Hidden", "private", 0)
+    assert draw_all(with_lists, "--user", "Hidden") == 1
+    assert capsys.readouterr().err == 'error: the database has no list of "Hidden": load_users.py fetches it\n'
     for flag in ("--metrics", "--compare"):
         assert draw_all(with_lists, "--user", "Ann", flag, "x.json") == 2
         refused = "error: --user is about the map of the output folder: not with --metrics or --compare\n"
@@ -229,6 +234,17 @@ def test_the_map_is_kept_while_its_points_are_the_same_and_stays_near_when_they_
     near, far = (visualize.lay_out_map(known(changed), lists, before) for before in (first, None))
     moved = [np.median(np.linalg.norm(each.place - first.place, axis=1)) for each in (near, far)]
     assert moved[0] < 0.1 < moved[1]
+
+
+def test_drawn_again_the_map_of_the_same_model_is_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    points = np.random.default_rng(1).normal(0, 1, (80, 8))
+    lists = {anime_id: 100 - anime_id for anime_id in range(1, 81)}
+    first = visualize.lay_out_map(known(points), lists, None)
+    first.save(tmp_path / "first.json")
+    again = visualize.lay_out_map(known(points), lists, read_map(tmp_path / "first.json"))
+    assert (again.place == first.place).all()
+    again.save(tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "first.json").read_bytes()
 
 
 def test_the_most_popular_is_first_on_the_map_and_what_is_gone_is_not_on_it() -> None:

@@ -42,8 +42,8 @@ class PersonSettings(Checked):
         "compare that person with this one instead: what both like, what either could show the other",
         metavar="NAME",
     )
-    refresh: bool = setting(False, "fetch the list of --user anew")
-    store: bool = setting(False, "store the list of --user if it is fetched: the next training learns from it")
+    refresh: bool = setting(False, "fetch the lists of --user and --compare-with anew")
+    store: bool = setting(False, "store the lists that are fetched: the next training learns from them")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +145,8 @@ def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
     if people and who.similar_to is not None:
         raise SettingError("--similar-to goes with no list: give a title that is liked to --title")
     for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
-        if is_given and not who.user:
-            raise SettingError(f"{flag} goes with --user")
+        if is_given and not (who.user or who.compare_with):
+            raise SettingError(f"{flag} goes with --user or --compare-with")
     if who.compare_with and what.format == "csv":
         raise SettingError("--compare-with is shown as a table or as JSON")
     if what.html is not None and (who.all or who.compare_with):

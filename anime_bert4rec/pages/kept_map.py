@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 NEAR = 8
 """How many neighbours of a title a page names."""
+LAYOUT_DIGITS = 4
+"""How many decimal places of a layout are kept. It is rounded before titles are spread out, so that what is made of a
+kept one is the same."""
 STEPS = 9_999
 """A place on a page is a whole number from 0 to this, across and down."""
 
@@ -58,7 +61,7 @@ class KeptMap:
         saved: _Saved = {
             "anime_ids": self.anime_ids.tolist(),
             "popularity": self.popularity.tolist(),
-            "layout": self.layout.round(4).tolist(),
+            "layout": self.layout.round(LAYOUT_DIGITS).tolist(),
             "place": self.place.round(4).tolist(),
             "near": self.near.tolist(),
             "source": self.source,

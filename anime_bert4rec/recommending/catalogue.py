@@ -31,7 +31,9 @@ class Catalogue:
     ) -> Iterator[Anime]:
         """Of the `ranked` ids the anime that come in turn for who has watched `anime_ids`, in the order of the ids.
 
-        A later season waits for what it continues, of a franchise only the first is there, recaps of what was watched
-        are left out, and so is what is not allowed.
+        A later season waits for what it continues, of a franchise only the first is there; what was watched and recaps
+        of it are left out, and so is what is not allowed.
         """
-        return self._shortlists.of(ranked, [Person.of_ids(anime_ids)], Wishes([Wish("", allow)]))
+        watched = frozenset(anime_ids)
+        new = (each for each in ranked if each not in watched)
+        return self._shortlists.of(new, [Person.of_ids(anime_ids)], Wishes([Wish("", allow)]))

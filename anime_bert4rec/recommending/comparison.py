@@ -17,7 +17,7 @@ from anime_bert4rec.recommending.rows import RecommendedAnime
 from anime_bert4rec.support.text import plain
 
 FIRST = 100
-"""How many of the best titles for each are looked at for what they would both be recommended."""
+"""How many of the best titles for each are looked at for what is recommended to both."""
 
 FEWEST_SCORED = 5
 """With fewer titles that both have scored, it isn't said whether their scores agree."""
@@ -60,7 +60,7 @@ def compare(
 ) -> Comparison:
     """The comparison, with at most `most` titles in each list.
 
-    best: the ids of what suits each, the best first. best_for: for the person 0 or 1, of some titles the rows of those
+    best: the ids of what is recommended to each, the best first, FIRST or more if there are so many. best_for: for the person 0 or 1, of some titles the rows of those
     that suit, the best first. catalogue: the anime that may be shown.
     """
     one, other = people
