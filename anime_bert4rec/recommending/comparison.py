@@ -60,8 +60,8 @@ def compare(
 ) -> Comparison:
     """The comparison, with at most `most` titles in each list.
 
-    best: the ids of what is recommended to each, the best first, FIRST or more if there are so many. best_for: for the person 0 or 1, of some titles the rows of those
-    that suit, the best first. catalogue: the anime that may be shown.
+    best: the ids of what is recommended to each, the best first, FIRST of them if there are as many. best_for: for the
+    person 0 or 1, of some titles the rows of those that suit, the best first. catalogue: the anime that may be shown.
     """
     one, other = people
     both = sorted(one.scores.keys() & other.scores.keys())
