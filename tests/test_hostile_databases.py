@@ -114,6 +114,8 @@ def test_what_is_no_date_is_one_line(path, column, value):
     [
         *(("list_entry", column, "'x'") for column in ("score", "progress", "repeats", "entry_id")),
         *(("list_entry", column, "1.5") for column in ("score", "progress", "entry_id")),
+        *(("list_entry", "score", value) for value in ("-1", "101", str(2**53 + 1))),
+        *(("anime", column, value) for column in ("average_score", "mean_score") for value in ("-1", "101")),
         ("list_entry", "status", "x'00'"),
         *(("anime", column, "'abc'") for column in ("year", "popularity", "episodes", "mal_id", "start_date")),
         *(("anime", column, str(10**15)) for column in ("year", "start_date")),

@@ -120,6 +120,7 @@ LAST_DAY, LAST_SECOND = 9999_12_31, 253_402_300_799
 RANGES = {
     "anime_id": (1, 2**63 - 1),
     "year": (0, 9999),
+    **dict.fromkeys(("score", "average_score", "mean_score"), (0, 100)),
     **dict.fromkeys(("start_date", "started", "completed"), (0, LAST_DAY)),
     "finished_at": (0, LAST_SECOND - 86_400),  # so that it is a day of the calendar in every time zone
     **dict.fromkeys(("updated", "created", "fetched_at"), (-LAST_SECOND, LAST_SECOND)),

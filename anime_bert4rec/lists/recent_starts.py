@@ -48,7 +48,7 @@ OF_SEASONS = (1, 2, 4)
 """The features that say nothing where the catalogue knows no season."""
 
 ROWS_AT_ONCE = 250_000
-MISTYPED, FAR_OFF = 0.01, 30
+MISTYPED, FAR_OFF = 0.05, 90
 """The share of the newest starts whose days may be typing errors, if they are more days behind the others than that."""
 
 QUARTERS = {"WINTER": 0, "SPRING": 1, "SUMMER": 2, "FALL": 3}
