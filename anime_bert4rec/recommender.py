@@ -208,9 +208,12 @@ class Recommender:
     ) -> list[Recommendation]:
         """As `recommend`, for people who want something together: ranked by the sum of what each is ranked by.
 
-        The score is the geometric mean of theirs. What one of them has listed is not recommended. scores: of each of
-        them, or of none. Raises NothingToGoOn where nothing of a history is known, and what `recommend` raises.
+        The score is the geometric mean of theirs. What one of them has listed is not recommended. recents, scores: one
+        a person, or none; else ValueError. Raises NothingToGoOn where nothing of a history is known, and what
+        `recommend` raises.
         """
+        if not {len(recents), len(scores)} <= {0, len(histories)}:
+            raise ValueError("recents and scores are one a person, or none")
         lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
         items = [self.indices_of(anime_ids) for anime_ids in histories]
         for history, anime_ids in zip(items or [self._items([])], histories or [()], strict=True):

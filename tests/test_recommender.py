@@ -123,6 +123,12 @@ def test_several_people_are_ranked_by_the_product_of_their_scores(knowing):
     assert knowing.recommend_together([[3, 4]], 9) == knowing.recommend([3, 4], 9)
 
 
+def test_what_is_known_of_people_together_is_one_a_person(knowing):
+    for more in ({"scores": [{11: 50}]}, {"recents": [None] * 3}):
+        with pytest.raises(ValueError, match="one a person, or none"):
+            knowing.recommend_together([[11], [12]], **more)
+
+
 def test_in_parts_each_gets_what_is_theirs(knowing, monkeypatch):
     histories, excludes = [[3, 4], [20], [], [7, 8, 9], [11]], [[5], [21], [1], [10], [12]]
     at_once = list(knowing.recommend_many(histories, 4, excludes))

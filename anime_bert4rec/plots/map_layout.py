@@ -10,6 +10,8 @@ NEIGHBOURS = 12
 ROUNDS = 300
 ROUNDS_AGAIN = 40
 """How many of the rounds, the last and shortest ones, a layout takes that begins at an earlier one."""
+LEAST_PLACED = 0.5
+"""A layout begins at an earlier one that has this share of its points: in few rounds, more new ones find no place."""
 PUSHES = 12
 """How many random others each title is pushed away from in a round."""
 PUSH = 30.0
@@ -43,8 +45,8 @@ def force_layout(points: np.ndarray, start: np.ndarray | None = None) -> np.ndar
 
     Neighbours pull, random others push, as in LargeVis (Tang et al., 2016) with Student's t as in t-SNE; with a fixed
     seed, so that the same points give the same map. It begins at the two first principal components or, where it is
-    given, at `start` [N, 2], an earlier result: then a few short rounds keep everything near where it was. A point
-    without a place there, NaN, begins where its neighbours are.
+    given with a place for half of the points, at `start` [N, 2], an earlier result: then a few short rounds keep
+    everything near where it was. A point without a place there, NaN, begins where its neighbours are.
     """
     size = len(points)
     if size <= 3:
@@ -54,7 +56,7 @@ def force_layout(points: np.ndarray, start: np.ndarray | None = None) -> np.ndar
     count = min(NEIGHBOURS, size - 1)
     source, target = np.repeat(np.arange(size), count), nearest(unit, count).ravel()
     random = np.random.default_rng(0)
-    if start is None or not np.isfinite(start).any():
+    if start is None or np.isfinite(start).all(1).mean() < LEAST_PLACED:
         _, _, axes = np.linalg.svd(unit, full_matrices=False)
         place = unit @ axes[:2].T
         place = 5 * place / max(float(place.std()), 1e-9) + random.normal(0, 0.5, (size, 2))

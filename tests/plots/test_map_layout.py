@@ -69,6 +69,15 @@ def test_what_is_new_comes_to_its_neighbours() -> None:
     assert group[distance.argmin(1)].tolist() == group[new].tolist()
 
 
+def test_where_less_than_half_had_a_place_all_is_laid_out_anew() -> None:
+    """Begun at a map of a few titles, the many new ones would stay in a heap."""
+    points, start = clusters(30), force_layout(clusters(30))
+    start[45:] = np.nan
+    assert (force_layout(points, start) != force_layout(points)).any()
+    start[44:] = np.nan
+    np.testing.assert_array_equal(force_layout(points, start), force_layout(points))
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 13])
 def test_few_points_have_places_too(size: int) -> None:
     place = lay_out(np.random.default_rng(0).normal(size=(size, 5)))
