@@ -99,10 +99,8 @@ def fit_recent(lately: Lately, memory: ItemMemory, max_seq_len: int) -> RecentSt
         part[:, [len(TERMS) - len(FEATURES) + feature for feature in OF_SEASONS]] = 0
     strengths = torch.stack([with_seasons, likeliest_strengths(said, 1)[1][:, 0]])
     found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=True))
-    took = time.perf_counter() - clock
-    log.info(
-        "Recent starts: learnt from %d starts of %d people in %.1f s: %s.", len(lately.asked), lately.people, took, found
-    )
+    starts, took = len(lately.asked), time.perf_counter() - clock
+    log.info("Recent starts: learnt from %d starts of %d people in %.1f s: %s.", starts, lately.people, took, found)
     return RecentStrengths(strengths.clamp(-MOST_LIKELY, MOST_LIKELY).numpy())
 
 
