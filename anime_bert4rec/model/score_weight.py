@@ -8,7 +8,7 @@ were not learnt from have what they liked among their first ten about as well as
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def fit_weight(model: BERT4Rec, predicted: PredictedScores, questions: Sequence[
     logits = ModelScorer(model)([each.history for each in questions])
     model.gate.values.copy_(before)
     model.train(training)
-    gains = liked_gains(logits, [predicted.given(each.items, each.scores) for each in questions], questions)
+    gains = liked_gains(logits, (predicted.given(each.items, each.scores) for each in questions), questions)
     weight = least_of_the_best(gains)
     log.info(
         "Predicted scores: %g of each standard deviation counts; of %d people, NDCG@10 of what they liked %.3f instead"
@@ -48,7 +48,7 @@ def fit_weight(model: BERT4Rec, predicted: PredictedScores, questions: Sequence[
     return predicted.with_weight(weight)
 
 
-def liked_gains(logits: np.ndarray, expectations: Sequence[Expectation], questions: Sequence[ScoredList]) -> np.ndarray:
+def liked_gains(logits: np.ndarray, expectations: Iterable[Expectation], questions: Sequence[ScoredList]) -> np.ndarray:
     """The NDCG@10 of what each person liked of the hidden titles, by weight [len(WEIGHTS), U]. logits [U, N] are used
     up; who liked nothing that is hidden is left out."""
     gains = []
