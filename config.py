@@ -251,7 +251,6 @@ class DrawingSettings(Checked):
     user: str = setting(
         "", "light up the list of this person, who is in the database, on the map of report.html", metavar="NAME"
     )
-
     language: str | None = setting(
         None,
         "of titles: romaji, english or native (default: english in the picture of the map, romaji on the page)",

@@ -305,10 +305,10 @@ class Recommender:
     def _log_probabilities(self, histories: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
         scores = self._score(histories)
-        told = [(user, recent) for user, recent in enumerate(recents) if recent is not None]
-        if told and self._recent_strengths is not None:
-            newest = self._score([histories[user][-NEWEST:] for user, _ in told])
-            for of_newest, (user, recent) in zip(newest, told, strict=True):
+        dated = [(user, recent) for user, recent in enumerate(recents) if recent is not None]
+        if dated and self._recent_strengths is not None:
+            newest = self._score([histories[user][-NEWEST:] for user, _ in dated])
+            for of_newest, (user, recent) in zip(newest, dated, strict=True):
                 scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent)
         return _log_softmax(scores, histories)
 
