@@ -260,8 +260,9 @@ class DrawingSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.user and (self.metrics or self.compare):
-            raise SettingError("--user is about the map of the output folder: not with --metrics or --compare")
+        for flag, is_given in {"--user": self.user, "--language": self.language}.items():
+            if is_given and (self.metrics or self.compare):
+                raise SettingError(f"{flag} is about the map of the output folder: not with --metrics or --compare")
 
 
 NEWEST = Path()

@@ -213,10 +213,11 @@ def test_an_unknown_name_is_one_line(with_lists: Path, capsys: pytest.CaptureFix
         database.save_unavailable_user("Hidden", "private", 0)
     assert draw_all(with_lists, "--user", "Hidden") == 1
     assert capsys.readouterr().err == 'error: the database has no list of "Hidden": load_users.py fetches it\n'
-    for flag in ("--metrics", "--compare"):
-        assert draw_all(with_lists, "--user", "Ann", flag, "x.json") == 2
-        refused = "error: --user is about the map of the output folder: not with --metrics or --compare\n"
-        assert capsys.readouterr().err == refused
+    for of_map in (("--user", "Ann"), ("--language", "native")):
+        for flag in ("--metrics", "--compare"):
+            assert draw_all(with_lists, *of_map, flag, "x.json") == 2
+            refused = f"error: {of_map[0]} is about the map of the output folder: not with --metrics or --compare\n"
+            assert capsys.readouterr().err == refused
 
 
 def known(points: np.ndarray) -> MapPoints:
