@@ -216,7 +216,7 @@ class ListTables(DatabaseFile):
         for user_id in user_ids:
             yield from self._rows(
                 f"""SELECT user_id, anime_id, score FROM list_entry AS entry
-                    WHERE user_id = ? AND score IS NOT NULL AND {_IS_WATCHED} ORDER BY anime_id""",  # noqa: S608
+                    WHERE user_id = ? AND score > 0 AND {_IS_WATCHED} ORDER BY anime_id""",  # noqa: S608
                 [user_id],
             )
 

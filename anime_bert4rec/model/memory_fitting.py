@@ -37,6 +37,7 @@ from anime_bert4rec.model.memory_strengths import (
     ndcg_of,
 )
 from anime_bert4rec.model.memory_tables import Tables
+from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ has what this costs)."""
 def fit_memory(
     sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
 ) -> ItemMemory:
-    """The memory of the training lists, with the settings that suit a sample of them best."""
+    """The memory of the training lists, with the settings that suit a sample of them best. Raises UserError if no list
+    has two items."""
     return fit_memories([sequences], num_items, max_seq_len=max_seq_len, seed=seed, alike=alike)[0]
 
 
@@ -171,6 +173,11 @@ def _fitted_without_order(
     sequences: Sequences, num_items: int, seed: int, alike: Sequences | None
 ) -> tuple[ItemMemory, Settings]:
     shown = lists_in_part(sequences, num_items, seed)
+    if not shown:
+        raise UserError(
+            "no list to train on has two anime of the catalogue, so nothing goes together: fetch more anime"
+            " (prepare_dataset.py --count) or load more lists (load_users.py)"
+        )
     wanted = wanted_of(shown)
     steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None)
     with progress("item memory", steps, "step", leave=False) as bar:

@@ -182,7 +182,7 @@ class TestUsers:
                 ListEntry(5, 30, "COMPLETED", score=80),
                 ListEntry(6, 20, "PLANNING", score=90),
                 ListEntry(7, 10, "DROPPED", score=10 * number),
-                ListEntry(8, 40, "COMPLETED"),
+                ListEntry(8, 40, "COMPLETED", score=0),  # which no version has written, and stands for none
             )
             save(database, UserList(number, name, entries))
         ids = [user.user_id for user in database.users().values()]

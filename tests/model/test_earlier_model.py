@@ -169,6 +169,16 @@ def test_into_the_folder_of_the_earlier_run_itself(grown, before, tmp_path, caps
     assert (old / "models" / "best_model.pth").read_bytes() == (before / "models" / "best_model.pth").read_bytes()
 
 
+def test_into_the_folder_of_the_earlier_run_stopped_and_gone_on_with(grown, before, tmp_path, monkeypatch, capsys):
+    whole, stopped = (shutil.copytree(before, tmp_path / name) for name in ("whole", "stopped"))
+    assert train_model.main(training_flags(grown, whole, "--epochs", 3, "--from-model", whole)) == 0
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        assert train_model.main(training_flags(grown, stopped, "--epochs", 3, "--from-model", stopped)) == 130
+    assert train_model.main(training_flags(grown, stopped, "--epochs", 3, "--from-model", stopped, "--resume")) == 0
+    assert unlike(stopped, whole) == []
+
+
 def test_stopped_in_its_first_epoch_it_says_where_the_earlier_model_is_now(
     grown, before, tmp_path, monkeypatch, capsys
 ):

@@ -19,6 +19,7 @@ from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_m
 from anime_bert4rec.model.memory_fitting import UNORDERED_POPULARITY_RIDGE, best_share, fit_memory
 from anime_bert4rec.model.memory_strengths import KNOTS
 from anime_bert4rec.model.memory_tables import Tables
+from anime_bert4rec.support.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -309,3 +310,8 @@ def test_the_share_is_that_which_ranks_best_what_is_not_listed_yet():
     assert (quality, share) == (1.0, 0.4)
     worst = best_share(torch.full((1, 5), 1.0), torch.full((1, 5), 1.0), batch)
     assert worst[0] == pytest.approx(1 / np.log2(1 + 3)), "of ties the worst rank, among items 3, 4 and 5"
+
+
+def test_lists_of_one_item_each_are_one_line():
+    with pytest.raises(UserError, match="no list to train on has two anime"):
+        fit_memory(sequences_of([1], [2], [1]), ITEMS, max_seq_len=20, seed=0)
