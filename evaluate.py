@@ -53,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = evaluate_run(paths, settings.asked.newcomers)
         plot = paths.plots / RANKING_COMPARISON
         print(f"{report.whole}\n\nThe numbers: {paths.evaluation_file}\nThe plot:    {plot}")
+        if paths.report_page.exists():
+            print(f"The page:    {paths.report_page}, once visualize.py has written it anew")
     return 0
 
 

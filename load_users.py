@@ -136,7 +136,8 @@ def remove_people(given: Sequence[str], wanted: UserListSettings, paths: Databas
         f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}\n"
         "The next training goes without them. Models and checkpoints of before have learnt from\n"
         "their lists: --resume will not go on from these, and evaluate.py asks the others. To keep\n"
-        f"nothing of them, train anew, and {rest}."
+        f"nothing of them, train anew, and {rest}.\n"
+        "Pages and files that recommend.py has written (--html, --all) still have them: delete these, too."
     )
     return 0
 

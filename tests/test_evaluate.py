@@ -61,6 +61,7 @@ def test_training_ends_with_it(trained, capsys):
     assert max(map(len, out.split("\n\nThe numbers")[0].splitlines())) <= 80
     assert first["sentence"] in " ".join(out.split())
     assert out.startswith((trained / "evaluation.txt").read_text(encoding="utf-8"))
+    assert out.endswith(f"\nThe page:    {trained / 'report.html'}, once visualize.py has written it anew\n")
     assert json.loads((trained / "evaluation.json").read_text()) == first, "the same again"
 
 

@@ -166,6 +166,7 @@ def test_unknown_ids_are_named(run):
         (["--anime", "three"], 2, "--anime: invalid int value: 'three'"),
         ([], 2, "for whom? Give --user, --anime, --title, --mal-xml, --similar-to or --all"),
         (["--similar-to", "3", "--user", "Ann"], 2, "--similar-to goes with no list: give a title that is liked"),
+        (["--similar-to", "3", "--similar-to", "4"], 2, "--similar-to takes one TITLE, and is given twice"),
         (["--user", "Ann", "--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),
         (["--anime", "3", "--refresh"], 2, "--refresh goes with --user or --compare-with"),
         (["--title", "x", "--store"], 2, "--store goes with --user"),

@@ -112,6 +112,7 @@ def test_what_is_recommended_to_both_is_what_each_would_be_recommended(run, rows
         (("--user", "Ann", "--compare-with", "ann"), "--compare-with: that is the same person"),
         (("--user", "Ann", "Ben", "--compare-with", "c"), "--compare-with compares one person with another"),
         (("--similar-to", "3", "--compare-with", "c"), "--compare-with compares one person with another"),
+        (("--compare-with", "b", "--compare-with", "c"), "--compare-with takes one NAME, and is given twice"),
         (("--user", "Ann", "--compare-with", "c d"), '--compare-with: "c d" cannot be an AniList name'),
         (("--user", "Ann", "--compare-with", "c", "--format", "csv"), "--compare-with is shown as a table or as JSON"),
     ],

@@ -72,7 +72,8 @@ def test_who_was_fetched_goes_whatever_the_case_and_the_file_forgets(path, remov
         f"The database: {path}",
     ]
     assert "next training goes without them" in out and "--resume" in out and "evaluate.py" in out
-    assert max(map(len, out.splitlines()[3:])) <= 90
+    assert "Pages and files that recommend.py has written (--html, --all)" in out.splitlines()[-1]
+    assert max(map(len, out.splitlines()[3:])) <= 100
     assert left(path) == {"Bob", "Cat", "gone", "bob", "csv"}
     assert SECRET.to_bytes(4, "big") not in path.read_bytes()
 

@@ -38,16 +38,17 @@ def setting(
     without_value: Any = None,
     several: bool = False,
     exclusive: str | None = None,
+    once: bool = False,
 ) -> Any:
     """A dataclass field with its help text, its limits and, where it isn't the field's own name, its flag.
 
     short: another name of the flag, of one letter. without_value: what a flag stands for that is given without a value.
     several: whether texts may follow each other after one flag, as numbers always may. exclusive: a name that those
-    flags have in common of which one may be given.
+    flags have in common of which one may be given. once: whether a second value is refused; else it replaces the first.
     """
     limits = {"at_least": at_least, "at_most": at_most, "above": above, "below": below, "choices": choices}
     texts = {"help": help, "metavar": metavar, "flag": flag, "short": short}
-    forms = {"without_value": without_value, "several": several, "exclusive": exclusive}
+    forms = {"without_value": without_value, "several": several, "exclusive": exclusive, "once": once}
     return field(default=default, metadata={**texts, **forms, **limits})
 
 
@@ -142,6 +143,17 @@ class _Parser(argparse.ArgumentParser):
         raise SettingError(f"{message.removeprefix('argument ')} (--help shows all flags)")
 
 
+class _Once(argparse.Action):
+    """Refuses a flag that is given a second time."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, flag: str | None = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{flag} takes one {self.metavar}, and is given twice")
+        setattr(namespace, self.dest, values)
+
+
 def _add_flags(group: argparse._ArgumentGroup, settings: type[Checked]) -> None:
     """A flag for every field that has help text."""
     hints = typing.get_type_hints(settings)
@@ -168,11 +180,14 @@ def _with_value(f: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
 
     Numbers may follow each other (`--anime 1 5 20`); each text needs the flag before it, unless it has `several`.
     """
+    form: dict[str, Any]
     if typing.get_origin(kind) is tuple:
         kind = typing.get_args(kind)[0]
         form = {"nargs": "+", "action": "extend"} if kind is int or f.metadata["several"] else {"action": "append"}
         return {"type": kind, "default": [], "metavar": f.metadata["metavar"], **form}
-    form = {} if f.metadata["without_value"] is None else {"nargs": "?", "const": f.metadata["without_value"]}
+    form = {"action": _Once} if f.metadata["once"] else {}
+    if f.metadata["without_value"] is not None:
+        form |= {"nargs": "?", "const": f.metadata["without_value"]}
     return {"type": kind, "default": f.default, "metavar": f.metadata["metavar"], **form}
 
 

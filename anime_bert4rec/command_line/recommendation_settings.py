@@ -35,12 +35,15 @@ class PersonSettings(Checked):
     mal_xml: tuple[Path, ...] = setting(
         (), "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE", several=True
     )
-    similar_to: str | None = setting(None, "titles that go with this one: an AniList id or a title", metavar="TITLE")
+    similar_to: str | None = setting(
+        None, "titles that go with this one: an AniList id or a title", metavar="TITLE", once=True
+    )
     all: bool = setting(False, "everybody in the database, into the file of --output")
     compare_with: str | None = setting(
         None,
         "compare that person with this one instead: what both like, what either could show the other",
         metavar="NAME",
+        once=True,
     )
     refresh: bool = setting(False, "fetch the lists of --user and --compare-with anew")
     store: bool = setting(False, "store the lists that are fetched: the next training learns from them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,10 @@ import numpy as np
 
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scores import Scale, scale_of
-from anime_bert4rec.recommending.output import as_table, columns, fit
+from anime_bert4rec.recommending.output import LEAST_WIDTH, as_table, columns, fit
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.rows import RecommendedAnime
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import count_of, plain
 
 FIRST = 100
 """How many of the best titles for each are looked at for what is recommended to both."""
@@ -124,16 +125,18 @@ def comparison_as_text(comparison: Comparison, width: int | None) -> str:
     """The comparison for people. width: the columns of the terminal; None, as for a pipe, breaks and cuts nothing."""
     one, other = comparison.names
     either = sum(comparison.watched) - comparison.watched_by_both
-    lines = [
-        f"{one} has watched {comparison.watched[0]:,} titles, {other} {comparison.watched[1]:,}"
+    shared_first = f"{comparison.recommended_to_both:,}" if comparison.recommended_to_both else "none"
+    sentences = [
+        f"{one} has watched {count_of(comparison.watched[0], 'title')}, {other} {comparison.watched[1]:,}"
         f"; both have watched {comparison.watched_by_both:,} of the {either:,} that either has.",
-        f"Of the first {FIRST} titles that either would like next, {comparison.recommended_to_both} are the same.",
+        f"They share {shared_first} of the first {FIRST} titles that each would like next.",
     ]
     if comparison.agreement is not None:
-        lines.append(
+        sentences.append(
             f"On the {comparison.scored_by_both:,} titles that both have scored, their scores have a correlation of"
             f" {comparison.agreement:.2f} (1: the same, 0: nothing in common)."
         )
+    lines = [line for sentence in sentences for line in _wrapped(sentence, width)]
     shared = comparison.both_like
     room = max((columns(each.title) for each in shared), default=0)
     room = room if width is None else min(room, max(width - 24 - columns(one + other), 30))
@@ -147,3 +150,7 @@ def comparison_as_text(comparison: Comparison, width: int | None) -> str:
         lines += ["", f"{giver} could show {taker}" + (":" if rows else " nothing.")]
         lines += as_table(rows, width, taker).splitlines()
     return "".join(f"{line}\n" for line in lines)
+
+
+def _wrapped(sentence: str, width: int | None) -> list[str]:
+    return [sentence] if width is None else textwrap.wrap(sentence, max(width, LEAST_WIDTH), break_on_hyphens=False)

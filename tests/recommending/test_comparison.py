@@ -94,7 +94,7 @@ def test_the_text_of_a_comparison():
         as_text(found, None)
         == """\
 Ann has watched 8 titles, Ben 8; both have watched 6 of the 10 that either has.
-Of the first 100 titles that either would like next, 1 are the same.
+They share 1 of the first 100 titles that each would like next.
 On the 5 titles that both have scored, their scores have a correlation of -1.00 (1: the same, 0: nothing in common).
 
 Both like:
@@ -115,7 +115,18 @@ Ben could show Ann:
     assert "Both like:\n1  Title 2" not in as_text(compared(one, other)[0], 80)
     text = as_text(compared(person("a", {1: 81, 2: 80}), person("b", {1: 90}))[0], 80)
     assert "Both like:\n1  Title 1  a: 81  b: 9\n" in text
+    assert as_text(found, 80).splitlines()[:5] == [
+        "Ann has watched 8 titles, Ben 8; both have watched 6 of the 10 that either has.",
+        "They share 1 of the first 100 titles that each would like next.",
+        "On the 5 titles that both have scored, their scores have a correlation of -1.00",
+        "(1: the same, 0: nothing in common).",
+        "",
+    ]
     nothing = Comparison(("a", "b"), (1, 1), 0, 0, None, 0, (), ((), ()))
+    assert as_text(nothing, 80).splitlines()[:2] == [
+        "a has watched 1 title, b 1; both have watched 0 of the 2 that either has.",
+        "They share none of the first 100 titles that each would like next.",
+    ]
     assert as_text(nothing, 80).splitlines()[-5:] == [
         "Both like nothing that both have watched.",
         "",
