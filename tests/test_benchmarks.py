@@ -25,6 +25,19 @@ def modules_of_the_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
+@pytest.fixture
+def no_recent_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists without dates come to no line of what is known of starts."""
+    from anime_bert4rec.lists import recent_starts
+    from anime_bert4rec.training import new_model
+
+    def reached(*_: object) -> None:
+        pytest.fail("these lists have no dates")
+
+    for module, name in ((new_model, "Lately"), (new_model, "fit_recent"), (recent_starts, "features_at")):
+        monkeypatch.setattr(module, name, reached)
+
+
 def lists(sequences: Sequences) -> list[list[int]]:
     return [sequences.of_user(user).tolist() for user in range(len(sequences))]
 
@@ -212,23 +225,12 @@ def test_compare_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     assert path.with_suffix(".png").stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("no_recent_starts")
 def test_fold_in_from_end_to_end(made_up_lists: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import fold_in
 
-    flags = (
-        "--data",
-        made_up_lists,
-        "--users",
-        10,
-        9999,
-        "--epochs",
-        1,
-        "--threads",
-        1,
-        "--output",
-        tmp_path / "results",
-    )
-    assert fold_in.main([*map(str, flags)]) == 0
+    sizes = ("--users", 10, 9999, "--epochs", 1, "--threads", 1)
+    assert fold_in.main([*map(str, ("--data", made_up_lists, *sizes, "--output", tmp_path / "results"))]) == 0
     report = json.loads((tmp_path / "results" / "fold-in-series.json").read_text())
     assert [(result["users"], result["name"]) for result in report["results"]] == [
         (users, name) for users in (10, 50) for name in ("popularity", "item-kNN", "EASE", "ours")
@@ -238,30 +240,20 @@ def test_fold_in_from_end_to_end(made_up_lists: Path, tmp_path: Path, capsys: py
     assert len(capsys.readouterr().out.splitlines()) == 2 + 8
 
 
+@pytest.mark.usefixtures("no_recent_starts")
 def test_next_items_of_held_out_lists_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
     """The items of a series follow each other, so that the Markov chain knows them all."""
     import fold_in
 
-    flags = (
-        "--next-item",
-        "--held-out",
-        50,
-        "--users",
-        60,
-        "--epochs",
-        1,
-        "--threads",
-        1,
-        "--output",
-        tmp_path / "results",
-    )
-    assert fold_in.main(["--data", str(made_up_lists), *map(str, flags)]) == 0
+    flags = ("--next-item", "--held-out", 50, "--users", 60, "--epochs", 1, "--threads", 1)
+    assert fold_in.main([*map(str, ("--data", made_up_lists, *flags, "--output", tmp_path / "results"))]) == 0
     report = json.loads((tmp_path / "results" / "next-item-series.json").read_text())
     ndcg = {result["name"]: result["ndcg@10"] for result in report["results"]}
     assert list(ndcg) == ["popularity", "item-kNN", "EASE", "Markov chain", "Markov + EASE", "ours"]
     assert ndcg["popularity"] < 0.3 and ndcg["Markov chain"] > 0.99 and ndcg["ours"] > 0.9
 
 
+@pytest.mark.usefixtures("no_recent_starts")
 def test_list_lengths_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """People who like one of two kinds of anime: what one title tells is enough for all but popularity."""
     import list_lengths

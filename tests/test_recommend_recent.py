@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sqlite3
 import time
 
 import numpy as np
@@ -105,6 +107,21 @@ def test_without_dates_nothing_changes(ids, folder, flags):
     told = ids(*flags, *NOW)
     learn(folder, {})
     assert told == ids(*flags, *NOW)
+
+
+@pytest.mark.parametrize("whose", ["true", "name = 'Ann'", "name != 'Ann'"])
+def test_lists_without_dates_are_answered_to_the_last_digit_as_ever(folder, capsys, whose):
+    """Of everybody, of the one who asks or of all others: what is learnt of starts then counts for nothing."""
+    flags = ("--user", "Ann", *NOW, "--top-k", 99, "--format", "json")
+    dated = ask(folder, capsys, *flags)
+    with contextlib.closing(sqlite3.connect(folder / "bert.db")) as database, database:
+        database.execute(
+            f"""UPDATE list_entry SET started = NULL, completed = NULL, updated = NULL, created = NULL
+                WHERE user_id IN (SELECT user_id FROM user WHERE {whose})"""
+        )
+    told = ask(folder, capsys, *flags)
+    learn(folder, {})
+    assert told == ask(folder, capsys, *flags) != dated and len(rows_of(told)) > 10
 
 
 def test_without_enough_others_nothing_changes(ids, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import shutil
 import sqlite3
 
@@ -22,6 +23,13 @@ from anime_bert4rec.training import new_model
 from config import TrainingSettings
 
 WITHOUT_DATES = "UPDATE list_entry SET started = NULL, completed = NULL, updated = NULL, created = NULL"
+
+
+def without_dates(db, folder):
+    copy = shutil.copy(db, folder / "without_dates.db")
+    with contextlib.closing(sqlite3.connect(copy)) as database, database:
+        database.execute(WITHOUT_DATES)
+    return copy
 
 
 def train(db, output, *flags):
@@ -55,9 +63,7 @@ def stopped(db, output, monkeypatch):
 @pytest.mark.parametrize("ordered", [True, False])
 def test_the_memory_and_the_predicted_scores_are_not_fitted_again(db, tmp_path, monkeypatch, fittings, ordered):
     if not ordered:
-        db = shutil.copy(db, tmp_path / "without_order.db")
-        with contextlib.closing(sqlite3.connect(db)) as database, database:
-            database.execute(WITHOUT_DATES)
+        db = without_dates(db, tmp_path)
     assert train(db, tmp_path / "whole") == 0
     stopped(db, tmp_path / "parts", monkeypatch)
     fittings.clear()
@@ -94,3 +100,14 @@ def test_the_memory_counts_those_lists_that_batches_have_it_leave_out(monkeypatc
     counted = data.training.select(data.counted)
     assert 0 < len(counted) < 30 and len(counted.items) <= 60
     assert model.memory.popularity.tolist() == counted.popularity(ITEMS).tolist()
+
+
+def test_lists_without_dates_have_nothing_to_do_with_recent_starts(db, tmp_path, monkeypatch, fittings):
+    settings = TrainingSettings(hidden_size=8, num_heads=2, max_seq_len=20)
+    dated, data = (training_data.load_data(path, settings) for path in (db, without_dates(db, tmp_path)))
+    assert new_model.Lately(dated.recent, dated.training, 0).enough
+    monkeypatch.setattr(new_model, "fit_recent", lambda *_: pytest.fail("there is nothing to fit"))
+    told, not_told = (new_model.build_model(each, settings) for each in (data, dataclasses.replace(data, recent=None)))
+    assert not len(data.recent.starts) and told.recent_strengths is None
+    one, other = told.state_dict(), not_told.state_dict()
+    assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
