@@ -46,7 +46,7 @@ from anime_bert4rec.model.bert4rec import ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.predicted_scores import PredictedScores, fit_scores
-from anime_bert4rec.model.score_weight import WEIGHTS, least_of_the_best, liked_gains
+from anime_bert4rec.model.score_weight import WEIGHTS, gains_of, nearest_of_the_best
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
 
@@ -208,7 +208,7 @@ def ranked(
 ) -> list[dict[str, Any]]:
     """What comes of each weight, with the standard errors of the differences from WHOLE_LISTS, person by person."""
     known = [predicted.given(each.items, each.scores) for each in tuning]
-    chosen = least_of_the_best(liked_gains(memory([each.history for each in tuning]), known, tuning))
+    chosen = nearest_of_the_best(sum(gains_of(memory([each.history for each in tuning]), known, tuning)))
     weights = {f"weight {weight:g}": weight for weight in (*WEIGHTS, *MORE_WEIGHTS)}
     found = how_liked(memory, predicted, weights, questions)
     whole = [replace(each, history=each.items) for each in questions]

@@ -77,6 +77,16 @@ def test_who_has_scored_nothing_and_by_list_gets_what_is_listed(with_scores, pop
     assert with_scores.recommend_together([[30], [30]]) == plain
 
 
+def test_who_has_scored_nothing_gets_to_the_last_bit_what_a_model_without_scores_gives(with_scores, popular):
+    histories, excludes = [[20], [30], [40, 10]], [[10], [], [20]]
+    plain = list(popular.recommend_many(histories, 3, excludes))
+    assert list(with_scores.recommend_many(histories, 3, excludes, scores=[{}, {}, {}])) == plain
+    beside = list(with_scores.recommend_many(histories, 3, excludes, scores=[{}, {30: 70, 20: 1}, {}]))
+    assert (beside[0], beside[2]) == (plain[0], plain[2]) and beside[1] != plain[1]
+    assert with_scores.recommend([30], 3) == popular.recommend([30], 3)
+    assert with_scores.recommend_together(histories) == popular.recommend_together(histories)
+
+
 def test_a_model_without_predicted_scores_goes_without_them(popular):
     assert popular.recommend([30], scores={30: 70}) == popular.recommend([30])
     assert popular.recommend_together([[30]], scores=[{30: 70}]) == popular.recommend([30])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from anime_bert4rec.model.score_weight import (
     USUAL_WEIGHT,
     WEIGHTS,
     fit_weight,
-    least_of_the_best,
-    liked_gains,
+    gains_of,
     ndcg,
+    nearest_of_the_best,
 )
 
 
@@ -39,28 +40,36 @@ def test_the_gain_is_of_what_was_liked_among_what_is_not_known():
     assert ndcg(np.array([5, 3, 9]), np.array([3, 9])) == pytest.approx(
         (1 / math.log2(3) + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
     )
-    logits = np.array([[9.0, 1, 0.9, 0.8, 0]])
+    logits = np.array([[9.0, 1, 0.9, 0.8, 0.5]])
     asked = question(hidden=[2, 4], given=[60, 90])  # 1 is known; 4 is liked
-    (gains,) = liked_gains(logits.copy(), [expectation([0, -1, 0, 1, 0])], [asked]).T
-    # Without scores 4 comes third; from a weight on of .125, at which 2 has .875 and 4 has .925, first.
-    assert gains.tolist() == pytest.approx([1 / 2, *[1.0] * (len(WEIGHTS) - 1)])
+    (liked,), (listed,) = (each.T for each in gains_of(logits, [expectation([0, -1, 0, 1, 0])], [asked]))
+    # Without scores 2, 3, 4 come first. With .125 it is 4 (.925), 3 (.9), 2 (.875); with .625 2 (.375) is behind 5.
+    assert liked.tolist() == pytest.approx([1 / 2, *[1.0] * (len(WEIGHTS) - 1)])
+    best = 1 + 1 / math.log2(3)
+    assert listed.tolist() == pytest.approx([*[(1 + 1 / 2) / best] * 5, *[(1 + 1 / math.log2(5)) / best] * 2])
 
 
 def test_who_liked_nothing_that_is_hidden_is_not_counted():
-    asked = question(hidden=[2], given=[70])
-    assert liked_gains(np.zeros((1, 3)), [expectation([0, 0, 0])], [asked]).shape == (len(WEIGHTS), 0)
-    assert least_of_the_best(np.zeros((len(WEIGHTS), 0))) == USUAL_WEIGHT
+    nobody, one = question(hidden=[2], given=[70]), question(hidden=[2], given=[80])
+    assert [each.shape for each in gains_of(np.zeros((1, 3)), [expectation([0, 0, 0])], [nobody])] == [(7, 0)] * 2
+    both = gains_of(np.zeros((2, 3)), [expectation([0, 0, 0])] * 2, [nobody, one])
+    assert [each.shape for each in both] == [(7, 1)] * 2
 
 
-def test_the_least_weight_within_a_standard_error_of_the_best_is_taken():
+def test_of_the_weights_within_a_standard_error_of_the_best_the_one_nearest_to_the_usual_is_taken():
     gains = np.zeros((len(WEIGHTS), 4))
+    assert nearest_of_the_best(gains) == USUAL_WEIGHT == WEIGHTS[3], "all are as good"
     gains[:] = np.linspace(0, 0.6, len(WEIGHTS))[:, None]
-    assert least_of_the_best(gains) == WEIGHTS[-1], "the same for everybody"
+    assert nearest_of_the_best(gains) == WEIGHTS[-1], "the same for everybody"
     # The best loses to the one before it by .1 for two of four and wins by .2 for the others: .05 ± .0866.
     gains[-2] = gains[-1] + [0.1, 0.1, -0.2, -0.2]
-    assert least_of_the_best(gains) == WEIGHTS[-2]
+    assert nearest_of_the_best(gains) == WEIGHTS[-2]
     gains[-2] = gains[-1] - [0.1, 0.1, 0.1, 0.11]
-    assert least_of_the_best(gains) == WEIGHTS[-1]
+    assert nearest_of_the_best(gains) == WEIGHTS[-1]
+    assert nearest_of_the_best(np.eye(len(WEIGHTS))[:, :1]) == 0, "one person tells no error"
+    gains = np.zeros((len(WEIGHTS), 4))
+    gains[3] = -0.1
+    assert nearest_of_the_best(gains) == WEIGHTS[2], "of two that are as near the lower"
 
 
 def some_predicted(seed=0):
@@ -98,5 +107,7 @@ def test_too_few_people_or_no_memory_leave_the_usual_weight():
     predicted = some_predicted()
     few = questions_of(predicted, FEWEST_ASKED - 1)
     assert fit_weight(untrained_model(), predicted, few).weight.tolist() == [USUAL_WEIGHT]
+    equal = [replace(each, scores=each.scores * 0 + 70, given=each.given * 0 + 70) for each in few * 2]
+    assert fit_weight(untrained_model(), predicted, equal).weight.tolist() == [USUAL_WEIGHT], "nobody likes more"
     model = BERT4Rec(ModelConfig(ITEMS, 8, num_heads=2, max_seq_len=4))
     assert fit_weight(model, predicted, questions_of(predicted, 40)).weight.tolist() == [USUAL_WEIGHT]
