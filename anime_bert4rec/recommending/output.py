@@ -122,12 +122,13 @@ def _each(row: RecommendedAnime) -> list[tuple[str, str]]:
 def _because(row: RecommendedAnime) -> list[str]:
     if not row.because:
         return []
-    return ["because of", *_listed([reason.title for reason in row.because])]
+    titles = [reason.title for reason in row.because]
+    return ["because of", *_listed(titles, ";" if any("," in title for title in titles) else ",")]
 
 
-def _listed(words: Sequence[str]) -> list[str]:
-    """The words with a comma after each but the last."""
-    return [*(f"{word}," for word in words[:-1]), *words[-1:]]
+def _listed(words: Sequence[str], between: str = ",") -> list[str]:
+    """The words, each but the last with what is to stand between them."""
+    return [*(f"{word}{between}" for word in words[:-1]), *words[-1:]]
 
 
 def _flowed(pieces: Sequence[Sequence[str]], room: int | None) -> list[str]:

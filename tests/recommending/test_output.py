@@ -163,6 +163,8 @@ def test_reasons_stand_beside_the_rest_where_there_is_room_and_wrap_where_there_
         "   because of Shingeki no Kyojin,",
         "   Hunter x Hunter (2011), Trigun",
     ]
+    row = dataclasses.replace(ROWS[0], because=(Reason(1, "86"), Reason(2, "Ijiranaide, Nagatoro-san"), Reason(3, "K")))
+    assert as_table([row], None).endswith(" · because of 86; Ijiranaide, Nagatoro-san; K\n"), "which titles, is clear"
 
 
 def test_what_is_airing_or_not_out_is_marked_in_every_output():
