@@ -1,7 +1,7 @@
 """Who started what on which day, and what that says of each title at a moment: what others start now, what is airing.
 
-A moment is a day of one person. Of others, only what they started before that day counts; of the person, nothing does
-but how often titles were started in their own season. Pure functions on arrays: no torch, no SQL.
+A moment is a day of one person. Of others, only what they started before that day counts; of the person, only how often
+titles were started in their own season, and what was started last. Pure functions on arrays: no torch, no SQL.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ EARLY = 10
 NEWEST = 20
 """How many of the newest titles of a person the model is also asked about on their own, and how many of the last starts
 tell how far the person follows the season."""
+RECALL = 3
+"""How many titles later what a title continues has fallen to 1/e of what it counts for when it was started last."""
 FEATURES = (
     "others' starts",
     "this season",
@@ -42,6 +44,7 @@ FEATURES = (
     "sequel",
     "follower, this season",
     "follower, others' starts",
+    "sequel of the newest",
 )
 """What is known of each title at a moment, in the order of the columns of `features_at`."""
 OF_SEASONS = (1, 2, 4)
@@ -187,6 +190,20 @@ class Calendar:
         found[self.continues[np.isin(self.continues[:, 1], list(items)), 0] - 1] = True
         return found
 
+    def newly_continued(self, items: np.ndarray, days: np.ndarray) -> np.ndarray:
+        """How new what each title directly continues is among these items, in order of the days on which they were
+        started: float [N], 1 for a sequel of the one that was started last, 0 for what continues none.
+
+        It falls with the number of others that were started on that day or later, so that of many titles of one day,
+        which were typed in or imported at once, none is the newest.
+        """
+        others = len(days) - 1 - np.searchsorted(days, days)
+        newness = np.zeros(len(self.season) + 1)
+        newness[items] = np.exp(-others / RECALL)
+        found = np.zeros(len(self.season))
+        np.maximum.at(found, self.continues[:, 0] - 1, newness[self.continues[:, 1]])
+        return found
+
     def follower(self, items: np.ndarray, days: np.ndarray) -> float:
         """The share of the last titles, in order of the days on which they were started, begun in their own season."""
         last = slice(max(0, len(items) - NEWEST), None)
@@ -218,7 +235,8 @@ def features_at(
     now, follower = season_of(day), calendar.follower(*started)
     starts = np.log(others.decayed(day) + LEAST)
     this, last = calendar.season == now, calendar.season == now - 1
-    columns = (starts, this, last, calendar.sequels(seen), follower * this, follower * starts)
+    sequel, of_newest = calendar.sequels(seen), calendar.newly_continued(*started)
+    columns = (starts, this, last, sequel, follower * this, follower * starts, of_newest)
     return np.stack(columns, 1).astype(np.float32)
 
 

@@ -63,6 +63,8 @@ class RecentStrengths:
         values = saved.get("values")
         if saved.keys() != {"values"} or values is None or values.dtype != torch.float32:
             raise WrongForm("its strengths of recent starts have other parts")
+        if values.shape == (2, len(TERMS) - 1):  # of a version that did not know the last term
+            values = torch.nn.functional.pad(values, (0, 1))
         if values.shape != (2, len(TERMS)) or not (values.abs() <= MOST_LIKELY).all():
             raise WrongForm("its strengths of recent starts are not such as are fitted")
         return cls(values.contiguous().numpy())

@@ -136,15 +136,32 @@ def test_who_follows_the_season():
     assert CALENDAR.follower(np.append(4, np.repeat(1, 20)), np.append(old, np.repeat(MOMENT, 20))) == 1
 
 
+@pytest.mark.parametrize(
+    ("items", "days", "others"),
+    [([4, 2], [1, 2], 0), ([2, 4, 3], [1, 2, 5], 2), ([2, 4, 3], [5, 5, 5], 2), ([4, 2, 3], [1, 7, 7], 1)],
+)
+def test_what_continues_the_newest(items, days, others):
+    """1 continues 2; of titles of one day it is not known which came last."""
+    found = CALENDAR.newly_continued(np.array(items), np.array(days))
+    assert found.tolist() == pytest.approx([math.exp(-others / 3), 0, 0, 0, 0, 0])
+
+
+def test_what_continues_several_continues_the_newest_of_them():
+    calendar = Calendar(CALENDAR.season, np.array([[1, 2], [1, 3], [6, 5]]))
+    found = calendar.newly_continued(np.array([3, 4, 2]), np.array([1, 2, 3]))
+    assert found.tolist() == [1, 0, 0, 0, 0, 0]  # of 5, which was not started, there is no sequel
+    assert not calendar.newly_continued(np.array([], int), np.array([], int)).any()
+
+
 def test_the_features_of_a_moment():
     own = np.array([2, 1]), np.array([day_of(20180101), MOMENT - 1])
     found = features_at(MOMENT, starts_of(*others()).before(MOMENT), CALENDAR, [2], own)
     assert found is not None and found.shape == (6, len(FEATURES))
     of_6 = math.log(FEWEST_RECENT * (math.exp(-11 / 3) / 3 + 2 / 30 * math.exp(-11 / 30)) + LEAST)
     least = math.log(LEAST)
-    assert found[0].tolist() == pytest.approx([least, 1, 0, 1, 0.5, 0.5 * least])
-    assert found[1].tolist() == pytest.approx([least, 0, 1, 0, 0, 0.5 * least])
-    assert found[5].tolist() == pytest.approx([of_6, 0, 0, 0, 0, 0.5 * of_6], rel=1e-5)
+    assert found[0].tolist() == pytest.approx([least, 1, 0, 1, 0.5, 0.5 * least, math.exp(-1 / 3)])
+    assert found[1].tolist() == pytest.approx([least, 0, 1, 0, 0, 0.5 * least, 0])
+    assert found[5].tolist() == pytest.approx([of_6, 0, 0, 0, 0, 0.5 * of_6, 0], rel=1e-5)
 
 
 def test_too_little_is_known():

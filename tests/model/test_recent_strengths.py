@@ -49,11 +49,11 @@ def fashion():
 
 
 def test_the_sum_by_hand():
-    strengths = RecentStrengths(np.array([[2, 0.5, 1, 3, 0, 0, 0, 10], [1, 1, 1, 9, 0, 0, 0, 0]], np.float32))
+    strengths = RecentStrengths(np.array([[2, 0.5, 1, 3, 0, 0, 0, 10, 4], [1, 1, 1, 9, 0, 0, 0, 0, 0]], np.float32))
     whole, newest = np.array([-1.0, -2.0], np.float32), np.array([4.0, 8.0], np.float32)
-    features = np.array([[1, 1, 1, 1, 1, 0.1], [-2, 0, 0, 0, 0, 0]], np.float32)
+    features = np.array([[1, 1, 1, 1, 1, 0.1, 0], [-2, 0, 0, 0, 0, 0, 0.5]], np.float32)
     assert len(TERMS) == 2 + len(FEATURES) == strengths.values.shape[1]
-    assert strengths.logits(whole, newest, features).tolist() == [-2 + 2 + 1 + 3 + 1, -4 + 4 - 2]
+    assert strengths.logits(whole, newest, features).tolist() == [-2 + 2 + 1 + 3 + 1, -4 + 4 - 2 + 2]
     features[:, OF_SEASONS] = 0  # on a day of which the catalogue knows no season, others count
     assert strengths.logits(whole, newest, features).tolist() == [-1 + 4 + 1, -2 + 8 - 2]
 
@@ -122,13 +122,25 @@ def test_they_are_kept_with_the_model(tmp_path, values):
     assert found is None or found.values.tolist() == [values, values]
 
 
+def test_a_model_of_before_there_was_the_last_term_scores_as_it_did(tmp_path):
+    path, earlier = tmp_path / "m.pth", torch.arange(2.0 * len(TERMS) - 2).view(2, len(TERMS) - 1)
+    save_model(path, model_with(range(len(TERMS))), epoch=3, val_loss=1.5)
+    torch.save({**torch.load(path, weights_only=True), "recent_strengths": {"values": earlier}}, path)
+    found = load_model(path)[0].recent_strengths
+    assert found.values.tolist() == [[*row, 0] for row in earlier.tolist()]
+    features = np.random.default_rng(0).random((6, len(FEATURES)), np.float32)
+    as_it_did = np.array([1, 2], np.float32) @ earlier[0, :2].numpy() + features[:, :-1] @ earlier[0, 2:].numpy()
+    assert found.logits(np.float32(1), np.float32(2), features) == pytest.approx(as_it_did)
+
+
 @pytest.mark.parametrize(
     "saved",
     [
         {},
         {"other": torch.zeros(2, len(TERMS))},
         {"values": torch.zeros(2, len(TERMS)), "more": torch.zeros(1)},
-        {"values": torch.zeros(2, len(TERMS) - 1)},
+        {"values": torch.zeros(2, len(TERMS) - 2)},
+        {"values": torch.zeros(2, len(TERMS) + 1)},
         {"values": torch.zeros(2, len(TERMS), 1)},
         {"values": torch.zeros(2, len(TERMS), dtype=torch.double)},
         {"values": torch.zeros(len(TERMS))},
