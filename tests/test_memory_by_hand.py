@@ -11,7 +11,8 @@ from small_lists import COLUMN, ITEMS, MASK, batches_of, cut_at, masked_at, sequ
 
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary, has_order
-from anime_bert4rec.model import training_data
+from anime_bert4rec.model import memory_fitting, training_data
+from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import LOWEST, SOFTNESS, log_softplus
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
 from anime_bert4rec.model.memory_fitting import (
@@ -19,6 +20,7 @@ from anime_bert4rec.model.memory_fitting import (
     RECENCIES,
     RIDGES,
     best_share,
+    climbed,
     fit_memory,
 )
 from anime_bert4rec.model.memory_samples import TRIAL_LISTS, sample
@@ -112,6 +114,21 @@ def test_lists_together_and_what_is_alike_the_more_the_smaller_its_group():
     )
 
 
+def test_lists_together_in_a_table_of_several_blocks_are_the_products_of_all_lists():
+    random = np.random.default_rng(0)
+    lists = [random.permutation(600)[: random.integers(0, 30)] + 1 for _ in range(1500)]
+    column = np.append(np.arange(-1, 600), 550)
+    column[[0, *range(551, 602)]] = 550
+    weights = random.random(1500)
+    shown = torch.zeros(1500, 551, dtype=torch.double)
+    for row, items in enumerate(lists):
+        shown[row, column[items]] = 1
+    expected = (shown.t() * torch.from_numpy(weights)) @ shown
+    gram = gram_matrix(sequences_of(*lists), column, 550, weights)
+    torch.testing.assert_close(gram, expected[:-1, :-1].float())
+    assert torch.equal(gram, gram.t())
+
+
 @pytest.mark.parametrize(("scores", "rank"), [([0.0, 0, 1, 2, 0], 2), ([2.0, 2, 1, 0, 0], 1), ([0.0, 0, 1, 1, 1], 3)])
 def test_what_is_behind_a_cut_is_a_candidate_and_what_is_before_it_is_not(scores, rank):
     batch = cut_at(
@@ -129,21 +146,50 @@ def test_around_a_mask_all_that_is_visible_is_no_candidate():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_settings_are_those_that_rank_a_sample_best(seed):
-    """Ridge, then item features, then recency, each with the others as they are."""
+    """Ridge, then item features, then recency, each with the others as they are, on the first half of the sample."""
     sequences, alike = some_lists(40, seed), sequences_of([1, 2, 5], [3, 5], [7, 8, 9, 10])
     fitted = fit_memory(sequences, ITEMS, max_seq_len=20, seed=seed, alike=alike)
     batch = sample(sequences, ITEMS, 20, seed, True, TRIAL_LISTS, cuts=True)
-    tables = Tables(sequences, ITEMS, ITEMS, True, alike, batch)
+    tables, half = Tables(sequences, ITEMS, ITEMS, True, alike, batch), share_of(batch, 0, 2)
+    by_transitions = tables.by_transitions(half)
 
     def quality(ridge, weight, recency):
-        by_ease = tables.memory(recency, ridge, weight).by_ease(batch)
-        return best_share(by_ease, tables.by_transitions, batch)[0]
+        return best_share(tables.memory(recency, ridge, weight).by_ease(half), by_transitions, half)[0]
 
-    ridge = max(RIDGES, key=lambda ridge: quality(ridge, 0.5, 0.98))
-    weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(ridge, weight, 0.98))
-    recency = max(RECENCIES, key=lambda recency: quality(ridge, weight, recency))
+    ridge = climbed(RIDGES, 200.0, lambda ridge: quality(ridge, 0.5, 0.98))
+    weight = climbed(ALIKE_WEIGHTS, 0.5, lambda weight: quality(ridge, weight, 0.98))
+    recency = climbed(RECENCIES, 0.98, lambda recency: quality(ridge, weight, recency))
     assert fitted.config.recency == recency
     torch.testing.assert_close(fitted.ease.inverse, tables.memory(recency, ridge, weight).ease.inverse)
+
+
+@pytest.mark.parametrize(
+    ("qualities", "best", "tried"),
+    [([1, 2, 3, 2, 1], 2, 3), ([1, 2, 3, 4, 5], 4, 3), ([5, 4, 3, 2, 1], 0, 4), ([0, 0, 0, 0, 0], 2, 3)],
+)
+def test_a_setting_is_looked_for_from_the_middle_on_as_long_as_it_gets_better(qualities, best, tried):
+    asked = set()
+
+    def quality(setting):
+        asked.add(setting)
+        return qualities[int(setting)]
+
+    assert climbed([0.0, 1.0, 2.0, 3.0, 4.0], 2.0, quality) == best
+    assert len(asked) == tried
+
+
+def test_of_many_targets_a_few_shares_are_tried_on_most_and_the_best_one_is_the_same(monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    rows = torch.arange(400)
+    targets = torch.randint(3, 51, (400,), generator=random)
+    batch = Batch(torch.ones(400, 1, dtype=torch.long), rows, torch.ones_like(rows), targets, cuts=torch.tensor([1]))
+    ease, transitions = (torch.randn(400, 50, generator=random) for _ in range(2))
+    for opinion, signal in ((ease, 2.0), (transitions, 1.0)):
+        opinion[rows, targets - 1] += signal
+    all_at_once = best_share(ease, transitions, batch)
+    monkeypatch.setattr(memory_fitting, "NUMBERS_AT_ONCE", 50 * 10)
+    assert best_share(ease, transitions, batch) == pytest.approx(all_at_once)
+    assert 0.5 < all_at_once[1] < 1
 
 
 def test_the_last_item_is_a_neighbour_like_the_others():

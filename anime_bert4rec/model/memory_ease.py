@@ -30,17 +30,26 @@ def gram_matrix(sequences: Sequences, column: np.ndarray, size: int, weights: np
 
     weights: what each list counts for; 1 where not given.
     """
-    root = np.sqrt(np.ones(len(sequences)) if weights is None else weights).astype(np.float32)
+    adds = np.ones(len(sequences)) if weights is None else weights
     gram = torch.zeros(size, size)
     owner = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    blocks = [slice(first, min(first + COLUMNS_AT_ONCE, size)) for first in range(0, size, COLUMNS_AT_ONCE)]
     for start in range(0, len(sequences), 1024):
         stop = min(start + 1024, len(sequences))
         here = slice(sequences.offsets[start], sequences.offsets[stop])
+        row, at = owner[here] - start, column[sequences.items[here]]
         lists = torch.zeros(stop - start, size + 1)
-        entry = owner[here] - start, column[sequences.items[here]]
-        lists[entry] = torch.from_numpy(root[owner[here]])
-        lists = lists[:, :-1].contiguous()
-        gram.add_(torch.sparse.mm(lists.t().to_sparse(), lists))  # lists are sparse: far fewer products
+        lists[row, at] = torch.from_numpy(adds[owner[here]].astype(np.float32))
+        order = np.argsort(at, kind="stable")
+        lists_of_item, starts = torch.from_numpy(row[order]), np.searchsorted(at[order], np.arange(size + 1))
+        for some in blocks:  # lists are sparse: for each item, add up those that have it; and only below the diagonal
+            first, last = starts[some.start], starts[size]
+            bags = torch.from_numpy(starts[some.start : size] - first)
+            gram[some.start :, some].add_(
+                F.embedding_bag(lists_of_item[first:last], lists[:, some].contiguous(), bags, mode="sum")
+            )
+    for some in blocks:
+        gram[some, some.stop :] = gram[some.stop :, some].t()
     return gram
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
-from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_samples import (
     LARGEST_SAMPLE,
@@ -142,29 +142,31 @@ def _fitted_in_order(
     lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
     masks = sample(sequences, num_items, max_seq_len, seed, True, lists)
     batch = sample(sequences, num_items, max_seq_len, seed, True, TRIAL_LISTS, cuts=True)
-    steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None) + len(RECENCIES) - 1
-    with progress("item memory", steps, "step", leave=False) as bar:
+    tried_on = share_of(batch, 0, 2)
+    with progress("item memory", 4, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch)
-        trial = tables.of_most_popular(TRIAL_ITEMS)
+        trial, by_transitions = tables.of_most_popular(TRIAL_ITEMS), tables.by_transitions(tried_on)
         bar.update()
 
         @functools.cache
         def quality(recency: float, ridge: float, alike_weight: float) -> float:
-            memory = trial.memory(recency, ridge, alike_weight)
-            bar.update()
-            assert trial.by_transitions is not None
-            return best_share(memory.by_ease(batch), trial.by_transitions, batch)[0]
+            memory = trial.with_ease(recency, ridge, alike_weight)
+            return best_share(memory.by_ease(tried_on), by_transitions, tried_on)[0]
 
         recency, weight = 0.98, (0.5 if alike is not None else 0.0)
-        ridge = max(RIDGES, key=lambda ridge: quality(recency, ridge, weight))
+        ridge = climbed(RIDGES, 200.0, lambda ridge: quality(recency, ridge, weight))
+        bar.update()
         if alike is not None:
-            weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(recency, ridge, weight))
-        recency = max(RECENCIES, key=lambda recency: quality(recency, ridge, weight))
+            weight = climbed(ALIKE_WEIGHTS, weight, lambda weight: quality(recency, ridge, weight))
+        recency = climbed(RECENCIES, recency, lambda recency: quality(recency, ridge, weight))
+        bar.update()
 
         memory = tables.memory(recency, ridge, weight)
+        strength = None
         for kind, asked in enumerate((masks, batch)):
             shown = shown_in_part(asked, num_items, np.random.default_rng(seed))
-            memory.strength[kind] = likeliest_strengths(asked_at(memory, shown), KNOTS)[1]
+            strength = likeliest_strengths(asked_at(memory, shown), KNOTS, strength)[1]
+            memory.strength[kind] = strength
         bar.update()
     return memory, Settings(ridge, weight, recency)
 
@@ -178,41 +180,55 @@ def _fitted_without_order(
             "no list to train on has two anime of the catalogue, so nothing goes together: fetch more anime"
             " (prepare_dataset.py --count) or load more lists (load_users.py)"
         )
-    wanted = wanted_of(shown)
-    steps = 2 + len(RIDGES) + (len(ALIKE_WEIGHTS) - 1) * (alike is not None)
-    with progress("item memory", steps, "step", leave=False) as bar:
+    some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
+    wanted = wanted_of(some)
+    with progress("item memory", 4, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
         trial = tables.of_most_popular(TRIAL_ITEMS)
-        weight = 0.25 if alike is not None else 0.0
-        memory = tables.memory(1.0, 100.0, weight, UNORDERED_POPULARITY_RIDGE)
-        asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in shown])
         bar.update()
-        some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
-        tried_on, tried_wanted = asked.first(sum(len(batch.items) for batch, _ in some)), wanted_of(some)
-        strength = first_place_strengths(tried_on, tried_wanted, KNOTS)
-        grounds = grounds_of(tried_on, memory.config.terms, tables.popularity)
+
+        ridge, weight = start = 200.0, (0.25 if alike is not None else 0.0)
+        memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
+        asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in some])
+        strength = first_place_strengths(asked, wanted, KNOTS)
+        grounds = grounds_of(asked, memory.config.terms, tables.popularity)
+        bar.update()
 
         @functools.cache
         def quality(ridge: float, alike_weight: float) -> float:
             memory = trial.memory(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
-            bar.update()
-            tried = with_ease_of(memory, tried_on, some)
-            found = first_place_strengths(tried, tried_wanted, KNOTS, strength, TRIAL_ROUNDS, TRIAL_STEPS)
-            return sum(ndcg_of(tried, tried_wanted, found, out) for out in grounds)
+            tried = with_ease_of(memory, asked, some)
+            found = first_place_strengths(tried, wanted, KNOTS, strength, TRIAL_ROUNDS, TRIAL_STEPS)
+            return sum(ndcg_of(tried, wanted, found, out) for out in grounds)
 
-        ridge = max(RIDGES, key=lambda ridge: quality(ridge, weight))
+        ridge = climbed(RIDGES, ridge, lambda ridge: quality(ridge, weight))
         if alike is not None:
-            weight = max(ALIKE_WEIGHTS, key=lambda weight: quality(ridge, weight))
+            weight = climbed(ALIKE_WEIGHTS, weight, lambda weight: quality(ridge, weight))
+        bar.update()
 
-        memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
-        asked = with_ease_of(memory, asked, shown)
-        strength = first_place_strengths(asked, wanted, KNOTS, strength)
+        if (ridge, weight) != start:
+            memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
+        asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in shown])
+        strength = first_place_strengths(asked, wanted_of(shown), KNOTS, strength)
         if "franchise" in memory.config.terms:
             of_franchise = strength[memory.config.terms.index("franchise")]
             of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0)
         memory.strength[0] = calibrated(asked, strength)
         bar.update()
     return memory, Settings(ridge, weight)
+
+
+def climbed(values: Sequence[float], start: float, quality: Callable[[float], float]) -> float:
+    """The value from which on neither neighbour is better, reached from `start` by steps that are: where the quality
+    has one top, the best of all."""
+    at = values.index(start)
+    for step in (1, -1):
+        before = at
+        while 0 <= at + step < len(values) and quality(values[at + step]) > quality(values[at]):
+            at += step
+        if at != before:
+            break
+    return values[at]
 
 
 def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
@@ -256,15 +272,19 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
     """
     assert batch.targets is not None
     columns = torch.arange(batch.items.shape[1])
-    gains = torch.zeros(len(SHARES_OF_EASE))
+    gains, near = torch.zeros(len(SHARES_OF_EASE)), range(len(SHARES_OF_EASE))
     for some in parts_of(by_ease):
+        if some.start > len(by_ease) / 4 and len(near) > 3:  # by then it is known well enough where the best one is
+            best = int(gains.argmax())
+            near = range(max(best - 1, 0), min(best + 2, len(gains)))
         ease, follows, target = by_ease[some], by_transitions[some], batch.targets[some, None]
         seen = batch.items[batch.rows[some]]
         is_item = (seen != PAD) & (seen <= ease.shape[1])
         if batch.cuts is not None:
             is_item &= columns < batch.columns[some, None]
         others = ease.scatter(1, torch.where(is_item, seen, target) - 1, -torch.inf)
-        for number, share in enumerate(SHARES_OF_EASE):
+        for number in near:
+            share = SHARES_OF_EASE[number]
             wanted = torch.lerp(follows.gather(1, target - 1), ease.gather(1, target - 1), share)
             place = 1 + torch.lerp(follows, others, share).ge_(wanted).sum(1)  # in place: far faster than to booleans
             gains[number] += (1 / torch.log2(1 + place)).sum()

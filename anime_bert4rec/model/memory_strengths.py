@@ -24,11 +24,13 @@ ROUGHNESS, SIZE = 0.01, 1e-4
 """What the penalties weigh: the square of the second difference of neighbouring strengths, and that of a strength."""
 GAIN_ENOUGH = 1e-4
 """The gain, in nats, below which no further step is made."""
+GAIN_OF_LAST = 2e-3
+"""The gain below which a step is the last one: what is left to gain after it is about the square of that."""
 MOST_STEPS = 20
 ROUNDS = 2
 """In how many rounds the strengths are found with which something wanted comes first; more make the differences larger,
 and the order no better (benchmarks/LOG.md)."""
-NUMBERS_AT_ONCE = 2**19
+NUMBERS_AT_ONCE = 2**16
 """How many numbers of each term are processed at once, so that they stay in the processor's cache."""
 
 
@@ -118,7 +120,9 @@ def likeliest_strengths(
     for _ in range(most_steps):
         step = torch.linalg.solve(curvature, gradient.flatten()).view_as(strength)
         expected = float((step * gradient).sum()) / 2
-        if expected < GAIN_ENOUGH:
+        if expected < GAIN_OF_LAST:
+            if expected >= GAIN_ENOUGH:
+                best, strength = best + expected, strength + step
             break
         for _ in range(5):
             tried = _quality(asked, shares, strength + step, cost)
@@ -195,29 +199,27 @@ def ndcg_of(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, out: 
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
     """The mean log likelihood less the cost, its gradient [T, knots] and the negative of its curvature."""
     (terms, knots), number = strength.shape, float(asked.weights.sum())
-    quality, gradient = 0.0, torch.zeros_like(strength)
-    curvature = torch.zeros(terms, knots, terms, knots, dtype=torch.double)
     of_rows = (shares @ strength.t()).float()
+    totals, means, products = [], [], []
     for rows in _parts(asked):
-        said, share, strengths = asked.terms[rows].float(), shares[rows], of_rows[rows]
-        counted = share * asked.weights[rows, None]
-        logits = torch.bmm(strengths[:, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
-        total = logits.logsumexp(1, keepdim=True)
-        weighted = said * logits.sub_(total).exp_()[:, None]
-        mean = weighted.sum(2)
-        spread = (torch.bmm(weighted, said.transpose(1, 2)) - mean[:, :, None] * mean[:, None]).double()
-        likelihoods = (strengths * asked.of_targets[rows]).sum(1) - total[:, 0]
-        quality += float((likelihoods * asked.weights[rows]).sum())
-        gradient += (asked.of_targets[rows] - mean).double().t() @ counted
-        for one in range(terms):
-            for other in range(terms):
-                curvature[one, :, other] += counted.t() @ (share * spread[:, one, other, None])
-    quality = quality / number - float((strength @ cost * strength).sum())
-    gradient = gradient / number - 2 * strength @ cost
-    curvature /= number
+        said = asked.terms[rows].float()
+        logits = torch.bmm(of_rows[rows, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
+        highest = logits.amax(1, keepdim=True)
+        chances = logits.sub_(highest).exp_()
+        total = chances.sum(1, keepdim=True)
+        weighted = said * chances.div_(total)[:, None]
+        totals.append((total.log_() + highest)[:, 0])
+        means.append(weighted.sum(2))
+        products.append(torch.bmm(weighted, said.transpose(1, 2)))
+    mean, counted = torch.cat(means), shares * asked.weights[:, None]
+    spread = (torch.cat(products) - mean[:, :, None] * mean[:, None]).double()
+    likelihoods = (of_rows * asked.of_targets).sum(1) - torch.cat(totals)
+    quality = float((likelihoods * asked.weights).sum()) / number - float((strength @ cost * strength).sum())
+    gradient = (asked.of_targets - mean).double().t() @ counted / number - 2 * strength @ cost
+    curvature = torch.einsum("mab,mkl->akbl", spread, counted[:, :, None] * shares[:, None]) / number
     for term in range(terms):
         curvature[term, :, term] += 2 * cost
-    return quality, gradient, curvature.view(terms * knots, terms * knots)
+    return quality, gradient, curvature.reshape(terms * knots, terms * knots)
 
 
 def _parts(asked: Asked) -> Iterator[slice]:

@@ -58,8 +58,6 @@ class Tables:
         self.column[self.kept + 1] = np.arange(len(self.kept))
         self.transitions: Transitions | None = None
         """Once they are fitted."""
-        self.by_transitions: Tensor | None = None
-        """What they say of the batch."""
 
     def of_most_popular(self, most: int) -> Tables:
         """The tables of the `most` popular items, without counting again."""
@@ -81,25 +79,37 @@ class Tables:
         self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
     ) -> ItemMemory:
         """A memory with these settings. popularity_ridge: that of memory_ease.py if not given."""
-        self._fit_transitions()
-        memory = self._without_values(recency)
-        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
-        if self.transitions is not None:
-            memory.transitions = self.transitions
-            memory.config = replace(memory.config, prior=self.transitions.prior)
+        memory = self.with_ease(recency, ridge, alike_weight, popularity_ridge)
+        if self.counts is not None:
+            memory.transitions = self.fitted_transitions()
+            memory.config = replace(memory.config, prior=memory.transitions.prior)
         return memory
 
-    def _fit_transitions(self) -> None:
-        if self.counts is None or self.transitions is not None:
-            return
-        assert self.batch is not None
-        memory, targets = self._without_values(1.0), self.batch.targets
-        assert memory.transitions is not None and targets is not None
-        memory.transitions.fill(self.counts, self.popularity)
-        rows, added = memory.neighbours(self.batch)
-        assert added is not None
-        memory.transitions.fit(rows, added, memory.column[targets], targets)
-        self.transitions, self.by_transitions = memory.transitions, memory.by_transitions(self.batch)
+    def with_ease(
+        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
+    ) -> ItemMemory:
+        """The same, but for the transitions, of which it knows nothing."""
+        memory = self._without_values(recency)
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
+        return memory
+
+    def by_transitions(self, batch: Batch) -> Tensor:
+        """What the transitions say of a batch of ordered lists."""
+        memory = self._without_values(1.0)
+        memory.transitions = self.fitted_transitions()
+        return memory.by_transitions(batch)
+
+    def fitted_transitions(self) -> Transitions:
+        if self.transitions is None:
+            assert self.batch is not None and self.counts is not None
+            memory, targets = self._without_values(1.0), self.batch.targets
+            assert memory.transitions is not None and targets is not None
+            memory.transitions.fill(self.counts, self.popularity)
+            rows, added = memory.neighbours(self.batch)
+            assert added is not None
+            memory.transitions.fit(rows, added, memory.column[targets], targets)
+            self.transitions = memory.transitions
+        return self.transitions
 
     def _without_values(self, recency: float) -> ItemMemory:
         """A memory that knows which items are in its tables, and nothing of what goes with or follows them."""

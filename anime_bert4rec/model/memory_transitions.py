@@ -220,7 +220,7 @@ class Transitions(nn.Module):
             rows = counts.clamp_min(0) + prior * by_popularity[:, None]
             guess = torch.cat([rows / (left.clamp_min(ROUNDING_ERROR) + prior), by_popularity[:, None]], 1)
             weights = mixture_weights(guess, usable, self.weights, rounds)
-            return (F.normalize(weights * usable, p=1, dim=1) * guess).sum(1).log().mean().item(), weights
+            return (shares_of(weights * usable) * guess).sum(1).log().mean().item(), weights
 
         likelihoods, weights = zip(*in_two_threads(tried, PRIORS), strict=True)
         best = likelihoods.index(max(likelihoods))
@@ -256,8 +256,13 @@ def mixture_weights(guess: Tensor, usable: Tensor, weights: Tensor, rounds: int)
     """The weights [P] of the parts of a mixture, from `weights` on. guess [M, P]: what each part says of each target;
     usable: bool [M, P]."""
     for _ in range(rounds):
-        mixture = F.normalize(weights * usable, p=1, dim=1)
-        share = F.normalize(mixture * guess, p=1, dim=1)
+        mixture = shares_of(weights * usable)
+        share = shares_of(mixture * guess)
         ratio = share.sum(0) / mixture.sum(0).clamp_min(1e-6)
         weights = F.normalize((ratio * weights).clamp_min(1e-4), p=1, dim=0)  # nothing is impossible
     return weights
+
+
+def shares_of(parts: Tensor) -> Tensor:
+    """Each row divided by its sum; as F.normalize has it, which takes much longer for rows of a few numbers [M, P]."""
+    return parts / (parts @ parts.new_ones(parts.shape[1], 1)).clamp_min(1e-12)
