@@ -16,6 +16,7 @@ from anime_bert4rec.model import (
     item_memory,
     memory_colisting,
     memory_fitting,
+    memory_pairs,
     memory_samples,
     memory_strengths,
     predicted_scores,
@@ -47,7 +48,7 @@ NUMBERS = (
     f"{memory_strengths.ROUGHNESS} Σ (second differences of s)²  +  {memory_strengths.SIZE:.4f} Σ s²",
     f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
     "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",
-    f"adds\n{transitions.DECAY}^(g − 1) to C[earlier, later] and {transitions.BACKWARD} times",
+    f"adds\n{memory_pairs.DECAY}^(g − 1) to C[earlier, later] and {memory_pairs.BACKWARD} times",
     f"πⱼ  =  (popⱼ + {transitions.SMOOTHING}) / Σ (pop + {transitions.SMOOTHING})",
     f"{memory_fitting.TRIAL_ITEMS:,} most popular",
     f"From {training_data.LISTS_TO_ANSWER_ALONE} lists in order on",
@@ -112,7 +113,7 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert (sequences.BULK_DAY, "Ten or more entries of one day" in HOW_IT_WORKS) == (10, True)
     assert (ease.POPULARITY_RIDGE, "The quarter is more ridge" in HOW_IT_WORKS) == (0.25, True)
     assert (item_memory.NEIGHBOURS, "eight visible items nearest before" in HOW_IT_WORKS) == (8, True)
-    assert (transitions.REACH, "*g* apart and at most 10" in HOW_IT_WORKS) == (10, True)
+    assert (memory_pairs.REACH, "*g* apart and at most 10" in HOW_IT_WORKS) == (10, True)
     assert (hidden_positions.FEWEST_CUTS, "at least three" in HOW_IT_WORKS) == (3, True)
     assert (training_data.MEMORY_EVERY, "of four batches three are answered" in HOW_IT_WORKS) == (4, True)
     assert (hidden_positions.CUT_RATIO_WITHOUT_MEMORY, "In the others a quarter of the" in HOW_IT_WORKS) == (0.25, True)

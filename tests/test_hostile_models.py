@@ -31,14 +31,17 @@ NAN, INF = float("nan"), float("inf")
 IDS = [10, 20, 30, 40, 50, 60, 70]
 
 
-@pytest.fixture(scope="module", params=[False, True])
+@pytest.fixture(scope="module", params=["no order", "order", "order, many items"])
 def saved(tmp_path_factory, request):
     """A small model with a memory that ranks an unlisted item too, as its file holds it."""
-    ordered = request.param
+    ordered = request.param != "no order"
     blocks = np.array([0, 1, 2, 0, 1]) if ordered else np.zeros(5, np.int64)
     lists = Sequences(np.array([1, 2, 3, 3, 4]), blocks, np.array([0, 3, 5]), np.arange(2))
     alike = Sequences(np.array([1, 7, 2, 7]), np.zeros(4, np.int64), np.array([0, 2, 4]), np.arange(2))
-    memory = fit_memory(lists, 7, max_seq_len=5, seed=0, alike=alike)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "order, many items":
+            patch.setattr("anime_bert4rec.model.memory_fitting.MOST_ITEMS", 4)
+        memory = fit_memory(lists, 7, max_seq_len=5, seed=0, alike=alike)
     assert memory.config.unlisted.items and bool(memory.config.likeness.groups) != ordered
     path = tmp_path_factory.mktemp("model") / "best_model.pth"
     config = ModelConfig(7, 8, num_heads=2, max_seq_len=5, ordered=ordered, memory=memory.config)
@@ -132,7 +135,7 @@ def strided(weight):
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore")  # of torch, about quantized tensors
 def test_a_tensor_that_is_another_one_is_refused(refuse, saved, name, change):
-    name = name if name in saved["model_state_dict"] else "memory.transitions.table"
+    name = name if name in saved["model_state_dict"] else "memory.transitions.row_sum"
     refuse(lambda file: file.model_state_dict.update({name: change(file.model_state_dict[name])}), builds=True)
 
 
@@ -149,7 +152,8 @@ def test_a_weight_that_is_no_number_is_refused(refuse, saved, value):
     "name",
     ["kept", "column"] + [f"unlisted.{name}" for name in ("columns", "members", "group_starts", "groups",
                                                           "item_starts")]
-    + [f"likeness.{name}" for name in ("members", "group_starts", "groups", "item_starts", "franchise")],
+    + [f"likeness.{name}" for name in ("members", "group_starts", "groups", "item_starts", "franchise")]
+    + ["transitions.row_starts", "transitions.followers"],
 )  # fmt: skip
 def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):
     name = name if f"memory.{name}" in saved["model_state_dict"] else "kept"

@@ -67,12 +67,15 @@ def test_neighbours_are_items_and_neither_masks_nor_padding():
     assert rows[0].tolist() == [0, 2, *[ITEMS] * 6] and added is None
 
 
-def test_items_without_a_row_have_the_lowest_score():
+@pytest.mark.parametrize(("most_followers", "score"), [(0, LOWEST), (ITEMS**2, 0.0)])
+def test_items_without_a_row_have_the_lowest_score(most_followers, score, monkeypatch):
+    """Unless the transitions are of all items: then they are as good as unrelated."""
+    monkeypatch.setattr("anime_bert4rec.model.memory_tables.MOST_FOLLOWERS", most_followers)
     sequences = sequences_of(*[[1, 2, 3, 4]] * 5, [9, 8, 1])
     memory = memory_of(sequences, most=4)
     batch = cut_at(torch.tensor([[1, 2]]), torch.tensor([2]), torch.tensor([0]), torch.tensor([0]))
     logs = memory.by_ease(batch)[0]
-    assert logs[4:].tolist() == pytest.approx([softplus(LOWEST)] * 8, rel=1e-4)
+    assert logs[4:].tolist() == pytest.approx([softplus(score)] * 8, rel=1e-4)
     assert softplus(LOWEST) == pytest.approx(-0.25 / 0.03, abs=1e-3), "well below 0 it is the score itself"
     assert logs[2:4].min() > logs[4:].max()
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,8 +23,9 @@ from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.memory_strengths import hats
-from anime_bert4rec.model.memory_transitions import Added, Pairs, Transitions
+from anime_bert4rec.model.memory_transitions import Added, Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
 
@@ -33,7 +33,7 @@ NEIGHBOURS = 8
 SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
 LOWEST = -0.25
-"""The EASE score of items that are not in the table."""
+"""The EASE score of items that are not in the table, unless the transitions know them: then it is 0."""
 SMOOTHING = 0.5
 """Added to the number of lists that each item is on."""
 LEAST_COSINE = 0.01
@@ -53,6 +53,10 @@ class MemoryConfig:
     unlisted: UnlistedSizes = UnlistedSizes()
     prior: float = 0.0
     """How much of the popularity the transitions add to each row."""
+    reliance: float = 0.0
+    """To which power of its sum each row of the transitions counts."""
+    followers: int | None = None
+    """How many pairs the transitions of all items have; None if they are a table of the same items as EASE's."""
     knots: int = 0
     """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
     the same for all numbers, and there are no terms but EASE and the transitions."""
@@ -74,7 +78,8 @@ class MemoryConfig:
             }
         )
         sizes = (config.table_size, *asdict(config.unlisted).values(), *asdict(config.likeness).values())
-        settings = (config.prior, config.knots, config.list_weight)
+        sizes += (config.followers or 0,)
+        settings = (config.prior, config.reliance, config.knots, config.list_weight)
         if min(*sizes, *settings) < 0 or not 0 <= config.recency <= 1:
             raise WrongForm("the sizes of its memory are not those of one")
         return config
@@ -91,7 +96,8 @@ class MemoryConfig:
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
         sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), self.knots)
-        return self.table_size**2 * (2 if "co-listing" in self.terms else 1) + sum(sizes)
+        tables = self.table_size**2 * (2 if "co-listing" in self.terms else 1)
+        return tables + 2 * (self.followers or 0) + sum(sizes)
 
     def places(self) -> dict[str, int]:
         """The buffers whose numbers say where something is, and the limit that they are below."""
@@ -112,6 +118,8 @@ class MemoryConfig:
         }
         own = {"kept": self.num_items, "column": self.table_size + 1}
         own |= {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
+        if self.followers is not None:
+            own |= {"transitions.row_starts": self.followers + 1, "transitions.followers": self.num_items}
         return own | (
             {f"likeness.{name}": limit for name, limit in of_likeness.items()} if self.likeness.groups else {}
         )
@@ -138,7 +146,11 @@ class ItemMemory(nn.Module):
         super().__init__()
         self.config = config
         size, terms = config.table_size, config.terms
-        self.transitions = Transitions(size, config.num_items, NEIGHBOURS, config.prior) if config.ordered else None
+        self.transitions: Transitions | None = None
+        if config.ordered:
+            self.transitions = Transitions(
+                size, config.num_items, NEIGHBOURS, config.prior, config.reliance, config.followers
+            )
         self.ease = EaseTable(size)
         self.colisting = CoListing(size) if "co-listing" in terms else None
         self.likeness = Likeness(config.likeness, config.num_items) if "likeness" in terms else None
@@ -246,43 +258,16 @@ class ItemMemory(nn.Module):
     def neighbours(self, batch: Batch) -> tuple[Tensor, Added | None]:
         """The table's rows of the nearest visible items before each position [M, K] and, for training lists, what they
         added."""
+        assert self.transitions is not None
         visible = self._is_item(batch.items)
         at = batch.rows[:, None], nearest_before(visible, batch.rows, batch.columns, NEIGHBOURS)
         items = F.pad(batch.items, (0, 1))[at]
+        rows = self.transitions.rows_of(items, self.column)
         if batch.entries is None:
-            return self.column[items], None
-        return self.column[items], self._added(batch, F.pad(batch.entries, (0, 1), value=-1)[at], items)
-
-    def _added(self, batch: Batch, entries: Tensor, neighbours: Tensor) -> Added:
-        """entries, neighbours [M, K]: which of the counted entries the neighbours are, and their items."""
-        pairs, lists = self.pairs, batch.lists
-        assert pairs is not None and lists is not None and batch.entries is not None
-
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(entries.device)
-
-        block = pairs.blocks[entries.clamp(min=0).cpu().numpy()]
-        first_block = pairs.first_blocks[pairs.blocks[batch.entries.amax(1).clamp(min=0).cpu().numpy()]]
-        listed, lengths = lists.padded(), lists.lengths
-        # The lists may come with their blocks shuffled, but each block is at its place.
-        place = pairs.starts[first_block][:, None] + np.arange(listed.shape[1])
-        blocks_listed = tensor(pairs.blocks[place.clip(max=len(pairs.blocks) - 1)] - first_block[:, None])
-        within = torch.arange(listed.shape[1], device=listed.device) < lengths[:, None]
-        kept = (self.column[listed] < len(self.kept)) & within
-        weights = tensor(pairs.weights[block]).float() * (entries >= 0)[:, :, None]
-        reach = weights.shape[2] // 2
-        blocks = tensor(block)[:, :, None] + torch.arange(-reach, reach + 1, device=entries.device)
-        blocks -= tensor(first_block)[batch.rows, None, None]
-        return Added(
-            weights,
-            blocks.clamp_(0, listed.shape[1] - 1),
-            (neighbours - 1).clamp(min=0),
-            batch.rows,
-            (listed - 1).clamp(min=0),
-            lengths,
-            blocks_listed.clamp_(0, listed.shape[1] - 1),
-            kept.float(),
-        )
+            return rows, None
+        assert self.pairs is not None
+        entries = F.pad(batch.entries, (0, 1), value=-1)[at]
+        return rows, self.transitions.added_by(self.pairs, batch, entries, items, self.column)
 
     @torch.no_grad()
     def by_ease(self, batch: Batch) -> Tensor:
@@ -303,7 +288,7 @@ class ItemMemory(nn.Module):
         unlisted = self._unlisted(batch, scores) if ranked else None
         logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
-            lowest = log_softplus(torch.tensor(LOWEST / SOFTNESS)).item()
+            lowest = log_softplus(torch.tensor((LOWEST if self.config.followers is None else 0) / SOFTNESS)).item()
             everything = logs.new_full((len(logs), self.config.num_items), lowest)
             logs = everything.index_copy_(1, self.kept, logs)
         return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)

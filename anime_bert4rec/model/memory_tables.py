@@ -15,9 +15,14 @@ from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_ease import gram_matrix
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.memory_pairs import Followers, Pairs, count_followers, count_transitions
 from anime_bert4rec.model.memory_strengths import KNOTS
-from anime_bert4rec.model.memory_transitions import Pairs, Transitions, count_transitions
+from anime_bert4rec.model.memory_transitions import Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
+
+MOST_FOLLOWERS = 2**24
+"""Where not all items are in the tables, and no more pairs of items than this are near each other in any list, the
+transitions are of all items: these pairs alone take no more room than a table of the most popular items."""
 
 
 class Tables:
@@ -39,7 +44,13 @@ class Tables:
         self.gram = gram_matrix(sequences, self.column, size)
         self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
-        self.counts = count_transitions(self.pairs, self.column, size) if self.pairs else None
+        self.followers: Followers | None = None
+        self.counts: np.ndarray | None = None
+        if self.pairs is not None:
+            if size < num_items:
+                self.followers = count_followers(self.pairs, num_items, MOST_FOLLOWERS)
+            if self.followers is None:
+                self.counts = count_transitions(self.pairs, self.column, size)
         self.unlisted = UnlistedItems() if alike is None else UnlistedItems.of(alike, self.popularity)
         self.list_weight = 0.0
         self.colisting: CoListing | None = None
@@ -80,9 +91,9 @@ class Tables:
     ) -> ItemMemory:
         """A memory with these settings. popularity_ridge: that of memory_ease.py if not given."""
         memory = self.with_ease(recency, ridge, alike_weight, popularity_ridge)
-        if self.counts is not None:
-            memory.transitions = self.fitted_transitions()
-            memory.config = replace(memory.config, prior=memory.transitions.prior)
+        if self.pairs is not None:
+            transitions = memory.transitions = self.fitted_transitions()
+            memory.config = replace(memory.config, prior=transitions.prior, reliance=transitions.reliance)
         return memory
 
     def with_ease(
@@ -101,13 +112,17 @@ class Tables:
 
     def fitted_transitions(self) -> Transitions:
         if self.transitions is None:
-            assert self.batch is not None and self.counts is not None
+            assert self.batch is not None
             memory, targets = self._without_values(1.0), self.batch.targets
             assert memory.transitions is not None and targets is not None
-            memory.transitions.fill(self.counts, self.popularity)
+            if self.followers is not None:
+                memory.transitions.fill_sparse(self.followers, self.popularity)
+            else:
+                assert self.counts is not None
+                memory.transitions.fill(self.counts, self.popularity)
             rows, added = memory.neighbours(self.batch)
             assert added is not None
-            memory.transitions.fit(rows, added, memory.column[targets], targets)
+            memory.transitions.fit(rows, added, memory.transitions.rows_of(targets, memory.column), targets)
             self.transitions = memory.transitions
         return self.transitions
 
@@ -117,9 +132,10 @@ class Tables:
             MemoryConfig(
                 len(self.popularity),
                 len(self.kept),
-                self.counts is not None,
+                self.pairs is not None,
                 recency,
                 self.unlisted.sizes,
+                followers=None if self.followers is None else len(self.followers.values),
                 knots=KNOTS,
                 list_weight=self.list_weight,
                 by_shares=self.colisting is not None,

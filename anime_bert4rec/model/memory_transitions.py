@@ -7,8 +7,7 @@ them is subtracted: otherwise the table would look better than it is, or, were i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -16,115 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anime_bert4rec.lists.sequences import Sequences, flat_ranges
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.memory_pairs import Followers, Pairs
 from anime_bert4rec.model.two_threads import in_two_threads
 
-DECAY = 0.8
-"""What a pair of entries counts for falls by this with each entry between them."""
-REACH = 10
-"""Pairs further apart than this are not counted."""
-BACKWARD = 0.3
-"""What a pair counts for from the later item to the earlier one, as a share of what it counts for forwards."""
 SMOOTHING = 0.5
 """Added to the number of lists that each item is on, so that nothing is impossible (Krichevsky and Trofimov, "The
 performance of universal encoding", 1981)."""
 ROUNDING_ERROR, LEAST_CHANCE = 1e-3, 1e-9
 """Less than ROUNDING_ERROR in a row is what rounding left of it, and no chance is less than LEAST_CHANCE."""
-PAIRS_AT_ONCE = 2**22
-"""How many pairs are counted together."""
 PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
 """How much of the popularity may be added to each row: those of rare items have few counts of their own."""
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """What each pair of entries of the lists adds to the table.
-
-    Entries of a block have no order, so a pair counts for the mean over all orders of its blocks: it depends on nothing
-    but the two blocks. Most entries are a block of their own.
-    """
-
-    weights: np.ndarray
-    """float16 [K, 2 REACH + 1]: what each entry of a block adds to the row of its item, at each item of the REACH
-    blocks before its own, of its own (but for itself), and of the REACH blocks after it. Rounded before it is added, so
-    that it can be taken out again."""
-    blocks: np.ndarray
-    """[T]: the block of each entry, numbered through all lists."""
-    starts: np.ndarray
-    """[K + 1]: at which entry each block starts; the last one is T."""
-    first_blocks: np.ndarray
-    """[K]: the first block of the list that each block is in."""
-    items: np.ndarray
-    """[T]: the item of each entry."""
-
-    @classmethod
-    def of(cls, sequences: Sequences) -> Pairs:
-        list_start = np.repeat(sequences.offsets[:-1], sequences.lengths)
-        is_start = np.diff(list_start + sequences.blocks, prepend=-1) != 0
-        starts, blocks = np.flatnonzero(is_start), np.cumsum(is_start) - 1
-        size = np.diff(starts, append=len(blocks))
-        first_blocks = blocks[list_start[starts]]
-        weights = np.zeros((len(starts), 2 * REACH + 1), np.float16)
-        weights[:, REACH] = _mean_weight_inside(size) * (1 + BACKWARD)
-        for distance in range(1, min(REACH, len(starts) - 1) + 1):
-            early = np.flatnonzero(first_blocks[:-distance] == first_blocks[distance:])
-            late = early + distance
-            mean = _mean_weight(starts[late] - starts[early + 1], size[early], size[late])
-            weights[early, REACH + distance] = mean
-            weights[late, REACH - distance] = mean * BACKWARD
-        return cls(weights, blocks, np.append(starts, len(blocks)), first_blocks, sequences.items)
-
-
-def _mean_weight(between: np.ndarray, early: np.ndarray, late: np.ndarray) -> np.ndarray:
-    """What a pair counts for, by the mean over all orders of its two blocks.
-
-    between: how many entries there are from one block to the other; early, late: how many each block has.
-    """
-    mean = np.where(between < REACH, DECAY**between, 0.0)
-    several = np.flatnonzero((mean > 0) & (early + late > 2))
-    between, early, late = between[several], early[several], late[several]
-    total = np.zeros(len(several))
-    for inside in range(REACH):  # how many entries of the two blocks are between the pair
-        ways = np.minimum(np.minimum(inside + 1, early + late - 1 - inside), np.minimum(early, late)).clip(min=0)
-        total += np.where(between + inside < REACH, ways * DECAY ** (between + inside), 0.0)
-    mean[several] = total / (early * late)
-    return mean
-
-
-def _mean_weight_inside(size: np.ndarray) -> np.ndarray:
-    """What an ordered pair inside one block counts for, by the same mean."""
-    total = sum((np.maximum(size - distance, 0) * DECAY ** (distance - 1) for distance in range(1, REACH + 1)), 0.0)
-    return total / np.maximum(size * (size - 1.0), 1)
-
-
-def count_transitions(pairs: Pairs, column: np.ndarray, size: int) -> np.ndarray:
-    """The table, float32 [size, size]. column: where each item index has its row and column; `size` for none."""
-    table = np.zeros((size + 1, size + 1), np.float32)
-    columns = column[pairs.items].astype(np.int64)
-    sizes = np.diff(pairs.starts)
-    for distance in range(2 * REACH + 1):
-        weight = pairs.weights[pairs.blocks, distance].astype(np.float32)
-        entries = np.flatnonzero(weight)
-        other = pairs.blocks[entries] + distance - REACH
-        for some in _parts(sizes[other]):
-            entry, count = entries[some], sizes[other[some]]
-            there = flat_ranges(pairs.starts[other[some]], count)
-            entry = np.repeat(entry, count)
-            at, added = columns[entry] * (size + 1) + columns[there], weight[entry]
-            if distance == REACH:
-                added = np.where(there == entry, 0, added)
-            np.add.at(table.reshape(-1), at, added)  # one flat index, for which numpy has a faster way than for two
-    return table[:-1, :-1]
-
-
-def _parts(counts: np.ndarray) -> Iterator[slice]:
-    """Parts of an array, of which each has PAIRS_AT_ONCE in all or is a single one. counts: how many each has."""
-    ends, start = np.cumsum(counts), 0
-    while start < len(counts):
-        before = ends[start] - counts[start]
-        stop = max(start + 1, int(np.searchsorted(ends, before + PAIRS_AT_ONCE, side="right")))
-        yield slice(start, stop)
-        start = stop
+RELIANCES = (0.0, 0.25, 0.5)
+"""A neighbour's row may count for as much as its sum to one of these powers says: the more it rests on, the more it is
+worth. Where lists are short and items many, most rows rest on a few pairs (benchmarks/LOG.md)."""
 
 
 class Added(NamedTuple):
@@ -182,16 +86,38 @@ class Added(NamedTuple):
 class Transitions(nn.Module):
     """The logarithm of the mixture of table rows. Items without a row of their own have the share of popularity."""
 
-    def __init__(self, size: int, num_items: int, neighbours: int, prior: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int,
+        num_items: int,
+        neighbours: int,
+        prior: float = 0.0,
+        reliance: float = 0.0,
+        followers: int | None = None,
+    ) -> None:
+        """size: how many items have a row. followers: how many cells are not zero, if only these are kept; then all
+        items have a row."""
         super().__init__()
+        self.size = size if followers is None else num_items
         self.prior = prior
         """How much of the popularity is added to each row."""
-        self.register_buffer("table", torch.zeros(size + 1, size))  # the last row is of items without one
-        self.register_buffer("row_sum", torch.zeros(size + 1))
+        self.reliance = reliance
+        """To which power of its sum each row counts."""
+        if followers is None:
+            self.register_buffer("table", torch.zeros(size + 1, size))  # the last row is of items without one
+        else:
+            self.register_buffer("row_starts", torch.zeros(num_items + 2, dtype=torch.long))
+            self.register_buffer("followers", torch.zeros(followers, dtype=torch.long))
+            self.register_buffer("values", torch.zeros(followers))
+        self.is_sparse = followers is not None
+        self.register_buffer("row_sum", torch.zeros(self.size + 1))
         self.register_buffer("popularity", torch.zeros(num_items))
         self.register_buffer("weights", torch.cat([0.8 ** torch.arange(neighbours), torch.tensor([0.1])]))
 
     table: Tensor
+    row_starts: Tensor
+    followers: Tensor
+    values: Tensor
     row_sum: Tensor
     popularity: Tensor
     weights: Tensor
@@ -202,29 +128,77 @@ class Transitions(nn.Module):
         self.row_sum[:-1] = torch.from_numpy(table.sum(1))
         self.popularity.copy_(torch.from_numpy(popularity))
 
+    def fill_sparse(self, followers: Followers, popularity: np.ndarray) -> None:
+        self.row_starts.copy_(torch.from_numpy(followers.row_starts))
+        self.followers.copy_(torch.from_numpy(followers.followers))
+        self.values.copy_(torch.from_numpy(followers.values))
+        rows = torch.arange(self.size).repeat_interleave(self.row_starts.diff()[:-1])
+        self.row_sum[:-1] = torch.zeros(self.size).index_add_(0, rows, self.values)
+        self.popularity.copy_(torch.from_numpy(popularity))
+
+    def rows_of(self, items: Tensor, column: Tensor) -> Tensor:
+        """The row of each item, `size` for none. column: where the items have theirs in a table of some."""
+        return torch.remainder(items - 1, self.size + 1).clamp_max(self.size) if self.is_sparse else column[items]
+
+    def added_by(self, pairs: Pairs, batch: Batch, entries: Tensor, neighbours: Tensor, column: Tensor) -> Added:
+        """What the lists of a batch, from which the pairs were counted, have added themselves.
+
+        entries, neighbours [M, K]: which of the counted entries the neighbours of each position are, and their items.
+        column: as in `rows_of`.
+        """
+        lists = batch.lists
+        assert lists is not None and batch.entries is not None
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(entries.device)
+
+        block = pairs.blocks[entries.clamp(min=0).cpu().numpy()]
+        first_block = pairs.first_blocks[pairs.blocks[batch.entries.amax(1).clamp(min=0).cpu().numpy()]]
+        listed, lengths = lists.padded(), lists.lengths
+        # The lists may come with their blocks shuffled, but each block is at its place.
+        place = pairs.starts[first_block][:, None] + np.arange(listed.shape[1])
+        blocks_listed = tensor(pairs.blocks[place.clip(max=len(pairs.blocks) - 1)] - first_block[:, None])
+        within = torch.arange(listed.shape[1], device=listed.device) < lengths[:, None]
+        kept = (self.rows_of(listed, column) < self.size) & within
+        weights = tensor(pairs.weights[block]).float() * (entries >= 0)[:, :, None]
+        reach = weights.shape[2] // 2
+        blocks = tensor(block)[:, :, None] + torch.arange(-reach, reach + 1, device=entries.device)
+        blocks -= tensor(first_block)[batch.rows, None, None]
+        return Added(
+            weights,
+            blocks.clamp_(0, listed.shape[1] - 1),
+            (neighbours - 1).clamp(min=0),
+            batch.rows,
+            (listed - 1).clamp(min=0),
+            lengths,
+            blocks_listed.clamp_(0, listed.shape[1] - 1),
+            kept.float(),
+        )
+
     def fit(self, neighbours: Tensor, added: Added, columns: Tensor, targets: Tensor, rounds: int = 50) -> None:
-        """Take the prior and the mixture weights under which known targets are the likeliest.
+        """Take the prior, the reliance and the mixture weights under which known targets are the likeliest.
 
         The weights by expectation maximisation (deleted interpolation, Jelinek 1980). neighbours, added: as in
         `forward`; columns: [M] of the targets in the table; targets: [M] item indices.
         """
-        size = self.table.shape[1]
-        counts = self.table[neighbours, columns.clamp(max=size - 1)[:, None]] * (columns < size)[:, None]
+        counts = self._counts_at(neighbours, columns)
         counts -= added.at(targets - 1)
         left, lengths = self.row_sum[neighbours] - added.sums(), added.lengths[added.rows]
         smoothed = self.popularity + SMOOTHING
         by_popularity = (smoothed[targets - 1] - (lengths > 0).float()) / (smoothed.sum() - lengths)
-        usable = F.pad(left > ROUNDING_ERROR, (0, 1), value=True)
 
-        def tried(prior: float) -> tuple[float, Tensor]:
+        def tried(setting: tuple[float, float]) -> tuple[float, Tensor]:
+            prior, reliance = setting
             rows = counts.clamp_min(0) + prior * by_popularity[:, None]
             guess = torch.cat([rows / (left.clamp_min(ROUNDING_ERROR) + prior), by_popularity[:, None]], 1)
-            weights = mixture_weights(guess, usable, self.weights, rounds)
-            return (shares_of(weights * usable) * guess).sum(1).log().mean().item(), weights
+            worth = _worth(left, reliance)
+            weights = mixture_weights(guess, worth, self.weights, rounds)
+            return (shares_of(weights * worth) * guess).sum(1).log().mean().item(), weights
 
-        likelihoods, weights = zip(*in_two_threads(tried, PRIORS), strict=True)
+        settings = list(itertools.product(PRIORS, RELIANCES))
+        likelihoods, weights = zip(*in_two_threads(tried, settings), strict=True)
         best = likelihoods.index(max(likelihoods))
-        self.prior = PRIORS[best]
+        self.prior, self.reliance = settings[best]
         self.weights.copy_(weights[best])
 
     def forward(self, neighbours: Tensor, kept: Tensor, added: Added | None = None) -> Tensor:
@@ -237,26 +211,57 @@ class Transitions(nn.Module):
         listed = smoothed.sum()
         if added is not None:
             left, listed = left - added.sums(), listed - added.lengths[added.rows]
-        mixture = F.normalize(self.weights * F.pad(left > ROUNDING_ERROR, (0, 1), value=True), p=1, dim=1)
+        mixture = F.normalize(self.weights * _worth(left, self.reliance), p=1, dim=1)
         scale = mixture[:, :-1] / (left.clamp_min(ROUNDING_ERROR) + self.prior)
-        rows = F.embedding_bag(neighbours, self.table, per_sample_weights=scale, mode="sum")
         of_popularity = (mixture[:, -1] + self.prior * scale.sum(1)) / listed
-        if len(kept) == len(smoothed):
-            guess = rows.addr_(of_popularity, smoothed)
-        else:
+        if self.is_sparse:
             guess = torch.outer(of_popularity, smoothed)
-            guess.index_add_(1, kept, rows)
+            cell, at = self._cells(neighbours)
+            position = at // neighbours.shape[1]
+            added_up = self.values[cell].mul_(scale.flatten()[at])
+            guess.view(-1).index_add_(0, position.mul_(len(smoothed)).add_(self.followers[cell]), added_up)
+        else:
+            rows = F.embedding_bag(neighbours, self.table, per_sample_weights=scale, mode="sum")
+            if len(kept) == len(smoothed):
+                guess = rows.addr_(of_popularity, smoothed)
+            else:
+                guess = torch.outer(of_popularity, smoothed)
+                guess.index_add_(1, kept, rows)
         if added is not None:
             guess.scatter_add_(1, added.listed[added.rows], added.each(-scale, -of_popularity))
             guess.scatter_add_(1, added.neighbours, added.to_itself() * scale)
         return guess.clamp_min_(LEAST_CHANCE).log_()
 
+    def _cells(self, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+        """The cells of the rows of all neighbours [M, K], one row after the other, and which of the M × K they are
+        of."""
+        starts = self.row_starts[neighbours].flatten()
+        counts = self.row_starts[neighbours + 1].flatten() - starts
+        at = torch.arange(len(starts), device=starts.device).repeat_interleave(counts)
+        return torch.arange(len(at), device=starts.device) + (starts - counts.cumsum(0) + counts)[at], at
 
-def mixture_weights(guess: Tensor, usable: Tensor, weights: Tensor, rounds: int) -> Tensor:
+    def _counts_at(self, neighbours: Tensor, columns: Tensor) -> Tensor:
+        """What the rows of neighbours have at these columns [M], one a position: [M, K]; 0 at the column `size`."""
+        if not self.is_sparse:
+            size = self.table.shape[1]
+            return self.table[neighbours, columns.clamp(max=size - 1)[:, None]] * (columns < size)[:, None]
+        cell, at = self._cells(neighbours)
+        hits = self.followers[cell] == columns[at // neighbours.shape[1]]
+        found = self.values.new_zeros(neighbours.numel()).index_add_(0, at[hits], self.values[cell[hits]])
+        return found.view_as(neighbours)
+
+
+def _worth(sums: Tensor, reliance: float) -> Tensor:
+    """What rows of these sums [M, K] count for beside each other and beside popularity, before they are weighted:
+    [M, K + 1]. What is empty counts for nothing."""
+    return F.pad(torch.where(sums > ROUNDING_ERROR, sums, 0) ** reliance * (sums > ROUNDING_ERROR), (0, 1), value=1.0)
+
+
+def mixture_weights(guess: Tensor, worth: Tensor, weights: Tensor, rounds: int) -> Tensor:
     """The weights [P] of the parts of a mixture, from `weights` on. guess [M, P]: what each part says of each target;
-    usable: bool [M, P]."""
+    worth [M, P]: what each part is multiplied by besides."""
     for _ in range(rounds):
-        mixture = shares_of(weights * usable)
+        mixture = shares_of(weights * worth)
         share = shares_of(mixture * guess)
         ratio = share.sum(0) / mixture.sum(0).clamp_min(1e-6)
         weights = F.normalize((ratio * weights).clamp_min(1e-4), p=1, dim=0)  # nothing is impossible

@@ -9,7 +9,7 @@ import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memories
-from anime_bert4rec.model.memory_transitions import Pairs
+from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
 from anime_bert4rec.model.score_weight import fit_weight

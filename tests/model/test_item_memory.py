@@ -182,7 +182,8 @@ def test_a_table_of_the_most_popular_items_only():
     assert prior.isfinite().all()
 
 
-def test_tables_of_fewer_items_are_as_though_counted_for_these():
+def test_tables_of_fewer_items_are_as_though_counted_for_these(monkeypatch):
+    monkeypatch.setattr("anime_bert4rec.model.memory_tables.MOST_FOLLOWERS", 0)
     sequences, alike = some_lists(count=40), sequences_of([1, 2, 5], [3, 5])
     batch = batches_of(sequences, cut_share=1.0)[0]
     taken, counted = (Tables(sequences, ITEMS, most, True, alike, batch) for most in (ITEMS, 6))
@@ -260,6 +261,8 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "recency": 0.9,
         "unlisted": {"items": 0, "groups": 0, "members": 0, "memberships": 0},
         "prior": memory.transitions.prior,
+        "reliance": memory.transitions.reliance,
+        "followers": None,
         "knots": KNOTS,
         "list_weight": 0.0,
         "by_shares": False,

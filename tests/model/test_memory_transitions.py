@@ -1,4 +1,4 @@
-"""What follows what: counts by hand, lists left out of them again, and what is fitted to them."""
+"""What follows what: lists left out of the counts again, and what is fitted to them."""
 
 from __future__ import annotations
 
@@ -10,76 +10,22 @@ import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, masked_at, sequences_of, some_lists, without
 
 from anime_bert4rec.model.batches import WholeLists
+from anime_bert4rec.model.memory_pairs import Pairs, count_transitions
 from anime_bert4rec.model.memory_tables import Tables
-from anime_bert4rec.model.memory_transitions import (
-    BACKWARD,
-    DECAY,
-    PRIORS,
-    REACH,
-    SMOOTHING,
-    Added,
-    Pairs,
-    Transitions,
-    count_transitions,
-)
-
-HALF = 1e-3
-"""What rounding to float16 may make of a number."""
+from anime_bert4rec.model.memory_transitions import PRIORS, SMOOTHING, Added, Transitions
 
 
-def table_of(sequences):
-    return count_transitions(Pairs.of(sequences), COLUMN, ITEMS)
-
-
-def test_transitions_by_hand():
-    table = table_of(sequences_of([1, 2, 3]))
-    expected = np.zeros((ITEMS, ITEMS))
-    expected[0, 1] = expected[1, 2] = 1.0
-    expected[0, 2] = DECAY
-    expected[1, 0] = expected[2, 1] = BACKWARD
-    expected[2, 0] = BACKWARD * DECAY
-    assert table == pytest.approx(expected, rel=HALF)
-
-
-def test_pairs_out_of_reach_are_not_counted():
-    far = sequences_of([1, *([2] * REACH), 3])
-    assert table_of(far)[0, 2] == 0
-
-
-@pytest.mark.parametrize("reach", [1, 2, 3, 4, 10])
-def test_blocks_count_for_the_mean_over_their_orders(reach, monkeypatch):
-    """Also where a block is longer than the reach, in which some orders put some pairs out of it."""
-    monkeypatch.setattr("anime_bert4rec.model.memory_transitions.REACH", reach)
-    blocked = sequences_of([1, 2, 3, 4, 5, 6, 7, 8], blocks=[[0, 1, 1, 1, 1, 5, 6, 6]])
-    orders = itertools.product(itertools.permutations([2, 3, 4, 5]), itertools.permutations([7, 8]))
-    tables = [table_of(sequences_of([1, *first, 6, *second])) for first, second in orders]
-    assert table_of(blocked) == pytest.approx(np.mean(tables, axis=0), rel=HALF, abs=1e-6)
-
-
-@pytest.mark.parametrize("at_once", [1, 50, 2**22])
-def test_in_what_order_a_bulk_day_is_stored_changes_nothing(at_once, monkeypatch):
-    monkeypatch.setattr("anime_bert4rec.model.memory_transitions.PAIRS_AT_ONCE", at_once)
-    blocks, column = [[0, *[1] * 20, *[21] * 12, 33, 34]] * 2, np.array([35, *range(35), 35])
-    random = np.random.default_rng(0)
-    lists = [random.permutation(35) + 1 for _ in range(2)]
-    mixed = [
-        np.concatenate([one[:1], random.permutation(one[1:21]), random.permutation(one[21:33]), one[33:]])
-        for one in lists
-    ]
-    stored, other = (
-        count_transitions(Pairs.of(sequences_of(*each, blocks=blocks)), column, 35) for each in (lists, mixed)
-    )
-    assert (lists[0] != mixed[0]).any() and stored == pytest.approx(other, rel=1e-6)
-    assert (stored.diagonal() == 0).all(), "nothing follows itself"
-
-
-@pytest.mark.parametrize("most", [ITEMS, 6])
-@pytest.mark.parametrize("prior", [0.0, 5.0])
+@pytest.mark.parametrize(("most", "sparse"), [(ITEMS, False), (6, False), (6, True)])
+@pytest.mark.parametrize(("prior", "reliance"), [(0.0, 0.0), (5.0, 0.5)])
 @pytest.mark.parametrize("cut_share", [0.0, 1.0])
-def test_a_training_list_is_scored_as_though_it_had_not_been_counted(cut_share, prior, most, monkeypatch):
+def test_a_training_list_is_scored_as_though_it_had_not_been_counted(
+    cut_share, prior, reliance, most, sparse, monkeypatch
+):
     """At every item, by transitions that were counted again without the list; lists are longer than the reach."""
     monkeypatch.setattr("anime_bert4rec.model.memory_transitions.PRIORS", (prior,))
-    monkeypatch.setattr("anime_bert4rec.model.memory_transitions.REACH", 3)
+    monkeypatch.setattr("anime_bert4rec.model.memory_transitions.RELIANCES", (reliance,))
+    monkeypatch.setattr("anime_bert4rec.model.memory_tables.MOST_FOLLOWERS", ITEMS**2 if sparse else 0)
+    monkeypatch.setattr("anime_bert4rec.model.memory_pairs.REACH", 3)
     monkeypatch.setattr("anime_bert4rec.model.memory_transitions.SMOOTHING", 0.1)
     random = np.random.default_rng(1)
     lists = [random.choice(ITEMS, random.integers(3, 9), replace=False) + 1 for _ in range(30)]
@@ -88,16 +34,19 @@ def test_a_training_list_is_scored_as_though_it_had_not_been_counted(cut_share, 
     batches = batches_of(sequences, cut_share=cut_share)
     batch = batches[0]
     memory = Tables(sequences, ITEMS, most, True, None, batch).memory(0.9, 10.0, 0.0)
-    column = memory.column.numpy()
+    column = COLUMN if sparse else memory.column.numpy()
     got = memory.by_transitions(batch)
     rows, _ = memory.neighbours(batch)
-    assert most == ITEMS or {True, False} == {bool(column[target] < most) for target in batch.targets}
+    assert most == ITEMS or {True, False} == {bool(memory.column[target] < most) for target in batch.targets}
     for row, user in enumerate(batches.users_of_batch[0]):
         others, here = without(sequences, user), batch.rows == row
-        anew = Transitions(most, ITEMS, rows.shape[1], prior)
-        anew.fill(count_transitions(Pairs.of(others), column, most), others.popularity(ITEMS))
+        size = ITEMS if sparse else most
+        anew = Transitions(size, ITEMS, rows.shape[1], prior, reliance)
+        anew.fill(count_transitions(Pairs.of(others), column, size), others.popularity(ITEMS))
         anew.weights.copy_(memory.transitions.weights)
-        torch.testing.assert_close(got[here], anew(rows[here], memory.kept), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            got[here], anew(rows[here], torch.from_numpy(column[1:-1]).argsort()[:size]), rtol=1e-4, atol=1e-4
+        )
         counted = memory.transitions(rows[here], memory.kept)
         assert not torch.allclose(got[here], counted, atol=0.01)
 
@@ -137,12 +86,6 @@ def test_what_only_one_list_has_is_not_impossible_without_it(monkeypatch):
     chance = memory.by_transitions(batch)[0].exp()
     assert chance[4].item() == pytest.approx(chance[7].item()), "as of an item that nobody has"
     assert chance[4] > 0.001
-
-
-def test_what_a_list_added_is_what_is_missing_when_it_is_not_counted():
-    sequences = some_lists()
-    alone = table_of(sequences.select(np.array([4])))
-    assert table_of(sequences) - table_of(without(sequences, 4)) == pytest.approx(alone, abs=1e-5)
 
 
 def test_prior_and_mixture_are_those_that_make_training_lists_the_likeliest(monkeypatch):
@@ -186,3 +129,31 @@ def test_the_mixture_by_hand():
     assert nearest_only == pytest.approx(5 / 7 * rows[1] + 2 / 7 * share, rel=1e-5)
     empty_row = transitions(torch.tensor([[2, 0]]), torch.arange(3)).exp().numpy()[0]
     assert empty_row == pytest.approx(3 / 5 * rows[0] + 2 / 5 * share, rel=1e-5), "as one without any count"
+
+
+def test_a_row_that_rests_on_more_counts_for_more_by_hand():
+    table = np.array([[0, 12, 4], [1, 0, 3], [0, 0, 0]], np.float32)
+    share = (np.array([5, 3, 2]) + SMOOTHING) / (10 + 3 * SMOOTHING)
+    transitions = Transitions(3, 3, 2, reliance=0.5)
+    transitions.fill(table, np.array([5, 3, 2], np.float32))
+    transitions.weights.copy_(torch.tensor([0.5, 0.3, 0.2]))
+    both, nearest_only = transitions(torch.tensor([[0, 1], [1, 2]]), torch.arange(3)).exp().numpy()
+    # The roots of the sums are 4 and 2, and what popularity counts for is always multiplied by 1.
+    assert both == pytest.approx((2.0 * table[0] / 16 + 0.6 * table[1] / 4 + 0.2 * share) / 2.8, rel=1e-5)
+    assert nearest_only == pytest.approx((1.0 * table[1] / 4 + 0.2 * share) / 1.2, rel=1e-5)
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+def test_rows_count_for_as_much_more_as_is_likeliest(reliable):
+    """What follows is what the row says that rests on much, or what the other says, whichever is nearer."""
+    table = np.zeros((4, 4), np.float32)
+    table[0], table[1] = [0, 0, 90, 10], [0, 0, 1, 9]
+    transitions = Transitions(4, 4, 2)
+    transitions.fill(table, np.array([9, 9, 9, 9], np.float32))
+    neighbours = torch.tensor([[0, 1]] * 9 + [[1, 0]] * 9)
+    none, no_items = torch.zeros(18, 2), torch.zeros(18, 2).long()
+    nothing = Added(none[:, :, None], no_items[:, :, None], no_items, torch.arange(18), no_items, no_items[:, 0],
+                    no_items, none)  # fmt: skip
+    targets = torch.full((18,), 3 if reliable else 4)
+    transitions.fit(neighbours, nothing, targets - 1, targets)
+    assert (transitions.reliance > 0) == reliable
