@@ -161,7 +161,7 @@ class _Logits(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_start = gradient.sum(0) if ctx.of_each_item else gradient
         of_weight = _empty_like(weight)
-        of_weight[[0, -1]] = 0
+        of_weight[0], of_weight[-1] = 0, 0
         torch.mm(gradient.t(), hidden, out=of_weight[1:-1])
         ctx.tied.gradient = of_weight
         return of_start, gradient @ weight[1:-1], of_weight, None
