@@ -3,6 +3,7 @@
     python benchmarks/setup_peers.py                      # once
     python benchmarks/compare.py --data ml-100k
     python benchmarks/compare.py --data ml-1m --hidden 256 --heads 4 --max-len 200 --max-train-seconds 3600
+    python benchmarks/compare.py --data ml-1m --device cuda --peers rectools --baselines
     python benchmarks/compare.py --data my_lists.csv --peers --seeds 1 2 3 --ours= --ours=--no-memory
 
 Leave-one-out in order of time, all items ranked, seen items left out, worst rank in ties. The contenders run one after
@@ -128,6 +129,8 @@ def chosen_contenders(args: argparse.Namespace) -> Iterator[Contender]:
     for variant in args.ours or [""]:
         yield Contender(f"ours {variant}".strip(), [sys.executable, str(HERE / "ours.py"), *shlex.split(variant)])
     for peer in args.peers:
+        if args.device != "cpu" and peer != "rectools":
+            raise UserError(f"{peer} is measured on a CPU only: --device cuda --peers rectools")
         if not is_set_up(peer):
             raise UserError(
                 f"{peer} is not installed; python benchmarks/setup_peers.py {peer} does it, --peers alone goes without"

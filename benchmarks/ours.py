@@ -73,10 +73,12 @@ def main() -> None:
     fitting = gate_fitting(ModelScorer(model, counted_but=0), split.training, split.validation_items)
 
     def look_at_validation() -> None:
+        model.to("cpu")  # where scorers are, wherever it is trained
         if fitting:
             fitting.fit(model)
         ranks = ranks_by(ModelScorer(model, counted_but=0), split.training, split.validation_items)
         run.validated(ranks, lambda: copy.deepcopy(model.state_dict()))
+        model.to(args.device)
 
     look_at_validation()
     epochs = train(model, data, settings)
@@ -87,7 +89,7 @@ def main() -> None:
             look_at_validation()
     peak = peak_memory_mb()
 
-    model.load_state_dict(run.best_weights)
+    model.to("cpu").load_state_dict(run.best_weights)
     scorer = ModelScorer(model, counted_but=1)  # the validation item
     top_10_seconds = seconds_of(lambda: top_k(scorer, split.known, 10))
     more = {}

@@ -1,5 +1,5 @@
-"""A GPU that there isn't: tensors that say they are on it are computed with on the CPU, and mix with the CPU's as little as
-those on a real one."""
+"""A GPU that there isn't: tensors that say they are on it are computed on the CPU, and mix with the CPU's as little
+as those on a real one."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def main() -> None:
     def trainer() -> pl.Trainer:
         return pl.Trainer(
             max_epochs=1,
-            accelerator="cpu",
+            accelerator="gpu" if args.device == "cuda" else "cpu",
             devices=1,
             callbacks=[Clock()],
             logger=False,
@@ -64,7 +64,7 @@ def main() -> None:
         lr=args.lr,
         batch_size=args.batch,
         get_trainer_func=trainer,
-        recommend_torch_device="cpu",
+        recommend_torch_device=args.device,
     )
 
     while not run.finished():
