@@ -2,9 +2,11 @@
 
     python benchmarks/recommend_speed.py
     python benchmarks/recommend_speed.py --hidden-size 64 --users 1000
+    python benchmarks/recommend_speed.py --stored 5000
 
 The model has the default sizes but random weights, and an item memory of random tables, as speed does not depend on
-them; the catalogue is the sandbox's, and the lists are drawn from it.
+them; the catalogue is the sandbox's, and the lists are drawn from it. With --stored, what it costs to know what others
+start now, of a database of so many lists: before a training, and when somebody asks.
 """
 
 from __future__ import annotations
@@ -30,18 +32,24 @@ import torch
 from anime_bert4rec.anilist.sandbox import Sandbox
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.recent_starts import RecentStarts, day_of
 from anime_bert4rec.lists.records import Anime, ListEntry, UserList
-from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from anime_bert4rec.model.recent_strengths import Lately, fit_recent
+from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.recommender import Recommender
+from anime_bert4rec.recommending.moment import Moment
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.shortlist import Shortlists
 from anime_bert4rec.recommending.wishes import Wishes
 from config import TrainingSettings
 
 RUNS = 3
+TODAY = 20261004
 
 
 @script
@@ -53,9 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--length", type=int, default=200, help="how long their lists are (default: 200)")
     parser.add_argument("--unordered", action="store_true", help="lists without an order, as most on AniList are")
     parser.add_argument("--threads", type=int, default=2, help="of the processor (default: 2)")
+    parser.add_argument("--stored", type=int, metavar="LISTS", help="measure what recent starts cost, of so many lists")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
+        if args.stored:
+            measure_recent_starts(Path(folder) / "bert.db", args)
+            return 0
         for hidden_size in args.hidden_size:
             measure(Path(folder) / str(hidden_size), hidden_size, args)
     return 0
@@ -64,9 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(folder: Path, hidden_size: int, args: argparse.Namespace) -> None:
     database_file = folder / "bert.db"
     with Database.open(database_file, create=True) as database:
-        fetch = database.resume_or_start_catalogue_fetch("POPULARITY_DESC", args.items)
-        for page in Sandbox().top_anime(args.items, "POPULARITY_DESC"):
-            database.save_catalogue_page(fetch.fetch_id, page)
+        store_catalogue(database, args.items)
         vocabulary = Vocabulary.of(database.anime_ids())
         random = np.random.default_rng(0)
         lists = [random.choice(vocabulary.anime_ids, args.length, False).tolist() for _ in range(args.users)]
@@ -111,6 +121,67 @@ def measure(folder: Path, hidden_size: int, args: argparse.Namespace) -> None:
     print(f"    {measured(lambda: list(Shortlists(catalogue).of(ranked, [person], Wishes())))}: the sequel rule")
 
 
+def store_catalogue(database: Database, items: int) -> None:
+    fetch = database.resume_or_start_catalogue_fetch("POPULARITY_DESC", items)
+    for page in Sandbox().top_anime(items, "POPULARITY_DESC"):
+        database.save_catalogue_page(fetch.fetch_id, page)
+
+
+def measure_recent_starts(database_file: Path, args: argparse.Namespace) -> None:
+    """Of lists whose titles were started on any days of the ten years before TODAY."""
+    random = np.random.default_rng(0)
+    with Database.open(database_file, create=True) as database:
+        store_catalogue(database, args.items)
+        catalogue = database.anime(database.anime_ids())
+        ids = np.array([each.anime_id for each in catalogue])
+        for number in range(1, args.stored + 1):
+            days = np.datetime64(day_of(TODAY), "D") - random.integers(1, 3650, args.length)
+            dates = [int(str(day).replace("-", "")) for day in days]
+            watched = zip(random.choice(ids, args.length, False).tolist(), dates, strict=True)
+            entries = [ListEntry(k, each, "COMPLETED", started=day) for k, (each, day) in enumerate(watched)]
+            database.save_user_list(UserList(number, f"user{number}", tuple(entries)), f"user{number}", 0, 1)
+
+    settings, size = TrainingSettings(use_gpu=False), len(ids)
+    data = load_data(database_file, settings)
+    counted, alike, recent = data.training.select(data.counted), data.alike, data.recent
+    assert recent is not None
+    print(f"{args.stored:,} lists of {args.length}, {size:,} anime; before a training:")
+
+    def starts() -> RecentStarts:
+        with Database.open_to_read(database_file) as database:
+            return RecentStarts.of(database, catalogue, data.vocabulary, counted.user_ids)
+
+    def lately() -> Lately:
+        return Lately(recent, counted, settings.seed)
+
+    def memories(*lists: Sequences) -> None:
+        fitted[:] = fit_memories(lists, size, max_seq_len=settings.max_seq_len, seed=settings.seed, alike=alike)
+
+    asked, fitted = lately(), list[ItemMemory]()
+    print(f"  {measured(starts)}: all starts are read")
+    print(f"  {measured(lately)}: what was known before {len(asked.asked):,} of them")
+    print(f"  {measured(lambda: memories(counted), 1)}: the memory, which there is in any case")
+    print(f"  {measured(lambda: memories(counted, asked.lists_before), 1)}: with that of the lists before these starts")
+    print(f"  {measured(lambda: fit_recent(asked, fitted[1], settings.max_seq_len))}: the strengths")
+
+    def moment() -> Moment:
+        with Database.open_to_read(database_file) as database:
+            return Moment(database, catalogue, data.vocabulary, TODAY)
+
+    def person(user: int) -> Person:
+        items, days = recent.starts.of_user_before(user, day_of(TODAY))
+        seen = data.vocabulary.anime_ids[items - 1].tolist()
+        return Person(
+            tuple(seen), frozenset(seen), frozenset(seen), started=dict(zip(seen, days.tolist(), strict=True))
+        )
+
+    of_day, people = moment(), [person(user) for user in counted.user_ids[:100].tolist()]
+    print("when somebody asks:")
+    print(f"  {measured(moment)}: the starts of the last year are read")
+    times = measured(lambda: [of_day.of_person(each) for each in people])
+    print(f"  {1000 * times.cpu / len(people):.2f} ms of CPU a person: what is known of the day")
+
+
 class Times(NamedTuple):
     """Seconds by the clock, and seconds of computing in this process and those that it has waited for."""
 
@@ -121,10 +192,10 @@ class Times(NamedTuple):
         return f"{self.wall:.2f} s, {self.cpu:.2f} s of CPU"
 
 
-def measured(work: Callable[[], object]) -> Times:
+def measured(work: Callable[[], object], runs: int = RUNS) -> Times:
     """The median of several runs by the clock, and the least computing of any: others may use the cores too."""
     walls, computing = [], []
-    for _ in range(RUNS):
+    for _ in range(runs):
         clock, before = time.perf_counter(), os.times()
         work()
         walls.append(time.perf_counter() - clock)

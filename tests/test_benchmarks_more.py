@@ -1,4 +1,4 @@
-"""The benchmarks of cold titles and of size on tiny, made-up data, and their closed forms against ones by hand."""
+"""The benchmarks of cold titles, size and starts in time on tiny, made-up data, and closed forms against ones by hand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import datetime
 import gzip
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -206,3 +207,15 @@ def test_what_is_known_before_a_day(lists_in_time: Path) -> None:
     assert lists.lengths.tolist() == [1, 1, len(range(1, 90)), len(range(2, 90, 2))]
     assert [asked.user for asked in world.questions(day, day + 1, 99)] == []  # nothing of them was known before
     assert world.typed.all() and world.typed_between(day, day + 1) == 2
+
+
+def test_what_recent_starts_cost_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    import recommend_speed
+
+    flags = ("--stored", 30, "--length", 60, "--items", 200, "--threads", 1)
+    assert recommend_speed.main([*map(str, flags)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("30 lists of 60, 200 anime; before a training:\n")
+    asked = re.search(r"what was known before (\d+) of them\n", out)
+    assert asked and 100 < int(asked[1]) < 300, "of 1,800 starts in ten years, those of the last one"
+    assert out.count(" s of CPU: ") == 6 and " ms of CPU a person: what is known of the day\n" in out
