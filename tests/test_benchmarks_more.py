@@ -1,4 +1,4 @@
-"""The benchmarks of cold titles, size and starts in time on tiny, made-up data, and closed forms against ones by hand."""
+"""The benchmarks of cold titles, size and starts in time on tiny, made-up data, closed forms against ones by hand."""
 
 from __future__ import annotations
 
