@@ -25,8 +25,7 @@ from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.encoder_layer import ItemStates
+from anime_bert4rec.model.bert4rec import BERT4Rec, Known
 from anime_bert4rec.model.gate_fitting import MOST_NUMBERS, GateFitting
 from anime_bert4rec.model.model_files import GATE
 from anime_bert4rec.model.next_item_scorer import ModelScorer
@@ -167,7 +166,7 @@ def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) 
 class MemoryOnly(BERT4Rec):
     """A model whose logits are what its memory says of a batch."""
 
-    def forward(self, batch: Batch, rank_unlisted: bool = False, known: ItemStates | None = None) -> torch.Tensor:
+    def forward(self, batch: Batch, rank_unlisted: bool = False, known: Known | None = None) -> torch.Tensor:
         assert self.memory is not None
         return self.memory(batch, rank_unlisted)
 

@@ -13,21 +13,20 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
-from anime_bert4rec.model.encoder_layer import EncoderLayer, ItemStates
+from anime_bert4rec.model.encoder_layer import UNSEEN, EncoderLayer, ItemStates
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, distinct, take
 from anime_bert4rec.model.gate import Gate
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
-from anime_bert4rec.model.leaving_out import LeftOut
+from anime_bert4rec.model.leaving_out import LeftOut, LeftOutInOrder
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.support.forms import WrongForm, check
 
-UNSEEN = -1e9
-"""Added to the attention score of what a position must not see."""
 MIXTURE = (0.45, 0.67)
 """What the logits of the network and those of the memory count for together, if the network also answers without the
 memory. Learned with the other weights the network would count for more: it gets to know the training lists by heart,
@@ -36,6 +35,8 @@ EMBEDDING_SPREAD = 0.02
 """The standard deviation that the embeddings start with."""
 LISTS_AT_ONCE = 4
 """So many lists' states stay in the processor's cache from one operation to the next."""
+LEFT_OUT_AT_ONCE = 25
+"""The same of a list without each of so many of its items."""
 FIRST_OPINION = 0.1
 """The weights of the projection start at this times the identity, if the network never answers without the memory."""
 
@@ -117,6 +118,15 @@ class NetworkInput(NamedTuple):
         return padding[:, None, None] * UNSEEN if not self.causal and padding.any() else None
 
 
+class Known(NamedTuple):
+    """What many calls of the model with the same weights can share."""
+
+    states: ItemStates
+    """What the first layer makes of each item by itself."""
+    biases: list[Tensor | None]
+    """What each layer adds to attention scores [heads, L, L], for lists as long as they may be: `NetworkInput.bias`."""
+
+
 class BERT4Rec(nn.Module):
     """`forward(batch)` → logits [M, N] of the items 1 … N (in columns 0 … N - 1) at the positions of the batch."""
 
@@ -157,20 +167,23 @@ class BERT4Rec(nn.Module):
         assert self.gate is not None
         self.gate.silence()
 
-    def forward(self, batch: Batch, rank_unlisted: bool = False, known: ItemStates | None = None) -> Tensor:
+    def forward(self, batch: Batch, rank_unlisted: bool = False, known: Known | None = None) -> Tensor:
         """rank_unlisted: score items that nobody has listed by what the catalogue says of them; in training and where
-        it is checked, they are items like the others. known: what `item_states` gives, in evaluation mode alone."""
+        it is checked, they are items like the others. known: what `known` gives, in evaluation mode alone."""
         embedding = TiedEmbedding(self.item_embedding.weight)
         dropout = Dropout(self.config.dropout if self.training else 0, batch.seed)
         states = self.encode(self.read(batch), embedding, dropout, known)
         return self.logits(batch, self.project(self.norm(states)), embedding, rank_unlisted)
 
     @torch.inference_mode()
-    def item_states(self) -> ItemStates | None:
-        """What many calls of `forward` with the same weights can share; nothing where the first layer is the last."""
+    def known(self) -> Known | None:
+        """What many calls of `forward` can share that ask what comes next; nothing where there is but one layer."""
         if len(self.layers) < 2:
             return None
-        return self._encoder_layers()[0].apart(self.item_embedding.weight * self.config.hidden_size**0.5, Dropout(0, 0))
+        layers = self._encoder_layers()
+        states = layers[0].apart(self.item_embedding.weight * self.config.hidden_size**0.5, Dropout(0, 0))
+        longest = NetworkInput(torch.zeros(1, self.config.max_seq_len), self.config.ordered, *2 * [torch.zeros(0)])
+        return Known(states, [longest.bias(layer.distance_bias(self.config.max_seq_len)) for layer in layers])
 
     def read(self, batch: Batch) -> NetworkInput:
         """What the network sees of a batch.
@@ -191,40 +204,37 @@ class BERT4Rec(nn.Module):
         columns = (batch.cuts - 1 - skipped).clamp_min(0)
         return NetworkInput(items, True, columns, batch.rows * len(batch.cuts) + batch.places)
 
-    def leaving_out(self, items: Tensor, known: ItemStates | None) -> LeftOut | None:
-        """What `logits_without` needs of a list, if it can do it: the lists have no order, and there are two layers.
+    def leaving_out(self, items: Tensor, known: Known | None) -> LeftOut | LeftOutInOrder | None:
+        """What `logits_without` needs of a list, if it can do it: there are two layers.
 
-        items [L]: without the mask. known: what `item_states` gives.
+        items [L]: without the mask. known: what `known` gives.
         """
-        if self.config.ordered or known is None or len(self.layers) != 2:
+        if known is None or len(self.layers) != 2:
             return None
-        shown = torch.cat([items, items.new_tensor([self.config.num_items + 1])])
-        found = LeftOut(self._encoder_layers()[0], ItemStates(*(part[shown] for part in known)))
+        shown = items if self.config.ordered else F.pad(items, (0, 1), value=self.config.num_items + 1)
+        states, (first, last) = ItemStates(*(part[shown] for part in known.states)), self._encoder_layers()
+        found = (LeftOutInOrder if self.config.ordered else LeftOut)(first, last, states)
         return found if found.is_precise else None
 
-    def logits_without(self, shown: LeftOut, left_out: Tensor, batch: Batch) -> Tensor:
+    def logits_without(self, shown: LeftOut | LeftOutInOrder, left_out: Tensor, batch: Batch) -> Tensor:
         """As `forward` of a batch that asks what comes next of a list without each of some items: [T, N].
 
         left_out [T]: the positions of the items; batch: of the shorter lists, whole, which the memory reads.
         """
-        answers, last = [], self._encoder_layers()[-1]
-        for part in left_out.split(LISTS_AT_ONCE):
-            hidden = shown.without(part)
-            unseen = torch.zeros(len(part), 1, 1, hidden.shape[1])
-            unseen[torch.arange(len(part)), 0, 0, part] = UNSEEN
-            answers.append(last.answer(hidden[:, -1:], hidden, Dropout(0, 0), unseen)[:, 0])
+        states = torch.cat([shown.answers(part) for part in left_out.split(LEFT_OUT_AT_ONCE)])
         embedding = TiedEmbedding(self.item_embedding.weight)
-        return self.logits(batch, self.project(self.norm(torch.cat(answers))), embedding, rank_unlisted=True)
+        return self.logits(batch, self.project(self.norm(states)), embedding, rank_unlisted=True)
 
     def encode(
-        self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout, known: ItemStates | None = None
+        self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout, known: Known | None = None
     ) -> Tensor:
         """Hidden states [M, hidden_size] of the positions that answer."""
-        of_distance = [layer.distance_bias(shown.items.shape[1]) for layer in self._encoder_layers()]
-        biases = [shown.bias(each) for each in of_distance]
+        length = shown.items.shape[1]
         if known is None:
+            biases = [shown.bias(layer.distance_bias(length)) for layer in self._encoder_layers()]
             asked = self._asked(shown, biases, embedding, dropout, None)
         else:
+            biases = [bias if bias is None else bias[:, :length, :length] for bias in known.biases]
             asked = torch.cat([self._asked(part, biases, embedding, dropout, known) for part in shown.parts()])
         return asked.flatten(0, 1).index_select(0, shown.answers)
 
@@ -234,7 +244,7 @@ class BERT4Rec(nn.Module):
         biases: list[Tensor | None],
         embedding: TiedEmbedding,
         dropout: Dropout,
-        known: ItemStates | None,
+        known: Known | None,
     ) -> Tensor:
         """Hidden states [B, Q, hidden_size]. biases: of each layer."""
         *layers, last = self._encoder_layers()
@@ -245,9 +255,9 @@ class BERT4Rec(nn.Module):
             if not layers:
                 hidden = take(hidden, place)
         else:
-            hidden, place = known.hidden, shown.items
+            hidden, place = known.states.hidden, shown.items
         for number, layer in enumerate(layers):
-            apart = known if known and not number else layer.apart(hidden, dropout)
+            apart = known.states if known and not number else layer.apart(hidden, dropout)
             bias = _sum(biases[number], padding)
             hidden = layer.together(apart, dropout, bias, causal=shown.causal, place=None if number else place)
         bias = biases[-1]
@@ -255,7 +265,7 @@ class BERT4Rec(nn.Module):
             bias = bias.index_select(1, shown.columns.flatten()).unflatten(1, shown.columns.shape).transpose(0, 1)
         row = shown.items.shape[1] * torch.arange(len(hidden), device=hidden.device)[:, None]
         queries = take(hidden.flatten(0, 1), row + shown.columns)
-        return last.answer(queries, hidden, dropout, _sum(bias, padding))
+        return last.answer(queries, last.norm(hidden), dropout, _sum(bias, padding))
 
     def _encoder_layers(self) -> list[EncoderLayer]:
         return cast(list[EncoderLayer], list(self.layers))

@@ -13,6 +13,8 @@ from anime_bert4rec.model.fast_parts import Dropout, attend, attend_to_states, t
 if TYPE_CHECKING:
     from anime_bert4rec.model.bert4rec import ModelConfig
 
+UNSEEN = -1e9
+"""Added to the attention score of what a position must not see."""
 LAYER_SPREAD = 0.05
 """The standard deviation that the weights of the layers start with."""
 
@@ -90,13 +92,16 @@ class EncoderLayer(nn.Module):
             query, key, value = (take(x.view(len(x) * heads, -1), of_head) for x in rows)
         return hidden + dropout(self.attention_output(attend(query, key, value, bias, causal)))
 
-    def answer(self, queries: Tensor, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
-        """The last layer, which is computed for `queries` only, some of the positions of hidden [B, L, size].
+    def answer(
+        self, queries: Tensor, normed: Tensor, dropout: Dropout, bias: Tensor | None, shared: Tensor | None = None
+    ) -> Tensor:
+        """The last layer, which is computed for `queries` only, the states of some positions.
 
-        queries [B, Q, size] → [B, Q, size].
+        queries [B, Q, size] → [B, Q, size]. normed: the states of all positions, behind the norm [B, L, size]; shared:
+        those that all lists have before these [any, size].
         """
         query, weights = self.query(self.norm(queries)), (self.key.weight, self.value.weight)
-        mixed = attend_to_states(query, self.norm(hidden), *weights, self.config.num_heads, bias)
+        mixed = attend_to_states(query, normed, *weights, self.config.num_heads, bias, shared)
         queries = queries + dropout(self.attention_output(mixed))
         return queries + dropout(self._fed_forward(self.norm(queries)))
 

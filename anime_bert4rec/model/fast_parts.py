@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +16,8 @@ from anime_bert4rec.lists.sequences import PAD
 
 QUERIES_AT_ONCE = 32
 """How many positions attend together where each sees only what is before it: with fewer, less is computed in vain."""
+FEWEST_ALIKE, MOST_ROWS = 8, 2
+"""So many lists are alike if they have no more different items together than this times the length of one."""
 SMALLEST_TABLE = 2**20
 """The fewest random factors that dropout has a table of."""
 
@@ -43,20 +46,30 @@ def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causa
 
 
 def attend_to_states(
-    query: Tensor, states: Tensor, of_key: Tensor, of_value: Tensor, heads: int, bias: Tensor | None
+    query: Tensor,
+    states: Tensor,
+    of_key: Tensor,
+    of_value: Tensor,
+    heads: int,
+    bias: Tensor | None,
+    shared: Tensor | None = None,
 ) -> Tensor:
     """`attend(query, states @ of_keyᵀ, states @ of_valueᵀ, bias)`, without making keys or values.
 
     For a few queries there is less to compute if these go through the weights of both, on their way to the states and
     back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them). query [B, Q, size], states [B, L, size], weights of key and
-    value [size, size] → [B, Q, size].
+    value [size, size] → [B, Q, size]. shared: what all lists have before these states [any, size].
     """
     key, value = (weight.unflatten(0, (heads, -1)) for weight in (of_key, of_value))
     query = query.unflatten(2, (heads, -1)) * key.shape[1] ** -0.5
     through = torch.einsum("bqhd,hds->bhqs", query, key)
     scores = torch.einsum("bhqs,bls->bhql", through, states)
+    if shared is not None:
+        scores = torch.cat([through @ shared.t(), scores], -1)
     weights = (scores if bias is None else scores + bias).softmax(-1)
-    mixed = torch.einsum("bhql,bls->bhqs", weights, states)
+    mixed = torch.einsum("bhql,bls->bhqs", weights[..., -states.shape[1] :], states)
+    if shared is not None:
+        mixed += weights[..., : len(shared)] @ shared
     return torch.einsum("bhqs,hds->bqhd", mixed, value).flatten(2)
 
 
@@ -71,6 +84,23 @@ def distinct(items: Tensor) -> tuple[Tensor, Tensor]:
     flat = items.flatten()
     there = torch.zeros(int(flat.max()) + 1, dtype=torch.long, device=items.device).index_fill_(0, flat, 1)
     return there.nonzero()[:, 0], (there.cumsum(0) - 1).index_select(0, flat).view(items.shape)
+
+
+def sums_of_rows(items: Tensor, weights: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    """`lambda table: F.embedding_bag(items, table, per_sample_weights=weights, mode="sum")`.
+
+    Of lists that are nearly the same, as those that reasons are found by, it is a product of matrices, which is several
+    times as fast. items [B, L]: rows of the tables; weights [B, L].
+    """
+    if len(items) >= FEWEST_ALIKE:
+        rows, place = distinct(items)
+        if len(rows) <= MOST_ROWS * items.shape[1]:
+            weights = torch.ones_like(items, dtype=torch.float) if weights is None else weights
+            counts = weights.new_zeros(len(items), len(rows)).scatter_add_(1, place, weights)
+            return lambda table: counts @ table.index_select(0, rows)
+    starts = items.shape[1] * torch.arange(len(items), device=items.device)
+    flat, weights = items.flatten(), weights if weights is None else weights.flatten()
+    return lambda table: F.embedding_bag(flat, table, starts, per_sample_weights=weights, mode="sum")
 
 
 class Dropout:

@@ -12,12 +12,11 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import WholeLists
-from anime_bert4rec.model.fast_parts import distinct
+from anime_bert4rec.model.fast_parts import distinct, sums_of_rows
 from anime_bert4rec.model.memory_ease import COLUMNS_AT_ONCE, gram_matrix
 
 LARGEST_COUNT = 2.0**14
@@ -69,11 +68,12 @@ class CoListing(nn.Module):
             if often is not None:
                 lists_of = lists_of.sub_(own.gather(1, visible)).clamp_min_(0.5)
         weights = torch.exp2(-lists_of.log2().round_())  # by powers of two nothing is rounded
+        of_rows = sums_of_rows(place, weights)
         sums = torch.empty(len(visible), size, device=visible.device)
         for start in range(0, size, COLUMNS_AT_ONCE):
             here = slice(start, min(start + COLUMNS_AT_ONCE, size))
             table = self.table[:, here].index_select(0, rows).float()
-            sums[:, here] = F.embedding_bag(place, table, per_sample_weights=weights, mode="sum")
+            sums[:, here] = of_rows(table)
         if own is not None and lists is not None:
             seen = torch.zeros_like(own).scatter_(1, visible, weights).mul_(own)  # what is visible and counted
             own.mul_(seen.sum(1, keepdim=True)).sub_(seen)

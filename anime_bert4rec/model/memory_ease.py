@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.fast_parts import sums_of_rows
 
 POPULARITY_RIDGE = 0.25
 """The additional ridge of an item, times the number of lists that it is on."""
@@ -109,7 +110,8 @@ class EaseTable(nn.Module):
         """
         if weights is None:
             alike = torch.ones(len(items), 1, items.shape[1], device=items.device)
-            return self._scores(alike, own, items, lambda block: F.embedding_bag(items, block, mode="sum")[:, None])
+            of_rows = sums_of_rows(items)
+            return self._scores(alike, own, items, lambda block: of_rows(block)[:, None])
         flat = items.flatten()
         return self._scores(
             weights, own, items, lambda block: weights @ block.index_select(0, flat).view(*items.shape, -1)
@@ -126,6 +128,9 @@ class EaseTable(nn.Module):
         column = torch.arange(items.shape[1], device=items.device)
         gap = cuts[:, None] - column
         weights = torch.where(gap > 0, recency ** (gap - 1).clamp_min(0), 0.0)
+        if len(cuts) == 1:
+            of_rows = sums_of_rows(items, weights.repeat(lists, 1))
+            return self._scores(weights.expand(lists, -1, -1), own, items, lambda block: of_rows(block)[:, None])
         next_cut = torch.bucketize(column, cuts, right=True)
         to_next = weights[next_cut, column].repeat(lists)
         starts = torch.searchsorted(next_cut, torch.arange(len(cuts), device=cuts.device))
@@ -134,8 +139,7 @@ class EaseTable(nn.Module):
 
         def sums(block: Tensor) -> Tensor:
             bags = F.embedding_bag(items.flatten(), block, offsets, per_sample_weights=to_next, mode="sum")
-            bags = bags.view(lists, len(cuts), -1)
-            return bags if len(cuts) == 1 else chain @ bags
+            return chain @ bags.view(lists, len(cuts), -1)
 
         return self._scores(weights.expand(lists, -1, -1), own, items, sums)
 
@@ -149,13 +153,14 @@ class EaseTable(nn.Module):
         if own is not None:
             q, left = self._own_sums(own)
             by_visible = (weights @ q.gather(1, items)[:, :, None]).div_(left[:, None])
+        negative = -self.diagonal
         for columns, block in self._blocks():
-            a, negative = sums(block), -self.diagonal[columns]
+            a, below = sums(block), negative[columns]
             if own is not None:
                 of_list = q[:, columns]
                 a.addcmul_(by_visible, of_list[:, None])
-                negative = torch.addcmul(negative, of_list, of_list / left, value=-1)[:, None]
-            torch.div(a, negative, out=scores[..., columns])
+                below = torch.addcmul(below, of_list, of_list / left, value=-1)[:, None]
+            torch.div(a, below, out=scores[..., columns])
         return scores
 
     def _own_sums(self, own: OwnItems) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import torch
 
 from anime_bert4rec.lists.sequences import ItemLists, flatten
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
-from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.encoder_layer import ItemStates
+from anime_bert4rec.model.bert4rec import BERT4Rec, Known
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import ScoresFailed
 
@@ -29,10 +30,9 @@ class ModelScorer:
     def __init__(self, model: BERT4Rec, counted_but: int | None = None) -> None:
         self.model = model
         self.counted_but = counted_but
-        self._known: ItemStates | None = None
 
     def __call__(self, histories: ItemLists) -> np.ndarray:
-        known = self._ready()
+        known = self._known
         items, lengths = flatten(histories)
         ends = np.cumsum(lengths)
         scores = np.empty((len(lengths), self.model.config.num_items), np.float32)
@@ -49,17 +49,20 @@ class ModelScorer:
     def without_each(self, history: np.ndarray, places: np.ndarray) -> np.ndarray:
         """The logits of what comes behind a history without the entry at each of these places: float32 [P, N].
 
-        It equals `self([np.delete(history, place) for place in places])`, and is several times as fast where the lists
-        have no order. history: of two entries or more; places: among the `max_seq_len` newest.
+        It equals `self([np.delete(history, place) for place in places])`, and is several times as fast. history: of two
+        entries or more; places: among the `max_seq_len` newest.
         """
-        known = self._ready()
-        first = max(0, len(history) - self.model.config.max_seq_len)
+        config, known = self.model.config, self._known
+        # In a list without an order, the mask takes the place of what is left out.
+        first = max(0, len(history) - config.max_seq_len - config.ordered)
         shorter = [np.delete(history, place) for place in places]
-        with torch.inference_mode():
-            shown = self.model.leaving_out(torch.from_numpy(history[first:].astype(np.int64)), known)
+        items = torch.from_numpy(history[first:].astype(np.int64))
+        (shown,) = in_two_threads(
+            torch.inference_mode()(functools.partial(self.model.leaving_out, known=known)), [items]
+        )
         if shown is None:
             return self(shorter)
-        scores = np.empty((len(places), self.model.config.num_items), np.float32)
+        scores = np.empty((len(places), config.num_items), np.float32)
 
         @torch.inference_mode()
         def score(some: np.ndarray) -> None:
@@ -69,10 +72,10 @@ class ModelScorer:
         in_two_threads(score, _parts(np.arange(len(places))))
         return _finite(scores)
 
-    def _ready(self) -> ItemStates | None:
+    @functools.cached_property
+    def _known(self) -> Known | None:
         self.model.eval()
-        self._known = self._known or self.model.item_states()
-        return self._known
+        return self.model.known()
 
     def question(self, lists: list[np.ndarray]) -> Batch:
         """What the model is asked about these lists."""

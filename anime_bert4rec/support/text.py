@@ -18,6 +18,8 @@ def plain(text: str, limit: int = 500) -> str:
 
 def harmless(text: str) -> str:
     """`text` without what a terminal would obey; its spaces stay, and each control character becomes one."""
+    if text.isprintable():  # by far the most: nothing of this is in them
+        return text
     text = _ESCAPE_SEQUENCE.sub("", text)
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)
     text = _UNDECODED_BYTE.sub(lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", text)

@@ -125,7 +125,7 @@ def test_what_the_first_layer_makes_of_items_may_be_known_before(ordered, layers
     model = model_with_an_opinion(ordered=ordered, num_layers=layers)
     lists = [np.random.default_rng(k).permutation(ITEMS)[: 1 + k % 7] + 1 for k in range(2 * LISTS_AT_ONCE + 1)]
     batch = ask_what_comes_next(lists, MASK, 8, ordered)
-    known = model.item_states()
+    known = model.known()
     assert (known is None) == (layers == 1)
     with torch.no_grad():
         torch.testing.assert_close(model(batch, known=known), model(batch))

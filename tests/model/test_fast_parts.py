@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 
 from anime_bert4rec.lists.sequences import PAD
-from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, attend, attend_to_states, distinct, take
+from anime_bert4rec.model.fast_parts import (
+    Dropout,
+    TiedEmbedding,
+    attend,
+    attend_to_states,
+    distinct,
+    sums_of_rows,
+    take,
+)
 
 ITEMS, SIZE = 7, 4
 
@@ -143,3 +151,28 @@ def test_dropout_drops_the_share_and_keeps_the_mean(p):
         assert dropped.mean().item() == pytest.approx(1, abs=0.01)
     assert ((first == 0) & (second == 0)).float().mean().item() == pytest.approx(p * p, abs=0.005), "each has its own"
     assert torch.equal(Dropout(0.0, 0)(torch.ones(5)), torch.ones(5))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("lists", [1, 7, 8, 9])
+@pytest.mark.parametrize("different", [3, 50])
+def test_sums_of_rows_by_hand(lists, different, weighted):
+    """Also of few lists, of lists that are alike, and of items that a list has twice."""
+    items, table = torch.randint(0, different, (lists, 5)), made_up(50, SIZE, learnt=False)
+    weights = torch.rand(lists, 5, dtype=torch.float64) if weighted else torch.ones(lists, 5, dtype=torch.float64)
+    expected = [
+        sum(weight * table[item] for item, weight in zip(row, of_row, strict=True))
+        for row, of_row in zip(items.tolist(), weights, strict=True)
+    ]
+    got = sums_of_rows(items, weights if weighted else None)(table.to(torch.float64 if weighted else torch.float32))
+    torch.testing.assert_close(got.double(), torch.stack(expected), atol=1e-5, rtol=1e-5)
+
+
+def test_states_that_all_lists_share_are_attended_to_before_their_own():
+    query, states, shared, of_key, of_value = (
+        made_up(*shape) for shape in [(2, 3, 8), (2, 5, 8), (4, 8), *2 * [(8, 8)]]
+    )
+    bias = made_up(2, 2, 3, 9)
+    whole = torch.cat([shared.expand(2, -1, -1), states], 1)
+    expected = attend_to_states(query, whole, of_key, of_value, 2, bias)
+    torch.testing.assert_close(attend_to_states(query, states, of_key, of_value, 2, bias, shared), expected)
