@@ -176,7 +176,8 @@ def prepare(
 
     device, half_precision = choose_device(settings)
     model = build_model(data, settings, fitted_before(going_on.resume == NEWEST, paths, identity)).to(device)
-    baselines = baseline_accuracies(data, in_this_process(batches(data.validation, data, settings, None)))
+    some = in_this_process(batches(data.validation, data, settings, None), data.one_in)
+    baselines = baseline_accuracies(data, some)
     run = TrainingRun(
         model,
         EpochMetrics(settings.epochs, describe_data(data, baselines)),
@@ -249,7 +250,7 @@ def start_of_gate(run: TrainingRun, data: Data, settings: TrainingSettings) -> t
     fitting, device = None, run.model.item_bias.device
     if is_main():
         asked = (batch.to(device) for batch in batches_for_gate(data, settings))
-        fitting = GateFitting(run.model, asked, len(data.validation))
+        fitting = GateFitting(run.model, asked, len(data.validation) // data.one_in)
     run.model.silence_network()
     validation = batches(data.validation, data, settings, None, process_rank(), world())
     return fitting, validate(run.model, validation)

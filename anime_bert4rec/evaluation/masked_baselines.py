@@ -1,8 +1,8 @@
 """What recommenders that need no training score in validation: at the same masked positions, given the same entries.
 
-They are made of the training lists alone. Their settings are fixed, and are those of evaluation/baselines.py: to choose
-them would take longer than it tells. Whoever draws them may take the best of them, which favours the baselines a
-little.
+Where there are many validation users, a part of their batches is enough. The baselines are made of the training lists
+alone. Their settings are fixed, and are those of evaluation/baselines.py: to choose them would take longer than it
+tells. Whoever draws them may take the best of them, which favours the baselines a little.
 """
 
 from __future__ import annotations

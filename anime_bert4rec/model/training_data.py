@@ -42,6 +42,9 @@ MOST_ENTRIES = 5_000_000
 MOST_SCORED_LISTS = 1_000
 """The scores of this many validation users are enough to measure by."""
 
+LISTS_SAMPLED = 4_000
+"""The batches of about this many validation users are enough to fit the gate on and to measure baselines by."""
+
 ENTRIES_FOR_A_WIDE_NETWORK = 500_000
 """From this many entries on, a wider network learns more: of 100,000 it does not, of a million it does
 (benchmarks/LOG.md)."""
@@ -116,6 +119,11 @@ class Data:
         drawn = np.random.default_rng(0).permutation(len(self.training))
         enough = np.cumsum(self.training.lengths[drawn]) <= MOST_ENTRIES
         return np.sort(drawn[enough])
+
+    @property
+    def one_in(self) -> int:
+        """Of how many batches of validation one is enough, where LISTS_SAMPLED are; neighbours have like lengths."""
+        return max(1, round(len(self.validation) / LISTS_SAMPLED))
 
     @property
     def enough_for_a_wide_network(self) -> bool:
@@ -262,12 +270,12 @@ def batches_for_gate(data: Data, settings: LearningSettings) -> Iterator[Batch]:
     """What the gate is fitted on (model/gate_fitting.py): validation's questions and, where lists have an order, cuts
     of the same lists too."""
     for cuts in (False, True) if data.ordered else (False,):
-        yield from in_this_process(batches(data.validation, data, settings, None, cuts=cuts))
+        yield from in_this_process(batches(data.validation, data, settings, None, cuts=cuts), data.one_in)
 
 
-def in_this_process(loader: DataLoader[Batch]) -> Iterator[Batch]:
-    """The batches of a loader that is gone through once, for which it is not worth starting other processes."""
-    for number in range(len(loader)):
+def in_this_process(loader: DataLoader[Batch], one_in: int = 1) -> Iterator[Batch]:
+    """The batches of a loader, or one in so many, for which it is not worth starting other processes."""
+    for number in range(0, len(loader), one_in):
         stop_if_asked()
         yield loader.dataset[number]
 

@@ -9,7 +9,7 @@ from small_lists import ITEMS, sequences_of, some_lists
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
-from anime_bert4rec.model.training_data import Data, batches
+from anime_bert4rec.model.training_data import Data, batches, batches_for_gate
 from config import TrainingSettings
 
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
@@ -37,6 +37,21 @@ def test_validation_has_masks_and_few_titles_and_is_answered_by_network_and_memo
             assert batch.cuts is None and (batch.items == VOCABULARY.mask).any(1).all()
         assert not batch.without_memory and batch.masked is None
         assert batch.entries is None and batch.lists is None, "nobody of these was counted"
+
+
+def test_of_many_validation_users_every_so_manieth_batch_is_enough_for_the_gate(monkeypatch):
+    data = data_of(some_lists(20), some_lists(48, seed=5))
+    every = list(batches_for_gate(data, CUTS_ALONE))
+    monkeypatch.setattr(training_data, "LISTS_SAMPLED", 16)
+    assert data.one_in == 3
+    some = list(batches_for_gate(data, CUTS_ALONE))
+    of_masks = sum(len(batch.items) for batch in every if batch.cuts is None)
+    assert of_masks == 48 and sum(len(batch.items) for batch in some if batch.cuts is None) == 16
+    assert {batch.given for batch in some} == {0, 1, 3}
+    assert any(not batch.given and batch.cuts is not None for batch in some)
+    assert all(any(torch.equal(one.items, other.items) for other in every) for one in some)
+    monkeypatch.setattr(training_data, "LISTS_SAMPLED", 1_000)
+    assert data.one_in == 1
 
 
 def test_training_has_cuts_and_three_of_four_batches_are_for_the_network_alone(few_answer_alone):
