@@ -45,6 +45,7 @@ NUMBERS = (
         "%", " %"
     )
     + f" and of the others 1 to {memory_samples.MOST_SHOWN} items",
+    f"among the {memory_strengths.AMONG} items that these have first",
     f"{memory_strengths.ROUGHNESS} Σ (second differences of s)²  +  {memory_strengths.SIZE:.4f} Σ s²",
     f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
     "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",

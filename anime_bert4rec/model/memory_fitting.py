@@ -35,6 +35,7 @@ from anime_bert4rec.model.memory_strengths import (
     joined,
     likeliest_strengths,
     ndcg_of,
+    strengths_for_the_first,
 )
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.support.errors import UserError
@@ -165,8 +166,13 @@ def _fitted_in_order(
         strength = None
         for kind, asked in enumerate((masks, batch)):
             shown = shown_in_part(asked, num_items, np.random.default_rng(seed))
-            strength = likeliest_strengths(asked_at(memory, shown), KNOTS, strength)[1]
+            said = asked_at(memory, shown)
+            strength = likeliest_strengths(said, KNOTS, strength)[1]
             memory.strength[kind] = strength
+        assert shown.targets is not None and strength is not None
+        strength = strengths_for_the_first(said, shown.targets, KNOTS, strength)
+        strength[: memory.config.terms.index("popularity")].clamp_min_(0)  # nothing that goes together speaks against
+        memory.strength[1] = calibrated(said, strength)
         bar.update()
     return memory, Settings(ridge, weight, recency)
 

@@ -30,6 +30,8 @@ MOST_STEPS = 20
 ROUNDS = 2
 """In how many rounds the strengths are found with which something wanted comes first; more make the differences larger,
 and the order no better (benchmarks/LOG.md)."""
+AMONG = 30
+"""Of lists in order, that many of the first count in the end: what comes next is looked for there."""
 NUMBERS_AT_ONCE = 2**16
 """How many numbers of each term are processed at once, so that they stay in the processor's cache."""
 
@@ -165,6 +167,25 @@ def first_place_strengths(
 
 def _sums(rows: Tensor, values: Tensor, number: int) -> Tensor:
     return torch.zeros(number).index_add_(0, rows, values)
+
+
+def strengths_for_the_first(asked: Asked, targets: Tensor, knots: int, strength: Tensor) -> Tensor:
+    """The strengths [T, knots] at which targets [M] are the likeliest among the AMONG items that `strength` has first;
+    those that aren't there don't count."""
+    of_rows, first = hats(asked.counts, knots) @ strength.t(), []
+    for rows in _parts(asked):
+        logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
+        logits.scatter_(1, asked.seen[rows], -torch.inf)
+        first.append(logits.topk(min(AMONG, logits.shape[1]), 1)[1])
+    columns = torch.cat(first)
+    found = (columns == targets[:, None] - 1).any(1).nonzero()[:, 0]
+    if not len(found):
+        return strength
+    said = asked.terms[found].gather(2, columns[found, None].expand(-1, asked.terms.shape[1], -1))
+    nothing = torch.full((len(found), 1), said.shape[2])  # a column more, which is then no candidate
+    said = torch.cat([said, torch.zeros_like(said[:, :, :1])], 2)
+    among = Asked(said, asked.counts[found], nothing, asked.of_targets[found], asked.weights[found])
+    return likeliest_strengths(among, knots, strength)[1]
 
 
 def calibrated(asked: Asked, strength: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from anime_bert4rec.model.memory_strengths import (
     joined,
     likeliest_strengths,
     ndcg_of,
+    strengths_for_the_first,
 )
 
 KNOTS = 4
@@ -143,6 +144,24 @@ def test_with_them_something_that_is_wanted_comes_first():
     assert found[-1][0, 0] / found[-1][1, 0] > likeliest[0, 0] / likeliest[1, 0] + 0.1
     again = first_place_strengths(asked, wanted, 1, start=found[1], rounds=1)
     torch.testing.assert_close(again, found[2], atol=0.02, rtol=0.02)
+
+
+def test_for_the_first_nothing_but_these_is_a_candidate_and_no_list_without_its_target_there_is_asked(monkeypatch):
+    monkeypatch.setattr("anime_bert4rec.model.memory_strengths.AMONG", 3)
+    terms, counts, visible, targets = asked_of()
+    one = targets[1].view(-1, 2)[:, 0]
+    asked = Asked.of(terms, counts, visible, (torch.arange(len(one)), one))
+    start = torch.ones(2, KNOTS)
+    places = (terms[0] + terms[1]).scatter(1, visible - 1, -torch.inf).argsort(1, descending=True)
+    there = (places[:, :3] == one[:, None] - 1).any(1)
+    assert 20 < there.sum() < 380
+    rows = torch.arange(int(there.sum()))
+    by_hand = Asked.of([term[there] for term in terms], counts[there], places[there, 3:] + 1, (rows, one[there]))
+    found = strengths_for_the_first(asked, one, KNOTS, start)
+    torch.testing.assert_close(found, likeliest_strengths(by_hand, KNOTS, start)[1])
+    assert not torch.allclose(found, likeliest_strengths(asked, KNOTS, start)[1], atol=0.05)
+    none = (places[:, -1] + 1).clamp_min(1)
+    assert strengths_for_the_first(asked, none, KNOTS, start) is start
 
 
 def test_calibrated_they_are_as_likely_as_their_direction_can_be():
