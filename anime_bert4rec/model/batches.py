@@ -49,9 +49,9 @@ class WholeLists(NamedTuple):
         return F.pad(self.starts[1:], (0, 1), value=len(self.items)) - self.starts
 
     def padded(self) -> Tensor:
-        """The items in a row for each list, padded at the end [B, longest]."""
+        """The items in a row for each list, padded at the end [B, longest, at least 1]."""
         lengths = self.lengths
-        at = torch.arange(int(lengths.max()), device=self.items.device)
+        at = torch.arange(max(1, int(lengths.max())), device=self.items.device)
         items = F.pad(self.items, (0, 1), value=PAD)
         return items[torch.where(at < lengths[:, None], self.starts[:, None] + at, len(self.items))]
 

@@ -152,7 +152,8 @@ def _fitted_in_order(
         @functools.cache
         def quality(recency: float, ridge: float, alike_weight: float) -> float:
             memory = trial.with_ease(recency, ridge, alike_weight)
-            return best_share(memory.by_ease(tried_on), by_transitions, tried_on)[0]
+            by_ease = torch.cat([memory.by_ease(part) for part in in_parts(tried_on, num_items)])
+            return best_share(by_ease, by_transitions, tried_on)[0]
 
         recency, weight = 0.98, (0.5 if alike is not None else 0.0)
         ridge = climbed(RIDGES, 200.0, lambda ridge: quality(recency, ridge, weight))
@@ -212,9 +213,11 @@ def _fitted_without_order(
             weight = climbed(ALIKE_WEIGHTS, weight, lambda weight: quality(ridge, weight))
         bar.update()
 
+        known, others = [asked], shown[len(some) :]
         if (ridge, weight) != start:
             memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
-        asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in shown])
+            known, others = [], shown
+        asked = joined([*known, *(asked_of(memory, batch, of_batch) for batch, of_batch in others)])
         strength = first_place_strengths(asked, wanted_of(shown), KNOTS, strength)
         if "franchise" in memory.config.terms:
             of_franchise = strength[memory.config.terms.index("franchise")]
@@ -239,9 +242,19 @@ def climbed(values: Sequence[float], start: float, quality: Callable[[float], fl
 
 def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
     """What the memory says at the positions of a batch of ordered lists."""
-    assert batch.targets is not None
-    terms, seen = memory.terms(batch), seen_at(batch, memory.config.num_items)
-    return Asked.of(terms.values, terms.counts, seen, (torch.arange(len(batch.rows)), batch.targets))
+    asked = []
+    for part in in_parts(batch, memory.config.num_items):
+        assert part.targets is not None
+        terms, seen = memory.terms(part), seen_at(part, memory.config.num_items)
+        asked.append(Asked.of(terms.values, terms.counts, seen, (torch.arange(len(part.rows)), part.targets)))
+    return joined(asked)
+
+
+def in_parts(batch: Batch, num_items: int) -> list[Batch]:
+    """Some lists of a batch at a time, of which the memory says few enough numbers to stay near the processor."""
+    count = min(len(batch.items), math.ceil(len(batch.rows) * num_items / NUMBERS_AT_ONCE))
+    parts = (share_of(batch, number, count) for number in range(count))
+    return [part for part in parts if part.weight]
 
 
 def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:

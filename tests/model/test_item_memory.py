@@ -270,6 +270,15 @@ def test_own_counts_need_the_training_lists_only_in_training():
     }
 
 
+@pytest.mark.parametrize(("unordered", "cut_share"), [(False, 0.0), (False, 1.0), (True, 0.0)])
+def test_a_batch_may_have_no_list_that_was_counted(unordered, cut_share):
+    sequences, counted = some_lists(unordered=unordered), np.arange(0, 30, 2)
+    memory = fit_memory(sequences.select(counted), ITEMS, max_seq_len=20, seed=0)
+    made = batches_of(sequences, cut_share=cut_share, whole_lists=unordered, counted=counted)
+    made.users_of_batch = [np.arange(1, 13, 2)]
+    assert torch.allclose(memory(made[0]), memory(made[0]._replace(entries=None, lists=None)))
+
+
 @pytest.mark.parametrize("unordered", [False, True])
 def test_lists_that_were_not_counted_have_nothing_to_be_taken_out(unordered):
     sequences = some_lists(unordered=unordered)
