@@ -22,6 +22,7 @@ from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
+from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.memory_strengths import hats
@@ -57,6 +58,8 @@ class MemoryConfig:
     """To which power of its sum each row of the transitions counts."""
     followers: int | None = None
     """How many pairs the transitions of all items have; None if they are a table of the same items as EASE's."""
+    lateness: bool = False
+    """Whether it counts how late items are in lists in order."""
     knots: int = 0
     """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
     the same for all numbers, and there are no terms but EASE and the transitions."""
@@ -90,7 +93,7 @@ class MemoryConfig:
         if not self.knots:
             return ("EASE", "transitions")
         if self.ordered:
-            return ("EASE", "transitions", "popularity")
+            return ("EASE", "transitions", "popularity", *(("lateness",) if self.lateness else ()))
         return ("EASE", "popularity", "co-listing", *(("likeness", "franchise") if self.likeness.groups else ()))
 
     def least_numbers(self) -> int:
@@ -153,6 +156,7 @@ class ItemMemory(nn.Module):
             )
         self.ease = EaseTable(size)
         self.colisting = CoListing(size) if "co-listing" in terms else None
+        self.lateness = Lateness(config.num_items) if "lateness" in terms else None
         self.likeness = Likeness(config.likeness, config.num_items) if "likeness" in terms else None
         self.unlisted = UnlistedItems(config.unlisted)
         if config.knots:
@@ -211,6 +215,8 @@ class ItemMemory(nn.Module):
             values.append(self.by_transitions(batch))
         if "popularity" in names:
             values.append(self.by_popularity(batch))
+        if self.lateness is not None:
+            values.append(self.lateness(batch, self.popularity, self.pairs))
         if self.colisting is not None:
             values.append(self.by_colisting(batch, values[0]))
         if ranked:

@@ -45,6 +45,8 @@ class Pairs:
     """[K]: the first block of the list that each block is in."""
     items: np.ndarray
     """[T]: the item of each entry."""
+    places: np.ndarray
+    """float32 [T]: how far down its list each entry is, from 0, the first, to 1, the last; of a block, the mean."""
 
     @classmethod
     def of(cls, sequences: Sequences) -> Pairs:
@@ -61,7 +63,19 @@ class Pairs:
             mean = _mean_weight(starts[late] - starts[early + 1], size[early], size[late])
             weights[early, REACH + distance] = mean
             weights[late, REACH - distance] = mean * BACKWARD
-        return cls(weights, blocks, np.append(starts, len(blocks)), first_blocks, sequences.items)
+        length = np.repeat(sequences.lengths, sequences.lengths)
+        before = (starts + (size - 1) / 2)[blocks] - list_start
+        places = np.where(length > 1, before / np.maximum(length - 1, 1), 0.5).astype(np.float32)
+        return cls(weights, blocks, np.append(starts, len(blocks)), first_blocks, sequences.items, places)
+
+    def entries_of(self, entries: np.ndarray, width: int) -> np.ndarray:
+        """The entries of the whole list that each row's are of, in their order [B, width]; behind the end are any.
+
+        entries [B, any]: some of each list, -1 for none. Lists may come with their blocks shuffled: then an entry
+        stands for another one of its block.
+        """
+        first = self.starts[self.first_blocks[self.blocks[entries.max(1).clip(min=0)]]]
+        return (first[:, None] + np.arange(width)).clip(max=len(self.blocks) - 1)
 
 
 def _mean_weight(between: np.ndarray, early: np.ndarray, late: np.ndarray) -> np.ndarray:

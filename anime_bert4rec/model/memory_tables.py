@@ -136,6 +136,7 @@ class Tables:
                 recency,
                 self.unlisted.sizes,
                 followers=None if self.followers is None else len(self.followers.values),
+                lateness=self.pairs is not None,
                 knots=KNOTS,
                 list_weight=self.list_weight,
                 by_shares=self.colisting is not None,
@@ -145,6 +146,9 @@ class Tables:
         memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness
         memory.popularity.copy_(torch.from_numpy(self.popularity))
         memory.pairs = self.pairs
+        if memory.lateness is not None and self.pairs is not None:
+            places = np.bincount(self.pairs.items, self.pairs.places, minlength=len(self.popularity) + 1)[1:]
+            memory.lateness.places.copy_(torch.from_numpy(places))
         memory.kept.copy_(torch.from_numpy(self.kept))
         memory.column.copy_(torch.from_numpy(self.column))
         return memory

@@ -153,11 +153,10 @@ class Transitions(nn.Module):
             return torch.from_numpy(array).to(entries.device)
 
         block = pairs.blocks[entries.clamp(min=0).cpu().numpy()]
-        first_block = pairs.first_blocks[pairs.blocks[batch.entries.amax(1).clamp(min=0).cpu().numpy()]]
         listed, lengths = lists.padded(), lists.lengths
-        # The lists may come with their blocks shuffled, but each block is at its place.
-        place = pairs.starts[first_block][:, None] + np.arange(listed.shape[1])
-        blocks_listed = tensor(pairs.blocks[place.clip(max=len(pairs.blocks) - 1)] - first_block[:, None])
+        of_lists = pairs.entries_of(batch.entries.cpu().numpy(), listed.shape[1])
+        first_block = pairs.blocks[of_lists[:, 0]]
+        blocks_listed = tensor(pairs.blocks[of_lists] - first_block[:, None])
         within = torch.arange(listed.shape[1], device=listed.device) < lengths[:, None]
         kept = (self.rows_of(listed, column) < self.size) & within
         weights = tensor(pairs.weights[block]).float() * (entries >= 0)[:, :, None]

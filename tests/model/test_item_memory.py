@@ -197,7 +197,7 @@ def test_tables_of_fewer_items_are_as_though_counted_for_these(monkeypatch):
 def test_masks_and_cuts_have_strengths_of_their_own_for_each_number_of_visible_items():
     sequences = some_lists()
     memory = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
-    assert memory.config.terms == ("EASE", "transitions", "popularity")
+    assert memory.config.terms == ("EASE", "transitions", "popularity", "lateness")
     assert not torch.allclose(*memory.strength)
     for kind, share in enumerate((0.0, 1.0)):
         batch = batches_of(sequences, cut_share=share)[0]
@@ -210,7 +210,8 @@ def test_masks_and_cuts_have_strengths_of_their_own_for_each_number_of_visible_i
             strength = (
                 memory.strength[kind][:, below] * (1 - share_above) + memory.strength[kind][:, above] * share_above
             )
-            parts = memory.by_ease(only), memory.by_transitions(only), memory.by_popularity(only)
+            parts = [memory.by_ease(only), memory.by_transitions(only), memory.by_popularity(only)]
+            parts.append(memory.lateness(only, memory.popularity, memory.pairs))
             expected = sum(part * each for part, each in zip(parts, strength, strict=True))
             torch.testing.assert_close(memory(batch)[position], expected[0], rtol=1e-4, atol=1e-4)
 
@@ -234,10 +235,10 @@ def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(o
     batch = batches_of(sequences, whole_lists=not ordered)[0]
     now = Tables(sequences, ITEMS, ITEMS, ordered, None, batch).memory(0.9, 10.0, 0.0)
     saved = dataclasses.asdict(now.config)
-    for name in ("knots", "list_weight", "likeness"):
+    for name in ("knots", "list_weight", "likeness", "lateness"):
         del saved[name]
     memory = ItemMemory(MemoryConfig.from_dict(saved))
-    new = ("popularity", "strength", "colisting.table")
+    new = ("popularity", "strength", "colisting.table", "lateness.places")
     weights = {name: weight for name, weight in now.state_dict().items() if name not in new}
     memory.load_state_dict({**weights, "strength": torch.tensor([[0.7, 0.4], [0.2, 0.9]])})
     memory.pairs = now.pairs
@@ -263,6 +264,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "prior": memory.transitions.prior,
         "reliance": memory.transitions.reliance,
         "followers": None,
+        "lateness": True,
         "knots": KNOTS,
         "list_weight": 0.0,
         "by_shares": False,
