@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 from types import TracebackType
-from typing import TypedDict
+from typing import BinaryIO, TypedDict
 
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
@@ -46,14 +47,8 @@ class GrowingFile:
 
     def __enter__(self) -> GrowingFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self._part.exists() and not self._is_ours():
-            raise UserError(f"{self._part} is in the way, and was not begun by this program: move it away")
-        self._file = self._part.open("ab")
+        self._file = self._opened()
         try:
-            try:
-                lock(self._file)
-            except OSError:
-                raise UserError(f"{self.path} is being written by another process: wait for it") from None
             note = self._read_note()
             is_same = note and note["work"] == self.work and 0 <= note["size"] <= self._part.stat().st_size
             if note and is_same and note["done"]:
@@ -90,16 +85,40 @@ class GrowingFile:
 
     def finish(self) -> None:
         """Give the file its name: it takes the place of what had it."""
-        self._file.close()
+        if sys.platform == "win32":  # where no open file is renamed
+            self._file.close()
         self._part.replace(self.path)
-        self._note.unlink(missing_ok=True)
+        if self._read_note() == self._own_note():  # and not that of another process, which has begun since
+            self._note.unlink(missing_ok=True)
+        self._file.close()
+
+    def _opened(self) -> BinaryIO:
+        """The part, locked. Another process may finish it, and rename it, before it is locked: then it is opened
+        again, for it is that one's complete file now."""
+        while True:
+            if self._part.exists() and not self._is_ours():
+                raise UserError(f"{self._part} is in the way, and was not begun by this program: move it away")
+            file = self._part.open("ab")
+            try:
+                lock(file)
+                if os.path.samestat(os.fstat(file.fileno()), self._part.stat()):
+                    return file
+            except FileNotFoundError:
+                pass
+            except OSError:
+                file.close()
+                raise UserError(f"{self.path} is being written by another process: wait for it") from None
+            file.close()
 
     def _is_ours(self) -> bool:
         """An empty part has no note where the disk was full, or where the program was killed, before that was made."""
         return self._part.is_file() and (self._note.is_file() or not self._part.stat().st_size)
 
     def _write_note(self) -> None:
-        write_json(self._note, Note(work=self.work, done=self.done, size=self._size))
+        write_json(self._note, self._own_note())
+
+    def _own_note(self) -> Note:
+        return Note(work=self.work, done=self.done, size=self._size)
 
     def _read_note(self) -> Note | None:
         """The note, if there is one. Whatever else a damaged one holds, it is of no work."""

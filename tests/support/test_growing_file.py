@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from anime_bert4rec.support import growing_file
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.growing_file import GrowingFile
 
@@ -77,6 +79,41 @@ def test_two_at_once_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="another process"), GrowingFile(path, "two"):
             pass
         assert json.loads((tmp_path / "file.txt.part.json").read_text("utf-8"))["done"] == 1
+
+
+def test_what_is_finished_while_another_begins_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the other opens the part before it gets its name, and locks it afterwards, or asks while it gets it."""
+    path = tmp_path / "file.txt"
+    rename, lock_it = Path.replace, growing_file.lock
+
+    def begin_first(part: Path, to: Path) -> Path:
+        if part.name == "file.txt.part":
+            with pytest.raises(UserError, match="another process"), GrowingFile(path, "two"):
+                pass
+        return rename(part, to)
+
+    with GrowingFile(path, "one") as first, monkeypatch.context() as patch:
+        first.append(b"piece 1\n", 1)
+        patch.setattr(Path, "replace", begin_first)
+        first.finish()
+    assert path.read_bytes() == b"piece 1\n"
+
+    with GrowingFile(path, "one") as first:
+        first.append(b"again 1\n", 1)
+
+        def finish_first(file: IO[bytes]) -> None:
+            monkeypatch.setattr(growing_file, "lock", lock_it)
+            first.finish()
+            lock_it(file)
+
+        monkeypatch.setattr(growing_file, "lock", finish_first)
+        with GrowingFile(path, "two") as second:
+            assert second.done == 0
+            second.append(b"of the other\n", 1)
+            assert path.read_bytes() == b"again 1\n"
+            second.finish()
+    assert path.read_bytes() == b"of the other\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_what_somebody_else_has_put_there_is_left_alone(tmp_path: Path) -> None:
