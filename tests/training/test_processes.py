@@ -78,10 +78,14 @@ def metrics_of(output: Path) -> dict:
 def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
     db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of a run that begins with an earlier model, of fewer people and anime: some weights are its, others are new."""
     draw_nothing(monkeypatch)
     monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 0)
+    earlier = tmp_path / "earlier"
+    assert train_model.main(flags(make_database(tmp_path, 40, 180), earlier, "--epochs", "1")) == 0
+    more = ["--epochs", EPOCHS, "--from-model", str(earlier)]
     (tmp_path / "alone_too.py").write_text(ALONE_TOO)
-    run = torchrun(2, tmp_path / "alone_too.py", flags(db, tmp_path / "several", "--epochs", EPOCHS))
+    run = torchrun(2, tmp_path / "alone_too.py", flags(db, tmp_path / "several", *more))
     until = time.monotonic() + 60
     while not (tmp_path / "several" / "plots" / "training_metrics.json").exists():
         assert run.poll() is None and time.monotonic() < until, run.communicate()
@@ -97,8 +101,8 @@ def test_a_process_dies_and_one_alone_goes_on_to_the_numbers_of_one_process(
     done = metrics_of(tmp_path / "several")["summary"]["epochs_done"]
     assert 0 < done < int(EPOCHS)
 
-    assert train_model.main(flags(db, tmp_path / "one", "--epochs", EPOCHS)) == 0
-    assert train_model.main(flags(db, tmp_path / "several", "--epochs", EPOCHS, "--resume")) == 0
+    assert train_model.main(flags(db, tmp_path / "one", *more)) == 0
+    assert train_model.main(flags(db, tmp_path / "several", *more, "--resume")) == 0
     one, several = metrics_of(tmp_path / "one"), metrics_of(tmp_path / "several")
     assert len(several["val_losses"]) == int(EPOCHS)
     for name in ("train_losses", "val_losses"):
