@@ -21,6 +21,11 @@ from anime_bert4rec.support import stopping
 
 stopping.while_importing(__name__)
 
+import gc
+
+if __name__ == "__main__":
+    gc.set_threshold(1_000_000)  # looking for circles to free is a twentieth of a short run, that has none
+
 import functools
 import hashlib
 import logging

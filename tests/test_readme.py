@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import re
 import runpy
@@ -30,6 +31,7 @@ BENCHMARKS = tuple(
         "in_time",
         "liked",
         "recommend_speed",
+        "from_model",
     )
 )
 NAMES = ("README", "docs/reference", "docs/questions", "docs/measured", "docs/how-it-works")
@@ -133,9 +135,10 @@ def flags_of() -> Iterator[Callable[[str], set[str]]]:
         assert (exit.value.code or 0, err.getvalue()) == (0, "")
         return flags(out.getvalue())
 
-    before = signal.getsignal(signal.SIGINT)
+    before, threshold = signal.getsignal(signal.SIGINT), gc.get_threshold()
     yield flags_of
     signal.signal(signal.SIGINT, before)  # a script that is run handles it
+    gc.set_threshold(*threshold)
 
 
 @each_language
