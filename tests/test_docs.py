@@ -16,7 +16,9 @@ from anime_bert4rec.model import (
     item_memory,
     memory_colisting,
     memory_fitting,
+    memory_likeness,
     memory_pairs,
+    memory_ranking,
     memory_samples,
     memory_strengths,
     predicted_scores,
@@ -39,7 +41,7 @@ NUMBERS = (
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
     f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
     f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {item_memory.SMOOTHING}), log listed together,"
-    f" log(cosine + {item_memory.LEAST_COSINE}), franchise",
+    f" log(cosine + {memory_likeness.LEAST_COSINE}), franchise, missing",
     f"{memory_colisting.SMOOTHING} / [pop] · popⱼ / Σ pop",
     f"up to {memory_samples.SHOWN_IN_PART:,} times a list, of which a third misses {memory_samples.MASKED:.0%}".replace(
         "%", " %"
@@ -47,6 +49,7 @@ NUMBERS = (
     + f" and of the others 1 to {memory_samples.MOST_SHOWN} items",
     f"among the {memory_strengths.AMONG} items that these have first",
     f"{memory_strengths.ROUGHNESS} Σ (second differences of s)²  +  {memory_strengths.SIZE:.4f} Σ s²",
+    f"above and {memory_ranking.ROUGHNESS} for {memory_strengths.ROUGHNESS}",
     f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
     "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",
     f"adds\n{memory_pairs.DECAY}^(g − 1) to C[earlier, later] and {memory_pairs.BACKWARD} times",
@@ -125,8 +128,11 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
     assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 2" in HOW_IT_WORKS) == (2, True)
-    assert (memory_fitting.FRANCHISE_BONUS, "the franchise gets 1.5 more with one" in HOW_IT_WORKS) == (1.5, True)
+    assert (memory_fitting.FRANCHISE_BONUS, "the franchise gets 2 more with one" in HOW_IT_WORKS) == (2, True)
     assert (memory_strengths.ROUNDS, "two rounds in which each hidden item" in HOW_IT_WORKS) == (2, True)
+    assert (memory_ranking.STEPS, "four more of Newton's steps" in HOW_IT_WORKS) == (4, True)
+    near = f"{memory_ranking.DISTANCE} times the square of the distance" in HOW_IT_WORKS
+    assert (2**memory_ranking.FEW, near and "nothing from 32 on" in HOW_IT_WORKS) == (32, True)
     assert (2 ** (memory_strengths.KNOTS - 1), "known at 1, 2, 4, … 512 visible items" in HOW_IT_WORKS) == (512, True)
 
 

@@ -37,8 +37,6 @@ LOWEST = -0.25
 """The EASE score of items that are not in the table, unless the transitions know them: then it is 0."""
 SMOOTHING = 0.5
 """Added to the number of lists that each item is on."""
-LEAST_COSINE = 0.01
-"""Added to the mean cosine of items by their groups."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,8 @@ class MemoryConfig:
     by_shares: bool = False
     """Whether the co-listing is of shares of lists; a part of how many there are in models of earlier versions."""
     likeness: LikenessSizes = LikenessSizes()
+    missing: bool = False
+    """Whether what of its franchise is usually beside an item counts; not in models of earlier versions."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
@@ -94,7 +94,8 @@ class MemoryConfig:
             return ("EASE", "transitions")
         if self.ordered:
             return ("EASE", "transitions", "popularity", *(("lateness",) if self.lateness else ()))
-        return ("EASE", "popularity", "co-listing", *(("likeness", "franchise") if self.likeness.groups else ()))
+        of_catalogue = ("likeness", "franchise", "missing")[: 2 + self.missing] if self.likeness.groups else ()
+        return ("EASE", "popularity", "co-listing", *of_catalogue)
 
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
@@ -157,7 +158,7 @@ class ItemMemory(nn.Module):
         self.ease = EaseTable(size)
         self.colisting = CoListing(size) if "co-listing" in terms else None
         self.lateness = Lateness(config.num_items) if "lateness" in terms else None
-        self.likeness = Likeness(config.likeness, config.num_items) if "likeness" in terms else None
+        self.likeness = Likeness(config.likeness, config.num_items, config.missing) if "likeness" in terms else None
         self.unlisted = UnlistedItems(config.unlisted)
         if config.knots:
             self.register_buffer("popularity", torch.zeros(config.num_items))
@@ -223,8 +224,7 @@ class ItemMemory(nn.Module):
             for term in values:
                 term[:, self.unlisted.columns] = term.mean(1, keepdim=True)
         if self.likeness is not None:
-            values.append(self.likeness.cosines(batch.all_visible).clamp_min_(0).add_(LEAST_COSINE).log_())
-            values.append(self.likeness.same_franchise(batch.all_visible))
+            values += self.likeness(batch.all_visible, self.popularity, batch.lists)
         return values
 
     def _is_item(self, items: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_ranking import ranking_strengths
 from anime_bert4rec.model.memory_samples import (
     LARGEST_SAMPLE,
     MASK_RATIO,
@@ -34,7 +35,6 @@ from anime_bert4rec.model.memory_strengths import (
     first_place_strengths,
     joined,
     likeliest_strengths,
-    ndcg_of,
     strengths_for_the_first,
 )
 from anime_bert4rec.model.memory_tables import Tables
@@ -49,8 +49,8 @@ TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 NUMBERS_AT_ONCE = 2**21
 """How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
-TRIAL_ROUNDS, TRIAL_STEPS = 1, 3
-"""How often the strengths are fitted before a setting is compared to others, and in how many steps each time."""
+TRIAL_STEPS = 2
+"""In how many steps the strengths are fitted before a setting is compared to others."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
 """The shares of EASE that are tried, in its sum with the transitions. Never none, for only EASE knows anything of what
@@ -63,7 +63,7 @@ UNORDERED_POPULARITY_RIDGE = 2.0
 what is asked of long ones loses (benchmarks/LOG.md)."""
 MOST_LISTED = 1 / 15
 """The share of all items that is said to be on the most lists, where settings are compared."""
-FRANCHISE_BONUS = 1.5
+FRANCHISE_BONUS = 2.0
 """Added to the strength of the franchise with one visible title, and less with more, none from 64 on. By its lists a
 franchise says little, for they have what everybody has; but who names one title expects its seasons (benchmarks/LOG.md
 has what this costs)."""
@@ -82,8 +82,8 @@ def fit_memories(
 ) -> list[ItemMemory]:
     """The memories of several sets of lists, with the settings that suit a sample of the first set best.
 
-    Without an order these are the ones that rank best what is hidden of lists that are shown in part, and the strengths
-    of the terms those with which something that is hidden most likely comes first. With an order, they are those that
+    Without an order these, and the strengths of the terms, are the ones that rank best what is hidden of lists that are
+    shown in part. With an order, they are those that
     rank what comes next best, together with the share of EASE that does: by likelihood that would be too large, the
     more so the fewer the lists (benchmarks/LOG.md); and the strengths are the likeliest ones. Each list of a sample is
     scored as though it had not been counted, which is as good as other people's lists. alike: what items have in
@@ -205,8 +205,7 @@ def _fitted_without_order(
         def quality(ridge: float, alike_weight: float) -> float:
             memory = trial.memory(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
             tried = with_ease_of(memory, asked, some)
-            found = first_place_strengths(tried, wanted, KNOTS, strength, TRIAL_ROUNDS, TRIAL_STEPS)
-            return sum(ndcg_of(tried, wanted, found, out) for out in grounds)
+            return ranking_strengths(tried, wanted, strength, grounds, TRIAL_STEPS)[0]
 
         ridge = climbed(RIDGES, ridge, lambda ridge: quality(ridge, weight))
         if alike is not None:
@@ -219,6 +218,8 @@ def _fitted_without_order(
             known, others = [], shown
         asked = joined([*known, *(asked_of(memory, batch, of_batch) for batch, of_batch in others)])
         strength = first_place_strengths(asked, wanted_of(shown), KNOTS, strength)
+        grounds = grounds_of(asked, memory.config.terms, tables.popularity)
+        strength = ranking_strengths(asked, wanted_of(shown), strength, grounds)[1]
         if "franchise" in memory.config.terms:
             of_franchise = strength[memory.config.terms.index("franchise")]
             of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0)
@@ -269,7 +270,7 @@ def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Want
 
 
 def grounds_of(asked: Asked, terms: tuple[str, ...], popularity: np.ndarray) -> list[Tensor]:
-    """What is left out where settings are compared, bool [M or 1, N]: nothing; what is on the most lists, for everybody
+    """What is left out where rankings are compared, bool [M or 1, N]: nothing; what is on the most lists, for everybody
     knows it; and what is of a franchise of which something is visible, for everybody guesses it."""
     often = torch.zeros(1, len(popularity), dtype=torch.bool)
     often[0, np.argsort(-popularity, kind="stable")[: int(MOST_LISTED * len(popularity))].copy()] = True

@@ -1,4 +1,8 @@
-"""How alike items are by what the catalogue says of them, whether anybody has listed them or not."""
+"""How alike items are by what the catalogue says of them, whether anybody has listed them or not.
+
+Who has seen something of a franchise has mostly seen more of it: where nothing of one is visible, an item of it is the
+less likely, the more of its franchise is usually beside it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,12 @@ from torch import Tensor, nn
 
 from anime_bert4rec.lists.common_traits import FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.batches import WholeLists
+
+LEAST_COSINE = 0.01
+"""Added to the mean cosine of items by their groups."""
+SMOOTHING = 0.5
+"""Added to the number of lists, for titles that few have."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,8 @@ class Likeness(nn.Module):
     """The cosine of two items is that of their groups (a genre, a studio, …; see lists/common_traits.py), of which each
     counts 1 / its size."""
 
-    def __init__(self, sizes: LikenessSizes, num_items: int) -> None:
+    def __init__(self, sizes: LikenessSizes, num_items: int, missing: bool = False) -> None:
+        """missing: whether it knows what of its franchise is usually beside an item."""
         super().__init__()
         items = num_items if sizes.groups else 0
         self.register_buffer("members", torch.zeros(sizes.memberships, dtype=torch.long))
@@ -34,6 +45,7 @@ class Likeness(nn.Module):
         self.register_buffer("item_starts", torch.zeros(items, dtype=torch.long))
         self.register_buffer("scale", torch.zeros(items))
         self.register_buffer("franchise", torch.zeros(items, dtype=torch.long))
+        self.register_buffer("beside", torch.zeros(items) if missing else None)
 
     members: Tensor
     group_starts: Tensor
@@ -45,11 +57,13 @@ class Likeness(nn.Module):
     """[N] what makes the cosine of each item with itself 1."""
     franchise: Tensor
     """[N] the group that is the franchise of each item, plus 1; 0 for none."""
+    beside: Tensor | None
+    """[N] how many others of its franchise are on the lists that have each item, added up; None if not known."""
 
     @classmethod
-    def of(cls, alike: Sequences, num_items: int) -> Likeness:
-        """alike: the items of each group."""
-        made = cls(LikenessSizes(len(alike), len(alike.items)), num_items)
+    def of(cls, alike: Sequences, num_items: int, lists: Sequences | None = None) -> Likeness:
+        """alike: the items of each group. lists: those that tell what is beside what, if that is to be known."""
+        made = cls(LikenessSizes(len(alike), len(alike.items)), num_items, lists is not None)
         group = np.repeat(np.arange(len(alike)), alike.lengths)
         order = np.argsort(alike.items, kind="stable")
         counts = np.bincount(alike.items, minlength=num_items + 1)[1:]
@@ -68,11 +82,28 @@ class Likeness(nn.Module):
         for name, value in values.items():
             buffer = getattr(made, name)
             buffer.copy_(torch.from_numpy(value.astype(np.float32 if name == "scale" else np.int64)))
+        if lists is not None:
+            made.beside = made._counted(lists)
         return made
 
     @property
     def sizes(self) -> LikenessSizes:
         return LikenessSizes(len(self.group_starts), len(self.members))
+
+    def _counted(self, lists: Sequences) -> Tensor:
+        """How many others of its franchise are on the lists that have each item, added up [N]."""
+        franchise = self.franchise.numpy()[lists.items - 1]
+        place = np.repeat(np.arange(len(lists)), lists.lengths) * (len(self.group_starts) + 1) + franchise
+        _, entry, counts = np.unique(place, return_inverse=True, return_counts=True)
+        others = np.where(franchise > 0, counts[entry] - 1, 0)
+        return torch.from_numpy(np.bincount(lists.items - 1, others, minlength=len(self.franchise))).float()
+
+    def forward(self, visible: Tensor, popularity: Tensor, lists: WholeLists | None) -> list[Tensor]:
+        """The terms of the memory [B, N] each: the log of the mean cosine, the franchise, and what of it is missing, if
+        that is known. Arguments: as below."""
+        same = self.same_franchise(visible)
+        found = [self.cosines(visible).clamp_min_(0).add_(LEAST_COSINE).log_(), same]
+        return found if self.beside is None else [*found, self.missing(popularity, lists) * (1 - same)]
 
     def cosines(self, visible: Tensor) -> Tensor:
         """The mean cosine of each item with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
@@ -91,6 +122,20 @@ class Likeness(nn.Module):
         there.scatter_(1, F.pad(self.franchise, (1, 1))[visible], 1.0)
         there[:, 0] = 0
         return there.index_select(1, self.franchise)
+
+    def missing(self, popularity: Tensor, lists: WholeLists | None) -> Tensor:
+        """How many others of its franchise are beside each item on the lists that have it, in the mean [B or 1, N].
+
+        popularity [N]: on how many lists each item is. lists: those of them that are asked about, which are left out.
+        """
+        assert self.beside is not None
+        if lists is None:
+            return (self.beside / (popularity + SMOOTHING))[None]
+        listed, items = lists.padded(), len(self.scale)
+        own = self.scale.new_zeros(len(listed), items + 1).scatter_(1, listed, 1.0)[:, 1:]
+        of_franchise = self.scale.new_zeros(len(listed), len(self.group_starts) + 1).index_add_(1, self.franchise, own)
+        others = of_franchise.index_select(1, self.franchise).sub_(1).mul_(own).mul_(self.franchise > 0)
+        return (self.beside - others).div_(popularity + SMOOTHING - own)
 
     def _is_item(self, visible: Tensor) -> Tensor:
         return (visible != PAD) & (visible <= len(self.scale))

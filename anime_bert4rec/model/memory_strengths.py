@@ -3,7 +3,7 @@
 The model is a softmax of a weighted sum, so finding the likeliest strengths is a convex problem, and Newton's method
 solves it in a few steps. Where much is wanted of each list, the likelihood asks for the order of all of it, down to
 what only few people have. People see the first ten. So there the strengths are those with which something that is
-wanted most likely comes first.
+wanted most likely comes first; model/memory_ranking.py goes on from there.
 """
 
 from __future__ import annotations
@@ -116,8 +116,7 @@ def likeliest_strengths(
     terms = asked.terms.shape[1]
     shares = hats(asked.counts, knots).double()
     strength = torch.full((terms, knots), START, dtype=torch.double) if start is None else start.double()
-    bend = torch.eye(knots, dtype=torch.double).diff(n=2, dim=0) if knots > 2 else torch.zeros(0, knots).double()
-    cost = ROUGHNESS * bend.t() @ bend + SIZE * torch.eye(knots)
+    cost = penalty(knots)
     best, gradient, curvature = _quality(asked, shares, strength, cost)
     for _ in range(most_steps):
         step = torch.linalg.solve(curvature, gradient.flatten()).view_as(strength)
@@ -173,7 +172,7 @@ def strengths_for_the_first(asked: Asked, targets: Tensor, knots: int, strength:
     """The strengths [T, knots] at which targets [M] are the likeliest among the AMONG items that `strength` has first;
     those that aren't there don't count."""
     of_rows, first = hats(asked.counts, knots) @ strength.t(), []
-    for rows in _parts(asked):
+    for rows in parts_of_rows(asked):
         logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
         logits.scatter_(1, asked.seen[rows], -torch.inf)
         first.append(logits.topk(min(AMONG, logits.shape[1]), 1)[1])
@@ -188,6 +187,12 @@ def strengths_for_the_first(asked: Asked, targets: Tensor, knots: int, strength:
     return likeliest_strengths(among, knots, strength)[1]
 
 
+def penalty(knots: int, roughness: float = ROUGHNESS) -> Tensor:
+    """What the strengths of a term cost: their product with this [knots, knots] on either side."""
+    bend = torch.eye(knots, dtype=torch.double).diff(n=2, dim=0) if knots > 2 else torch.zeros(0, knots).double()
+    return roughness * bend.t() @ bend + SIZE * torch.eye(knots)
+
+
 def calibrated(asked: Asked, strength: Tensor) -> Tensor:
     """The same strengths times a factor for each number of visible items, with which they are the likeliest."""
     knots = strength.shape[1]
@@ -198,31 +203,12 @@ def calibrated(asked: Asked, strength: Tensor) -> Tensor:
     return strength * factors
 
 
-def ndcg_of(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, out: Tensor) -> float:
-    """The mean NDCG@10 of what is wanted among what isn't visible. wanted: rows and items; out:
-    bool [M or 1, N], items that are neither wanted nor candidates here."""
-    is_wanted = torch.zeros(len(asked.terms), asked.terms.shape[2], dtype=torch.bool)
-    is_wanted[wanted[0], wanted[1] - 1] = True
-    is_wanted &= ~out
-    of_rows = hats(asked.counts, strength.shape[1]) @ strength.t()
-    discounts = 1 / torch.arange(2, 12).log2()
-    gains, weights = [], asked.weights * is_wanted.any(1)
-    for rows in _parts(asked):
-        logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
-        logits.scatter_(1, asked.seen[rows], -torch.inf)
-        logits.masked_fill_(out if len(out) == 1 else out[rows], -torch.inf)
-        first = logits.topk(min(10, logits.shape[1]), 1)[1]
-        best = discounts.cumsum(0)[is_wanted[rows].sum(1).clamp(1, 10) - 1]
-        gains.append((is_wanted[rows].gather(1, first) * discounts[: first.shape[1]]).sum(1) / best)
-    return float((torch.cat(gains) * weights).sum() / weights.sum().clamp_min(1e-9))
-
-
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
     """The mean log likelihood less the cost, its gradient [T, knots] and the negative of its curvature."""
     (terms, knots), number = strength.shape, float(asked.weights.sum())
     of_rows = (shares @ strength.t()).float()
     totals, means, products = [], [], []
-    for rows in _parts(asked):
+    for rows in parts_of_rows(asked):
         said = asked.terms[rows].float()
         logits = torch.bmm(of_rows[rows, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
         highest = logits.amax(1, keepdim=True)
@@ -243,6 +229,7 @@ def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tu
     return quality, gradient, curvature.reshape(terms * knots, terms * knots)
 
 
-def _parts(asked: Asked) -> Iterator[slice]:
+def parts_of_rows(asked: Asked) -> Iterator[slice]:
+    """The lists, some at a time."""
     at_once = max(1, NUMBERS_AT_ONCE // asked.terms.shape[2])
     return (slice(start, start + at_once) for start in range(0, len(asked.counts), at_once))

@@ -59,7 +59,7 @@ class Tables:
             self.list_weight = CoListing.weight_of_list(sequences)
             self.colisting = CoListing(size)
             self.colisting.fill(sequences, self.column, self.list_weight)
-            self.likeness = None if alike is None or not len(alike) else Likeness.of(alike, num_items)
+            self.likeness = None if alike is None or not len(alike) else Likeness.of(alike, num_items, sequences)
         self.batch = batch
 
     def _keep(self, most: int) -> None:
@@ -141,6 +141,7 @@ class Tables:
                 list_weight=self.list_weight,
                 by_shares=self.colisting is not None,
                 likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
+                missing=self.likeness is not None,
             )
         )
         memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness

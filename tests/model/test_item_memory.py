@@ -235,7 +235,7 @@ def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(o
     batch = batches_of(sequences, whole_lists=not ordered)[0]
     now = Tables(sequences, ITEMS, ITEMS, ordered, None, batch).memory(0.9, 10.0, 0.0)
     saved = dataclasses.asdict(now.config)
-    for name in ("knots", "list_weight", "likeness", "lateness"):
+    for name in ("knots", "list_weight", "likeness", "lateness", "missing"):
         del saved[name]
     memory = ItemMemory(MemoryConfig.from_dict(saved))
     new = ("popularity", "strength", "colisting.table", "lateness.places")
@@ -269,6 +269,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "list_weight": 0.0,
         "by_shares": False,
         "likeness": {"groups": 0, "memberships": 0},
+        "missing": False,
     }
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
-from small_lists import ITEMS, MASK, sequences_of
+from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists, without
 
 from anime_bert4rec.lists.common_traits import FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_likeness import Likeness
+from anime_bert4rec.model.memory_tables import Tables
 
 GROUPS = [[1, 2, 5], [3, 4, 6], [1, 3, 5, 6], [1, 2], [5, 6]]
 
 
-def likeness_of(franchises=()):
+def likeness_of(franchises=(), lists=None):
     alike = sequences_of(*GROUPS)
     kinds = np.arange(len(GROUPS))
     kinds[list(franchises)] = FRANCHISE
-    return Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS)
+    return Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS, lists)
 
 
 def test_the_mean_cosine_with_what_is_visible():
@@ -46,3 +50,38 @@ def test_the_first_of_all_groups_may_be_a_franchise_too():
         [3, 4, 6],
         [],
     ]
+
+
+def test_what_is_usually_beside_an_item():
+    """The franchises are 1 with 2, and 3 with 4 and 6: of three lists with 1 two have 2, and one list has 3 and 4."""
+    lists = sequences_of([1, 2, 5, 3], [2, 1, 8], [1, 8, 5, 6], [3, 4])
+    got = likeness_of([1, 3], lists).missing(torch.from_numpy(lists.popularity(ITEMS)), None)
+    in_all = {1: 2, 2: 2, 3: 1, 4: 1}
+    expected = [in_all.get(item, 0) / (int((lists.items == item).sum()) + 0.5) for item in range(1, ITEMS + 1)]
+    assert got[0].tolist() == pytest.approx(expected)
+
+
+def test_what_is_missing_counts_where_nothing_of_the_franchise_is_visible():
+    lists = sequences_of([1, 2], [3, 4], [3, 4, 6], [6])
+    visible, popularity = torch.tensor([[2, MASK], [12, PAD]]), torch.from_numpy(lists.popularity(ITEMS))
+    likeness = likeness_of([1, 3], lists)
+    missing = likeness(visible, popularity, None)[-1]
+    assert missing[0, [0, 1]].tolist() == [0, 0] and missing[0, [2, 3, 5]].tolist() == pytest.approx([1.2, 1.2, 0.8])
+    assert missing[1, [0, 1]].tolist() == pytest.approx([1 / 1.5] * 2)
+    assert len(likeness_of([3, 1])(visible, popularity, None)) == 2, "as models of earlier versions have it"
+
+
+def test_a_list_that_was_counted_is_left_out():
+    sequences, alike = some_lists(unordered=True), sequences_of(*GROUPS)
+    alike = Sequences(alike.items, alike.blocks, alike.offsets, np.array([0, FRANCHISE, FRANCHISE, 3, 4]))
+    batch = batches_of(sequences, whole_lists=True)[0]
+    memory = Tables(sequences, ITEMS, ITEMS, False, alike).memory(1.0, 10.0, 0.0)
+    assert memory.config.terms[-1] == "missing"
+    got = memory.terms(batch).values[-1]
+    for row, user in enumerate(batches_of(sequences, whole_lists=True).users_of_batch[0]):
+        others = Tables(without(sequences, user), ITEMS, ITEMS, False, alike).memory(1.0, 10.0, 0.0)
+        expected = others.terms(batch._replace(lists=None)).values[-1][row]
+        torch.testing.assert_close(got[row], expected)
+    saved = dataclasses.asdict(memory.config)
+    del saved["missing"]
+    assert ItemMemory(MemoryConfig.from_dict(saved)).config.terms == memory.config.terms[:-1]

@@ -16,7 +16,6 @@ from anime_bert4rec.model.memory_strengths import (
     hats,
     joined,
     likeliest_strengths,
-    ndcg_of,
     strengths_for_the_first,
 )
 
@@ -170,17 +169,3 @@ def test_calibrated_they_are_as_likely_as_their_direction_can_be():
     likeliest = likeliest_strengths(asked, KNOTS)[1]
     back = calibrated(asked, likeliest * torch.tensor([4.0, 2.0, 1.0, 0.5]))
     torch.testing.assert_close(back, likeliest, atol=0.05, rtol=0.1)
-
-
-def test_ndcg_by_hand():
-    """Items 1, 2, 3, … from the first to the last. Of one list 1 is visible, 2 and 4 are wanted, which are in places 1
-    and 3; of the other list, which counts three times, 3, in place 3. Without item 2 they are in place 2."""
-    term = torch.arange(ITEMS, 0, -1).repeat(2, 1).float()
-    wanted = torch.tensor([0, 0, 1]), torch.tensor([2, 4, 3])
-    asked = Asked.of([term], torch.ones(2), torch.tensor([[1], [12]]), wanted, torch.tensor([1.0, 3.0]))
-    out, second = torch.zeros(1, ITEMS, dtype=torch.bool), 1 / np.log2(3)
-    found = ndcg_of(asked, wanted, torch.ones(1, 1), out)
-    assert found == pytest.approx((1.5 / (1 + second) + 3 / 2) / 4)
-    out[0, 1] = True
-    assert ndcg_of(asked, wanted, torch.ones(1, 1), out) == pytest.approx((second + 3 * second) / 4)
-    assert ndcg_of(asked, wanted, torch.ones(1, 1), ~out) == 1, "only what is wanted is a candidate, of the first list"

@@ -1,0 +1,153 @@
+"""The strengths of the memory's terms with which the first ten are what is wanted.
+
+Each pair of an item that is wanted and one that isn't counts for what NDCG@10 would lose if the two
+changed places, times the logistic loss of how far apart their logits are (LambdaRank, Burges 2010). With the places of
+one order that is a convex problem, of which Newton's method makes a step; the next step has the places of the order
+that this one led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from anime_bert4rec.model.memory_strengths import Asked, hats, parts_of_rows, penalty
+
+STEPS = 4
+"""More steps change nothing that the ranking of a sample shows (benchmarks/LOG.md)."""
+ROUGHNESS = 0.05
+"""As in model/memory_strengths.py."""
+DISTANCE, FEW = 0.3, 5
+"""What the square of the distance from the start weighs with one visible title, and less with more, nothing from 2 to
+the power of FEW on. With few titles many strengths rank equally well, and of these the ones at the start look more like
+what a fan expects; others lead to what everybody has (benchmarks/LOG.md)."""
+PLACES = 10
+CANDIDATES = 100
+"""So many items that come first by the strengths at the start are looked at: what is behind them stays behind."""
+NO_CANDIDATE = -1e4
+"""The logit of what is there only because there are fewer candidates."""
+ROWS_AT_ONCE = 250
+
+
+class Foremost(NamedTuple):
+    """What comes first of each of R rankings, and what is wanted of it."""
+
+    said: Tensor
+    """float16 [R, T, C] what the terms say."""
+    wanted: Tensor
+    """bool [R, C]"""
+    is_candidate: Tensor
+    """bool [R, C]"""
+    shares: Tensor
+    """float64 [R, knots] how much each knot counts for."""
+    weights: Tensor
+    """[R] what the gains of each ranking are multiplied by, so that they sum to the mean NDCG."""
+
+    def parts(self) -> list[slice]:
+        return [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(self.said), ROWS_AT_ONCE)]
+
+    def in_order(self, rows: slice, strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits [r, C] from the highest to the lowest, what the terms say [r, T, C] and what is wanted [r, C]."""
+        said, of_rows = self.said[rows].float(), (self.shares[rows] @ strength.double().t()).float()
+        logits = torch.bmm(of_rows[:, None], said)[:, 0].masked_fill_(~self.is_candidate[rows], NO_CANDIDATE)
+        logits, order = logits.sort(dim=1, descending=True, stable=True)
+        said = said.gather(2, order[:, None].expand(-1, said.shape[1], -1))
+        return logits, said, self.wanted[rows].gather(1, order)
+
+
+def ranking_strengths(
+    asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], steps: int = STEPS
+) -> tuple[float, Tensor]:
+    """The highest mean NDCG@10 that `steps` from the given strengths [T, knots] lead past, and the strengths there.
+
+    wanted: rows and items. grounds: bool [M or 1, N] each, what is neither wanted nor a candidate there; each ground
+    counts as much as another, and has every list.
+    """
+    first = foremost(asked, wanted, strength, grounds)
+    start, best, found = strength, ndcg_of(first, strength), strength
+    for _ in range(steps):
+        strength = strength + step_from(first, strength, start)
+        if (now := ndcg_of(first, strength)) > best:
+            best, found = now, strength
+    return best, found
+
+
+def foremost(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> Foremost:
+    """What comes first by these strengths on all grounds."""
+    lists, terms, items = asked.terms.shape
+    is_wanted = torch.zeros(lists, items, dtype=torch.bool)
+    is_wanted[wanted[0], wanted[1] - 1] = True
+    shares, count = hats(asked.counts, strength.shape[1]).double(), min(CANDIDATES, items)
+    of_rows = (shares @ strength.double().t()).float()
+    parts: list[list[tuple[Tensor, ...]]] = [[] for _ in grounds]
+    for rows in parts_of_rows(asked):
+        logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
+        logits.scatter_(1, asked.seen[rows], -torch.inf)
+        for out, ground in zip(grounds, parts, strict=True):
+            here = out if len(out) == 1 else out[rows]
+            highest, columns = logits.masked_fill(here, -torch.inf).topk(count, 1)
+            said = asked.terms[rows].gather(2, columns[:, None].expand(-1, terms, -1))
+            number = (is_wanted[rows] & ~here).sum(1)
+            gain = asked.weights[rows] * (number > 0) / best_gain(number)
+            ground.append((said, is_wanted[rows].gather(1, columns), highest > -torch.inf, gain))
+    said, hits, candidates, gains = (
+        torch.cat([part[place] for ground in parts for part in ground]) for place in range(4)
+    )
+    whole = asked.weights.sum() * len(grounds)
+    return Foremost(said, hits & candidates, candidates, shares.repeat(len(grounds), 1), gains / whole)
+
+
+def discounts(count: int) -> Tensor:
+    """What the items in the first `count` places gain; nothing behind the first ten."""
+    gains = 1 / torch.arange(2, count + 2).log2()
+    gains[PLACES:] = 0
+    return gains
+
+
+def best_gain(number: Tensor) -> Tensor:
+    """The most that so many wanted items can gain together; for none, that of one."""
+    return discounts(PLACES).cumsum(0)[number.clamp(1, PLACES) - 1]
+
+
+def ndcg_of(first: Foremost, strength: Tensor) -> float:
+    gains = discounts(first.said.shape[2])
+    hits = torch.cat([(first.in_order(rows, strength)[2] * gains).sum(1) for rows in first.parts()])
+    return float((hits * first.weights).sum())
+
+
+def step_from(first: Foremost, strength: Tensor, start: Tensor) -> Tensor:
+    """Newton's step [T, knots] from these strengths, for the loss of all pairs with the places that these lead to, and
+    what the distance from the strengths at the start costs."""
+    (terms, knots), count = strength.shape, first.said.shape[2]
+    top, gains = min(PLACES, count), discounts(count)
+    apart = (gains[:top, None] - gains).abs()
+    apart[:, :top] /= 2  # two of the first ten are a pair twice
+    gradients, curvatures = [], []
+    for rows in first.parts():
+        logits, said, wanted = first.in_order(rows, strength)
+        of_top = said[:, :, :top]
+        # 1 where the first of the two is wanted alone, -1 where the second is
+        sign = wanted[:, :top, None].float() - wanted[:, None].float()
+        wrong = torch.sigmoid((logits[:, None] - logits[:, :top, None]) * sign)
+        pull = apart * first.weights[rows, None, None] * sign * wrong
+        bend = pull * sign * (1 - wrong)
+        gradients.append(
+            torch.bmm(of_top, pull.sum(2)[:, :, None])[:, :, 0] - torch.bmm(said, pull.sum(1)[:, :, None])[:, :, 0]
+        )
+        across = torch.bmm(torch.bmm(said, bend.transpose(1, 2)), of_top.transpose(1, 2))
+        within = torch.bmm(of_top * bend.sum(2)[:, None], of_top.transpose(1, 2))
+        within += torch.bmm(said * bend.sum(1)[:, None], said.transpose(1, 2))
+        curvatures.append(within - across - across.transpose(1, 2))
+    cost, now = penalty(knots, ROUGHNESS), strength.double()
+    near = DISTANCE * (1 - torch.arange(knots) / FEW).clamp_min(0).double()
+    gradient = torch.cat(gradients).double().t() @ first.shares - 2 * now @ cost - 2 * (now - start) * near
+    cost += near.diag()
+    both = first.shares[:, :, None] * first.shares[:, None]
+    curvature = torch.einsum("rab,rkl->akbl", torch.cat(curvatures).double(), both)
+    for term in range(terms):
+        curvature[term, :, term] += 2 * cost
+    step = torch.linalg.solve(curvature.reshape(terms * knots, -1), gradient.flatten())
+    return step.view(terms, knots).to(strength.dtype)
