@@ -26,7 +26,7 @@ from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, Known
-from anime_bert4rec.model.gate_fitting import MOST_NUMBERS, GateFitting
+from anime_bert4rec.model.gate_fitting import GateFitting, most_positions
 from anime_bert4rec.model.model_files import GATE
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.training_data import Data
@@ -148,13 +148,12 @@ def fit_with_memory(
 def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) -> GateFitting | None:
     """What weighs memory and network after an epoch, by what these people go on with; None without a memory.
 
-    As in train_model.py, it is fitted on at most MOST_NUMBERS logits.
+    As in train_model.py, it is fitted on a part of them, if they are many.
     """
     model = scorer.model
     if model.gate is None:
         return None
-    most = MOST_NUMBERS // 2 // model.config.num_items
-    users = np.random.default_rng(0).permutation(len(histories))[:most]
+    users = np.random.default_rng(0).permutation(len(histories))[: most_positions(model.config.num_items)]
     questions = []
     for part in np.array_split(users, -(-len(users) // 256)):
         wanted = [torch.from_numpy(list_of(targets, user).astype(np.int64)) for user in part]

@@ -21,8 +21,10 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
 
-MOST_NUMBERS = 12_000_000
-"""Positions are left out at random until memory and network have no more logits than this at the rest of them."""
+MOST_NUMBERS, ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH = 12_000_000, 1_500, 48_000_000
+"""Positions are left out at random until memory and network have no more than MOST_NUMBERS logits at the rest of them,
+unless these are fewer than ENOUGH_POSITIONS, as with many items: which weights rank best can't be told from a few
+hundred. They have no more than MOST_NUMBERS_FOR_ENOUGH then."""
 DISTANCE, ROUGHNESS = 0.1, 0.1
 """What the penalties weigh: half the square of a weight's distance from 1 for the memory and 0 for the network, and
 half the square of the difference of neighbouring weights. A list counts for its mean loss, however long it is."""
@@ -65,7 +67,7 @@ class GateFitting:
         """batches: with targets, of masks, of cuts or of both. lists: how many they are of."""
         self.asked: dict[int, list[Batch]] = {}
         self.known: dict[int, GateExamples] = {}
-        for batch in _thinned(list(batches), MOST_NUMBERS // 2 // model.config.num_items):
+        for batch in _thinned(list(batches), most_positions(model.config.num_items)):
             self.asked.setdefault(MASKS if batch.cuts is None else CUTS, []).append(batch)
         for kind, asked in self.asked.items():
             self.known[kind] = _asked(model, asked, lists)
@@ -84,6 +86,12 @@ class GateFitting:
                 asked.said[start:stop, NETWORK] = model.opinion(batch)
                 start = stop
             model.gate.values[kind] = as_far_as_it_ranks_best(asked, likeliest(asked))
+
+
+def most_positions(num_items: int) -> int:
+    """At how many positions the weights are fitted."""
+    enough = min(ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH // 2 // num_items)
+    return max(MOST_NUMBERS // 2 // num_items, enough)
 
 
 def _thinned(batches: list[Batch], most: int) -> list[Batch]:

@@ -178,8 +178,14 @@ def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
 def test_positions_are_left_out_where_there_are_too_many(model, monkeypatch):
     asked = asked_of_others()
     monkeypatch.setattr(gate_fitting, "MOST_NUMBERS", 2 * ITEMS * 10)
+    monkeypatch.setattr(gate_fitting, "ENOUGH_POSITIONS", 5)
     fitting = GateFitting(model, asked, lists=20)
     assert 3 <= len(fitting.known[MASKS].said) <= 20
     assert math.isclose(float(fitting.known[MASKS].weights.sum()), 20)
     fitting.fit(model)
     assert np.isfinite(model.gate.values.numpy()).all()
+
+
+@pytest.mark.parametrize(("items", "positions"), [(3_000, 2_000), (12_000, 1_500), (16_000, 1_500), (48_000, 500)])
+def test_of_many_items_there_are_enough_positions_if_they_fit(items, positions):
+    assert gate_fitting.most_positions(items) == positions
