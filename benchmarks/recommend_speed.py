@@ -39,7 +39,9 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
+from anime_bert4rec.model.predicted_scores import FACTORS, PredictedScores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
+from anime_bert4rec.model.score_weight import USUAL_WEIGHT
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.recommending.moment import Moment
@@ -97,6 +99,9 @@ def measure(folder: Path, hidden_size: int, args: argparse.Namespace) -> None:
     print(
         f"  {len(lists) / times.wall:,.0f} people/s, each {1000 * times.cpu / len(lists):.2f} ms of CPU: recommend_many"
     )
+    scores = [dict.fromkeys(each[::2], 70.0) | dict.fromkeys(each[::4], 90.0) for each in lists]
+    times = measured(lambda: list(recommender.recommend_many(lists, scores=scores)))
+    print(f"    each {1000 * times.cpu / len(lists):.2f} ms of CPU where every second title has a score")
     some = lists[:100]
     times = measured(lambda: [recommender.recommend(each) for each in some])
     print(f"  {len(some) / times.wall:,.0f} people/s, each {1000 * times.cpu / len(some):.2f} ms of CPU: recommend")
@@ -227,7 +232,12 @@ def random_model(vocabulary: Vocabulary, hidden_size: int, ordered: bool = True)
         ordered=ordered,
         memory=memory.config,
     )
-    return BERT4Rec(config, memory)
+    model = BERT4Rec(config, memory)
+    mean, factors = random.normal(0, 0.3, size), random.normal(0, 0.04, (size, FACTORS))
+    typical = np.array([70, 15], np.float32)
+    model.predicted_scores = PredictedScores(mean.astype(np.float32), factors.astype(np.float32), typical)
+    model.predicted_scores = model.predicted_scores.with_weight(USUAL_WEIGHT)
+    return model
 
 
 def run(command: Sequence[str]) -> None:

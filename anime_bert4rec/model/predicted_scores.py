@@ -118,19 +118,21 @@ class PredictedScores:
         """What is expected of a person's scores, as in `predict`. Of few scores as many equations are solved as there
         are scores, of many as many as there are factors, which gives the same."""
         mean, spread = (float(each[0]) for each in standard(scores, np.zeros(len(scores), np.int64), 1, self.typical))
-        differs = (scores - mean) / spread - self.mean[items - 1]
+        differs = (scores.astype(np.float64) - mean) / spread - self.mean[items - 1]
         known = np.concatenate([self.factors[items - 1], np.full((len(items), 1), OFFSET_VARIANCE**0.5)], 1)
         few = len(items) < known.shape[1]
-        root = np.linalg.cholesky((known @ known.T if few else known.T @ known) + NOISE * np.eye(min(known.shape)))
+        root = torch.linalg.cholesky(
+            torch.from_numpy((known @ known.T if few else known.T @ known) + NOISE * np.eye(min(known.shape)))
+        )
 
         def solve(right: np.ndarray) -> np.ndarray:
-            return np.linalg.solve(root, right)
+            return torch.linalg.solve_triangular(root, torch.from_numpy(right), upper=False).numpy()
 
-        if few:
-            weights = known.T @ np.linalg.solve(root.T, solve(differs))
-        else:
-            weights = np.linalg.solve(root.T, solve(known.T @ differs))
-        values = self.mean + self.factors @ weights[:-1] + OFFSET_VARIANCE**0.5 * weights[-1]
+        def solve_both(right: np.ndarray) -> np.ndarray:
+            return torch.cholesky_solve(torch.from_numpy(right)[:, None], root).numpy()[:, 0]
+
+        weights = known.T @ solve_both(differs) if few else solve_both(known.T @ differs)
+        values = self.mean + self.factors @ weights[:-1].astype(np.float32) + OFFSET_VARIANCE**0.5 * weights[-1]
         variance, unexplained = self._variances
 
         def uncertainty(columns: np.ndarray) -> np.ndarray:

@@ -59,11 +59,12 @@ class RankingByScores:
         and ValueError for a score that is not of 100."""
         if self.predicted is None:
             raise NoPredictedScores
-        known = {each: score for each, score in scores.items() if len(known_items([each], self.vocabulary))}
-        given = np.array(list(known.values()), np.float64)
+        ids = [each for each in scores if 0 <= each < 2**63]
+        items = self.vocabulary.encode(np.array(ids, np.int64))
+        given = np.array([scores[each] for each in ids], np.float64)[items != PAD]
         if not ((given >= 0) & (given <= 100)).all():
             raise ValueError("a score is not of 100")
-        return self.predicted.given(known_items(known, self.vocabulary), given)
+        return self.predicted.given(items[items != PAD], given)
 
 
 def known_items(anime_ids: Iterable[int], vocabulary: Vocabulary) -> np.ndarray:
