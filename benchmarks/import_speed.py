@@ -1,4 +1,4 @@
-"""How fast load_users.py --csv imports made-up lists, and how much memory it takes.
+"""How fast load_users.py --csv imports made-up lists, how much memory it takes, and how fast they are then read.
 
     python benchmarks/import_speed.py --catalogue CATALOGUE.jsonl.gz
     python benchmarks/import_speed.py --rows 1000000 --folder /somewhere/large
@@ -29,8 +29,9 @@ import numpy as np
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage
+from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.errors import UserError
-from config import PROJECT_DIR
+from config import PROJECT_DIR, TrainingSettings
 
 CHUNK = 100_000
 
@@ -63,9 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Database.open(folder / "bert.db", create=False):
             opened = time.perf_counter() - opened
         size = (folder / "bert.db").stat().st_size
+        read = time.process_time()
+        data = load_data(folder / "bert.db", TrainingSettings())
+        read, entries = time.process_time() - read, len(data.training.items) + len(data.validation.items)
     print(
         f"{args.rows:,} rows in {seconds:.1f} s: {args.rows / seconds:,.0f} rows/s, peak memory"
-        f" {used.ru_maxrss / 1024:,.0f} MiB; database {size / 2**20:,.0f} MiB, opened in {opened:.2f} s"
+        f" {used.ru_maxrss / 1024:,.0f} MiB, {used.ru_utime + used.ru_stime:.1f} s of processor time;"
+        f" database {size / 2**20:,.0f} MiB, opened in {opened:.2f} s; {entries:,} different entries, read into"
+        f" sequences in {read:.1f} s of processor time"
     )
     return 0
 
