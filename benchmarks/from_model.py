@@ -4,8 +4,8 @@
     python benchmarks/from_model.py --people 7000 --epochs 15 --more-epochs 3 --hidden-size 32 --max-seq-len 50
 
 The lists are the sandbox's. The earlier model has seen nine tenths of them, and not the newest anime that somebody has
-listed; the same people are held out, but for one or two where lists are too short without those. The two curves go to plots/comparison.png, and the numbers to
-from_model.json, in --output.
+listed; the same people are held out, but for one or two where lists are too short without those. The two curves go to
+plots/comparison.png, and the numbers to from_model.json, in --output.
 """
 
 from __future__ import annotations
