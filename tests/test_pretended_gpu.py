@@ -44,6 +44,7 @@ def losses(model, data, settings, device):
 @pytest.mark.parametrize("memory", [True, False])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_training_is_the_same_there(monkeypatch, ordered, memory):
+    torch.set_num_threads(1)  # two threads halve a batch, and each half has dropout of its own; a GPU halves none
     monkeypatch.setattr(training_data, "LISTS_TO_ANSWER_ALONE", 20)
     lists = [some_lists(24, 0, not ordered), some_lists(8, 1, not ordered)]
     data = Data(Vocabulary(np.arange(1, ITEMS + 1)), *lists, ALIKE if memory else None)
