@@ -11,6 +11,7 @@ it had not been counted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -210,7 +211,7 @@ class ItemMemory(nn.Module):
 
     def _others(self, batch: Batch, ranked: bool) -> list[Tensor]:
         """All terms but EASE. Of what nobody has listed it isn't known what it follows, nor how popular it will be; it
-        has the mean of all items. What it shares with others is known."""
+        has the chance of all items in the mean. What it shares with others is known."""
         names, values = self.config.terms, []
         if self.transitions is not None:
             values.append(self.by_transitions(batch))
@@ -222,7 +223,7 @@ class ItemMemory(nn.Module):
             values.append(self.by_colisting(batch, values[0]))
         if ranked:
             for term in values:
-                term[:, self.unlisted.columns] = term.mean(1, keepdim=True)
+                term[:, self.unlisted.columns] = term.logsumexp(1, keepdim=True) - math.log(term.shape[1])
         if self.likeness is not None:
             values += self.likeness(batch.all_visible, self.popularity, batch.lists)
         return values

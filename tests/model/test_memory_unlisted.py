@@ -69,7 +69,7 @@ def test_what_the_network_learnt_of_them_does_not_count(ordered):
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_is_taken(ordered):
+def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_chance_is_taken(ordered):
     memory = model_of(ordered).memory
     batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, ordered)
     terms = dict(zip(memory.config.terms, memory.terms(batch, True).values, strict=True))
@@ -81,7 +81,7 @@ def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_is_
         listed = by_popularity, memory.by_colisting(batch, by_popularity)
     for name, of_all in zip(unknown, listed, strict=True):
         assert of_all[0, :4].std() > 0.1
-        assert terms[name][0, 4:].tolist() == pytest.approx([of_all.mean().item()] * 2, rel=1e-5)
+        assert terms[name][0, 4:].exp().tolist() == pytest.approx([of_all.exp().mean().item()] * 2, rel=1e-5)
     strengths = memory.strengths(torch.tensor([2]), 1)[0]
     expected = sum(term[0, 4:] * strength for term, strength in zip(terms.values(), strengths, strict=True))
     assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
