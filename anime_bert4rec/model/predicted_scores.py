@@ -119,31 +119,37 @@ class PredictedScores:
         are scores, of many as many as there are factors, which gives the same."""
         mean, spread = (float(each[0]) for each in standard(scores, np.zeros(len(scores), np.int64), 1, self.typical))
         differs = (scores.astype(np.float64) - mean) / spread - self.mean[items - 1]
-        known = np.concatenate([self.factors[items - 1], np.full((len(items), 1), OFFSET_VARIANCE**0.5)], 1)
+        known = self._with_offset(items - 1)
         few = len(items) < known.shape[1]
-        root = torch.linalg.cholesky(
-            torch.from_numpy((known @ known.T if few else known.T @ known) + NOISE * np.eye(min(known.shape)))
-        )
+        noise = NOISE * torch.eye(min(known.shape), dtype=torch.double)
+        root = torch.linalg.cholesky((known @ known.T if few else known.T @ known) + noise)
 
-        def solve(right: np.ndarray) -> np.ndarray:
-            return torch.linalg.solve_triangular(root, torch.from_numpy(right), upper=False).numpy()
+        def squares(right: Tensor) -> np.ndarray:
+            return torch.linalg.solve_triangular(root, right, upper=False).square().sum(0).numpy()
 
-        def solve_both(right: np.ndarray) -> np.ndarray:
-            return torch.cholesky_solve(torch.from_numpy(right)[:, None], root).numpy()[:, 0]
+        def solve_both(right: Tensor) -> Tensor:
+            return torch.cholesky_solve(right[:, None], root)[:, 0]
 
-        weights = known.T @ solve_both(differs) if few else solve_both(known.T @ differs)
-        values = self.mean + self.factors @ weights[:-1].astype(np.float32) + OFFSET_VARIANCE**0.5 * weights[-1]
+        off = torch.from_numpy(differs)
+        weights = known.T @ solve_both(off) if few else solve_both(known.T @ off)
+        by_factors = (torch.from_numpy(self.factors) @ weights[:-1].float()).numpy()
+        values = self.mean + by_factors + OFFSET_VARIANCE**0.5 * float(weights[-1])
         variance, unexplained = self._variances
 
         def uncertainty(columns: np.ndarray) -> np.ndarray:
-            factors = np.concatenate([self.factors[columns], np.full((len(columns), 1), OFFSET_VARIANCE**0.5)], 1)
-            if few:
-                left = variance[columns] - (solve(known @ factors.T) ** 2).sum(0)
-            else:
-                left = NOISE * (solve(factors.T) ** 2).sum(0)
+            factors = self._with_offset(columns)
+            left = variance[columns] - squares(known @ factors.T) if few else NOISE * squares(factors.T)
             return np.sqrt(np.maximum(left, 0) + unexplained[columns])
 
         return Expectation(mean, spread, values, uncertainty, np.sqrt(variance + unexplained))
+
+    def _with_offset(self, columns: np.ndarray) -> Tensor:
+        """The factors of some items and what all scores of a person have in common, float64 [E, K + 1].
+
+        For torch: NumPy's threads wait spinning, which costs several times as much as products of this size.
+        """
+        offset = np.full((len(columns), 1), OFFSET_VARIANCE**0.5)
+        return torch.from_numpy(np.concatenate([self.factors[columns], offset], 1))
 
     @functools.cached_property
     def _variances(self) -> tuple[np.ndarray, np.ndarray]:
