@@ -27,7 +27,7 @@ from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.memory_strengths import hats
-from anime_bert4rec.model.memory_transitions import Added, Transitions
+from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
 
@@ -36,8 +36,6 @@ SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
 LOWEST = -0.25
 """The EASE score of items that are not in the table, unless the transitions know them: then it is 0."""
-SMOOTHING = 0.5
-"""Added to the number of lists that each item is on."""
 
 
 @dataclass(frozen=True)

@@ -83,11 +83,11 @@ def fit_memories(
     """The memories of several sets of lists, with the settings that suit a sample of the first set best.
 
     Without an order these, and the strengths of the terms, are the ones that rank best what is hidden of lists that are
-    shown in part. With an order, they are those that
-    rank what comes next best, together with the share of EASE that does: by likelihood that would be too large, the
-    more so the fewer the lists (benchmarks/LOG.md); and the strengths are the likeliest ones. Each list of a sample is
-    scored as though it had not been counted, which is as good as other people's lists. alike: what items have in
-    common, see lists/common_traits.py; the smaller a group, the more it counts.
+    shown in part. With an order, they are those that rank what comes next best, together with the share of EASE that
+    does: by likelihood that would be too large, the more so the fewer the lists (benchmarks/LOG.md). The strengths are
+    then the likeliest ones for masks and, for what comes next, the likeliest among the items that come first. Each list
+    of a sample is scored as though it had not been counted, which is as good as other people's lists. alike: what items
+    have in common, see lists/common_traits.py; the smaller a group, the more it counts.
     """
     if has_order(lists[0]):
         memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike)
@@ -164,14 +164,13 @@ def _fitted_in_order(
         bar.update()
 
         memory = tables.memory(recency, ridge, weight)
-        strength = None
-        for kind, asked in enumerate((masks, batch)):
-            shown = shown_in_part(asked, num_items, np.random.default_rng(seed))
-            said = asked_at(memory, shown)
-            strength = likeliest_strengths(said, KNOTS, strength)[1]
-            memory.strength[kind] = strength
-        assert shown.targets is not None and strength is not None
-        strength = strengths_for_the_first(said, shown.targets, KNOTS, strength)
+        of_masks, of_cuts = (shown_in_part(asked, num_items, np.random.default_rng(seed)) for asked in (masks, batch))
+        strength = likeliest_strengths(asked_at(memory, of_masks), KNOTS)[1]
+        memory.strength[0] = strength
+        said = asked_at(memory, of_cuts)
+        assert of_cuts.targets is not None
+        strength = likeliest_strengths(said, KNOTS, strength)[1]
+        strength = strengths_for_the_first(said, of_cuts.targets, KNOTS, strength)
         strength[: memory.config.terms.index("popularity")].clamp_min_(0)  # nothing that goes together speaks against
         memory.strength[1] = calibrated(said, strength)
         bar.update()

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from anime_bert4rec.lists.common_traits import FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import WholeLists
+from anime_bert4rec.model.memory_transitions import SMOOTHING
 
 LEAST_COSINE = 0.01
 """Added to the mean cosine of items by their groups."""
-SMOOTHING = 0.5
-"""Added to the number of lists, for titles that few have."""
 
 
 @dataclass(frozen=True)
