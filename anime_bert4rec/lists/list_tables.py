@@ -192,7 +192,8 @@ class ListTables(DatabaseFile):
         `(user_id, anime_id, started, completed, created)`, as in records.ListEntry. days: only what has one of these
         dates from the first of the days to the second, both counted from 1970.
         """
-        first, last = (datetime.date(1970, 1, 1) + datetime.timedelta(days=day) for day in days or (0, 0))
+        epoch = datetime.date(1970, 1, 1).toordinal()
+        first, last = (datetime.date.fromordinal(max(epoch + day, 1)) for day in days or (0, 0))
         seconds = days and (days[0] * DAY_SECONDS, (days[1] + 1) * DAY_SECONDS - 1)
         return self._rows(
             f"""SELECT entry.user_id, anime_id, started, completed, created

@@ -2,9 +2,9 @@
 
 AniList says it twice: by a status, which was true on the day when the catalogue was fetched, and by a start date, of
 which only the year or the month may be known. What was out when it was fetched is so on later days, and what was not
-out was not so on earlier ones. For other days the date decides where it tells, and the status where it doesn't. With a
-date that doesn't tell and no status, the title may not be out, and counts as not out. Without any date, a title was not
-out on a day before the catalogue was fetched if people have started it, and nobody had by then.
+out was not so on earlier ones. For other days the date decides where it tells. Where it doesn't, a title was not out on
+a day before the catalogue was fetched if people have started it, and nobody had by then; else the status decides. With
+a date that doesn't tell and no status, the title may not be out, and counts as not out.
 
 Days are YYYYMMDD integers, as in the catalogue, and Japan's, as AniList's dates are.
 """
@@ -73,7 +73,7 @@ def _is_out(day: int, anime: Anime, fetched: int | None, first_started: int | No
     start = _start(anime)
     if start and not start[0] <= day < start[1]:
         return day >= start[1]
-    if start is None and first_started is not None:
+    if first_started is not None:
         return day >= first_started
     return anime.status in BEGUN or (start is None and anime.status != "NOT_YET_RELEASED")
 

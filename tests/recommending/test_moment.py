@@ -110,3 +110,5 @@ def test_nothing_counts_where_too_little_is_known(database):
     assert moment.of_person(person()) is None and moment.of_person(person((1, DAY))) is None
     assert moment.of_person(person((1, 20200401), (77, 20200401))) is not None
     assert Moment(database, CATALOGUE, ITEMS, 20190501).of_person(person((1, 20180401))) is None
+    for first_or_last in (10101, 99991231):
+        assert Moment(database, CATALOGUE, ITEMS, first_or_last).of_person(person((1, 20180401))) is None

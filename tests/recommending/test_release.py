@@ -44,6 +44,10 @@ def test_without_a_date_what_nobody_had_started_was_not_out():
     assert release_on(FETCHED, undated, FETCHED, FETCHED + 5) is None
     dated = Anime(1, status="FINISHED", start_date=20230104)
     assert release_on(20230104, dated, FETCHED, 20240120) is None
+    only_year = Anime(1, status="FINISHED", start_date=20240000)
+    days = [20231231, 20240119, 20240120, 20241231, 20250101]
+    assert [release_on(day, only_year, FETCHED, 20240120) for day in days] == [*["not out yet"] * 2, *[None] * 3]
+    assert release_on(20250101, only_year, FETCHED, 20251107) is None, "the year is over"
     announced = Anime(1, status="NOT_YET_RELEASED")
     assert release_on(FETCHED, announced, FETCHED, 20240120) == "not out yet", "somebody's slip"
 
