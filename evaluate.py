@@ -27,7 +27,7 @@ from anime_bert4rec.evaluation.questions import ask
 from anime_bert4rec.evaluation.report import as_json, short_lines, tables
 from anime_bert4rec.evaluation.trained_run import TrainedRun, load_run
 from anime_bert4rec.evaluation.tuning import tune
-from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.next_item_scorer import ModelScorer, scorer_of_sets
 from anime_bert4rec.model.run_folder import RANKING_COMPARISON
 from anime_bert4rec.plots.ranking_comparison import ranking_comparison
 from anime_bert4rec.plots.style import save
@@ -99,7 +99,8 @@ def answers_of(run: TrainedRun) -> Answers:
     if not tasks:
         raise UserError("no validation user has two entries: there is nothing to ask; load more with load_users.py")
     settings = tune(training, run.undated_training, num_items, tasks, run.seed)
-    return measure_all(ModelScorer(run.model), settings, tasks, run.franchise, training, num_items, run.seed)
+    of_lists, of_sets = ModelScorer(run.model), scorer_of_sets(run.model)
+    return measure_all(of_lists, of_sets, settings, tasks, run.franchise, training, num_items, run.seed)
 
 
 def evaluate_the_best(paths: PathSettings, whole: bool = False) -> int:

@@ -233,7 +233,7 @@ def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings
     """The probability of each title that all these people may be shown, whatever the wishes are: the best first."""
     exclude = asked.shown.cancelled.union(*(person.seen for person in people))
     everything = asked.recommender.vocabulary.num_items
-    histories, scores = [person.history for person in people], [person.scores for person in people]
+    histories, scores = [person.titles for person in people], [person.scores for person in people]
     recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
     if what.by == "score" and not any(scores):
         log.info("No scores are known: ranked by what most people would give.")
@@ -255,7 +255,7 @@ def write_everybody(settings: Settings, today: int) -> None:
         work = repr([__version__, today, what, settings.wishes, sorted(hidden), state_of(paths.database_file), mark])
 
         def best(people: Sequence[Person], top_k: int | None) -> Iterator[list[Recommendation]]:
-            histories = [person.history for person in people]
+            histories = [person.titles for person in people]
             excludes = [person.seen | shown.cancelled for person in people]
             most = recommender.vocabulary.num_items if top_k is None else top_k
             recents = [moment.of_person(person) for person in people] if moment else None

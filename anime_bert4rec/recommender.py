@@ -25,6 +25,7 @@ import numpy as np
 
 from anime_bert4rec.lists.recent_starts import NEWEST
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer, known_items
 from anime_bert4rec.model.ranking_by_scores import (
     NO_SCORES,
     AskedPerson,
@@ -32,7 +33,6 @@ from anime_bert4rec.model.ranking_by_scores import (
     RankingByScores,
     asked_people,
     best_columns,
-    known_items,
 )
 from anime_bert4rec.support.errors import UserError
 
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 
 PEOPLE_AT_ONCE = 500
 """How many histories are scored together: the scores of all anime for each of them are in memory at once."""
-
-EMPTY_HISTORY = np.array([PAD], np.int32)
-"""A history without any title, for which the model answers what most people list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +74,9 @@ class Recommender:
     """A trained model and its vocabulary. Any number of threads may ask one at the same time."""
 
     def __init__(self, model: BERT4Rec, vocabulary: Vocabulary) -> None:
-        from anime_bert4rec.model.next_item_scorer import ModelScorer
-
         self.vocabulary = vocabulary
         self._max_seq_len = model.config.max_seq_len
-        self._score = ModelScorer(model)
+        self._score = HistoryScorer(model)
         self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
         self._recent_strengths = model.recent_strengths
         self._popularity = getattr(model.memory, "popularity", None)
@@ -99,7 +94,7 @@ class Recommender:
 
     def recommend(
         self,
-        anime_ids: Sequence[int],
+        anime_ids: Collection[int],
         top_k: int = 20,
         exclude: Collection[int] = (),
         niche: float = 0.0,
@@ -110,7 +105,8 @@ class Recommender:
         """The `top_k` titles most likely to come next, the best first: neither of `anime_ids` nor of `exclude`.
 
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
-        that the model does not know are passed over. niche: from 0 to 1, the share of the logarithm of each title's
+        that the model does not know are passed over. Of a set the order isn't known: then what else is on lists with
+        these titles comes first, not what comes next. niche: from 0 to 1, the share of the logarithm of each title's
         popularity that its rank is made without; its score is the same. recent: what is known of this day, as
         `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without.
 
@@ -121,14 +117,12 @@ class Recommender:
         Raises NothingToGoOn when it knows none of the anime, UserError where niche is asked of a model that doesn't
         know what is popular, and NoPredictedScores where `score` is asked of one that predicts none.
         """
-        history = self.indices_of(anime_ids)
-        if not len(history):
-            raise NothingToGoOn(_why_nothing(anime_ids))
+        self._history(anime_ids)
         return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent], [scores], by))
 
     def recommend_many(
         self,
-        histories: Iterable[Sequence[int]],
+        histories: Iterable[Collection[int]],
         top_k: int = 20,
         excludes: Iterable[Collection[int]] | None = None,
         niche: float = 0.0,
@@ -145,13 +139,13 @@ class Recommender:
         lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
         people = asked_people(histories, excludes, recents, scores)
         return (
-            self._best(score, top_k, lowered, self._by_scores.expectation(given, by), weight) if len(items) else []
-            for items, score, given in self._scored_many(people)
+            self._best(score, top_k, lowered, self._by_scores.expectation(given, by), weight) if known else []
+            for known, score, given in self._scored_many(people)
         )
 
     def recommend_titles(
         self,
-        anime_ids: Sequence[int],
+        anime_ids: Collection[int],
         catalogue: Catalogue,
         top_k: int = 20,
         allow: Callable[[Anime], bool] = lambda anime: True,
@@ -162,12 +156,11 @@ class Recommender:
         chosen = itertools.islice(catalogue.in_turn(ranked, anime_ids, allow), max(top_k, 0))
         return [(anime, ranked[anime.anime_id]) for anime in chosen]
 
-    def scores(self, anime_ids: Sequence[int], candidates: Sequence[int]) -> list[float | None]:
+    def scores(self, anime_ids: Collection[int], candidates: Sequence[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
-        items, score, _ = next(self._scored_many([AskedPerson(anime_ids)]))
-        if not len(items):
-            raise NothingToGoOn(_why_nothing(anime_ids))
+        self._history(anime_ids)
+        _, score, _ = next(self._scored_many([AskedPerson(anime_ids)]))
         columns = [self._items([each]) - 1 for each in candidates]
         return [float(np.exp(score[column[0]], dtype=np.float64)) if len(column) else None for column in columns]
 
@@ -198,7 +191,7 @@ class Recommender:
 
     def recommend_together(
         self,
-        histories: Sequence[Sequence[int]],
+        histories: Sequence[Collection[int]],
         top_k: int = 20,
         exclude: Collection[int] = (),
         niche: float = 0.0,
@@ -215,11 +208,8 @@ class Recommender:
         if not {len(recents), len(scores)} <= {0, len(histories)}:
             raise ValueError("recents and scores are one a person, or none")
         lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
-        items = [self.indices_of(anime_ids) for anime_ids in histories]
-        for history, anime_ids in zip(items or [self._items([])], histories or [()], strict=True):
-            if not len(history):
-                raise NothingToGoOn(_why_nothing(anime_ids))
-        together = self._log_probabilities(items, recents).mean(0)
+        known = [self._history(anime_ids) for anime_ids in histories or [()]]
+        together = self._log_probabilities(known, recents).mean(0)
         together[self._items(exclude) - 1] = -np.inf
         for given in scores or [NO_SCORES]:
             if expected := self._by_scores.expectation(given, by):
@@ -247,25 +237,24 @@ class Recommender:
         predicted = self._by_scores.expected_of(dict(zip(anime_ids, scores, strict=True))).of_100()
         return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
 
-    def because(self, anime_ids: Sequence[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
+    def because(self, anime_ids: Collection[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
         """For each recommended title the watched ones, at most `most`, that it owes its score to, the strongest first.
 
         Each title of the history is left out in turn, all at once: those are named without which the logarithm of
         the score is lowest, if it is lower than with them. Only the newest `max_seq_len` of the history are tried.
         """
-        history = self.indices_of(anime_ids)
-        places = [self._items([each]) - 1 for each in recommended]
+        history = History.of(anime_ids, self.vocabulary)
+        items, places = history.items, [self._items([each]) - 1 for each in recommended]
         columns = np.concatenate([*places, self._items([])])  # of those that the model knows
-        if not len(history) or not len(columns):
+        if not len(items) or not len(columns):
             return [() for _ in recommended]
-        tried = np.arange(max(0, len(history) - self._max_seq_len), len(history))
-        without = self._score.without_each(history, tried) if len(history) > 1 else self._score([EMPTY_HISTORY])
-        scores = np.concatenate([self._score([history]), without])
+        tried = np.arange(max(0, len(items) - self._max_seq_len), len(items))
+        scores = np.concatenate([self._score([history]), self._score.without_each(history, tried)])
         scores = _log_softmax(scores, [history] * len(scores))[:, columns]
         lost = scores[0] - scores[1:]  # [tried, recommended]
         strongest = np.argsort(-lost, axis=0, kind="stable")[:most]
         reasons = (
-            tuple(self.vocabulary.decode(history[tried[best[lost[best, which] > 0]]]).tolist())
+            tuple(self.vocabulary.decode(items[tried[best[lost[best, which] > 0]]]).tolist())
             for which, best in enumerate(strongest.T)
         )
         return [next(reasons) if len(each) else () for each in places]
@@ -274,11 +263,12 @@ class Recommender:
         """Whether the model can take this anime into account, and recommend it."""
         return bool(len(self._items([anime_id])))
 
-    def indices_of(self, anime_ids: Iterable[int]) -> np.ndarray:
-        """The vocabulary's indices of the ids that the model knows, in order, each at its last place."""
-        items = self._items(anime_ids)[::-1]
-        _, first = np.unique(items, return_index=True)
-        return items[np.sort(first)][::-1]
+    def _history(self, anime_ids: Collection[int]) -> History:
+        """Raises NothingToGoOn where nothing is known."""
+        history = History.of(anime_ids, self.vocabulary)
+        if not len(history.items):
+            raise NothingToGoOn(_why_nothing(anime_ids))
+        return history
 
     def _items(self, anime_ids: Iterable[int]) -> np.ndarray:
         return known_items(anime_ids, self.vocabulary)
@@ -290,24 +280,25 @@ class Recommender:
         columns = placed_columns(self._score.model)
         return self.vocabulary.anime_ids[columns], vectors_of(self._score.model, columns)
 
-    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[np.ndarray, np.ndarray, GivenScores]]:
-        """For each person the known items of the history, the logarithms of the scores [N], -inf for what is in it or
-        excluded, and the scores that were given."""
+    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[bool, np.ndarray, GivenScores]]:
+        """For each person whether anything of the history is known, the logarithms of the scores [N], -inf for what is
+        in it or excluded, and the scores that were given."""
         people = iter(people)
         while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
-            items = [self.indices_of(person.anime_ids) for person in part]
-            known = [each if len(each) else EMPTY_HISTORY for each in items]
-            scores = self._log_probabilities(known, [person.recent for person in part])
-            for of_person, score, person in zip(items, scores, part, strict=True):
+            histories = [History.of(person.anime_ids, self.vocabulary) for person in part]
+            known = [len(each.items) > 0 for each in histories]
+            histories = [each if len(each.items) else NO_HISTORY for each in histories]
+            scores = self._log_probabilities(histories, [person.recent for person in part])
+            for is_known, score, person in zip(known, scores, part, strict=True):
                 score[self._items(person.exclude) - 1] = -np.inf
-                yield of_person, score, person.scores
+                yield is_known, score, person.scores
 
-    def _log_probabilities(self, histories: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
+    def _log_probabilities(self, histories: list[History], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
         scores = self._score(histories)
         dated = [(user, recent) for user, recent in enumerate(recents) if recent is not None]
         if dated and self._recent_strengths is not None:
-            newest = self._score([histories[user][-NEWEST:] for user, _ in dated])
+            newest = self._score([histories[user].newest(NEWEST) for user, _ in dated])
             for of_newest, (user, recent) in zip(newest, dated, strict=True):
                 scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent)
         return _log_softmax(scores, histories)
@@ -331,19 +322,19 @@ class Recommender:
         return list(map(Recommendation, self.vocabulary.decode(best + 1).tolist(), probability))
 
 
-def _log_softmax(scores: np.ndarray, seen: Sequence[np.ndarray]) -> np.ndarray:
-    """In the place of the scores [U, N] the log of the softmax over what is not seen, -inf for what is."""
-    for score, of_list in zip(scores, seen, strict=True):
-        score[of_list[of_list != PAD] - 1] = -np.inf
+def _log_softmax(scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
+    """In the place of the scores [U, N] the log of the softmax over what is not in the history, -inf for what is."""
+    for score, (items, _) in zip(scores, histories, strict=True):
+        score[items[items != PAD] - 1] = -np.inf
         largest = score.max()
         if np.isfinite(largest):
             score -= largest + np.log(np.exp(score - largest).sum())
     return scores
 
 
-def _why_nothing(anime_ids: Sequence[int]) -> str:
+def _why_nothing(anime_ids: Collection[int]) -> str:
     if not len(anime_ids):
         return "there is nothing to go on: the list is empty"
     if len(anime_ids) == 1:
-        return f"there is nothing to go on: the model does not know anime {anime_ids[0]}"
+        return f"there is nothing to go on: the model does not know anime {next(iter(anime_ids))}"
     return f"there is nothing to go on: the model knows none of the {len(anime_ids):,} anime"

@@ -11,7 +11,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, Relation, UserList
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from recommend import main
 
@@ -56,9 +56,10 @@ def fill(folder):
     watched = np.concatenate([1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)])
     sequences = Sequences(watched, np.tile(np.arange(6), 60), np.arange(0, 361, 6), np.arange(60))
     memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
-    config = ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=memory.config.ordered, memory=memory.config)
+    of_sets = fit_unordered_memory(sequences, 30, seed=0)
+    config = ModelConfig(30, 8, 2, 2, max_seq_len=8, memory=memory.config, unordered_memory=of_sets.config)
     save_item_mappings(folder / "out" / "models" / "item_mappings.pkl", Vocabulary.of(range(1, 31)))
-    save_model(folder / "out" / "models" / "best_model.pth", BERT4Rec(config, memory), epoch=1, val_loss=1.0)
+    save_model(folder / "out" / "models" / "best_model.pth", BERT4Rec(config, memory, of_sets), epoch=1, val_loss=1.0)
     return folder
 
 

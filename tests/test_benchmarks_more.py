@@ -66,6 +66,40 @@ def test_cold_titles_are_ranked_among_all_and_among_themselves() -> None:
     assert values[cold_titles.AMONG_COLD] == 1
 
 
+def test_what_is_named_comes_as_in_the_list() -> None:
+    import list_lengths
+    import named_titles
+
+    lists = Sequences(np.array([5, 2, 9, 1, 7, 3, 8]), np.zeros(7, int), np.array([0, 4, 7]), np.arange(2))
+    asked = list_lengths.Questions([np.array([1, 5, 2]), np.array([8, 7])], [np.array([9]), np.array([3])])
+    found = named_titles.in_their_order(lists, asked)
+    assert [each.tolist() for each in found.given] == [[5, 2, 1], [7, 8]] and found.left is asked.left
+
+
+def test_named_titles_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """People who go through one half of the titles from the first to the last, each passing over some: what comes next
+    is later, and what else is on a list may be earlier."""
+    import named_titles
+
+    random = np.random.default_rng(0)
+    rows = ["user_id,item_id,timestamp"]
+    for user in range(160):
+        items = np.sort(random.permutation(20)[:14]) + 20 * (user % 2)
+        rows += [f"{user},{item},{at}" for at, item in enumerate(items)]
+    (tmp_path / "lists.csv").write_text("\n".join(rows))
+    flags = ["--data", tmp_path / "lists.csv", "--asked=40", "--threads=1", "--output", tmp_path]
+    assert named_titles.main([*map(str, flags)]) == 0
+    report = json.loads((tmp_path / "named-titles-lists.json").read_text())
+    assert (report["users"], report["items"]) == (80, 40)
+    rows = {(row["name"], row["given"]): row for row in report["results"]}
+    assert not any(given > 3 for _, given in rows), "14 titles are too few to be asked from ten"
+    for given in (1, 3):
+        ours, in_order = (rows[name, given] for name in (named_titles.OURS, named_titles.AS_IN_ORDER))
+        assert ours["ndcg"] > max(in_order["ndcg"], rows["popularity", given]["ndcg"] + 0.3) and ours["people"] == 40
+        assert in_order["ours_less"] == pytest.approx(ours["ndcg"] - in_order["ndcg"])
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 7 + 2
+
+
 def test_liked_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """160 people, half of whom like what the others don't; a score of one line is missing, one person has too few."""
     import liked
@@ -93,7 +127,7 @@ def test_liked_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str
     ranking = {row["name"]: row for row in report["rankings"] if row["users"] == 50}
     assert len(report["rankings"]) == 2 * len(ranking) == 2 * ways
     assert [row["name"] for row in ranking.values() if row["chosen"]] != ["weight 0"]
-    best, listed = ranking["weight 0.75"], ranking[liked.WHOLE_LISTS]
+    best, listed = ranking["weight 0.7"], ranking[liked.WHOLE_LISTS]
     assert best["liked"] > listed["liked"] + 0.2 and best["disliked"] < listed["disliked"]
     assert best["liked_less"] == pytest.approx(best["liked"] - listed["liked"]) and best["liked_less_error"] > 0
     assert len(capsys.readouterr().out.splitlines()) == 2 + 6 + 1 + 2 + 2 * ways

@@ -16,7 +16,7 @@ import torch
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model import model_files as checkpoints
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import (
     load_item_mappings,
     load_model,
@@ -44,8 +44,10 @@ def saved(tmp_path_factory, request):
         memory = fit_memory(lists, 7, max_seq_len=5, seed=0, alike=alike)
     assert memory.config.unlisted.items and bool(memory.config.likeness.groups) != ordered
     path = tmp_path_factory.mktemp("model") / "best_model.pth"
-    config = ModelConfig(7, 8, num_heads=2, max_seq_len=5, ordered=ordered, memory=memory.config)
-    save_model(path, BERT4Rec(config, memory), epoch=3, val_loss=1.5)
+    unordered = fit_unordered_memory(lists, 7, seed=0, alike=alike) if ordered else None
+    of_both = {"memory": memory.config, "unordered_memory": unordered and unordered.config}
+    config = ModelConfig(7, 8, 2, 2, 5, ordered=ordered, **of_both)
+    save_model(path, BERT4Rec(config, memory, unordered), epoch=3, val_loss=1.5)
     return torch.load(path, weights_only=True)
 
 
@@ -80,7 +82,8 @@ def refuse(saved, tmp_path, monkeypatch):
         ("hidden_size", 9),
         *(("dropout", value) for value in (5, 1.0, -0.1, NAN, INF, "0.1", None, True)),
         *(("ordered", value) for value in (1, None, "yes")),
-        *(("memory", value) for value in (5, [], "memory", {}, {"num_items": 7})),
+        *((name, value) for name in ("memory", "unordered_memory")
+          for value in (5, [], "memory", {}, {"num_items": 7})),
         ("unknown", 1),
     ],
 )  # fmt: skip
@@ -105,6 +108,12 @@ def test_a_size_that_no_model_has_is_refused_before_one_is_built(refuse, name, v
 )
 def test_a_size_that_no_memory_has_is_refused_before_one_is_built(refuse, name, value):
     refuse(lambda file: file.memory.update({name: value}))
+
+
+@pytest.mark.parametrize("value", [("num_items", 8), ("table_size", 10**7), ("knots", -1), ("ordered", True)])
+def test_a_size_that_no_second_memory_has_is_refused(refuse, saved, value):
+    if saved["model_config"]["unordered_memory"]:
+        refuse(lambda file: file.unordered_memory.update([value]))
 
 
 def strided(weight):
@@ -156,9 +165,9 @@ def test_a_weight_that_is_no_number_is_refused(refuse, saved, value):
     + ["transitions.row_starts", "transitions.followers"],
 )  # fmt: skip
 def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):
-    name = name if f"memory.{name}" in saved["model_state_dict"] else "kept"
-    told = refuse(lambda file: file.model_state_dict[f"memory.{name}"][-1:].fill_(value), builds=True)
-    assert f"memory.{name} points to places that there are not" in told
+    for name in [each for each in saved["model_state_dict"] if each.endswith(f"memory.{name}")] or ["memory.kept"]:
+        told = refuse(lambda file, name=name: file.model_state_dict[name][-1:].fill_(value), builds=True)
+        assert f"{name} points to places that there are not" in told
 
 
 def test_groups_that_start_before_those_before_them_are_refused(refuse):

@@ -188,9 +188,9 @@ def test_an_old_list_is_fetched_anew_and_left_as_it_is(folder, anilist, asking, 
 
 
 def test_without_an_answer_an_old_list_is_better_than_none(folder, run, anilist, asking, age):
+    _, stored, _ = run("--user", "Ann", "--top-k", 3)
     age(8)
     anilist.close()
-    _, stored, _ = run("--anime", 3, 4, "--top-k", 3)
     code, found, err = run(*asking("Ann"))
     assert (code, found) == (0, stored)
     assert err.endswith("; the stored list is taken, which is older than 7 days\n")

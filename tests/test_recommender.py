@@ -14,7 +14,7 @@ from fault_injection import Malicious
 
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import mark_of, save_item_mappings, save_model
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
@@ -46,10 +46,12 @@ def knowing(request):
     blocks = np.tile(np.arange(6) if request.param == "ordered" else np.zeros(6, int), 60)
     sequences = Sequences(np.concatenate(lists), blocks, np.arange(0, 361, 6), np.arange(60))
     memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
+    ordered = memory.config.ordered
+    of_sets = fit_unordered_memory(sequences, 30, seed=0) if ordered else None
+    both = {"memory": memory.config, "unordered_memory": of_sets and of_sets.config}
     torch.manual_seed(0)
-    config = ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=memory.config.ordered, memory=memory.config)
-    model = BERT4Rec(config, memory).eval()
-    assert config.ordered == (request.param == "ordered")
+    model = BERT4Rec(ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=ordered, **both), memory, of_sets).eval()
+    assert ordered == (request.param == "ordered")
     torch.nn.init.normal_(model.project.weight)
     return Recommender(model, Vocabulary.of(range(1, 31)))
 

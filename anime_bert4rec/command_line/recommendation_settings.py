@@ -25,7 +25,7 @@ class PersonSettings(Checked):
         several=True,
     )
     anime: tuple[int, ...] = setting(
-        (), "AniList ids of anime that the person likes, the newest last", at_least=1, at_most=LARGEST_ID, metavar="ID"
+        (), "AniList ids of anime that the person likes, in any order", at_least=1, at_most=LARGEST_ID, metavar="ID"
     )
     title: tuple[str, ...] = setting(
         (),

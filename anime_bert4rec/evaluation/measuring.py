@@ -86,6 +86,7 @@ class Answers:
 
 def measure_all(
     model: Scorer,
+    model_of_sets: Scorer,
     settings: Mapping[str, Mapping[str, Baseline]],
     tasks: Mapping[str, Task],
     franchise: np.ndarray,
@@ -95,7 +96,8 @@ def measure_all(
 ) -> Answers:
     """How well the model does at the tasks, and baselines with these settings, which are fitted on `training` here.
 
-    settings: by question and baseline. franchise: see `without_sequels`.
+    model_of_sets: the model, asked about titles without an order. settings: by question and baseline. franchise: see
+    `without_sequels`.
     """
     every = {
         name: {EVERYTHING: task} if QUESTIONS[name].only_by_length else variants(task, franchise)
@@ -107,7 +109,8 @@ def measure_all(
     gaps = {}
     with progress("evaluation", (2 + len(baselines)) * len(tasks), "step", leave=False) as bar:
         for name, task in tasks.items():
-            found[name][MODEL] = measure(model, every[name], popularity)
+            asked = model_of_sets if QUESTIONS[name].of_sets else model
+            found[name][MODEL] = measure(asked, every[name], popularity)
             bar.update()
             if not QUESTIONS[name].only_by_length:
                 gaps[name] = shuffle_gap(model, task, found[name][MODEL][EVERYTHING].values["ndcg@10"], seed)

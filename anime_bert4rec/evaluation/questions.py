@@ -107,6 +107,8 @@ class Question:
     """How much of a list is given, for the table of that; empty for what is not in it."""
     only_by_length: bool = False
     """Whether it is in that table only: not asked on new ground, and with no table or picture of its own."""
+    of_sets: bool = False
+    """Whether the histories have no order, whatever the lists have."""
 
 
 NEXT_ITEM, FOLD_IN = "next item", "fold-in"
@@ -123,6 +125,7 @@ QUESTIONS = {
             f"nobody has {count + FEWEST_LEFT} entries",
             f"{count} titles",
             only_by_length=True,
+            of_sets=True,
         )
         for count in (3, 10)
     },

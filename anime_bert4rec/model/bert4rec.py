@@ -56,6 +56,8 @@ class ModelConfig:
     ordered: bool = True
     """Whether the model looks at distances: in lists without an order they mean nothing."""
     memory: MemoryConfig | None = None
+    unordered_memory: MemoryConfig | None = None
+    """Where lists have an order, that of the memory that answers for titles of which none is known."""
     answers_alone: bool = False
     """Whether the network also learns to answer without the memory."""
 
@@ -66,26 +68,42 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """Raises WrongForm for what is not, or has sizes of which no model can be."""
         check(values, cls, "model_config")
-        memory = values.get("memory")
-        config = cls(**{**values, "memory": None if memory is None else MemoryConfig.from_dict(memory)})
+        memories = {
+            name: None if values.get(name) is None else MemoryConfig.from_dict(values[name])
+            for name in ("memory", "unordered_memory")
+        }
+        config = cls(**{**values, **memories})
         sizes = (config.num_items, config.hidden_size, config.num_layers, config.num_heads, config.feed_forward_ratio)
         if min(sizes) < 1 or config.max_seq_len < 2 or config.hidden_size % config.num_heads:
             raise WrongForm("its sizes are not those of a model")
         if not 0 <= config.dropout < 1:
             raise WrongForm("its dropout is not from 0 to below 1")
-        if config.memory and config.memory.num_items != config.num_items:
+        if any(memory.num_items != config.num_items for memory in config.memories.values()):
             raise WrongForm("its memory is of another number of items")
+        if config.unordered_memory and config.unordered_memory.ordered:
+            raise WrongForm("its memory for titles without an order has one")
         return config
+
+    @property
+    def memories(self) -> dict[str, MemoryConfig]:
+        """Those that it has, by their names."""
+        both = {"memory": self.memory, "unordered_memory": self.unordered_memory}
+        return {name: memory for name, memory in both.items() if memory is not None}
 
     def least_numbers(self) -> int:
         """How many numbers a model with these sizes has at the least."""
         size, of_heads = self.hidden_size, self.num_heads * (2 * self.max_seq_len + 1)
         layer = (4 + 3 * self.feed_forward_ratio) * size**2 + of_heads
-        return self.num_items * size + self.num_layers * layer + (self.memory.least_numbers() if self.memory else 0)
+        of_memories = sum(memory.least_numbers() for memory in self.memories.values())
+        return self.num_items * size + self.num_layers * layer + of_memories
 
     def places(self) -> dict[str, int]:
         """The tensors whose numbers say where something is, and the limit that they are below."""
-        return {f"memory.{name}": limit for name, limit in self.memory.places().items()} if self.memory else {}
+        return {
+            f"{memory}.{name}": limit
+            for memory, config in self.memories.items()
+            for name, limit in config.places().items()
+        }
 
 
 class NetworkInput(NamedTuple):
@@ -130,7 +148,9 @@ class Known(NamedTuple):
 class BERT4Rec(nn.Module):
     """`forward(batch)` → logits [M, N] of the items 1 … N (in columns 0 … N - 1) at the positions of the batch."""
 
-    def __init__(self, config: ModelConfig, memory: ItemMemory | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, memory: ItemMemory | None = None, unordered_memory: ItemMemory | None = None
+    ) -> None:
         super().__init__()
         self.predicted_scores: PredictedScores | None = None
         self.recent_strengths: RecentStrengths | None = None
@@ -143,6 +163,10 @@ class BERT4Rec(nn.Module):
         self.project = nn.Linear(size, size, bias=False)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
+        if unordered_memory is None and config.unordered_memory is not None:
+            unordered_memory = ItemMemory(config.unordered_memory)
+        self.unordered_memory = unordered_memory
+        """It answers for titles of which no order is known, without the network (`SetScorer`)."""
         self.gate = None if self.memory is None else Gate(MIXTURE[1] if config.answers_alone else 1.0)
         if config.answers_alone:
             self.alone_bias = nn.Parameter(torch.zeros(config.num_items))

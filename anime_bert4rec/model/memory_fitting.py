@@ -43,8 +43,9 @@ from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
 
-MOST_ITEMS = 8_000
-"""This many of the most popular items are in the tables, which grow with the square of it."""
+MOST_ITEMS, MOST_UNORDERED_ITEMS = 8_000, 4_000
+"""This many of the most popular items are in the tables, which grow with the square of it; fewer in those of a second
+memory, for the model file has both."""
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 NUMBERS_AT_ONCE = 2**21
@@ -93,12 +94,26 @@ def fit_memories(
         memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike)
     else:
         memory, settings = _fitted_without_order(lists[0], num_items, seed, alike)
+    _log_memory("Item memory", memory, settings)
+    return [memory, *(_fitted_like(memory, settings, each, num_items, max_seq_len, seed, alike) for each in lists[1:])]
+
+
+def fit_unordered_memory(
+    sequences: Sequences, num_items: int, *, seed: int, alike: Sequences | None = None
+) -> ItemMemory:
+    """The memory of lists as though they had no order, for titles of which none is known: what else is on lists with
+    them, not what comes next. As `fit_memories` has it."""
+    memory, settings = _fitted_without_order(sequences, num_items, seed, alike, MOST_UNORDERED_ITEMS)
+    _log_memory("Item memory for titles without an order", memory, settings)
+    return memory
+
+
+def _log_memory(name: str, memory: ItemMemory, settings: Settings) -> None:
     strengths = "; ".join(
         f"{term} {', '.join(f'{strength:.2f}' for strength in of_term[::3])}"
         for term, of_term in zip(memory.config.terms, memory.strength[-1].tolist(), strict=True)
     )
-    log.info("Item memory: %s; strengths with 1, 8, 64, 512 items: %s.", settings, strengths)
-    return [memory, *(_fitted_like(memory, settings, each, num_items, max_seq_len, seed, alike) for each in lists[1:])]
+    log.info("%s: %s; strengths with 1, 8, 64, 512 items: %s.", name, settings, strengths)
 
 
 class Settings(NamedTuple):
@@ -178,7 +193,7 @@ def _fitted_in_order(
 
 
 def _fitted_without_order(
-    sequences: Sequences, num_items: int, seed: int, alike: Sequences | None
+    sequences: Sequences, num_items: int, seed: int, alike: Sequences | None, most: int = MOST_ITEMS
 ) -> tuple[ItemMemory, Settings]:
     shown = lists_in_part(sequences, num_items, seed)
     if not shown:
@@ -189,7 +204,7 @@ def _fitted_without_order(
     some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
     wanted = wanted_of(some)
     with progress("item memory", 4, "step", leave=False) as bar:
-        tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
+        tables = Tables(sequences, num_items, most, False, alike)
         trial = tables.of_most_popular(TRIAL_ITEMS)
         bar.update()
 

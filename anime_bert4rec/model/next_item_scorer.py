@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from anime_bert4rec.lists.sequences import ItemLists, flatten
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, Known
+from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import ScoresFailed
 
@@ -33,18 +36,11 @@ class ModelScorer:
 
     def __call__(self, histories: ItemLists) -> np.ndarray:
         known = self._known
-        items, lengths = flatten(histories)
-        ends = np.cumsum(lengths)
-        scores = np.empty((len(lengths), self.model.config.num_items), np.float32)
-        by_length = np.argsort(-lengths, kind="stable")  # what takes longest first: the two threads end together
-
-        @torch.inference_mode()
-        def score(users: np.ndarray) -> None:
-            lists = [items[ends[user] - lengths[user] : ends[user]] for user in users]
-            scores[users] = self.model(self.question(lists), rank_unlisted=True, known=known).numpy()
-
-        in_two_threads(score, _parts(by_length))
-        return _finite(scores)
+        return _scored(
+            histories,
+            self.model.config.num_items,
+            lambda lists: self.model(self.question(lists), rank_unlisted=True, known=known),
+        )
 
     def without_each(self, history: np.ndarray, places: np.ndarray) -> np.ndarray:
         """The logits of what comes behind a history without the entry at each of these places: float32 [P, N].
@@ -84,6 +80,50 @@ class ModelScorer:
         if self.counted_but is None:
             return batch
         return batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
+
+
+class SetScorer:
+    """Titles whose order isn't known, of U people → the logits of what else is on lists that have them [U, N].
+
+    A model of lists in order says what comes next, which is another question. So a memory answers that has learnt from
+    the same lists as though they had no order; the network has not learnt it, and is not asked.
+    """
+
+    def __init__(self, memory: ItemMemory) -> None:
+        self.memory = memory.eval()
+
+    def __call__(self, histories: ItemLists) -> np.ndarray:
+        num_items = self.memory.config.num_items
+
+        def of(lists: list[np.ndarray]) -> Tensor:
+            question = ask_what_comes_next(lists, num_items + 1, max(map(len, lists)) + 1, ordered=False)
+            return self.memory(question, rank_unlisted=True)
+
+        return _scored(histories, num_items, of)
+
+    def without_each(self, history: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The logits for the titles of a history without the one at each of these places: float32 [P, N]."""
+        return self([np.delete(history, place) for place in places])
+
+
+def scorer_of_sets(model: BERT4Rec) -> ModelScorer | SetScorer:
+    """What answers for titles whose order isn't known: the model itself, where lists have no order, or are said to."""
+    return ModelScorer(model) if model.unordered_memory is None else SetScorer(model.unordered_memory)
+
+
+def _scored(histories: ItemLists, num_items: int, answer: Callable[[list[np.ndarray]], Tensor]) -> np.ndarray:
+    """What is answered about U histories: float32 [U, N]. answer: gives it of some of them, in any thread."""
+    items, lengths = flatten(histories)
+    ends = np.cumsum(lengths)
+    scores = np.empty((len(lengths), num_items), np.float32)
+    by_length = np.argsort(-lengths, kind="stable")  # what takes longest first: the two threads end together
+
+    @torch.inference_mode()
+    def score(users: np.ndarray) -> None:
+        scores[users] = answer([items[ends[user] - lengths[user] : ends[user]] for user in users]).numpy()
+
+    in_two_threads(score, _parts(by_length))
+    return _finite(scores)
 
 
 def _parts(lists: np.ndarray) -> list[np.ndarray]:

@@ -3,7 +3,7 @@ add to it. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ NO_SCORES: GivenScores = {}
 class AskedPerson(NamedTuple):
     """What is asked about a person, as `recommend` has it."""
 
-    anime_ids: Sequence[int]
+    anime_ids: Collection[int]
     exclude: Collection[int] = ()
     recent: np.ndarray | None = None
     scores: GivenScores = NO_SCORES
@@ -67,15 +67,8 @@ class RankingByScores:
         return self.predicted.given(items[items != PAD], given)
 
 
-def known_items(anime_ids: Iterable[int], vocabulary: Vocabulary) -> np.ndarray:
-    """The indices 1 … N of those of the ids that the vocabulary has, in order."""
-    in_range = [each for each in anime_ids if 0 <= each < 2**63]
-    items = vocabulary.encode(np.array(in_range, np.int64))
-    return items[items != PAD]
-
-
 def asked_people(
-    histories: Iterable[Sequence[int]],
+    histories: Iterable[Collection[int]],
     excludes: Iterable[Collection[int]] | None,
     recents: Iterable[np.ndarray | None] | None,
     scores: Iterable[GivenScores] | None,

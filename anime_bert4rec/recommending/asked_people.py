@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person
         if not known:
             raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
         log.warning("The model knows no anime with the id %s: passed over.", shown)
-    return Person(known, person.liked, person.seen, name=GIVEN)
+    return replace(person, history=known, name=GIVEN)
 
 
 def stored_or_fetched(

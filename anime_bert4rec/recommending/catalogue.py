@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from anime_bert4rec.lists.database import Database
@@ -27,7 +27,7 @@ class Catalogue:
             return cls(database.anime(database.anime_ids()))
 
     def in_turn(
-        self, ranked: Iterable[int], anime_ids: Sequence[int], allow: Callable[[Anime], bool] = lambda anime: True
+        self, ranked: Iterable[int], anime_ids: Collection[int], allow: Callable[[Anime], bool] = lambda anime: True
     ) -> Iterator[Anime]:
         """Of the `ranked` ids the anime that come in turn for who has watched `anime_ids`, in the order of the ids.
 

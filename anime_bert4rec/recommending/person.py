@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from anime_bert4rec.lists.mal_export import MalExport
 from anime_bert4rec.lists.recent_starts import started_on
 from anime_bert4rec.lists.records import ListEntry
 from anime_bert4rec.lists.scores import WELL_BELOW
-from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences
+from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences, count_undated
 
 UNFINISHED = ("CURRENT", "PAUSED", "DROPPED")
 """The statuses of titles whose sequels are not recommended yet."""
@@ -33,11 +33,18 @@ class Person:
     name: str = ""
     started: Mapping[int, int] = field(default_factory=dict)
     """The day since 1970 on which each title was started, of those where it is known."""
+    in_order: bool = True
+    """Whether it is known of the history what came before what."""
+
+    @property
+    def titles(self) -> Collection[int]:
+        """The history as `Recommender` takes it: a set where its order isn't known."""
+        return self.history if self.in_order else frozenset(self.history)
 
     @classmethod
-    def of_ids(cls, anime_ids: Sequence[int]) -> Person:
-        """A person who likes these titles, the last of which is the newest."""
-        return cls(tuple(anime_ids), frozenset(anime_ids), frozenset(anime_ids))
+    def of_ids(cls, anime_ids: Collection[int]) -> Person:
+        """A person who likes these titles, of which nobody said when they were watched."""
+        return cls(tuple(anime_ids), frozenset(anime_ids), frozenset(anime_ids), in_order=False)
 
     @classmethod
     def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary, name: str = "") -> Person:
@@ -53,14 +60,14 @@ class Person:
         liked = [
             entry for entry in watched if entry.status != "DROPPED" and (entry.score is None or entry.score > limit)
         ]
-        history = in_order(liked, vocabulary)
+        history, has_order = in_order(liked, vocabulary)
         if not history:
-            history = in_order(watched, vocabulary)
+            history, has_order = in_order(watched, vocabulary)
         seen = frozenset(entry.anime_id for entry in watched)
         planned = frozenset(entry.anime_id for entry in entries) - seen
         unfinished = frozenset(entry.anime_id for entry in watched if entry.status in UNFINISHED)
         of_liked, started = frozenset(entry.anime_id for entry in liked), started_on(watched)
-        return cls(history, of_liked, seen, planned, scores, unfinished, name, started)
+        return cls(history, of_liked, seen, planned, scores, unfinished, name, started, has_order)
 
 
 def is_watched(entry: ListEntry) -> bool:
@@ -70,13 +77,16 @@ def is_watched(entry: ListEntry) -> bool:
     return entry.status != "PLANNING"
 
 
-def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The ids that the vocabulary has, in the order in which lists are trained on (lists/sequences.py)."""
+def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[tuple[int, ...], bool]:
+    """The ids that the vocabulary has, in the order in which lists are trained on (lists/sequences.py), and whether it
+    says anything: not where no entry has a date, or all were imported on one day."""
     rows: list[WatchedRow] = [
         (0, each.anime_id, each.entry_id, each.completed, each.started, each.updated, each.created) for each in entries
     ]
     sequences = build_sequences(rows, vocabulary)
-    return tuple(vocabulary.decode(sequences.items).tolist())
+    undated = int(count_undated(rows, vocabulary, sequences.user_ids).sum())
+    has_order = undated < len(sequences.items) and bool(sequences.blocks.any())
+    return tuple(vocabulary.decode(sequences.items).tolist()), has_order
 
 
 def from_export(export: MalExport, anime_of_mal: Mapping[int, int]) -> tuple[list[ListEntry], int]:

@@ -134,7 +134,7 @@ def rows_of(
     """
     ids = [anime.anime_id for anime in chosen]
     most = MOST_REASONS if len(people) == 1 else MOST_REASONS_OF_EACH
-    why = [recommender.because(person.history, ids, most) for person in people] if reasons else []
+    why = [recommender.because(person.titles, ids, most) for person in people] if reasons else []
     predicted = [predicted_scores(recommender, person, ids) for person in people]
     scales = [scale_of(list(person.scores.values())) for person in people]
     scale = scales[0] if len(set(scales)) == 1 else TEN

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memories
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memory
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
@@ -58,10 +58,11 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
     fitted: another model of the same run, so that nothing is fitted again.
     """
     torch.manual_seed(settings.seed)
-    config, memory = network_for(data, settings), None
+    config, memory, unordered_memory = network_for(data, settings), None, None
     counted, recent_strengths = data.training.select(data.counted), None
     if fitted is not None and fitted.memory is not None:
-        memory, recent_strengths = fitted.memory, fitted.recent_strengths
+        memory, unordered_memory = fitted.memory, fitted.unordered_memory
+        recent_strengths = fitted.recent_strengths
         memory.pairs = Pairs.of(counted) if data.ordered else None
     elif settings.memory:
         lately = None if data.recent is None else Lately(data.recent, counted, settings.seed)
@@ -75,8 +76,13 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
         if lately and earlier:
             recent_strengths = fit_recent(lately, earlier[0], settings.max_seq_len)
     if memory is not None:
-        config = replace(config, memory=memory.config)
-    model = BERT4Rec(config, memory)
+        if data.ordered and unordered_memory is None:
+            unordered_memory = fit_unordered_memory(
+                counted, data.vocabulary.num_items, seed=settings.seed, alike=data.alike
+            )
+        of_sets = None if unordered_memory is None else unordered_memory.config
+        config = replace(config, memory=memory.config, unordered_memory=of_sets)
+    model = BERT4Rec(config, memory, unordered_memory)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))
     if data.earlier is not None:

@@ -38,9 +38,9 @@ _OF_DATABASE = ("vocabulary", "data", "catalogue")
 
 
 def form_of(config: ModelConfig) -> BERT4Rec:
-    """The network without the memory, which is a function of the lists, and without the values of the weights."""
+    """The network without the memories, which are functions of the lists, and without the values of the weights."""
     with torch.device("meta"):
-        return BERT4Rec(dataclasses.replace(config, memory=None))
+        return BERT4Rec(dataclasses.replace(config, memory=None, unordered_memory=None))
 
 
 def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from small_lists import sequences_of
 
-from anime_bert4rec.evaluation.measuring import coverage, mean_popularity, shuffle_gap
-from anime_bert4rec.evaluation.questions import Task
-from anime_bert4rec.evaluation.ranking import ranks_of
+from anime_bert4rec.evaluation.baselines import Popularity
+from anime_bert4rec.evaluation.measuring import coverage, mean_popularity, measure_all, shuffle_gap
+from anime_bert4rec.evaluation.questions import Task, ask
+from anime_bert4rec.evaluation.ranking import ranks_by, ranks_of
 
 
 def test_the_shuffle_gap_of_a_model_that_is_blind_to_order_is_zero():
@@ -24,6 +26,31 @@ def test_the_shuffle_gap_of_a_model_that_is_blind_to_order_is_zero():
     in_order = ranks_of(what_follows_the_newest(histories), histories, task.targets).ndcg(10)
     assert in_order.tolist() == [1, 1]
     assert shuffle_gap(what_follows_the_newest, task, in_order, seed=1) == (1, 0)
+
+
+def test_a_whole_list_is_asked_from_a_few_titles_as_from_a_set():
+    """Lists of consecutive numbers. One model names the next number, the other that before; the first is asked from
+    lists, the second from sets."""
+    lists = sequences_of(*[np.arange(start, start + 13) for start in range(1, 12)])
+
+    def names(step):
+        def scorer(histories):
+            wanted = [(np.max(items) + 1 if step > 0 else np.min(items) - 1) for items in histories]
+            return np.array([[item == each for item in range(1, 41)] for each in wanted], float)
+
+        return scorer
+
+    tasks = ask(lists, np.zeros(11, int), seed=0)
+    assert set(tasks) == {"next item", "given 3", "fold-in"}, "13 titles are too few to be asked from 10"
+    of = {name: {"popularity": Popularity()} for name in tasks}
+    answers = measure_all(names(1), names(-1), of, tasks, np.arange(41), lists, 40, seed=0)
+    first = {name: each["everything"].contenders["this model"].values["mrr"] for name, each in answers.tasks.items()}
+    assert (first["next item"] == 1).all() and (first["fold-in"] > 0.9).all()
+    whole = ranks_by(names(-1), tasks["given 3"].histories, tasks["given 3"].targets).reciprocal_rank()
+    assert first["given 3"].tolist() == whole.tolist()
+    assert not np.array_equal(
+        whole, ranks_by(names(1), tasks["given 3"].histories, tasks["given 3"].targets).reciprocal_rank()
+    )
 
 
 def test_coverage_and_popularity_by_hand():

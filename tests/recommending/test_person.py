@@ -24,6 +24,29 @@ def test_the_history_is_in_the_order_of_time():
     assert person.seen == person.liked == {1, 2, 3, 99}
 
 
+@pytest.mark.parametrize(
+    ("days", "in_order"),
+    [
+        ([None, None, None], False),
+        ([None, None, 20200301], True),
+        ([20200301, 20200301, 20200302], True),  # so few of one day are in the order of their ids
+        ([20200301] * 9, True),
+        ([20200301] * 10, False),  # a bulk day
+        ([*[20200301] * 10, 20200302], True),
+        ([20200301], False),  # one title alone
+    ],
+)
+def test_titles_without_any_order_are_a_set(days, in_order):
+    person = Person.of_list([entry(k, completed=day) for k, day in enumerate(days, 1)], KNOWN)
+    assert person.in_order == in_order and len(person.history) == len(days)
+    assert person.titles == (person.history if in_order else frozenset(person.history))
+
+
+def test_titles_that_were_named_are_a_set():
+    person = Person.of_ids([3, 1, 2])
+    assert person.history == (3, 1, 2) and person.titles == frozenset({1, 2, 3})
+
+
 def test_dropped_titles_are_seen_and_not_liked():
     person = Person.of_list([entry(1), entry(2, "DROPPED"), entry(3, "PAUSED"), entry(4, "CURRENT")], KNOWN)
     assert set(person.history) == {1, 3, 4}
@@ -68,7 +91,7 @@ def test_planned_titles_are_candidates():
 
 
 def test_an_empty_list():
-    assert Person.of_list([], KNOWN) == Person((), frozenset(), frozenset())
+    assert Person.of_list([], KNOWN) == Person((), frozenset(), frozenset(), in_order=False)
 
 
 def test_an_export_is_read_by_the_ids_of_the_catalogue():

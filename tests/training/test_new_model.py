@@ -67,11 +67,12 @@ def test_the_memory_and_the_predicted_scores_are_not_fitted_again(db, tmp_path, 
     assert train(db, tmp_path / "whole") == 0
     stopped(db, tmp_path / "parts", monkeypatch)
     fittings.clear()
-    for name in ("fit_scores", "fit_recent"):
-        monkeypatch.setattr(new_model, name, lambda *_: pytest.fail("fitted again"))
+    for name in ("fit_scores", "fit_recent", "fit_unordered_memory"):
+        monkeypatch.setattr(new_model, name, lambda *_, **__: pytest.fail("fitted again"))
     assert train(db, tmp_path / "parts", "--resume") == 0
     assert not fittings and unlike(tmp_path / "parts", tmp_path / "whole") == []
-    assert load_model(tmp_path / "whole" / "models" / BEST_MODEL)[0].config.ordered == ordered
+    model = load_model(tmp_path / "whole" / "models" / BEST_MODEL)[0]
+    assert model.config.ordered == ordered == (model.unordered_memory is not None)
 
 
 @pytest.mark.parametrize("left", ["nothing", "a damaged file", "the model of another run"])
@@ -90,6 +91,25 @@ def test_without_a_model_of_the_run_the_memory_is_fitted_again(db, tmp_path, mon
     fittings.clear()
     assert train(db, tmp_path, "--resume") == 0
     assert fittings == [1] and torch.equal(load_model(best)[0].memory.strength, strength)
+
+
+def test_titles_without_an_order_have_a_memory_of_their_own_of_the_same_lists():
+    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(30), some_lists(9, seed=5))
+    settings = TrainingSettings(hidden_size=8, num_heads=2, max_seq_len=20)
+    model = new_model.build_model(data, settings)
+    assert not model.unordered_memory.config.ordered and model.memory.config.ordered
+    assert torch.equal(model.unordered_memory.popularity, model.memory.popularity)
+    assert model.config.unordered_memory == model.unordered_memory.config
+    alone = new_model.build_model(data, dataclasses.replace(settings, memory=False))
+    assert alone.unordered_memory is None and alone.config.unordered_memory is None
+
+
+def test_a_model_of_an_earlier_version_gets_what_it_lacks_when_it_goes_on():
+    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(30), some_lists(9, seed=5))
+    settings = TrainingSettings(hidden_size=8, num_heads=2, max_seq_len=20)
+    earlier = new_model.build_model(data, settings)
+    earlier.unordered_memory = None
+    assert new_model.build_model(data, settings, earlier).unordered_memory is not None
 
 
 def test_the_memory_counts_those_lists_that_batches_have_it_leave_out(monkeypatch):

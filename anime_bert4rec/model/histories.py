@@ -1,0 +1,74 @@
+"""What is known of people's titles, in the order of time or without one, and what a model says of it.
+
+torch takes seconds to import, so that nothing here does before a model is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence, Set
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
+
+if TYPE_CHECKING:
+    from anime_bert4rec.model.bert4rec import BERT4Rec
+
+
+class History(NamedTuple):
+    """A person's titles that a model knows, each once."""
+
+    items: np.ndarray
+    """Indices 1 … N: the newest last if they are in order, else ascending."""
+    in_order: bool
+
+    @classmethod
+    def of(cls, anime_ids: Collection[int], vocabulary: Vocabulary) -> History:
+        """Those of some anime, the oldest first, each at its last place; of a set of anime the order isn't known."""
+        if isinstance(anime_ids, Set):
+            return cls(np.sort(known_items(anime_ids, vocabulary)), in_order=False)
+        items = known_items(anime_ids, vocabulary)[::-1]
+        _, first = np.unique(items, return_index=True)
+        return cls(items[np.sort(first)][::-1], in_order=True)
+
+    def newest(self, count: int) -> History:
+        """The newest ones; all where that isn't known."""
+        return self._replace(items=self.items[-count:]) if self.in_order else self
+
+
+NO_HISTORY = History(np.array([PAD], np.int32), in_order=True)
+"""Without any title: for it the model answers what most people list."""
+
+
+class HistoryScorer:
+    """Histories → the logits of what is listed next or, of titles without an order, what else is listed: [U, N]."""
+
+    def __init__(self, model: BERT4Rec) -> None:
+        from anime_bert4rec.model.next_item_scorer import ModelScorer, scorer_of_sets
+
+        self.model = model
+        self._of = {True: ModelScorer(model), False: scorer_of_sets(model)}
+
+    def __call__(self, histories: Sequence[History]) -> np.ndarray:
+        kinds = {each.in_order for each in histories}
+        if len(kinds) == 1:
+            return self._of[kinds.pop()]([each.items for each in histories])
+        scores = np.empty((len(histories), self.model.config.num_items), np.float32)
+        for kind in kinds:
+            some = [user for user, each in enumerate(histories) if each.in_order == kind]
+            scores[some] = self._of[kind]([histories[user].items for user in some])
+        return scores
+
+    def without_each(self, history: History, places: np.ndarray) -> np.ndarray:
+        """The logits without the title at each of these places [P, N]."""
+        if len(history.items) == 1:
+            return self([NO_HISTORY._replace(in_order=history.in_order)])
+        return self._of[history.in_order].without_each(history.items, places)
+
+
+def known_items(anime_ids: Iterable[int], vocabulary: Vocabulary) -> np.ndarray:
+    """The indices 1 … N of those of the ids that the vocabulary has, in order."""
+    in_range = [each for each in anime_ids if 0 <= each < 2**63]
+    items = vocabulary.encode(np.array(in_range, np.int64))
+    return items[items != PAD]
