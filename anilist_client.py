@@ -150,7 +150,8 @@ class AniListClient:
         (user_id, spelling), *others = [_whose(part, name) for part in parts]
         if any(other_id != user_id for other_id, _ in others):
             raise BadAnswer(f"AniList sent the lists of several people for {plain(name, limit=40)}")
-        return UserList(user_id, spelling, one_for_each_anime(entry for part in parts for entry in part.entries))
+        entries = one_for_each_anime(entry for part in parts for entry in part.entries)
+        return UserList(user_id, spelling, entries, parts[0].score_format)
 
     def _chunks(self, name: str) -> list[ListPart]:
         chunks: list[ListPart] = []

@@ -29,8 +29,6 @@ if __name__ == "__main__":
 import functools
 import hashlib
 import logging
-import shutil
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -51,12 +49,13 @@ from anime_bert4rec.recommending.asked_people import (
     person_of_user,
     stored_or_fetched,
 )
-from anime_bert4rec.recommending.comparison import FIRST, Comparison, compare, comparison_as_json, comparison_as_text
-from anime_bert4rec.recommending.everybody import write_people
+from anime_bert4rec.recommending.catalogue import say_what_is_missing
+from anime_bert4rec.recommending.comparison import FIRST, Comparison, compare
+from anime_bert4rec.recommending.everybody import BEGINNINGS, write_people
 from anime_bert4rec.recommending.hide_list import hidden_ids
 from anime_bert4rec.recommending.moment import Moment, known_on, moment_of
-from anime_bert4rec.recommending.output import as_csv, as_json, as_table
 from anime_bert4rec.recommending.person import Person
+from anime_bert4rec.recommending.printing import show
 from anime_bert4rec.recommending.release import day_in_japan, read_day
 from anime_bert4rec.recommending.rows import RecommendedAnime, rows_of
 from anime_bert4rec.recommending.shortlist import why_nothing_is_left
@@ -66,7 +65,7 @@ from anime_bert4rec.recommending.wishes import of_catalogue, read_range, without
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.growing_file import GrowingFile
 from anime_bert4rec.support.text import count_people
-from anime_bert4rec.support.whole_files import require_replaceable_text
+from anime_bert4rec.support.whole_files import require_own_text
 from config import (
     AniListSettings,
     PathSettings,
@@ -97,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     today = read_day(what.at) if what.at else day_in_japan(time.time())
     with logging_to():
         if what.html:
-            require_replaceable_text(what.html)
+            require_own_text(what.html, [b"<!doctype html>"])
         if settings.person.all:
             write_everybody(settings, today)
             return 0
@@ -141,8 +140,8 @@ def load(settings: Settings, today: int) -> Asked:
         moment = None
         if any(each.started for each in people):
             moment = moment_of(today, database, shown.catalogue, recommender)
-    if any(each.scores for each in people) and not recommender.predicts_scores:
-        log.info("Scores are not predicted: this model learnt from none. Train again to have them.")
+    has_scores = any(each.scores for each in people) and settings.recommendations.by != "score"
+    say_what_is_missing(recommender, shown.catalogue, has_scores)
     return Asked(shown, people, recommender, moment, has_reasons=who.similar_to is None)
 
 
@@ -248,6 +247,7 @@ def write_everybody(settings: Settings, today: int) -> None:
     with Database.open_to_read(paths.database_file) as database, database.snapshot():
         shown = titles_to_show(settings, today, database)
         recommender = Recommender.load(paths.output)
+        say_what_is_missing(recommender, shown.catalogue, has_scores=False)
         moment = moment_of(today, database, shown.catalogue, recommender)
         with (paths.models / BEST_MODEL).open("rb") as model:
             mark = hashlib.file_digest(model, "sha256").hexdigest()
@@ -262,7 +262,7 @@ def write_everybody(settings: Settings, today: int) -> None:
             scores = [person.scores for person in people]
             return recommender.recommend_many(histories, most, excludes, what.niche, recents, scores, what.by)
 
-        with GrowingFile(what.output, work) as file:
+        with GrowingFile(what.output, work, BEGINNINGS) as file:
             whom = "those written now" if file.done else "them"
             people, nothing = write_people(
                 file,
@@ -319,8 +319,8 @@ def people_of(
 
     people, store = [], UserListSettings().min_anime if who.store else None
     for name in [*who.user, *([who.compare_with] if who.compare_with else [])]:
-        found, entries = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
-        people.append(person_of_user(found, entries, recommender.vocabulary, known))
+        found = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
+        people.append(person_of_user(found, recommender.vocabulary, known))
     of_mal = database.anime_by_mal_id() if who.mal_xml else {}
     people += [person_of_export(path, of_mal, recommender.vocabulary, known) for path in who.mal_xml]
     return [*people, person_of_titles(ids, recommender.vocabulary)] if ids else people
@@ -331,19 +331,6 @@ def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:
     if who.similar_to is not None:
         return [id_of(who.similar_to, catalogue, "--similar-to")]
     return [*who.anime, *(anime.anime_id for anime in anime_of_titles(who.title, catalogue))]
-
-
-def show(what: Sequence[RecommendedAnime] | Comparison, format: str) -> None:
-    ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    if isinstance(what, Comparison):
-        text = comparison_as_json(what, ascii_only) if format == "json" else comparison_as_text(what, width)
-    elif format == "json":
-        text = as_json(what, ascii_only)
-    else:
-        text = as_csv(what) if format == "csv" else as_table(what, width)
-    sys.stdout.write(text)
-    sys.stdout.flush()  # a pipe that is closed already is noticed here, not when Python ends
 
 
 if __name__ == "__main__":

@@ -222,13 +222,15 @@ def _media_list_of(entry: ListEntry) -> dict[str, Any]:
 
 
 def _user_of(number: int, name: str, listed: UserList | Iterable[ListEntry | dict[str, Any]]) -> dict[str, Any]:
+    options: dict[str, str | None] | None = None
     if isinstance(listed, UserList):
+        options = {"scoreFormat": listed.score_format}
         number, name, listed = listed.user_id, listed.name, listed.entries
     entries = [_media_list_of(each) if isinstance(each, ListEntry) else dict(each) for each in listed]
     for entry in entries:
         entry["userId"] = number
         entry["score"] = _score_of(entry.get("score"))
-    return {"id": number, "name": name, "entries": entries}
+    return {"id": number, "name": name, "mediaListOptions": options, "entries": entries}
 
 
 def _score_of(points: float | None) -> Callable[..., float | None]:

@@ -51,6 +51,7 @@ TESTED_BY = {
     "recommending.catalogue": "test_embedding.py",
     "recommending.everybody": "test_recommend_all.py",
     "recommending.asked_people": "test_recommend_user.py",
+    "recommending.printing": "test_recommend.py",
     "recommending.titles_to_show": "test_recommend_upcoming.py",
     "recommending.title_seasons": "recommending/test_title_search.py",
     "support.errors": "command_line/test_script.py",

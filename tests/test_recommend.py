@@ -271,3 +271,15 @@ def test_niche_takes_popularity_off_the_rank(rows, run):
     assert {row["anime_id"]: row["score"] for row in plain} == {row["anime_id"]: row["score"] for row in niche}
     code, _, err = run("--anime", 22, "--niche", 2)
     assert code == 2 and "--niche" in err
+
+
+@pytest.mark.parametrize(("encoding", "years", "lost"), [("ascii", "2007", True), ("utf-8", "2007", False),
+                                                         ("ascii", "2008", False)])  # fmt: skip
+def test_csv_without_its_characters_says_so(run, monkeypatch, caplog, encoding, years, lost):
+    """Title 7, of the year 2007, has a Japanese one. The table is for people, who see it."""
+    for format, says in (("csv", lost), ("table", False)):
+        caplog.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding, "replace"))
+            assert run("--anime", 6, "--format", format, "--year", years, "--with-sequels")[0] == 0
+        assert (f"stdout is {encoding}, which lacks characters" in caplog.text) is says

@@ -145,6 +145,8 @@ def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, fo
         (["--user", "Ann", "-o", "x"], "--output goes with --all"),
         (["--user", "Ann", "--format", "jsonl"], "--format jsonl goes with --all"),
         (["--all", "-o", "x", "--format", "csv", "--refresh"], "--refresh goes with --user or --compare-with"),
+        (["--all", "-o", "", "--format", "csv"], "--output: a name is needed, and it is empty"),
+        (["--user", "Ann", "--html", ""], "--html: a name is needed, and it is empty"),
     ],
 )
 def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):
@@ -152,6 +154,32 @@ def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):
     code, out, err = run(*flags)
     assert (code, out, err.count("\n")) == (2, "", 1) and message in err
     assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize("held", ["# Notes\n", "Ann\nBen\n", '{"names": []}\n'])
+def test_a_file_of_something_else_is_left_as_it_is(run, tmp_path, held):
+    path = tmp_path / "notes.txt"
+    path.write_text(held, encoding="utf-8")
+    code, out, err = run("--all", "--format", "csv", "-o", path)
+    assert (code, out, err.count("\n")) == (1, "", 1) and "notes.txt is there already, and is something else" in err
+    assert path.read_text(encoding="utf-8") == held and list(tmp_path.glob("notes*")) == [path]
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_an_earlier_file_is_replaced_by_either_format(run, tmp_path, format):
+    path = tmp_path / "all.txt"
+    for first in ("csv", "jsonl"):
+        assert run("--all", "--format", first, "-o", path, "--top-k", 1)[0] == 0
+        assert run("--all", "--format", format, "-o", path, "--top-k", 2)[0] == 0
+    assert path.read_bytes().startswith({"csv": b"name,rank", "jsonl": b'{"name": '}[format])
+
+
+def test_a_catalogue_of_other_anime_is_named(run, tmp_path, folder):
+    with Database.open(folder / "bert.db", create=False) as database:
+        database._connection.execute("DELETE FROM anime WHERE anime_id > 14")
+    for flags in (["--user", "Ann"], ["--all", "--format", "csv", "-o", tmp_path / "all.csv"]):
+        err = run(*flags)[2]
+        assert err.count("The catalogue has 14 of the 30 anime that the model knows: is this another database?") == 1
 
 
 def test_stopped_behind_the_header_it_has_one(run, tmp_path, monkeypatch):

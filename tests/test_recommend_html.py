@@ -63,7 +63,7 @@ def test_the_database_is_not_replaced_by_a_page(folder, capsys):
     path = next(folder.rglob("*.db"))
     before = path.read_bytes()
     code, out, err = ask(folder, capsys, "--user", "Ann", "--html", path)
-    assert (code, out) == (1, "") and err.endswith(" is no text: give another name, or move it away\n")
+    assert (code, out) == (1, "") and err.endswith(" is something else: give another name, or move it away\n")
     assert path.read_bytes() == before
 
 

@@ -13,6 +13,7 @@ from loopback_anilist import LoopbackAniList
 from small_recommendations import entry
 
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import UserList
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from recommend import main
@@ -32,6 +33,7 @@ def anilist(no_waiting):
     users = {"Newcomer": [entry(12), entry(13)], "Ann": [entry(12), entry(13)], "Hidden": [entry(1)]}
     for name, scores in CRITICS.items():
         users[name] = [entry(k, score=score) for k, score in enumerate(scores, 1)]
+    users["Decimal"] = UserList(900, "Decimal", tuple(users["Hundred"]), "POINT_10_DECIMAL")
     with LoopbackAniList(users=users, private=["Hidden"]) as anilist:
         yield anilist
 
@@ -71,6 +73,15 @@ def test_the_score_that_somebody_would_give(run, rows, asking, predicting, name,
         )
     code, out, _ = run(*asking(name))
     assert code == 0 and out.count("you: ") == 3
+
+
+def test_the_scale_is_the_one_that_anilist_tells_and_is_stored(run, rows, asking, predicting, folder):
+    """Scores such as 7.3 of ten, which the scores alone would be taken for points of 100."""
+    first = rows(*asking("Decimal", "--store"))
+    assert {row["score_scale"] for row in first} == {10} and all(row["predicted_score"] <= 10 for row in first)
+    with Database.open_to_read(folder / "bert.db") as database:
+        assert database.users("decimal")["decimal"].score_format == "POINT_10_DECIMAL"
+    assert rows(*asking("Decimal", "--api-url", "http://127.0.0.1:9")) == first
 
 
 def test_of_several_people_each_has_a_score_and_all_have_the_mean(run, rows, asking, predicting):

@@ -34,7 +34,7 @@ USER_LIST = """
 query UserList($name: String!, $chunk: Int, $perChunk: Int) {
   MediaListCollection(userName: $name, type: ANIME, chunk: $chunk, perChunk: $perChunk) {
     hasNextChunk
-    user { id name }
+    user { id name mediaListOptions { scoreFormat } }
     lists {
       entries {
         id mediaId status score(format: POINT_100) progress repeat
@@ -88,6 +88,8 @@ class ListPart(NamedTuple):
     name: str | None
     entries: list[ListEntry]
     more: bool
+    score_format: str | None = None
+    """How the person scores, in AniList's word, such as `POINT_10_DECIMAL`."""
 
 
 def read_page(page: dict[str, Any]) -> Page:
@@ -121,6 +123,7 @@ def read_list(collection: dict[str, Any]) -> ListPart:
         name=_text(user.get("name")),
         entries=entries,
         more=collection.get("hasNextChunk") is True,
+        score_format=_text(_dict(user.get("mediaListOptions")).get("scoreFormat")),
     )
 
 

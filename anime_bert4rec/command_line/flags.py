@@ -199,7 +199,14 @@ def _pick(args: argparse.Namespace, settings: type[Group]) -> Group:
 
 
 def _plain_type(hint: Any) -> Any:
-    """`Path` for `Path | None`, and every other type unchanged."""
+    """The type in the place of `… | None`, and every other one unchanged, but `_path` for `Path`."""
     if isinstance(hint, types.UnionType):
-        return next(part for part in typing.get_args(hint) if part is not type(None))
-    return hint
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return _path if hint is Path else hint
+
+
+def _path(text: str) -> Path:
+    """Without a text it would be the folder that one is in."""
+    if not text:
+        raise argparse.ArgumentTypeError("a name is needed, and it is empty")
+    return Path(text)

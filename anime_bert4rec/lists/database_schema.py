@@ -109,6 +109,7 @@ MIGRATIONS = (
         PRIMARY KEY (anime_id, synonym)
     );
     """,
+    "ALTER TABLE user ADD COLUMN score_format TEXT;  -- AniList's word, such as POINT_10_DECIMAL",
 )
 """Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
 

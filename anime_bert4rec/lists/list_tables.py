@@ -38,6 +38,7 @@ class StoredUser:
     name: str
     fetched_at: int
     left_out: str | None
+    score_format: str | None
     watched: int
 
     def is_kept(self, now: float) -> bool:
@@ -56,13 +57,16 @@ class ListTables(DatabaseFile):
         key = name_key(requested)
         with self._transaction() as connection:
             connection.execute("DELETE FROM user WHERE name_key = ? AND anilist_id IS NOT ?", (key, user_list.user_id))
-            values = (user_list.name, key, fetched_at, user_list.user_id)
+            values = (user_list.name, key, fetched_at, user_list.score_format, user_list.user_id)
             changed = connection.execute(
-                "UPDATE user SET name = ?, name_key = ?, fetched_at = ?, left_out = NULL WHERE anilist_id = ?", values
+                """UPDATE user SET name = ?, name_key = ?, fetched_at = ?, score_format = ?, left_out = NULL
+                   WHERE anilist_id = ?""",
+                values,
             )
             if not changed.rowcount:
                 connection.execute(
-                    "INSERT INTO user (name, name_key, fetched_at, anilist_id) VALUES (?, ?, ?, ?)", values
+                    "INSERT INTO user (name, name_key, fetched_at, score_format, anilist_id) VALUES (?, ?, ?, ?, ?)",
+                    values,
                 )
             (user_id,) = connection.execute("SELECT user_id FROM user WHERE name_key = ?", (key,)).fetchone()
             connection.execute("DELETE FROM list_entry WHERE user_id = ?", (user_id,))
@@ -121,7 +125,7 @@ class ListTables(DatabaseFile):
     def users(self, key: str | None = None) -> dict[str, StoredUser]:
         """Everybody who was asked for, by `name_key`; or only the one with `key`."""
         rows = self._rows(
-            f"""SELECT user.name_key, user.user_id, user.name, user.fetched_at, user.left_out,
+            f"""SELECT user.name_key, user.user_id, user.name, user.fetched_at, user.left_out, user.score_format,
                        (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id)
                 FROM user WHERE ? IS NULL OR name_key = ? ORDER BY user.user_id""",  # noqa: S608
             [key, key],
@@ -136,7 +140,7 @@ class ListTables(DatabaseFile):
 
     def entries(self, user_id: int) -> list[ListEntry]:
         """The whole list of one person, whatever the status of its entries."""
-        columns = ", ".join(_ENTRY_COLUMNS)
+        columns = ", ".join(_ENTRY_COLUMNS).replace("score", "NULLIF(score, 0) AS score")  # of AniList, 0 is none
         rows = self._rows(f"SELECT {columns} FROM list_entry WHERE user_id = ? ORDER BY anime_id", [user_id])  # noqa: S608
         return [ListEntry(*row) for row in rows]
 

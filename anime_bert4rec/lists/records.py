@@ -96,6 +96,8 @@ class UserList:
     user_id: int
     name: str
     entries: tuple[ListEntry, ...]
+    score_format: str | None = None
+    """How the person scores, in AniList's word, such as `POINT_10_DECIMAL`; None where that isn't known."""
 
 
 class ImportedEntry(NamedTuple):

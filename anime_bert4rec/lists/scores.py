@@ -76,17 +76,22 @@ class Scale:
 
     def of_100(self, score: float) -> float:
         """A score of 100 in this scale, rounded to its digits and within its limits."""
-        return round(min(max(score * self.largest / 100, 1), self.largest), self.digits)
+        return round(min(max(score * self.largest / 100, 1), self.largest), self.digits or None)
 
 
 TEN, HUNDRED, FIVE = Scale(10, 1), Scale(100, 0), Scale(5, 1)
+SCALES = {"POINT_100": HUNDRED, "POINT_10_DECIMAL": TEN, "POINT_10": TEN, "POINT_5": FIVE, "POINT_3": TEN}
+"""By AniList's words for how people score; three smileys are 35, 60 and 85 of 100."""
 
 
-def scale_of(scores: Sequence[float]) -> Scale:
-    """The scale in which these scores of 100 were given; ten points where nothing speaks for another one.
+def scale_of(scores: Sequence[float], score_format: str | None = None) -> Scale:
+    """The scale in which these scores of 100 were given: what AniList says or, where it isn't known, the one that the
+    scores speak for, ten points where nothing speaks for another one.
 
     Ten points may have halves. Five stars are only told from ten points by many scores.
     """
+    if score_format in SCALES:
+        return SCALES[score_format]
     if any(score % 5 for score in scores):
         return HUNDRED
     enough = len(scores) >= FEWEST_STARS and len(set(scores)) >= FEWEST_DIFFERENT

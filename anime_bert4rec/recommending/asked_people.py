@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,25 +18,35 @@ from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.recommending.person import Person, from_export
 from anime_bert4rec.support.errors import UserError
 
+MAL_SCORES = "POINT_10"
+"""How everybody scores on MyAnimeList, in AniList's word."""
 GIVEN = "the titles given"
 """What somebody is called of whom only titles are known."""
 
 log = logging.getLogger(__name__)
 
 
+class FoundList(NamedTuple):
+    """Somebody's list, wherever it is from."""
+
+    name: str
+    entries: Sequence[ListEntry]
+    score_format: str | None
+    """How the person scores, as in records.UserList."""
+    user_id: int | None
+    """Of who is stored in the database."""
+
+
 def person_of_user(
-    name: str,
-    entries: Sequence[ListEntry],
-    vocabulary: Vocabulary,
-    known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list,
+    found: FoundList, vocabulary: Vocabulary, known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list
 ) -> Person:
-    """The person of that name, with those of the entries that are `known`.
+    """The person whose list was found, with those of its entries that are `known`.
 
     Raises UserError if nothing of these was watched and is known to the model.
     """
-    counted = known(entries)
-    person = Person.of_list(counted, vocabulary, name)
-    return _with_history(person, f'the list of "{name}"', len(entries), len(entries) - len(counted))
+    counted, count = known(found.entries), len(found.entries)
+    person = Person.of_list(counted, vocabulary, found.name, found.score_format, found.user_id)
+    return _with_history(person, f'the list of "{found.name}"', count, count - len(counted))
 
 
 def person_of_export(
@@ -55,7 +66,7 @@ def person_of_export(
     if missing:
         log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
     counted = known(entries)
-    person = Person.of_list(counted, vocabulary, path.name)
+    person = Person.of_list(counted, vocabulary, path.name, MAL_SCORES)
     return _with_history(person, f"the export {path}", len(export.entries), len(entries) - len(counted))
 
 
@@ -75,8 +86,8 @@ def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person
 
 def stored_or_fetched(
     name: str, database: Database, fetch: Callable[[str], UserList], now: int, *, refresh: bool, store: int | None
-) -> tuple[str, Sequence[ListEntry]]:
-    """The user's name and list: the stored list or, where that is missing or old, one that is fetched.
+) -> FoundList:
+    """The user's list: the stored one or, where that is missing or old, one that is fetched.
 
     now: in unix seconds. store: None, or the fewest anime of a list that a training takes, to store what is fetched.
     Raises UserError for a list that cannot be read.
@@ -86,7 +97,7 @@ def stored_or_fetched(
     if stored and stored.left_out not in (None, "short"):
         stored = None
     if stored and stored.is_kept(now) and not refresh:
-        return stored.name, database.entries(stored.user_id)
+        return FoundList(stored.name, database.entries(stored.user_id), stored.score_format, stored.user_id)
     try:
         fetched = fetch(name)
     except ListUnavailable as error:
@@ -98,10 +109,10 @@ def stored_or_fetched(
         if not stored or refresh or store is not None:
             raise
         log.warning("%s; the stored list is taken, which is older than 7 days", error)
-        return stored.name, database.entries(stored.user_id)
+        return FoundList(stored.name, database.entries(stored.user_id), stored.score_format, stored.user_id)
     if store is not None:
-        database.save_user_list(fetched, name, now, store)
-    return fetched.name, fetched.entries
+        stored = database.save_user_list(fetched, name, now, store)
+    return FoundList(fetched.name, fetched.entries, fetched.score_format, stored.user_id if stored else None)
 
 
 def _with_history(person: Person, whose: str, count: int, of_later: int) -> Person:

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.shortlist import Shortlists
 from anime_bert4rec.recommending.wishes import Wish, Wishes
+
+if TYPE_CHECKING:
+    from anime_bert4rec.recommender import Recommender
+
+log = logging.getLogger(__name__)
+
+
+def say_what_is_missing(recommender: Recommender, catalogue: Sequence[Anime], has_scores: bool) -> None:
+    """Log what keeps recommendations from being what they could be. has_scores: whether scores are to be predicted."""
+    known, count = sum(recommender.knows(each.anime_id) for each in catalogue), recommender.vocabulary.num_items
+    if known < count / 2:
+        log.warning(
+            "The catalogue has %d of the %d anime that the model knows: is this another database?", known, count
+        )
+    if has_scores and not recommender.predicts_scores:
+        log.info("Scores are not predicted: the model was trained by an earlier version, or on too few of them.")
 
 
 class Catalogue:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.lists.scores import Scale, scale_of
+from anime_bert4rec.lists.scores import Scale
 from anime_bert4rec.recommending.output import LEAST_WIDTH, as_table, columns, fit
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.rows import RecommendedAnime
@@ -95,7 +95,7 @@ def _both_like(one: Person, other: Person, titles: Mapping[int, str], catalogue:
     """The favourites of both, first what is furthest above their means together, and of equals what fewer know."""
     popularity = {anime.anime_id: anime.popularity or 0 for anime in catalogue}
     means = _mean(one), _mean(other)
-    scales = scale_of(list(one.scores.values())), scale_of(list(other.scores.values()))
+    scales = one.scale, other.scale
 
     def above(anime_id: int) -> float:
         return sum(person.scores.get(anime_id, mean) - mean for person, mean in zip((one, other), means, strict=True))

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 FIRST_LOOK = 200
 """How many titles beyond five times those that are wanted are ranked at first: seldom are more needed."""
 COLUMNS = ("name", "rank", "anime_id", "title", "score", "planned", "release")
+BEGINNINGS = (b'{"name": ', b"name,rank,anime_id")
+"""How files of everybody's recommendations begin, as `jsonl` and as `csv`."""
 
 Ranking = Callable[[Sequence[Person], int | None], Iterator[list["Recommendation"]]]
 """Gives the best titles of each of some people, of which none was seen; all titles if the number is None."""
@@ -67,7 +69,10 @@ def write_people(
     with progress("recommending", total, "person", done=total - len(left)) as bar, saying_how_to_go_on():
         for start in range(0, len(left), at_once):
             part = left[start : start + at_once]
-            people = [Person.of_list(known(database.entries(user_id)), vocabulary, name) for user_id, name in part]
+            people = [
+                Person.of_list(known(database.entries(user_id)), vocabulary, name, user_id=user_id)
+                for user_id, name in part
+            ]
             chosen = list(choose(people, ranking, shown, top_k))
             file.append(as_lines(people, chosen, shown.names, shown.release, format), part[-1][0])
             nothing += sum(not each for each in chosen)

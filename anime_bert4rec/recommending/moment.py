@@ -13,7 +13,6 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.recent_starts import WINDOW, Calendar, Starts, day_of, features_at, started_on
 from anime_bert4rec.lists.records import Anime, ListEntry
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.recommending.person import Person
 
 if TYPE_CHECKING:
@@ -30,19 +29,18 @@ class Moment:
         self._day, self._vocabulary = day_of(day), vocabulary
         self._starts = Starts.of(database.starts((self._day - WINDOW, self._day - 1)), vocabulary)
         self._calendar = Calendar.of(catalogue, vocabulary)
-        self._user_ids = {name_key(name): user_id for user_id, name in database.people_with_lists()}
 
     def of_person(self, person: Person) -> np.ndarray | None:
         """What `Recommender.recommend` takes for somebody; None where too little is known of others or of the person.
 
-        What the person has stored in the database, known by the name, does not count.
+        What the person has stored in the database does not count.
         """
         items = self._vocabulary.encode(np.array(list(person.started), np.int64)).astype(np.int64)
         days = np.array(list(person.started.values()), np.int64)
         known = np.flatnonzero((items > 0) & (days < self._day))
         known = known[np.lexsort((items[known], days[known]))]
         seen = self._vocabulary.encode(np.array(sorted(person.seen), np.int64))
-        others = self._starts.before(self._day, self._user_ids.get(name_key(person.name)))
+        others = self._starts.before(self._day, person.user_id)
         return features_at(self._day, others, self._calendar, seen, (items[known], days[known]))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anime_bert4rec.lists.mal_export import MalExport
 from anime_bert4rec.lists.recent_starts import started_on
 from anime_bert4rec.lists.records import ListEntry
-from anime_bert4rec.lists.scores import WELL_BELOW
+from anime_bert4rec.lists.scores import WELL_BELOW, Scale, scale_of
 from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences, count_undated
 
 UNFINISHED = ("CURRENT", "PAUSED", "DROPPED")
@@ -35,6 +35,14 @@ class Person:
     """The day since 1970 on which each title was started, of those where it is known."""
     in_order: bool = True
     """Whether it is known of the history what came before what."""
+    score_format: str | None = None
+    """How the person scores, as in records.UserList."""
+    user_id: int | None = None
+    """Whose stored list in the database is the person's, if there is one."""
+
+    @property
+    def scale(self) -> Scale:
+        return scale_of(list(self.scores.values()), self.score_format)
 
     @property
     def titles(self) -> Collection[int]:
@@ -47,7 +55,14 @@ class Person:
         return cls(tuple(anime_ids), frozenset(anime_ids), frozenset(anime_ids), in_order=False)
 
     @classmethod
-    def of_list(cls, entries: Iterable[ListEntry], vocabulary: Vocabulary, name: str = "") -> Person:
+    def of_list(
+        cls,
+        entries: Iterable[ListEntry],
+        vocabulary: Vocabulary,
+        name: str = "",
+        score_format: str | None = None,
+        user_id: int | None = None,
+    ) -> Person:
         """The person whose list this is.
 
         Titles that were dropped, or rated well below the person's mean, are not liked. Where nothing else is known
@@ -67,7 +82,9 @@ class Person:
         planned = frozenset(entry.anime_id for entry in entries) - seen
         unfinished = frozenset(entry.anime_id for entry in watched if entry.status in UNFINISHED)
         of_liked, started = frozenset(entry.anime_id for entry in liked), started_on(watched)
-        return cls(history, of_liked, seen, planned, scores, unfinished, name, started, has_order)
+        return cls(
+            history, of_liked, seen, planned, scores, unfinished, name, started, has_order, score_format, user_id
+        )
 
 
 def is_watched(entry: ListEntry) -> bool:

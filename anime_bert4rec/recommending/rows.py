@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.lists.scores import TEN, Scale, scale_of
+from anime_bert4rec.lists.scores import TEN, Scale
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.support.text import plain
 
@@ -136,7 +136,7 @@ def rows_of(
     most = MOST_REASONS if len(people) == 1 else MOST_REASONS_OF_EACH
     why = [recommender.because(person.titles, ids, most) for person in people] if reasons else []
     predicted = [predicted_scores(recommender, person, ids) for person in people]
-    scales = [scale_of(list(person.scores.values())) for person in people]
+    scales = [person.scale for person in people]
     scale = scales[0] if len(set(scales)) == 1 else TEN
     rows = []
     for place, anime in enumerate(chosen):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypedDict
@@ -16,7 +17,7 @@ from typing import BinaryIO, TypedDict
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.locks import lock
-from anime_bert4rec.support.whole_files import naming, read_json, require_replaceable_text, write_json
+from anime_bert4rec.support.whole_files import naming, read_json, require_own_text, write_json
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ class Note(TypedDict):
 class GrowingFile:
     """`with GrowingFile(path, work) as file`: `append` pieces, and at last `finish`. `done` says where to go on.
 
-    work: a text that is the same only where the pieces are. Raises UserError while another process writes the file,
-    and where something else is in the way.
+    work: a text that is the same only where the pieces are. beginnings: how files begin whose place it may take. Raises
+    UserError while another process writes the file, and where something else is in the way.
     """
 
-    def __init__(self, path: Path, work: str) -> None:
-        require_replaceable_text(path)
+    def __init__(self, path: Path, work: str, beginnings: Collection[bytes] = (b"",)) -> None:
+        require_own_text(path, beginnings)
         self.path, self.work, self.done = path, work, 0
         self._part, self._note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
         self._size = 0

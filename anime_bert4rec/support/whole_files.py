@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import errno
 import json
@@ -11,7 +10,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,17 +49,15 @@ def require_replaceable(path: Path) -> None:
         raise OSError(errno.EEXIST, "Not a file that can be replaced", str(path))
 
 
-def require_replaceable_text(path: Path) -> None:
-    """As `require_replaceable`, and a UserError for a file that holds no text, such as a database or a model: whoever
-    names it as an output has mistyped."""
+def require_own_text(path: Path, beginnings: Collection[bytes]) -> None:
+    """As `require_replaceable`, and a UserError for a file that isn't empty and begins in none of these ways, as what
+    is written does: whoever names it as an output has mistyped."""
     require_replaceable(path)
     if path.is_file():
         with path.open("rb") as file:
             start = file.read(1024)
-        with contextlib.suppress(UnicodeDecodeError):
-            if "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start):
-                return
-        raise UserError(f"{path} is there already, and is no text: give another name, or move it away")
+        if start and not start.startswith(tuple(beginnings)):
+            raise UserError(f"{path} is there already, and is something else: give another name, or move it away")
 
 
 def written_aside_for(name: str) -> str | None:

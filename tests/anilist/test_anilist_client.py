@@ -184,7 +184,7 @@ def entries(count):
 
 
 def test_a_whole_list_in_one_request_with_what_is_hidden(serve):
-    listed = UserList(42, "Ann", tuple(entries(1200)))
+    listed = UserList(42, "Ann", tuple(entries(1200)), "POINT_10_DECIMAL")
     server, client = serve(users={"Ann": listed})
     assert client.user_list("aNN") == listed
     assert asked(server) == [{"name": "aNN"}]

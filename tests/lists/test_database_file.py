@@ -10,7 +10,7 @@ import pytest
 
 from anime_bert4rec.lists import database_file, database_schema
 from anime_bert4rec.lists.database import Database, DatabaseError
-from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage
+from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage, ListEntry, UserList
 
 
 def make(path, anime=range(1, 201)):
@@ -183,6 +183,31 @@ def test_a_database_from_before_synonyms_goes_on_working_and_takes_them(tmp_path
         fetch = database.resume_or_start_catalogue_fetch("ID", 1)
         database.save_catalogue_page(fetch.fetch_id, CataloguePage((Anime(7, synonyms=("娜娜", "NANA")),), None))
         assert database.anime([7]) == [Anime(7, synonyms=("娜娜", "NANA"))]
+
+
+def test_a_database_from_before_score_formats_keeps_its_lists_and_takes_them(tmp_path, monkeypatch):
+    path, entries = tmp_path / "bert.db", (ListEntry(5, 7, "COMPLETED", 73),)
+    with monkeypatch.context() as patch:
+        patch.setattr(database_schema, "MIGRATIONS", database_schema.MIGRATIONS[:2])
+        Database.open(path, create=True).close()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO user (anilist_id, name, name_key, fetched_at) VALUES (3, 'Ann', 'ann', 9)")
+    connection.commit()
+    connection.close()
+    with Database.open_to_read(path) as database:
+        assert database.users()["ann"].score_format is None
+    with Database.open(path, create=False) as database:
+        for score_format in ("POINT_5", "POINT_10_DECIMAL", None):
+            stored = database.save_user_list(UserList(3, "Ann", entries, score_format), "ann", 10, 1)
+            assert (stored.user_id, stored.score_format) == (1, score_format)
+        assert database.entries(1) == list(entries)
+
+
+def test_a_score_of_zero_is_none(tmp_path):
+    with Database.open(tmp_path / "bert.db", create=True) as database:
+        entries = tuple(ListEntry(number, number, "COMPLETED", score) for number, score in ((1, 0), (2, None), (3, 1)))
+        stored = database.save_user_list(UserList(3, "Ann", entries), "ann", 10, 1)
+        assert [each.score for each in database.entries(stored.user_id)] == [None, None, 1]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):

@@ -52,6 +52,16 @@ def test_the_scale_is_known_from_how_a_list_is_scored(scores, scale):
     assert scale_of(scores) == scale
 
 
+@pytest.mark.parametrize(
+    ("score_format", "scale"),
+    [("POINT_100", HUNDRED), ("POINT_10_DECIMAL", TEN), ("POINT_10", TEN), ("POINT_5", FIVE), ("POINT_3", TEN)],
+)
+def test_what_anilist_says_of_the_scale_counts(score_format, scale):
+    for scores in ([73, 84], [80] * 3, [10, 30, 50, 70, 90] * 2, []):
+        assert scale_of(scores, score_format) == scale
+    assert scale_of([73, 84], "POINT_7") == scale_of([73, 84]) == HUNDRED
+
+
 def test_a_score_is_shown_in_the_persons_scale():
     assert (TEN.show(84.4), HUNDRED.show(84.4), FIVE.show(84.4)) == ("8.4", "84", "4.2")
     assert (TEN.show(0.3), TEN.show(120), FIVE.of_100(1), HUNDRED.of_100(100)) == ("1.0", "10.0", 1, 100)

@@ -91,7 +91,7 @@ def test_predicted_scores_are_shown_in_the_persons_scale(scale, shown, value, me
         value,
         scale.largest,
     ]
-    assert next(csv.DictReader(io.StringIO(as_csv(rows))))["predicted_score"] == f"{value:.1f}"
+    assert next(csv.DictReader(io.StringIO(as_csv(rows))))["predicted_score"] == str(value)
 
 
 def test_several_people_have_a_score_each():

@@ -11,7 +11,7 @@ import pytest
 
 from anime_bert4rec.support import whole_files as files
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.support.whole_files import require_replaceable_text, write_aside, write_json, written_aside_for
+from anime_bert4rec.support.whole_files import require_own_text, write_aside, write_json, written_aside_for
 
 
 def test_the_file_takes_the_place_of_the_old_one(tmp_path):
@@ -82,19 +82,20 @@ def test_a_pipe_is_not_replaced(tmp_path):
     assert not (tmp_path / "pipe").is_file()
 
 
-@pytest.mark.parametrize("held", [b"SQLite format 3\0" + bytes(90), b"PK\x03\x04\x00", b"\x80\x02}q", b"\xff\xfea\0"])
-def test_a_database_or_model_is_not_replaced_by_text(tmp_path, held):
-    path = tmp_path / "bert.db"
+@pytest.mark.parametrize(
+    "held", [b"SQLite format 3\0", b"PK\x03\x04\x00", b"# Notes\n", b" <!doctype html>", b"\xff\xfea\0"]
+)
+def test_what_is_something_else_is_not_replaced(tmp_path, held):
+    path = tmp_path / "page.html"
     path.write_bytes(held)
-    with pytest.raises(UserError, match=r"bert\.db is there already, and is no text: give another name"):
-        require_replaceable_text(path)
+    with pytest.raises(UserError, match=r"page\.html is there already, and is something else: give another name"):
+        require_own_text(path, [b"<!doctype html>", b"<html>"])
     assert path.read_bytes() == held
 
 
-@pytest.mark.parametrize("held", [None, b"", "動".encode() * 500, b"<!doctype html>"])
-def test_text_may_be_replaced_by_text(tmp_path, held):
-    """Also where what is looked at ends within a character."""
+@pytest.mark.parametrize("held", [None, b"", b"<html>", b"<!doctype html>" + b"x" * 2000])
+def test_what_begins_alike_is_replaced(tmp_path, held):
     path = tmp_path / "page.html"
     if held is not None:
         path.write_bytes(held)
-    require_replaceable_text(path)
+    require_own_text(path, [b"<!doctype html>", b"<html>"])
