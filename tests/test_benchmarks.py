@@ -200,7 +200,7 @@ def made_up_lists(tmp_path: Path) -> Path:
 
 
 def test_compare_from_end_to_end(made_up_lists: Path, tmp_path: Path) -> None:
-    sizes = ("--hidden", 16, "--layers", 1, "--max-len", 8, "--epochs", 2, "--eval-every", 1)
+    sizes = ("--hidden", 16, "--layers", 1, "--max-len", 8, "--epochs", 2, "--eval-every", 1, "--threads", 1)
     variants = ("--ours=", "--ours=--refit")
     flags = ("--data", made_up_lists, "--peers", "--output", tmp_path / "results", *sizes, *variants)
     command = [sys.executable, str(BENCHMARKS / "compare.py"), *map(str, flags)]

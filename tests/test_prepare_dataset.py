@@ -167,6 +167,7 @@ class TestMistakes:
         assert "--api-url" in error_line(capsys)
         assert not path.exists()
 
+    @pytest.mark.usefixtures("no_waiting")
     def test_nothing_listens(self, path, capsys):
         with LoopbackAniList() as anilist:
             url = anilist.url
