@@ -31,7 +31,8 @@ function scoresOf(card) {
     rows.push([name, planned ? `${score} (${t("is_planned")})` : score]);
   }
   const mean = TITLES.mean[card.title];
-  if (mean) rows.push([t("mean"), t("of", { score: number(mean), scale: 100 })]);
+  const scale = DATA.scale || 100; // the person's, so that both can be compared
+  if (mean) rows.push([t("mean"), t("of", { score: number((mean * scale) / 100, scale >= 100 ? 0 : 1), scale })]);
   return rows.length ? make("dl", { class: "scores" }, rows.map(([a, b]) => make("div", {}, make("dt", {}, a), make("dd", {}, b)))) : null;
 }
 

@@ -85,7 +85,12 @@ def test_of_several_people_each_card_has_everybodys_score(browser, pages):
     browser.open(pages / "friends.html")
     assert texts(browser, "h1") == [f"Recommendations for {HOSTILE[0]}, Bob, Title 7 no Monogatari"]
     scores = browser.run("[...document.querySelector('.scores').children].map((each) => each.textContent)")
-    assert scores[:3] == ["Predicted, mean9.0 of 10", f"{HOSTILE[0]}7.1 of 10 (planned)", "Bob–"]
+    assert scores == [
+        "Predicted, mean9.0 of 10",
+        f"{HOSTILE[0]}7.1 of 10 (planned)",
+        "Bob–",
+        "Mean on AniList4.1 of 10",
+    ]
     assert browser.complaints() == []
 
 
