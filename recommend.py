@@ -125,7 +125,8 @@ class Asked:
     recommender: Recommender
     moment: Moment | None
     """What others start on this day; None where it does not count."""
-    has_reasons: bool
+    similar_to: int | None
+    """The anime that others are to be like, where it isn't about people."""
 
 
 def load(settings: Settings, today: int) -> Asked:
@@ -142,7 +143,7 @@ def load(settings: Settings, today: int) -> Asked:
             moment = moment_of(today, database, shown.catalogue, recommender)
     has_scores = any(each.scores for each in people) and settings.recommendations.by != "score"
     say_what_is_missing(recommender, shown.catalogue, has_scores)
-    return Asked(shown, people, recommender, moment, has_reasons=who.similar_to is None)
+    return Asked(shown, people, recommender, moment, None if who.similar_to is None else ids[0])
 
 
 def known_by(settings: Settings, today: int) -> Callable[[Sequence[ListEntry]], list[ListEntry]]:
@@ -224,14 +225,25 @@ def rows_for(
     shown = asked.shown
     chosen = shown.best(ranked, people, what.top_k)
     return rows_of(
-        chosen, scores, people, asked.recommender, shown.names, shown.release, what.language, asked.has_reasons
+        chosen,
+        scores,
+        people,
+        asked.recommender,
+        shown.names,
+        shown.release,
+        what.language,
+        reasons=asked.similar_to is None,
     )
 
 
 def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings) -> dict[int, float]:
-    """The probability of each title that all these people may be shown, whatever the wishes are: the best first."""
+    """The probability of each title that all these people may be shown, whatever the wishes are, the best first; or how
+    much it is like the one that is asked about."""
     exclude = asked.shown.cancelled.union(*(person.seen for person in people))
     everything = asked.recommender.vocabulary.num_items
+    if asked.similar_to is not None:
+        similar = asked.recommender.similar(asked.similar_to, everything)
+        return {each.anime_id: each.cosine for each in similar if each.anime_id not in exclude}
     histories, scores = [person.titles for person in people], [person.scores for person in people]
     recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
     if what.by == "score" and not any(scores):

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from anime_bert4rec.model.predicted_scores import Expectation
     from anime_bert4rec.recommending.catalogue import Catalogue
 
+RARE = 0.1
+"""What is on fewer lists than this share of the most listed title's is not much rarer to `niche` than what is on none,
+for of what hardly anybody has listed little is known (benchmarks/LOG.md)."""
 PEOPLE_AT_ONCE = 500
 """How many histories are scored together: the scores of all anime for each of them are in memory at once."""
 
@@ -107,8 +110,9 @@ class Recommender:
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
         that the model does not know are passed over. Of a set the order isn't known: then what else is on lists with
         these titles comes first, not what comes next. niche: from 0 to 1, the share of the logarithm of each title's
-        popularity that its rank is made without; its score is the same. recent: what is known of this day, as
-        `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without.
+        popularity that its rank is made without, where rare titles count as a little popular; its score is the same.
+        recent: what is known of this day, as `recommending.moment.Moment` has it for the person; a model without
+        `knows_recent_starts` goes without.
 
         scores: what the person gave to titles, of 100, by their ids. by: `list` ranks by the score; `score` by what the
         person would give, cautiously, so that what little is known of does not lead; `both` by the two together, and
@@ -311,7 +315,8 @@ class Recommender:
             return 0.0
         if self._popularity is None:
             raise UserError("this model doesn't know how popular its titles are: train again")
-        return niche * np.log(self._popularity.numpy() + 0.5)
+        popularity = self._popularity.numpy()
+        return niche * np.log(popularity + 0.5 + RARE * popularity.max())
 
     def _best(
         self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float, expected: Expectation | None, weight: float

@@ -20,6 +20,7 @@ from test_terminal_escapes import HOSTILE, harmless
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import UserList
+from anime_bert4rec.recommender import Recommender
 from config import PROJECT_DIR
 from recommend import main
 
@@ -92,10 +93,14 @@ def test_nothing_is_recommended_until_every_title_is_clear(run):
     assert err.endswith(last)
 
 
-def test_similar_titles_need_no_reason(run, rows):
+def test_similar_are_titles_whose_vectors_are(run, rows, folder):
     best = rows("--similar-to", 20, "--top-k", 2)
-    assert best[0]["anime_id"] == 21
-    assert best[0]["because"] == []
+    assert set(ids(best)) == {19, 21} and [row["because"] for row in best] == [[], []]
+    everything = rows("--similar-to", 20, "--top-k", 99, "--with-sequels", "--include-adult")
+    recommender = Recommender.load(folder / "out")
+    assert [(row["anime_id"], row["score"]) for row in everything] == [
+        (each.anime_id, pytest.approx(each.cosine, abs=1e-6)) for each in recommender.similar(20, 30)
+    ]
     assert rows("--similar-to", "title 20", "--top-k", 2) == best
     code, out, err = run("--similar-to", "title")
     assert (code, out) == (1, "") and "Title 1 (2001), --similar-to 1\n" in err
@@ -172,6 +177,8 @@ def test_unknown_ids_are_named(run):
         (["--anime", "3", "--format", "xml"], 2, "--format must be one of table, json, csv, jsonl, not 'xml'"),
         (["--anime", "three"], 2, "--anime: invalid int value: 'three'"),
         ([], 2, "for whom? Give --user, --anime, --title, --mal-xml, --similar-to or --all"),
+        (["--similar-to", "3", "--niche", ".5"], 2, "--niche and --by score go with people, not with --similar-to"),
+        (["--similar-to", "3", "--by", "score"], 2, "--niche and --by score go with people, not with --similar-to"),
         (["--similar-to", "3", "--user", "Ann"], 2, "--similar-to goes with no list: give a title that is liked"),
         (["--similar-to", "3", "--similar-to", "4"], 2, "--similar-to takes one TITLE, and is given twice"),
         (["--user", "Ann", "--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),

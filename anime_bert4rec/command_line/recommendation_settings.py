@@ -35,9 +35,7 @@ class PersonSettings(Checked):
     mal_xml: tuple[Path, ...] = setting(
         (), "MyAnimeList's export of a list (.xml or .xml.gz)", metavar="FILE", several=True
     )
-    similar_to: str | None = setting(
-        None, "titles that go with this one: an AniList id or a title", metavar="TITLE", once=True
-    )
+    similar_to: str | None = setting(None, "titles like this one: an AniList id or a title", metavar="TITLE", once=True)
     all: bool = setting(False, "everybody in the database, into the file of --output")
     compare_with: str | None = setting(
         None,
@@ -147,6 +145,8 @@ def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
         )
     if people and who.similar_to is not None:
         raise SettingError("--similar-to goes with no list: give a title that is liked to --title")
+    if who.similar_to is not None and (what.niche or what.by == "score"):
+        raise SettingError("--niche and --by score go with people, not with --similar-to")
     for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
         if is_given and not (who.user or who.compare_with):
             raise SettingError(f"{flag} goes with --user or --compare-with")
