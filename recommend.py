@@ -44,6 +44,7 @@ from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.model.run_folder import BEST_MODEL
 from anime_bert4rec.recommender import PEOPLE_AT_ONCE, Recommendation, Recommender
 from anime_bert4rec.recommending.asked_people import (
+    niche_of,
     person_of_export,
     person_of_titles,
     person_of_user,
@@ -237,8 +238,7 @@ def rows_for(
 
 
 def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings) -> dict[int, float]:
-    """The probability of each title that all these people may be shown, whatever the wishes are, the best first; or how
-    much it is like the one that is asked about."""
+    """How likely each title is that these people may be shown, or how similar, whatever the wishes: the best first."""
     exclude = asked.shown.cancelled.union(*(person.seen for person in people))
     everything = asked.recommender.vocabulary.num_items
     if asked.similar_to is not None:
@@ -248,7 +248,8 @@ def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings
     recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
     if what.by == "score" and not any(scores):
         log.info("No scores are known: ranked by what most people would give.")
-    ranked = asked.recommender.recommend_together(histories, everything, exclude, what.niche, recents, scores, what.by)
+    niche = niche_of(people, asked.recommender) if what.niche is None else what.niche
+    ranked = asked.recommender.recommend_together(histories, everything, exclude, niche, recents, scores, what.by)
     return {each.anime_id: each.score for each in ranked}
 
 
@@ -272,7 +273,7 @@ def write_everybody(settings: Settings, today: int) -> None:
             most = recommender.vocabulary.num_items if top_k is None else top_k
             recents = [moment.of_person(person) for person in people] if moment else None
             scores = [person.scores for person in people]
-            return recommender.recommend_many(histories, most, excludes, what.niche, recents, scores, what.by)
+            return recommender.recommend_many(histories, most, excludes, what.niche or 0, recents, scores, what.by)
 
         with GrowingFile(what.output, work, BEGINNINGS) as file:
             whom = "those written now" if file.done else "them"

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from anime_bert4rec.model.predicted_scores import Expectation
     from anime_bert4rec.recommending.catalogue import Catalogue
 
-RARE = 0.1
-"""What is on fewer lists than this share of the most listed title's is not much rarer to `niche` than what is on none,
-for of what hardly anybody has listed little is known (benchmarks/LOG.md)."""
+RARE, FEW = 0.1, 30
+"""What is on fewer lists than a tenth of the most listed title's, or than 30, is to `niche` not much rarer than what is
+on none, for little is known of it (benchmarks/LOG.md)."""
 PEOPLE_AT_ONCE = 500
 """How many histories are scored together: the scores of all anime for each of them are in memory at once."""
 
@@ -226,6 +226,11 @@ class Recommender:
         return self._recent_strengths is not None
 
     @property
+    def knows_popularity(self) -> bool:
+        """Whether `niche` may be asked for."""
+        return self._popularity is not None
+
+    @property
     def predicts_scores(self) -> bool:
         """Whether the model was trained with scores, so that `predicted_scores` answers."""
         return self._by_scores.predicted is not None
@@ -316,7 +321,7 @@ class Recommender:
         if self._popularity is None:
             raise UserError("this model doesn't know how popular its titles are: train again")
         popularity = self._popularity.numpy()
-        return niche * np.log(popularity + 0.5 + RARE * popularity.max())
+        return niche * np.log(popularity + max(FEW, RARE * popularity.max()))
 
     def _best(
         self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float, expected: Expectation | None, weight: float

@@ -307,14 +307,18 @@ def test_a_model_and_the_items_of_another_run_are_told_apart(tmp_path):
         Recommender.load(tmp_path)
 
 
-def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing):
-    knowing._popularity.copy_(torch.arange(30) * 3.0 + 0.5)  # at most 87.5, of which a tenth is added
+@pytest.mark.parametrize(("times", "added"), [(3.0, 30), (300.0, 870)])
+def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, times, added):
+    """Title k is on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added, but at least 30."""
+    knowing._popularity.copy_(torch.arange(30) * times)
     plain = knowing.recommend([4, 5], top_k=28)
     score = {each.anime_id: each.score for each in plain}
     for niche in (0.3, 1.0):
         ranked = knowing.recommend([4, 5], top_k=28, niche=niche)
         assert {each.anime_id: each.score for each in ranked} == score
-        by_hand = [np.log(score[each.anime_id]) - niche * np.log(3 * each.anime_id - 2 + 8.75) for each in ranked]
+        by_hand = [
+            np.log(score[each.anime_id]) - niche * np.log(times * (each.anime_id - 1) + added) for each in ranked
+        ]
         assert by_hand == sorted(by_hand, reverse=True)
         assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]
 

@@ -64,8 +64,13 @@ class RecommendationSettings(Checked):
         choices=("list", "score", "both"),
         metavar="WHAT",
     )
-    niche: float = setting(
-        0.0, "rank less by popularity: 0 as the model does, 1 without it", at_least=0, at_most=1, metavar="X"
+    niche: float | None = setting(
+        None,
+        "rank less by popularity: 0 as the model does, 1 without it (default: 0, and 0.7 for titles that are named, for"
+        " it isn't known what else has been seen)",
+        at_least=0,
+        at_most=1,
+        metavar="X",
     )
     diversity: float = setting(
         0.0,

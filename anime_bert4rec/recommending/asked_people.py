@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,15 @@ from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.recommending.person import Person, from_export
 from anime_bert4rec.support.errors import UserError
 
+if TYPE_CHECKING:
+    from anime_bert4rec.recommender import Recommender
+
 MAL_SCORES = "POINT_10"
 """How everybody scores on MyAnimeList, in AniList's word."""
 GIVEN = "the titles given"
 """What somebody is called of whom only titles are known."""
+NICHE_OF_TITLES = 0.7
+"""Who names a few titles has seen what everybody has, too, and that is no recommendation (benchmarks/LOG.md)."""
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +73,12 @@ def person_of_export(
     counted = known(entries)
     person = Person.of_list(counted, vocabulary, path.name, MAL_SCORES)
     return _with_history(person, f"the export {path}", len(export.entries), len(entries) - len(counted))
+
+
+def niche_of(people: Iterable[Person], recommender: Recommender) -> float:
+    """How much less by popularity is ranked for these people, where they don't say and the model knows it."""
+    only_titles = all(person.name == GIVEN for person in people)
+    return NICHE_OF_TITLES if only_titles and recommender.knows_popularity else 0.0
 
 
 def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person:
