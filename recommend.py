@@ -52,11 +52,11 @@ from anime_bert4rec.recommending.asked_people import (
 )
 from anime_bert4rec.recommending.catalogue import say_what_is_missing
 from anime_bert4rec.recommending.comparison import FIRST, Comparison, compare
-from anime_bert4rec.recommending.everybody import BEGINNINGS, write_people
+from anime_bert4rec.recommending.everybody import BEGINNING, write_people
 from anime_bert4rec.recommending.hide_list import hidden_ids
 from anime_bert4rec.recommending.moment import Moment, known_on, moment_of
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.printing import show
+from anime_bert4rec.recommending.printing import PERSON_PAGE, show
 from anime_bert4rec.recommending.release import day_in_japan, read_day
 from anime_bert4rec.recommending.rows import RecommendedAnime, rows_of
 from anime_bert4rec.recommending.shortlist import why_nothing_is_left
@@ -97,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     today = read_day(what.at) if what.at else day_in_japan(time.time())
     with logging_to():
         if what.html:
-            require_own_text(what.html, [b"<!doctype html>"])
+            require_own_text(what.html, PERSON_PAGE)
         if settings.person.all:
             write_everybody(settings, today)
             return 0
@@ -275,7 +275,7 @@ def write_everybody(settings: Settings, today: int) -> None:
             scores = [person.scores for person in people]
             return recommender.recommend_many(histories, most, excludes, what.niche or 0, recents, scores, what.by)
 
-        with GrowingFile(what.output, work, BEGINNINGS) as file:
+        with GrowingFile(what.output, work, BEGINNING) as file:
             whom = "those written now" if file.done else "them"
             people, nothing = write_people(
                 file,

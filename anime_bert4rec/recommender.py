@@ -319,7 +319,7 @@ class Recommender:
         if not niche:
             return 0.0
         if self._popularity is None:
-            raise UserError("this model doesn't know how popular its titles are: train again")
+            raise UserError("this model doesn't know how popular its titles are: train again, without --no-memory")
         popularity = self._popularity.numpy()
         return niche * np.log(popularity + max(FEW, RARE * popularity.max()))
 

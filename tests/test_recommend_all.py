@@ -156,7 +156,9 @@ def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("x*"))
 
 
-@pytest.mark.parametrize("held", ["# Notes\n", "Ann\nBen\n", '{"names": []}\n'])
+@pytest.mark.parametrize(
+    "held", ["# Notes\n", "Ann\nBen\n", '{"name": "Bob", "phone": 1}\n', "name,rank,anime_id,title,score\nmine,1\n"]
+)
 def test_a_file_of_something_else_is_left_as_it_is(run, tmp_path, held):
     path = tmp_path / "notes.txt"
     path.write_text(held, encoding="utf-8")

@@ -182,7 +182,7 @@ def _with_value(f: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
     """
     form: dict[str, Any]
     if typing.get_origin(kind) is tuple:
-        kind = typing.get_args(kind)[0]
+        kind = _plain_type(typing.get_args(kind)[0])
         form = {"nargs": "+", "action": "extend"} if kind is int or f.metadata["several"] else {"action": "append"}
         return {"type": kind, "default": [], "metavar": f.metadata["metavar"], **form}
     form = {"action": _Once} if f.metadata["once"] else {}

@@ -34,6 +34,7 @@ def page(kind: str, title: str, data: Mapping[str, Any], image_host: str | None 
     style = _text("page.css")
     script = "\n".join(map(_text, SCRIPTS[kind]))
     return Template(_text("page.html")).substitute(
+        kind=kind,
         policy=content_security_policy(style, script, image_host),
         title=escape(title),
         style=style,

@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 FIRST_LOOK = 200
 """How many titles beyond five times those that are wanted are ranked at first: seldom are more needed."""
 COLUMNS = ("name", "rank", "anime_id", "title", "score", "planned", "release")
-BEGINNINGS = (b'{"name": ', b"name,rank,anime_id")
-"""How files of everybody's recommendations begin, as `jsonl` and as `csv`."""
+BEGINNING = rb'\{"name": "(\\.|[^"\\])*", "recommendations": \[|' + ",".join(COLUMNS).encode() + rb"\n"
+"""How files of everybody's recommendations begin, as `jsonl` or as `csv`: a regular expression."""
 
 Ranking = Callable[[Sequence[Person], int | None], Iterator[list["Recommendation"]]]
 """Gives the best titles of each of some people, of which none was seen; all titles if the number is None."""

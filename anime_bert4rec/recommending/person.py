@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from anime_bert4rec.lists.mal_export import MalExport
 from anime_bert4rec.lists.recent_starts import started_on
 from anime_bert4rec.lists.records import ListEntry
 from anime_bert4rec.lists.scores import WELL_BELOW, Scale, scale_of
-from anime_bert4rec.lists.sequences import Vocabulary, WatchedRow, build_sequences, count_undated
+from anime_bert4rec.lists.sequences import PAD, Vocabulary, WatchedRow, build_sequences, columns_of, when_watched
 
+FEWEST_OTHER_DAYS = 5
+"""So many entries with days of their own tell an order, whatever was imported on one day, or has none."""
 UNFINISHED = ("CURRENT", "PAUSED", "DROPPED")
 """The statuses of titles whose sequels are not recommended yet."""
 
@@ -96,13 +100,16 @@ def is_watched(entry: ListEntry) -> bool:
 
 def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[tuple[int, ...], bool]:
     """The ids that the vocabulary has, in the order in which lists are trained on (lists/sequences.py), and whether it
-    says anything: not where no entry has a date, or all were imported on one day."""
+    says anything: not unless FEWEST_OTHER_DAYS entries, or half of them, have other days than the rest."""
     rows: list[WatchedRow] = [
         (0, each.anime_id, each.entry_id, each.completed, each.started, each.updated, each.created) for each in entries
     ]
     sequences = build_sequences(rows, vocabulary)
-    undated = int(count_undated(rows, vocabulary, sequences.user_ids).sum())
-    has_order = undated < len(sequences.items) and bool(sequences.blocks.any())
+    columns = columns_of(rows)
+    days = when_watched(*columns[:, 3:].T)[0][vocabulary.encode(columns[:, 1]) != PAD]
+    same_day = max(np.unique(days, return_counts=True)[1].tolist(), default=0)  # or without any
+    other_days = len(days) - same_day
+    has_order = other_days > 0 and other_days >= min(FEWEST_OTHER_DAYS, len(days) / 2)
     return tuple(vocabulary.decode(sequences.items).tolist()), has_order
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypedDict
@@ -36,12 +35,12 @@ class Note(TypedDict):
 class GrowingFile:
     """`with GrowingFile(path, work) as file`: `append` pieces, and at last `finish`. `done` says where to go on.
 
-    work: a text that is the same only where the pieces are. beginnings: how files begin whose place it may take. Raises
-    UserError while another process writes the file, and where something else is in the way.
+    work: a text that is the same only where the pieces are. beginning: of files whose place it may take, a
+    regular expression. Raises UserError while another process writes the file, and where something else is in the way.
     """
 
-    def __init__(self, path: Path, work: str, beginnings: Collection[bytes] = (b"",)) -> None:
-        require_own_text(path, beginnings)
+    def __init__(self, path: Path, work: str, beginning: bytes = b"") -> None:
+        require_own_text(path, beginning)
         self.path, self.work, self.done = path, work, 0
         self._part, self._note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
         self._size = 0

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,14 +49,14 @@ def require_replaceable(path: Path) -> None:
         raise OSError(errno.EEXIST, "Not a file that can be replaced", str(path))
 
 
-def require_own_text(path: Path, beginnings: Collection[bytes]) -> None:
-    """As `require_replaceable`, and a UserError for a file that isn't empty and begins in none of these ways, as what
-    is written does: whoever names it as an output has mistyped."""
+def require_own_text(path: Path, beginning: bytes) -> None:
+    """As `require_replaceable`, and a UserError for a file that isn't empty and doesn't begin like this regular
+    expression, as what is written does: whoever names it as an output has mistyped."""
     require_replaceable(path)
     if path.is_file():
         with path.open("rb") as file:
-            start = file.read(1024)
-        if start and not start.startswith(tuple(beginnings)):
+            start = file.read(4096)
+        if start and not re.match(beginning, start):
             raise UserError(f"{path} is there already, and is something else: give another name, or move it away")
 
 

@@ -28,11 +28,14 @@ def test_the_history_is_in_the_order_of_time():
     ("days", "in_order"),
     [
         ([None, None, None], False),
-        ([None, None, 20200301], True),
-        ([20200301, 20200301, 20200302], True),  # so few of one day are in the order of their ids
-        ([20200301] * 9, True),
-        ([20200301] * 10, False),  # a bulk day
-        ([*[20200301] * 10, 20200302], True),
+        ([20200301, 20200302], True),
+        ([None, None, 20200301], False),
+        ([20200301, 20200301, 20200302], False),
+        ([20200301, 20200301, 20200302, 20200303], True),  # half of them
+        ([20200301] * 9, False),
+        ([*[None] * 40, *range(20200301, 20200305)], False),
+        ([*[None] * 40, *range(20200301, 20200306)], True),
+        ([*[20200301] * 40, *range(20200302, 20200307)], True),
         ([20200301], False),  # one title alone
     ],
 )
