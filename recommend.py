@@ -55,8 +55,9 @@ from anime_bert4rec.recommending.comparison import FIRST, Comparison, compare
 from anime_bert4rec.recommending.everybody import BEGINNING, write_people
 from anime_bert4rec.recommending.hide_list import hidden_ids
 from anime_bert4rec.recommending.moment import Moment, known_on, moment_of
+from anime_bert4rec.recommending.output import PERSON_PAGE
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.printing import PERSON_PAGE, show
+from anime_bert4rec.recommending.printing import show
 from anime_bert4rec.recommending.release import day_in_japan, read_day
 from anime_bert4rec.recommending.rows import RecommendedAnime, rows_of
 from anime_bert4rec.recommending.shortlist import why_nothing_is_left
@@ -225,16 +226,8 @@ def rows_for(
     """The rows of the best `top_k` of the ranked anime that suit these people and the wishes."""
     shown = asked.shown
     chosen = shown.best(ranked, people, what.top_k)
-    return rows_of(
-        chosen,
-        scores,
-        people,
-        asked.recommender,
-        shown.names,
-        shown.release,
-        what.language,
-        reasons=asked.similar_to is None,
-    )
+    has_reasons = asked.similar_to is None
+    return rows_of(chosen, scores, people, asked.recommender, shown.names, shown.release, what.language, has_reasons)
 
 
 def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings) -> dict[int, float]:

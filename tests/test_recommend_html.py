@@ -67,6 +67,18 @@ def test_the_database_is_not_replaced_by_a_page(folder, capsys):
     assert path.read_bytes() == before
 
 
+def test_a_page_takes_the_place_of_an_earlier_one_and_of_no_other(folder, capsys, tmp_path):
+    path, other = tmp_path / "page.html", tmp_path / "other.html"
+    assert ask(folder, capsys, "--user", "Ann", "--html", path)[0] == 0
+    first = path.read_bytes()
+    assert ask(folder, capsys, "--anime", 12, 13, "--html", path)[0] == 0
+    assert path.read_bytes() != first
+    for held in (b"<!doctype html>\n<p>mine", first.replace(b'data-page="person"', b'data-page="report"')):
+        other.write_bytes(held)
+        code, out, err = ask(folder, capsys, "--user", "Ann", "--html", other)
+        assert (code, out) == (1, "") and "other.html is there already" in err and other.read_bytes() == held
+
+
 def test_nothing_of_pages_is_loaded_unless_one_is_asked_for():
     code = "import sys, recommend; sys.exit(any('anime_bert4rec.pages' in name for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR).returncode == 0

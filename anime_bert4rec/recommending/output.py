@@ -20,6 +20,9 @@ LEAST_WIDTH = 40
 LEAST_TITLE = 30
 """A title is never cut below this many columns."""
 
+PERSON_PAGE = rb'<!doctype html>\r?\n<html lang="en" data-page="person">'
+"""How a page of recommendations (pages/person_page.py) begins: a regular expression."""
+
 
 def as_json(rows: Sequence[RecommendedAnime], ascii_only: bool) -> str:
     """The rows as a JSON list of objects; the score is 0 to 1."""

@@ -13,9 +13,6 @@ from anime_bert4rec.recommending.rows import RecommendedAnime
 
 log = logging.getLogger(__name__)
 
-PERSON_PAGE = rb'<!doctype html>\r?\n<html lang="en" data-page="person">'
-"""How the pages of `--html` begin: a regular expression."""
-
 
 def show(what: Sequence[RecommendedAnime] | Comparison, format: str) -> None:
     ascii_only = "utf" not in (sys.stdout.encoding or "").lower()
