@@ -12,7 +12,7 @@ import numpy as np
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.recent_starts import WINDOW, Calendar, Starts, day_of, features_at, started_on
 from anime_bert4rec.lists.records import Anime, ListEntry
-from anime_bert4rec.lists.sequences import BULK_DAY, Vocabulary
+from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.person import Person
 
 if TYPE_CHECKING:
@@ -31,15 +31,12 @@ class Moment:
         self._calendar = Calendar.of(catalogue, vocabulary)
 
     def of_person(self, person: Person) -> np.ndarray | None:
-        """What `Recommender.recommend` takes for somebody; None where too little is known of others or of the person,
-        such as a list that was all imported on one day.
+        """What `Recommender.recommend` takes for somebody; None where too little is known of others or of the person.
 
         What the person has stored in the database does not count.
         """
         items = self._vocabulary.encode(np.array(list(person.started), np.int64)).astype(np.int64)
         days = np.array(list(person.started.values()), np.int64)
-        if not (np.unique(days, return_counts=True)[1] < BULK_DAY).any():
-            return None
         known = np.flatnonzero((items > 0) & (days < self._day))
         known = known[np.lexsort((items[known], days[known]))]
         seen = self._vocabulary.encode(np.array(sorted(person.seen), np.int64))
