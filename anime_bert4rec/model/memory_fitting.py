@@ -15,7 +15,7 @@ from torch import Tensor
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
-from anime_bert4rec.model.memory_ranking import ranking_strengths
+from anime_bert4rec.model.memory_ranking import better_along, ndcg, ranking_strengths
 from anime_bert4rec.model.memory_samples import (
     LARGEST_SAMPLE,
     MASK_RATIO,
@@ -50,7 +50,7 @@ TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
 NUMBERS_AT_ONCE = 2**21
 """How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
-TRIAL_STEPS = 2
+TRIAL_STEPS = 1
 """In how many steps the strengths are fitted before a setting is compared to others."""
 
 SHARES_OF_EASE = tuple(k / 10 for k in range(1, 11))
@@ -182,14 +182,23 @@ def _fitted_in_order(
         of_masks, of_cuts = (shown_in_part(asked, num_items, np.random.default_rng(seed)) for asked in (masks, batch))
         strength = likeliest_strengths(asked_at(memory, of_masks), KNOTS)[1]
         memory.strength[0] = strength
-        said = asked_at(memory, of_cuts)
-        assert of_cuts.targets is not None
-        strength = likeliest_strengths(said, KNOTS, strength)[1]
-        strength = strengths_for_the_first(said, of_cuts.targets, KNOTS, strength)
-        strength[: memory.config.terms.index("popularity")].clamp_min_(0)  # nothing that goes together speaks against
-        memory.strength[1] = calibrated(said, strength)
+        memory.strength[1] = _strengths_for_what_comes_next(memory, of_cuts, strength)
         bar.update()
     return memory, Settings(ridge, weight, recency)
+
+
+def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tensor) -> Tensor:
+    """The likeliest strengths [T, knots] among the items that come first, if they rank better than the likeliest."""
+    asked, targets = asked_at(memory, cuts), cuts.targets
+    assert targets is not None
+    likeliest = likeliest_strengths(asked, KNOTS, start)[1]
+    among_the_first = strengths_for_the_first(asked, targets, KNOTS, likeliest)
+    for strength in (likeliest, among_the_first):  # nothing that goes together speaks against
+        strength[: memory.config.terms.index("popularity")].clamp_min_(0)
+    wanted = torch.arange(len(targets)), targets
+    everything = [torch.zeros(1, memory.config.num_items, dtype=torch.bool)]
+    before = ndcg(asked, wanted, likeliest, everything)
+    return calibrated(asked, better_along(among_the_first - likeliest, asked, wanted, likeliest, everything, before)[1])
 
 
 def _fitted_without_order(

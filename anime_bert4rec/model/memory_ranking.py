@@ -3,12 +3,13 @@
 Each pair of an item that is wanted and one that isn't counts for what NDCG@10 would lose if the two
 changed places, times the logistic loss of how far apart their logits are (LambdaRank, Burges 2010). With the places of
 one order that is a convex problem, of which Newton's method makes a step; the next step has the places of the order
-that this one led to.
+that this one led to. It knows nothing of items that are far behind, and may bring them to the front. So all of them are
+ranked anew, and a step that ranks worse is made shorter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,8 +17,10 @@ from torch import Tensor
 
 from anime_bert4rec.model.memory_strengths import Asked, hats, parts_of_rows, penalty
 
-STEPS = 4
+STEPS = 2
 """More steps change nothing that the ranking of a sample shows (benchmarks/LOG.md)."""
+TRIES, SHORTER = 3, 4
+"""How often a step is made shorter, until it is given up, and by which factor."""
 ROUGHNESS = 0.05
 """As in model/memory_strengths.py."""
 DISTANCE, FEW = 0.3, 5
@@ -25,8 +28,8 @@ DISTANCE, FEW = 0.3, 5
 the power of FEW on. With few titles many strengths rank equally well, and of these the ones at the start look more like
 what a fan expects; others lead to what everybody has (benchmarks/LOG.md)."""
 PLACES = 10
-CANDIDATES = 100
-"""So many items that come first by the strengths at the start are looked at: what is behind them stays behind."""
+CANDIDATES = 50
+"""So many items that come first are looked at to find a step."""
 NO_CANDIDATE = -1e4
 """The logit of what is there only because there are fewer candidates."""
 ROWS_AT_ONCE = 250
@@ -61,43 +64,77 @@ class Foremost(NamedTuple):
 def ranking_strengths(
     asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], steps: int = STEPS
 ) -> tuple[float, Tensor]:
-    """The highest mean NDCG@10 that `steps` from the given strengths [T, knots] lead past, and the strengths there.
+    """The mean NDCG@10 that `steps` from the given strengths [T, knots] lead to, each of which raises it, and the
+    strengths there.
 
     wanted: rows and items. grounds: bool [M or 1, N] each, what is neither wanted nor a candidate there; each ground
     counts as much as another, and has every list.
     """
-    first = foremost(asked, wanted, strength, grounds)
-    start, best, found = strength, ndcg_of(first, strength), strength
+    start, best = strength, ndcg(asked, wanted, strength, grounds)
     for _ in range(steps):
-        strength = strength + step_from(first, strength, start)
-        if (now := ndcg_of(first, strength)) > best:
-            best, found = now, strength
-    return best, found
+        step = step_from(foremost(asked, wanted, strength, grounds), strength, start)
+        before, (best, strength) = best, better_along(step, asked, wanted, strength, grounds, best)
+        if best == before:
+            break
+    return best, strength
+
+
+def better_along(
+    step: Tensor,
+    asked: Asked,
+    wanted: tuple[Tensor, Tensor],
+    strength: Tensor,
+    grounds: Sequence[Tensor],
+    best: float,
+) -> tuple[float, Tensor]:
+    """The NDCG@10 after a step, made shorter until it is above `best`, and the strengths there; `best` and the given
+    strengths if it never is."""
+    for shorter in range(TRIES):
+        there = strength + step / SHORTER**shorter
+        if (now := ndcg(asked, wanted, there, grounds)) > best:
+            return now, there
+    return best, strength
+
+
+def ndcg(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> float:
+    """The mean NDCG@10 by these strengths on all grounds."""
+    fronts, gains = in_front(asked, wanted, strength, grounds, PLACES), discounts(PLACES)
+    return sum(float(weights @ (hits @ gains[: hits.shape[1]])) for *_, hits, weights in fronts)
 
 
 def foremost(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> Foremost:
     """What comes first by these strengths on all grounds."""
-    lists, terms, items = asked.terms.shape
-    is_wanted = torch.zeros(lists, items, dtype=torch.bool)
-    is_wanted[wanted[0], wanted[1] - 1] = True
-    shares, count = hats(asked.counts, strength.shape[1]).double(), min(CANDIDATES, items)
-    of_rows = (shares @ strength.double().t()).float()
-    parts: list[list[tuple[Tensor, ...]]] = [[] for _ in grounds]
+    terms, parts = asked.terms.shape[1], []
+    for rows, columns, is_candidate, hits, weights in in_front(asked, wanted, strength, grounds, CANDIDATES):
+        said = asked.terms[rows].gather(2, columns[:, None].expand(-1, terms, -1))
+        shares = hats(asked.counts[rows], strength.shape[1]).double()
+        parts.append(Foremost(said, hits > 0, is_candidate, shares, weights))
+    return Foremost(*map(torch.cat, zip(*parts, strict=True)))
+
+
+def in_front(
+    asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], most: int
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
+    """At most so many items that come first by these strengths, for some lists at a time on each ground: the rows of
+    the lists, the items' columns [r, C], whether they are candidates, 1 for those that are wanted, and the weights [r]
+    of these rankings, as `Foremost` has them."""
+    lists, _, items = asked.terms.shape
+    is_wanted = torch.zeros(lists, items)
+    is_wanted[wanted[0], wanted[1] - 1] = 1
+    weights = []
+    for out in grounds:
+        there = ~out.expand(lists, -1)[wanted[0], wanted[1] - 1]
+        number = torch.zeros(lists, dtype=torch.long).index_add_(0, wanted[0], there.long())
+        weights.append(asked.weights * (number > 0) / best_gain(number) / (asked.weights.sum() * len(grounds)))
+    of_rows = hats(asked.counts, strength.shape[1]) @ strength.t()
     for rows in parts_of_rows(asked):
         logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
         logits.scatter_(1, asked.seen[rows], -torch.inf)
-        for out, ground in zip(grounds, parts, strict=True):
-            here = out if len(out) == 1 else out[rows]
-            highest, columns = logits.masked_fill(here, -torch.inf).topk(count, 1)
-            said = asked.terms[rows].gather(2, columns[:, None].expand(-1, terms, -1))
-            number = (is_wanted[rows] & ~here).sum(1)
-            gain = asked.weights[rows] * (number > 0) / best_gain(number)
-            ground.append((said, is_wanted[rows].gather(1, columns), highest > -torch.inf, gain))
-    said, hits, candidates, gains = (
-        torch.cat([part[place] for ground in parts for part in ground]) for place in range(4)
-    )
-    whole = asked.weights.sum() * len(grounds)
-    return Foremost(said, hits & candidates, candidates, shares.repeat(len(grounds), 1), gains / whole)
+        for out, of_lists in zip(grounds, weights, strict=True):
+            here = logits.masked_fill(out.expand(lists, -1)[rows], -torch.inf)
+            highest, columns = here.topk(min(most, items), 1)
+            is_candidate = highest > -torch.inf
+            yield rows, columns, is_candidate, is_wanted[rows].gather(1, columns) * is_candidate, of_lists[rows]
 
 
 def discounts(count: int) -> Tensor:
@@ -110,12 +147,6 @@ def discounts(count: int) -> Tensor:
 def best_gain(number: Tensor) -> Tensor:
     """The most that so many wanted items can gain together; for none, that of one."""
     return discounts(PLACES).cumsum(0)[number.clamp(1, PLACES) - 1]
-
-
-def ndcg_of(first: Foremost, strength: Tensor) -> float:
-    gains = discounts(first.said.shape[2])
-    hits = torch.cat([(first.in_order(rows, strength)[2] * gains).sum(1) for rows in first.parts()])
-    return float((hits * first.weights).sum())
 
 
 def step_from(first: Foremost, strength: Tensor, start: Tensor) -> Tensor:

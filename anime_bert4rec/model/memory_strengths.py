@@ -32,6 +32,7 @@ ROUNDS = 2
 and the order no better (benchmarks/LOG.md)."""
 AMONG = 30
 """Of lists in order, that many of the first count in the end: what comes next is looked for there."""
+LEAST_FACTOR = 0.05
 NUMBERS_AT_ONCE = 2**16
 """How many numbers of each term are processed at once, so that they stay in the processor's cache."""
 
@@ -194,13 +195,16 @@ def penalty(knots: int, roughness: float = ROUGHNESS) -> Tensor:
 
 
 def calibrated(asked: Asked, strength: Tensor) -> Tensor:
-    """The same strengths times a factor for each number of visible items, with which they are the likeliest."""
+    """The same strengths times a factor for each number of visible items, with which they are the likeliest.
+
+    It is never so small that what ranks well would say nothing, or the opposite.
+    """
     knots = strength.shape[1]
     of_rows = hats(asked.counts, knots) @ strength.t()
     in_all = torch.stack([of_row @ terms.float() for of_row, terms in zip(of_rows, asked.terms, strict=True)]).half()
     of_targets = (of_rows * asked.of_targets).sum(1, keepdim=True)
     factors = likeliest_strengths(asked._replace(terms=in_all[:, None], of_targets=of_targets), knots)[1]
-    return strength * factors
+    return strength * factors.clamp_min(LEAST_FACTOR)
 
 
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:

@@ -12,7 +12,7 @@ from anime_bert4rec.model.memory_ranking import (
     FEW,
     ROUGHNESS,
     foremost,
-    ndcg_of,
+    ndcg,
     ranking_strengths,
     step_from,
 )
@@ -44,11 +44,12 @@ def test_ndcg_by_hand():
     without_2[0, 1] = True
     both, ones = [(1.5 / (1 + second) + 3 / 2) / 4, second], torch.ones(1, 1)
     for grounds, expected in (([NOTHING], both[0]), ([without_2], both[1]), ([NOTHING, without_2], sum(both) / 2)):
-        assert ndcg_of(foremost(asked, wanted, ones, grounds), ones) == pytest.approx(expected)
+        assert ndcg(asked, wanted, ones, grounds) == pytest.approx(expected)
     without_others = torch.ones(2, ITEMS, dtype=torch.bool)
     without_others[0, 1] = False
-    only = foremost(asked, wanted, ones, [without_others])
-    assert ndcg_of(only, ones) == pytest.approx(1 / 4), "of one list there is only what is wanted, of the other nothing"
+    assert ndcg(asked, wanted, ones, [without_others]) == pytest.approx(1 / 4), (
+        "of one list there is only what is wanted, of the other nothing"
+    )
 
 
 def test_of_many_candidates_those_in_front_are_looked_at(monkeypatch):
@@ -109,10 +110,24 @@ def test_with_them_the_ranking_is_better():
     asked, wanted = random_lists(400, 1)
     likeliest = likeliest_strengths(asked, 3)[1]
     start = likeliest * torch.tensor([[0.2], [1.0]])
-    before = ndcg_of(foremost(asked, wanted, start, [NOTHING]), start)
+    before = ndcg(asked, wanted, start, [NOTHING])
     found = [ranking_strengths(asked, wanted, start, [NOTHING], steps) for steps in range(5)]
     values = [value for value, _ in found]
     assert values[0] == pytest.approx(before) and torch.equal(found[0][1], start)
     assert values == sorted(values) and values[-1] > before + 0.01, values
-    again = foremost(asked, wanted, start, [NOTHING])
-    assert ndcg_of(again, found[-1][1]) == pytest.approx(values[-1])
+    assert ndcg(asked, wanted, found[-1][1], [NOTHING]) == pytest.approx(values[-1])
+
+
+def test_a_step_that_brings_others_to_the_front_is_made_shorter(monkeypatch):
+    """Who looks at three items only goes where they are in a better order, and others before them."""
+    monkeypatch.setattr("anime_bert4rec.model.memory_ranking.CANDIDATES", 3)
+    worse = 0
+    for seed in range(20):
+        asked, wanted = random_lists(400, seed)
+        start = likeliest_strengths(asked, 3)[1]
+        before = ndcg(asked, wanted, start, [NOTHING])
+        step = step_from(foremost(asked, wanted, start, [NOTHING]), start, start)
+        worse += ndcg(asked, wanted, start + step, [NOTHING]) < before
+        found, strength = ranking_strengths(asked, wanted, start, [NOTHING])
+        assert before <= found == ndcg(asked, wanted, strength, [NOTHING])
+    assert worse

@@ -8,6 +8,7 @@ import torch
 from small_lists import ITEMS
 
 from anime_bert4rec.model.memory_strengths import (
+    LEAST_FACTOR,
     ROUGHNESS,
     SIZE,
     Asked,
@@ -169,3 +170,11 @@ def test_calibrated_they_are_as_likely_as_their_direction_can_be():
     likeliest = likeliest_strengths(asked, KNOTS)[1]
     back = calibrated(asked, likeliest * torch.tensor([4.0, 2.0, 1.0, 0.5]))
     torch.testing.assert_close(back, likeliest, atol=0.05, rtol=0.1)
+
+
+def test_calibrated_strengths_never_turn_round():
+    """What ranks well in the first places and badly behind would be likelier the other way round."""
+    terms, counts, visible, targets = asked_of()
+    asked = Asked.of(terms, counts, visible, targets)
+    turned = -likeliest_strengths(asked, KNOTS)[1]
+    torch.testing.assert_close(calibrated(asked, turned), LEAST_FACTOR * turned)
