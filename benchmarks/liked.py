@@ -38,7 +38,7 @@ from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.liked import Predictor, by_catalogue, by_training_users, how_liked
 from anime_bert4rec.evaluation.ranking import mean_and_error
 from anime_bert4rec.evaluation.score_errors import errors, rank_correlation
-from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.scored_lists import ScoredList
 from anime_bert4rec.lists.scores import Scores, is_liked
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     names, people = read(args.data, args.user_prefix, args.items)
     catalogue = read_catalogue(args.catalogue)
     vocabulary = Vocabulary.of(range(1, len(names) + 1))
-    alike = groups_in_common(ours.anime_of(catalogue, names), vocabulary)
+    anime = ours.anime_of(catalogue, names)
+    alike, in_catalogue = groups_in_common(anime, vocabulary), popularity_of(anime, vocabulary)
     mean_score = [catalogue.get(name, {}).get("averageScore") for name in names]
     of_catalogue = np.array([score or np.nan for score in mean_score], np.float32)
     facts = {"data": Path(args.data).name, "users": len(people), "items": len(names)}
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 seconds = round(time.perf_counter() - clock, 2)
                 result = {"name": name, "users": users, "seed": seed, "seconds": seconds}
                 results.append(result | measured(predictor, questions))
-            predicted, memory = fit_scores(training, alike), memory_of(learnt_from, len(names), alike)
+            predicted, memory = fit_scores(training, alike), memory_of(learnt_from, alike, in_catalogue)
             assert predicted is not None
             rankings += [{"users": users, "seed": seed} | row for row in ranked(memory, predicted, tuning, questions)]
             everything = {**facts, "results": results, "rankings": rankings}
@@ -193,12 +194,13 @@ METHODS: dict[str, Callable[[Scores, Sequences], Predictor]] = {
 }
 
 
-def memory_of(people: Sequence[Scored], num_items: int, alike: Sequences) -> ModelScorer:
+def memory_of(people: Sequence[Scored], alike: Sequences, in_catalogue: np.ndarray) -> ModelScorer:
     """What says what is listed: the item memory of these lists, which have no order."""
     lists = [np.sort(person.items) for person in people]
     flat, offsets = np.concatenate(lists), np.cumsum([0, *map(len, lists)])
     sequences = Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
-    memory = fit_memory(sequences, num_items, max_seq_len=200, seed=0, alike=alike)
+    num_items = len(in_catalogue)
+    memory = fit_memory(sequences, num_items, max_seq_len=200, seed=0, alike=alike, in_catalogue=in_catalogue)
     config = ModelConfig(num_items, 8, num_heads=2, max_seq_len=200, ordered=False, memory=memory.config)
     return ModelScorer(ours.MemoryOnly(config, memory))
 

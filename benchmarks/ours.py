@@ -21,7 +21,7 @@ import torch
 from contender import Run, parse, peak_memory_mb, seconds_of
 
 from anime_bert4rec.evaluation.ranking import Scorer, ranks_by, top_k
-from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
 from anime_bert4rec.model.batches import Batch
@@ -123,8 +123,11 @@ def fit_with_memory(
     torch.set_num_threads(threads)
     settings = TrainingSettings(epochs=epochs, seed=seed, use_gpu=False)
     vocabulary = Vocabulary.of(range(1, len(item_names) + 1))
-    alike = None if catalogue is None else groups_in_common(anime_of(catalogue, item_names), vocabulary)
-    data = Data(vocabulary, training, training, alike)
+    alike = in_catalogue = None
+    if catalogue is not None:
+        anime = anime_of(catalogue, item_names)
+        alike, in_catalogue = groups_in_common(anime, vocabulary), popularity_of(anime, vocabulary)
+    data = Data(vocabulary, training, training, alike, in_catalogue)
     model = train_model.build_model(data, settings)
     assert model.memory is not None
     memory = ModelScorer(MemoryOnly(model.config, model.memory))
@@ -184,6 +187,7 @@ def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
                 format=entry.get("format"),
                 source=entry.get("source"),
                 year=entry.get("seasonYear"),
+                popularity=entry.get("popularity"),
                 genres=tuple(entry.get("genres") or ()),
                 tags=tuple(Tag(tag) for tag in entry.get("tags") or ()),
                 studios=tuple(Studio(studios.setdefault(s, len(studios)), s) for s in entry.get("studios") or ()),

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Subset
 
 from anime_bert4rec.anilist import sandbox as anilist_sandbox
 from anime_bert4rec.command_line.script import script
-from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary, WatchedRow, build_sequences
 from anime_bert4rec.model.batches import Batch
@@ -210,7 +210,8 @@ def made_up_data(items: int, users: int) -> train_model.Data:
 def as_data(catalogue: Sequence[Anime], sequences: Sequences) -> train_model.Data:
     vocabulary = Vocabulary.of(anime.anime_id for anime in catalogue)
     validation = sequences.select(np.arange(min(VALIDATION_USERS, len(sequences))))
-    return train_model.Data(vocabulary, sequences, validation, groups_in_common(catalogue, vocabulary))
+    alike, in_catalogue = groups_in_common(catalogue, vocabulary), popularity_of(catalogue, vocabulary)
+    return train_model.Data(vocabulary, sequences, validation, alike, in_catalogue)
 
 
 CASES: dict[str, Case] = {

@@ -1,4 +1,5 @@
-"""What anime have in common by the catalogue: genres, tags, studios, franchise, …; for the item-to-item memory."""
+"""What the catalogue says of anime, for the item-to-item memory: what they have in common (genres, tags, studios,
+franchise, …) and how popular they are."""
 
 from __future__ import annotations
 
@@ -31,6 +32,12 @@ def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequ
     flat = np.array([item for members in lists for item in members], np.int32)
     offsets = np.cumsum([0, *map(len, lists)])
     return Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.array(kinds, np.int64))
+
+
+def popularity_of(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> np.ndarray:
+    """How popular each item is by the catalogue: float32 [N], 0 where it doesn't know."""
+    known = {anime.anime_id: anime.popularity or 0 for anime in catalogue}
+    return np.array([known.get(anime_id, 0) for anime_id in vocabulary.anime_ids.tolist()], np.float32)
 
 
 def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:

@@ -26,6 +26,7 @@ from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Pairs
+from anime_bert4rec.model.memory_popularity import log_popularity
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
@@ -65,6 +66,8 @@ class MemoryConfig:
     by_shares: bool = False
     """Whether the co-listing is of shares of lists; a part of how many there are in models of earlier versions."""
     likeness: LikenessSizes = LikenessSizes()
+    popularity_prior: bool = False
+    """Whether the popularity in the catalogue counts; not in models of earlier versions."""
     missing: bool = False
     """Whether what of its franchise is usually beside an item counts; not in models of earlier versions."""
 
@@ -142,7 +145,8 @@ class Terms(NamedTuple):
 class ItemMemory(nn.Module):
     """`forward(batch)` → a prior on the logits, [M, N]. It is fitted, not trained (see model/memory_fitting.py).
 
-    rank_unlisted: whether items that nobody has listed are scored by what the catalogue says of them.
+    rank_unlisted: whether items that nobody has listed are scored by what the catalogue says of them, and not by what
+    it means that nobody has. Where lists have no order the terms know both.
     """
 
     def __init__(self, config: MemoryConfig) -> None:
@@ -161,6 +165,7 @@ class ItemMemory(nn.Module):
         self.unlisted = UnlistedItems(config.unlisted)
         if config.knots:
             self.register_buffer("popularity", torch.zeros(config.num_items))
+            self.register_buffer("popularity_prior", torch.ones(config.num_items) if config.popularity_prior else None)
             self.register_buffer("strength", torch.ones(2 if config.ordered else 1, len(terms), config.knots))
         else:
             self.register_buffer("strength", torch.ones(2, 2))
@@ -173,6 +178,8 @@ class ItemMemory(nn.Module):
     """[size] columns (item index - 1) of the logits that the tables know."""
     popularity: Tensor
     """[N] on how many lists each item is."""
+    popularity_prior: Tensor | None
+    """[N] on how many lists more it counts as (model/memory_popularity.py)."""
     strength: Tensor
     """[1 or 2, T, knots] what the terms are multiplied by: first for masks, of which what is behind them tells EASE
     more, then for cuts. [2, 2] where it doesn't depend on the number of visible items."""
@@ -199,7 +206,7 @@ class ItemMemory(nn.Module):
     def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
         """The values of `config.terms`. Without an order they are the same at all positions of a list."""
         is_item = self._is_item(batch.items if self.config.ordered else batch.all_visible)
-        ranked = rank_unlisted and len(self.unlisted.columns) > 0
+        ranked = rank_unlisted and self.config.ordered and len(self.unlisted.columns) > 0
         values = [self._ease(batch, ranked), *self._others(batch, ranked)]
         if not self.config.ordered:
             return Terms(values, is_item.sum(1), batch.rows)
@@ -230,17 +237,11 @@ class ItemMemory(nn.Module):
         return (items != PAD) & (items <= self.config.num_items)
 
     def by_popularity(self, batch: Batch) -> Tensor:
-        """The logarithm of how many lists each item is on, without the list that is asked about [R, N]."""
-        smoothed = self.popularity + SMOOTHING
-        logs = smoothed.log()
-        values = logs.repeat(len(batch.rows) if self.config.ordered else len(batch.all_visible), 1)
-        if batch.lists is not None:
-            own = F.pad((smoothed - 1).clamp_min(SMOOTHING).log() - logs, (1, 0))
-            listed = batch.lists.padded()
-            if self.config.ordered:
-                listed = listed[batch.rows]
-            values.scatter_add_(1, (listed - 1).clamp_min(0), own[listed])
-        return values
+        """The logarithm of how popular each item is, without the list that is asked about [R, N]."""
+        values = log_popularity(self.popularity, self.popularity_prior, batch.lists)
+        if not self.config.ordered:
+            return values.expand(len(batch.all_visible), -1)
+        return values.repeat(len(batch.rows), 1) if len(values) == 1 else values[batch.rows]
 
     def by_colisting(self, batch: Batch, by_popularity: Tensor) -> Tensor:
         """The log of on what share of the other lists with each visible item each item is [B, N]."""

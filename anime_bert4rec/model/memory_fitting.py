@@ -15,6 +15,15 @@ from torch import Tensor
 from anime_bert4rec.lists.sequences import PAD, Sequences, has_order
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_answers import (
+    NUMBERS_AT_ONCE,
+    asked_at,
+    asked_of,
+    grounds_of,
+    in_parts,
+    wanted_of,
+    with_ease_of,
+)
 from anime_bert4rec.model.memory_ranking import better_along, ndcg, ranking_strengths
 from anime_bert4rec.model.memory_samples import (
     LARGEST_SAMPLE,
@@ -22,15 +31,12 @@ from anime_bert4rec.model.memory_samples import (
     SHOWN_AT_ONCE,
     TRIAL_LISTS,
     TRIAL_TARGETS,
-    Wanted,
     lists_in_part,
     sample,
-    seen_at,
     shown_in_part,
 )
 from anime_bert4rec.model.memory_strengths import (
     KNOTS,
-    Asked,
     calibrated,
     first_place_strengths,
     joined,
@@ -48,8 +54,6 @@ MOST_ITEMS, MOST_UNORDERED_ITEMS = 8_000, 4_000
 memory, for the model file has both."""
 TRIAL_ITEMS = 2_000
 """Settings are tried on tables of this size."""
-NUMBERS_AT_ONCE = 2**21
-"""How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
 TRIAL_STEPS = 1
 """In how many steps the strengths are fitted before a setting is compared to others."""
 
@@ -62,8 +66,6 @@ RECENCIES = (1.0, 0.98, 0.95, 0.9)
 UNORDERED_POPULARITY_RIDGE = 2.0
 """The POPULARITY_RIDGE of memory_ease.py where lists have no order: with more, what is asked of short lists gains, and
 what is asked of long ones loses (benchmarks/LOG.md)."""
-MOST_LISTED = 1 / 15
-"""The share of all items that is said to be on the most lists, where settings are compared."""
 FRANCHISE_BONUS = 2.0
 """Added to the strength of the franchise with one visible title, and less with more, none from 64 on. By its lists a
 franchise says little, for they have what everybody has; but who names one title expects its seasons (benchmarks/LOG.md
@@ -71,15 +73,26 @@ has what this costs)."""
 
 
 def fit_memory(
-    sequences: Sequences, num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
+    sequences: Sequences,
+    num_items: int,
+    *,
+    max_seq_len: int,
+    seed: int,
+    alike: Sequences | None = None,
+    in_catalogue: np.ndarray | None = None,
 ) -> ItemMemory:
     """The memory of the training lists, with the settings that suit a sample of them best. Raises UserError if no list
     has two items."""
-    return fit_memories([sequences], num_items, max_seq_len=max_seq_len, seed=seed, alike=alike)[0]
+    return fit_memories([sequences], num_items, max_seq_len, seed, alike, in_catalogue)[0]
 
 
 def fit_memories(
-    lists: Sequence[Sequences], num_items: int, *, max_seq_len: int, seed: int, alike: Sequences | None = None
+    lists: Sequence[Sequences],
+    num_items: int,
+    max_seq_len: int,
+    seed: int,
+    alike: Sequences | None = None,
+    in_catalogue: np.ndarray | None = None,
 ) -> list[ItemMemory]:
     """The memories of several sets of lists, with the settings that suit a sample of the first set best.
 
@@ -88,22 +101,28 @@ def fit_memories(
     does: by likelihood that would be too large, the more so the fewer the lists (benchmarks/LOG.md). The strengths are
     then the likeliest ones for masks and, for what comes next, the likeliest among the items that come first. Each list
     of a sample is scored as though it had not been counted, which is as good as other people's lists. alike: what items
-    have in common, see lists/common_traits.py; the smaller a group, the more it counts.
+    have in common, see lists/common_traits.py; the smaller a group, the more it counts. in_catalogue: how popular each
+    item is there today [N], which counts in the first memory alone, for the other lists are of a time before.
     """
     if has_order(lists[0]):
-        memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike)
+        memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike, in_catalogue)
     else:
-        memory, settings = _fitted_without_order(lists[0], num_items, seed, alike)
+        memory, settings = _fitted_without_order(lists[0], num_items, seed, alike, in_catalogue)
     _log_memory("Item memory", memory, settings)
     return [memory, *(_fitted_like(memory, settings, each, num_items, max_seq_len, seed, alike) for each in lists[1:])]
 
 
 def fit_unordered_memory(
-    sequences: Sequences, num_items: int, *, seed: int, alike: Sequences | None = None
+    sequences: Sequences,
+    num_items: int,
+    *,
+    seed: int,
+    alike: Sequences | None = None,
+    in_catalogue: np.ndarray | None = None,
 ) -> ItemMemory:
     """The memory of lists as though they had no order, for titles of which none is known: what else is on lists with
     them, not what comes next. As `fit_memories` has it."""
-    memory, settings = _fitted_without_order(sequences, num_items, seed, alike, MOST_UNORDERED_ITEMS)
+    memory, settings = _fitted_without_order(sequences, num_items, seed, alike, in_catalogue, MOST_UNORDERED_ITEMS)
     _log_memory("Item memory for titles without an order", memory, settings)
     return memory
 
@@ -151,7 +170,12 @@ def _fitted_like(
 
 
 def _fitted_in_order(
-    sequences: Sequences, num_items: int, max_seq_len: int, seed: int, alike: Sequences | None
+    sequences: Sequences,
+    num_items: int,
+    max_seq_len: int,
+    seed: int,
+    alike: Sequences | None,
+    in_catalogue: np.ndarray | None,
 ) -> tuple[ItemMemory, Settings]:
     most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
     # each mask is scored by EASE anew
@@ -160,7 +184,7 @@ def _fitted_in_order(
     batch = sample(sequences, num_items, max_seq_len, seed, True, TRIAL_LISTS, cuts=True)
     tried_on = share_of(batch, 0, 2)
     with progress("item memory", 4, "step", leave=False) as bar:
-        tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch)
+        tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch, in_catalogue)
         trial, by_transitions = tables.of_most_popular(TRIAL_ITEMS), tables.by_transitions(tried_on)
         bar.update()
 
@@ -202,7 +226,12 @@ def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tenso
 
 
 def _fitted_without_order(
-    sequences: Sequences, num_items: int, seed: int, alike: Sequences | None, most: int = MOST_ITEMS
+    sequences: Sequences,
+    num_items: int,
+    seed: int,
+    alike: Sequences | None,
+    in_catalogue: np.ndarray | None,
+    most: int = MOST_ITEMS,
 ) -> tuple[ItemMemory, Settings]:
     shown = lists_in_part(sequences, num_items, seed)
     if not shown:
@@ -213,7 +242,7 @@ def _fitted_without_order(
     some = shown[: -(-TRIAL_LISTS // SHOWN_AT_ONCE)]
     wanted = wanted_of(some)
     with progress("item memory", 4, "step", leave=False) as bar:
-        tables = Tables(sequences, num_items, most, False, alike)
+        tables = Tables(sequences, num_items, most, False, alike, in_catalogue=in_catalogue)
         trial = tables.of_most_popular(TRIAL_ITEMS)
         bar.update()
 
@@ -262,50 +291,6 @@ def climbed(values: Sequence[float], start: float, quality: Callable[[float], fl
         if at != before:
             break
     return values[at]
-
-
-def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
-    """What the memory says at the positions of a batch of ordered lists."""
-    asked = []
-    for part in in_parts(batch, memory.config.num_items):
-        assert part.targets is not None
-        terms, seen = memory.terms(part), seen_at(part, memory.config.num_items)
-        asked.append(Asked.of(terms.values, terms.counts, seen, (torch.arange(len(part.rows)), part.targets)))
-    return joined(asked)
-
-
-def in_parts(batch: Batch, num_items: int) -> list[Batch]:
-    """Some lists of a batch at a time, of which the memory says few enough numbers to stay near the processor."""
-    count = min(len(batch.items), math.ceil(len(batch.rows) * num_items / NUMBERS_AT_ONCE))
-    parts = (share_of(batch, number, count) for number in range(count))
-    return [part for part in parts if part.weight]
-
-
-def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:
-    """What the memory says of lists without an order, all in one batch."""
-    terms = memory.terms(batch)
-    return Asked.of(terms.values, terms.counts, batch.all_visible, wanted[:2], wanted.weights)
-
-
-def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Wanted]]) -> Asked:
-    """What is `asked`, with what another memory's EASE says of the same lists in the place of this one's."""
-    return asked.with_first_term(torch.cat([memory.by_ease(batch) for batch, _ in shown]), wanted_of(shown))
-
-
-def grounds_of(asked: Asked, terms: tuple[str, ...], popularity: np.ndarray) -> list[Tensor]:
-    """What is left out where rankings are compared, bool [M or 1, N]: nothing; what is on the most lists, for everybody
-    knows it; and what is of a franchise of which something is visible, for everybody guesses it."""
-    often = torch.zeros(1, len(popularity), dtype=torch.bool)
-    often[0, np.argsort(-popularity, kind="stable")[: int(MOST_LISTED * len(popularity))].copy()] = True
-    grounds = [torch.zeros_like(often), often]
-    return [*grounds, asked.terms[:, terms.index("franchise")] > 0] if "franchise" in terms else grounds
-
-
-def wanted_of(shown: list[tuple[Batch, Wanted]]) -> tuple[Tensor, Tensor]:
-    """The rows, counted through all batches, and the items that are wanted."""
-    starts = np.cumsum([0, *(len(batch.items) for batch, _ in shown)])
-    rows = torch.cat([wanted.rows + int(start) for (_, wanted), start in zip(shown, starts[:-1], strict=True)])
-    return rows, torch.cat([wanted.items for _, wanted in shown])
 
 
 def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[float, float]:

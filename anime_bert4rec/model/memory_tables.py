@@ -16,6 +16,7 @@ from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_ease import gram_matrix
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Followers, Pairs, count_followers, count_transitions
+from anime_bert4rec.model.memory_popularity import popularity_prior
 from anime_bert4rec.model.memory_strengths import KNOTS
 from anime_bert4rec.model.memory_transitions import Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
@@ -36,9 +37,12 @@ class Tables:
         ordered: bool,
         alike: Sequences | None,
         batch: Batch | None = None,
+        in_catalogue: np.ndarray | None = None,
     ) -> None:
-        """batch: of ordered lists; the mixture of the transitions is fitted on it, which no setting here changes."""
+        """batch: of ordered lists; the mixture of the transitions is fitted on it, which no setting here changes.
+        in_catalogue: how popular each item is there [N]."""
         self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
+        self.popularity_prior = popularity_prior(self.popularity, in_catalogue)
         self._keep(most)
         size = len(self.kept)
         self.gram = gram_matrix(sequences, self.column, size)
@@ -141,11 +145,14 @@ class Tables:
                 list_weight=self.list_weight,
                 by_shares=self.colisting is not None,
                 likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
+                popularity_prior=self.popularity_prior is not None,
                 missing=self.likeness is not None,
             )
         )
         memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness
         memory.popularity.copy_(torch.from_numpy(self.popularity))
+        if memory.popularity_prior is not None and self.popularity_prior is not None:
+            memory.popularity_prior.copy_(torch.from_numpy(self.popularity_prior))
         memory.pairs = self.pairs
         if memory.lateness is not None and self.pairs is not None:
             places = np.bincount(self.pairs.items, self.pairs.places, minlength=len(self.popularity) + 1)[1:]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from anime_bert4rec.lists.common_traits import groups_in_common
+from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.recent_starts import RecentStarts
@@ -98,6 +98,8 @@ class Data:
     validation: Sequences
     alike: Sequences | None = None
     """What items have in common by the catalogue (lists/common_traits.py)."""
+    in_catalogue: np.ndarray | None = None
+    """How popular each item is there [N]."""
     persons: Persons | None = None
     """Who the users are."""
     scores: Scores | None = None
@@ -158,12 +160,16 @@ class Data:
         return hashlib.sha256(hashes.tobytes()).hexdigest()[:16]
 
     def catalogue_fingerprint(self) -> str:
-        """Tells whether two runs saw the same in common between anime."""
-        return "" if self.alike is None else _digest(self.vocabulary.anime_ids, self.alike)
+        """Tells whether two runs saw the same of the catalogue."""
+        if self.alike is None:
+            return ""
+        return _digest(self.vocabulary.anime_ids, self.alike, also=self.in_catalogue)
 
 
-def _digest(anime_ids: np.ndarray, *all_sequences: Sequences) -> str:
+def _digest(anime_ids: np.ndarray, *all_sequences: Sequences, also: np.ndarray | None = None) -> str:
     digest = hashlib.sha256(anime_ids.tobytes())
+    if also is not None:
+        digest.update(also.tobytes())
     for sequences in all_sequences:
         for array in (sequences.items, sequences.blocks, sequences.offsets):
             digest.update(np.ascontiguousarray(array).data)
@@ -218,14 +224,18 @@ def read_data(
 ) -> Data:
     """As `load_data`, of an open database in the `state` that `as_of_one_moment` gave.
 
-    split_seed: of the draw of who is held out. alike: whether to read what items have in common.
+    split_seed: of the draw of who is held out. alike: whether to read what the catalogue knows of items.
     """
     database.require_training_data()
     vocabulary = Vocabulary.of(database.anime_ids())
     users = database.user_keys()
     if len(users) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
-    in_common = groups_in_common(database.anime(vocabulary.anime_ids.tolist()), vocabulary) if alike else None
+    in_common = in_catalogue = None
+    if alike:
+        catalogue = database.anime(vocabulary.anime_ids.tolist())
+        in_common = groups_in_common(catalogue, vocabulary)
+        in_catalogue = popularity_of(catalogue, vocabulary)
     keys, persons = [key for _, key in users], Persons.of(database)
     purpose: list[object] = [val_ratio, split_seed]
     if earlier is None:
@@ -241,7 +251,7 @@ def read_data(
             f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
             " more with load_users.py"
         )
-    return Data(vocabulary, lists["training"], lists["validation"], in_common, persons, earlier=earlier)
+    return Data(vocabulary, lists["training"], lists["validation"], in_common, in_catalogue, persons, earlier=earlier)
 
 
 def read_lists(

@@ -69,16 +69,21 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
         memory, *earlier = fit_memories(
             [counted, lately.lists_before] if lately and lately.enough else [counted],
             data.vocabulary.num_items,
-            max_seq_len=settings.max_seq_len,
-            seed=settings.seed,
-            alike=data.alike,
+            settings.max_seq_len,
+            settings.seed,
+            data.alike,
+            data.in_catalogue,
         )
         if lately and earlier:
             recent_strengths = fit_recent(lately, earlier[0], settings.max_seq_len)
     if memory is not None:
         if data.ordered and unordered_memory is None:
             unordered_memory = fit_unordered_memory(
-                counted, data.vocabulary.num_items, seed=settings.seed, alike=data.alike
+                counted,
+                data.vocabulary.num_items,
+                seed=settings.seed,
+                alike=data.alike,
+                in_catalogue=data.in_catalogue,
             )
         of_sets = None if unordered_memory is None else unordered_memory.config
         config = replace(config, memory=memory.config, unordered_memory=of_sets)

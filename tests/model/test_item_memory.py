@@ -269,6 +269,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "list_weight": 0.0,
         "by_shares": False,
         "likeness": {"groups": 0, "memberships": 0},
+        "popularity_prior": False,
         "missing": False,
     }
 

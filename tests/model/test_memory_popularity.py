@@ -1,0 +1,85 @@
+"""How popular items are, by a few lists and by the catalogue."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small_lists import sequences_of
+
+from anime_bert4rec.model.batches import WholeLists, ask_what_comes_next
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory, fit_unordered_memory
+from anime_bert4rec.model.memory_popularity import LEAST, likelihood, log_popularity, popularity_prior, shares
+
+ITEMS = 6
+LISTS = [[1, 2], [2, 1], [3, 1], [1, 3], [1, 2, 3]] * 4
+IN_CATALOGUE = np.array([900, 500, 300, 10, 800, 20], np.float32)
+
+
+def lists_of(ordered):
+    return sequences_of(*LISTS, blocks=None if ordered else [[0] * len(one) for one in LISTS])
+
+
+def test_the_likelihood_is_that_of_drawing_one_after_the_other():
+    """What is drawn is put back with one more of it: 1 of 1 + 3, then 2 of 5, then 3 of 6."""
+    assert likelihood(torch.tensor([2.0, 1.0]).double(), np.array([1.0, 3.0])) == pytest.approx(
+        math.log(1 / 4 * 2 / 5 * 3 / 6)
+    )
+
+
+@pytest.mark.parametrize("entries", [16.0, 1024.0, 16384.0])
+@pytest.mark.parametrize("power", [0.5, 1.5])
+def test_number_and_power_are_found_again(entries, power):
+    random = np.random.default_rng(0)
+    in_catalogue = np.exp(random.normal(0, 2, 5000))
+    chances = random.dirichlet(entries * shares(in_catalogue, power, 0.1))
+    counts = random.multinomial(4000, chances)
+    found = popularity_prior(counts, in_catalogue)
+    assert found.sum() == pytest.approx(entries + LEAST * (found == np.float32(LEAST)).sum(), rel=0.5)
+    popular = np.argsort(-in_catalogue)[[50, 500]]
+    if (found[popular] > 2 * LEAST).all():
+        one, other = np.log(found[popular]), np.log(in_catalogue[popular])
+        assert (one[0] - one[1]) / (other[0] - other[1]) == pytest.approx(power, abs=0.35)
+
+
+def test_where_the_catalogue_says_nothing_of_what_is_listed_all_are_the_same():
+    counts = np.tile([50.0, 0.0], 500)
+    in_catalogue = np.repeat([1000.0, 1.0], 500)
+    found = popularity_prior(counts, in_catalogue)
+    assert found.max() / found.min() < 1.05
+
+
+def test_without_a_popularity_in_the_catalogue_there_is_no_prior():
+    counts = np.array([3.0, 1.0])
+    assert popularity_prior(counts, None) is None and popularity_prior(counts, np.zeros(2)) is None
+    memory = fit_memory(lists_of(False), ITEMS, max_seq_len=4, seed=0)
+    assert memory.popularity_prior is None and not memory.config.popularity_prior
+
+
+def test_log_popularity_by_hand():
+    popularity, prior = torch.tensor([3.0, 1.0, 0.0]), torch.tensor([2.0, 0.25, 4.0])
+    assert log_popularity(popularity, None, None).exp()[0].tolist() == pytest.approx([3.5, 1.5, 0.5])
+    assert log_popularity(popularity, prior, None).exp()[0].tolist() == pytest.approx([5, 1.25, 4])
+    lists = WholeLists(torch.tensor([1, 2, 1]), torch.tensor([0, 2]))  # of one person items 1 and 2, of another item 1
+    expected = [[4, 0.25, 4], [4, 1.25, 4]]
+    for row, by_hand in zip(log_popularity(popularity, prior, lists).exp(), expected, strict=True):
+        assert row.tolist() == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_it_is_a_part_of_the_memory_of_today_alone(ordered):
+    lists = lists_of(ordered)
+    now, before = fit_memories([lists, lists], ITEMS, 4, 0, None, IN_CATALOGUE)
+    assert now.config.popularity_prior and before.popularity_prior is None
+    torch.testing.assert_close(now.popularity_prior.numpy(), popularity_prior(now.popularity.numpy(), IN_CATALOGUE))
+    of_sets = fit_unordered_memory(lists, ITEMS, seed=0, in_catalogue=IN_CATALOGUE)
+    torch.testing.assert_close(of_sets.popularity_prior, now.popularity_prior)
+
+
+def test_of_what_nobody_has_listed_the_one_that_the_catalogue_says_is_popular_comes_first():
+    memory = fit_memory(lists_of(False), ITEMS, max_seq_len=4, seed=0, in_catalogue=IN_CATALOGUE)
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
+    said = memory(batch, rank_unlisted=True)[0]
+    assert said[4] > said[5] > said[3]
