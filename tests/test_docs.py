@@ -18,6 +18,7 @@ from anime_bert4rec.model import (
     memory_fitting,
     memory_likeness,
     memory_pairs,
+    memory_popularity,
     memory_ranking,
     memory_samples,
     memory_strengths,
@@ -40,7 +41,7 @@ NUMBERS = (
     + f", the matrices of the layers with {encoder_layer.LAYER_SPREAD}".replace("0.", "."),
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
     f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
-    f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {item_memory.SMOOTHING}), log listed together,"
+    f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {memory_popularity.SMOOTHING}), log listed together,"
     f" log(cosine + {memory_likeness.LEAST_COSINE}), franchise, missing",
     f"{memory_colisting.SMOOTHING} / [pop] · popⱼ / Σ pop",
     f"up to {memory_samples.SHOWN_IN_PART:,} times a list, of which a third misses {memory_samples.MASKED:.0%}".replace(
@@ -130,7 +131,11 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 2" in HOW_IT_WORKS) == (2, True)
     assert (memory_fitting.FRANCHISE_BONUS, "the franchise gets 2 more with one" in HOW_IT_WORKS) == (2, True)
     assert (memory_strengths.ROUNDS, "two rounds in which each hidden item" in HOW_IT_WORKS) == (2, True)
-    assert (memory_ranking.STEPS, "four more of Newton's steps" in HOW_IT_WORKS) == (4, True)
+    assert (memory_ranking.STEPS, "two more of Newton's steps" in HOW_IT_WORKS) == (2, True)
+    assert (memory_ranking.CANDIDATES, "looks at the 50 items that come first" in HOW_IT_WORKS) == (50, True)
+    shorter = (memory_ranking.SHORTER, memory_ranking.TRIES)
+    assert (shorter, "made a quarter as long, twice at the most" in HOW_IT_WORKS) == ((4, 3), True)
+    assert (memory_strengths.LEAST_FACTOR, ".05 at the least" in HOW_IT_WORKS) == (0.05, True)
     near = f"{memory_ranking.DISTANCE} times the square of the distance" in HOW_IT_WORKS
     assert (2**memory_ranking.FEW, near and "nothing from 32 on" in HOW_IT_WORKS) == (32, True)
     assert (2 ** (memory_strengths.KNOTS - 1), "known at 1, 2, 4, … 512 visible items" in HOW_IT_WORKS) == (512, True)
