@@ -51,6 +51,8 @@ FIRST_TRAINED = 380
 WAYS = ("all titles", "without the 200 most listed", "new ground")
 BLEND = "blend"
 OURS, MEMORY = "ours", "our memory, untrained"
+ON_ANILIST = "popularity on AniList"
+"""What ours knows, too, and the other contenders don't."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.users, args.asked, args.epochs, args.seeds = args.users[:1], 40, 2, args.seeds[:1]
     catalogue = fold_in.read_catalogue(args.catalogue)
     lists, item_names, kinds = read_lists(args.data, catalogue, args.items, args.scores)
-    franchise = np.concatenate([[0], franchises(ours.anime_of(catalogue, item_names))])
+    anime = ours.anime_of(catalogue, item_names)
+    franchise = np.concatenate([[0], franchises(anime)])
+    on_anilist = np.array([each.popularity or 0 for each in anime], float)
     facts = {
         "lists": len(lists),
         "items": len(item_names),
@@ -126,7 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             grounds = (Ground(np.array([], int)), Ground(often), Ground(np.array([], int), franchise))
             for given, (tuning, questions) in by_length.items():
                 answers = contenders.of(tuning.given), contenders.of(questions.given)
-                own = {MEMORY: memory(questions.given), OURS: trained(questions.given)}
+                own = {
+                    ON_ANILIST: np.tile(on_anilist, (len(questions.given), 1)),
+                    MEMORY: memory(questions.given),
+                    OURS: trained(questions.given),
+                }
                 for way, ground in zip(WAYS, grounds, strict=True):
                     values, settings = measure(ground, (tuning, questions), answers, own)
                     row = {"users": users, "seed": seed, "given": given, "way": way}
