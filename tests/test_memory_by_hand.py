@@ -22,6 +22,7 @@ from anime_bert4rec.model.memory_fitting import (
     best_share,
     climbed,
     fit_memory,
+    not_against,
 )
 from anime_bert4rec.model.memory_samples import TRIAL_LISTS, sample
 from anime_bert4rec.model.memory_tables import Tables
@@ -179,6 +180,15 @@ def test_a_setting_is_looked_for_from_the_middle_on_as_long_as_it_gets_better(qu
 
     assert climbed([0.0, 1.0, 2.0, 3.0, 4.0], 2.0, quality) == best
     assert len(asked) == tried
+
+
+def test_nothing_that_goes_together_speaks_against():
+    terms = ("EASE", "popularity", "co-listing", "likeness", "franchise", "missing")
+    strength = torch.tensor([[-0.3, 0.5]] * 6)
+    kept = not_against(strength, terms)
+    assert kept[:, 0].tolist() == pytest.approx([0, -0.3, 0, 0, 0, -0.3]) and torch.equal(kept[:, 1], strength[:, 1])
+    ordered = ("EASE", "transitions", "popularity", "lateness")
+    assert not_against(strength[:4], ordered)[:, 0].tolist() == pytest.approx([0, 0, -0.3, -0.3])
 
 
 def test_of_many_targets_a_few_shares_are_tried_on_most_and_the_best_one_is_the_same(monkeypatch):

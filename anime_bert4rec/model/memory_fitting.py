@@ -49,6 +49,8 @@ from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
 
+TOGETHER = ("EASE", "transitions", "co-listing", "likeness", "franchise")
+"""The terms that say how well an item goes with what is visible."""
 MOST_ITEMS, MOST_UNORDERED_ITEMS = 8_000, 4_000
 """This many of the most popular items are in the tables, which grow with the square of it; fewer in those of a second
 memory, for the model file has both."""
@@ -217,12 +219,18 @@ def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tenso
     assert targets is not None
     likeliest = likeliest_strengths(asked, KNOTS, start)[1]
     among_the_first = strengths_for_the_first(asked, targets, KNOTS, likeliest)
-    for strength in (likeliest, among_the_first):  # nothing that goes together speaks against
-        strength[: memory.config.terms.index("popularity")].clamp_min_(0)
+    likeliest, among_the_first = (not_against(each, memory.config.terms) for each in (likeliest, among_the_first))
     wanted = torch.arange(len(targets)), targets
     everything = [torch.zeros(1, memory.config.num_items, dtype=torch.bool)]
     before = ndcg(asked, wanted, likeliest, everything)
     return calibrated(asked, better_along(among_the_first - likeliest, asked, wanted, likeliest, everything, before)[1])
+
+
+def not_against(strength: Tensor, terms: tuple[str, ...]) -> Tensor:
+    """The same strengths [T, knots], with none by which an item is the less likely, the better it goes with others: of
+    few lists, such are found by chance."""
+    together = torch.tensor([term in TOGETHER for term in terms])
+    return torch.where(together[:, None], strength.clamp_min(0), strength)
 
 
 def _fitted_without_order(
@@ -272,6 +280,7 @@ def _fitted_without_order(
         strength = first_place_strengths(asked, wanted_of(shown), KNOTS, strength)
         grounds = grounds_of(asked, memory.config.terms, tables.popularity)
         strength = ranking_strengths(asked, wanted_of(shown), strength, grounds)[1]
+        strength = not_against(strength, memory.config.terms)
         if "franchise" in memory.config.terms:
             of_franchise = strength[memory.config.terms.index("franchise")]
             of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0)
