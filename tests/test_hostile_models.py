@@ -38,13 +38,14 @@ def saved(tmp_path_factory, request):
     blocks = np.array([0, 1, 2, 0, 1]) if ordered else np.zeros(5, np.int64)
     lists = Sequences(np.array([1, 2, 3, 3, 4]), blocks, np.array([0, 3, 5]), np.arange(2))
     alike = Sequences(np.array([1, 7, 2, 7]), np.zeros(4, np.int64), np.array([0, 2, 4]), np.arange(2))
+    catalogue = {"alike": alike, "in_catalogue": np.array([9, 5, 7, 1, 2, 0, 3], np.float32)}
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "order, many items":
             patch.setattr("anime_bert4rec.model.memory_fitting.MOST_ITEMS", 4)
-        memory = fit_memory(lists, 7, max_seq_len=5, seed=0, alike=alike)
+        memory = fit_memory(lists, 7, max_seq_len=5, seed=0, **catalogue)
     assert memory.config.unlisted.items and bool(memory.config.likeness.groups) != ordered
     path = tmp_path_factory.mktemp("model") / "best_model.pth"
-    unordered = fit_unordered_memory(lists, 7, seed=0, alike=alike) if ordered else None
+    unordered = fit_unordered_memory(lists, 7, seed=0, **catalogue) if ordered else None
     of_both = {"memory": memory.config, "unordered_memory": unordered and unordered.config}
     config = ModelConfig(7, 8, 2, 2, 5, ordered=ordered, **of_both)
     save_model(path, BERT4Rec(config, memory, unordered), epoch=3, val_loss=1.5)
@@ -168,6 +169,16 @@ def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):
     for name in [each for each in saved["model_state_dict"] if each.endswith(f"memory.{name}")] or ["memory.kept"]:
         told = refuse(lambda file, name=name: file.model_state_dict[name][-1:].fill_(value), builds=True)
         assert f"{name} points to places that there are not" in told
+
+
+@pytest.mark.parametrize(("name", "value"), [("popularity", -1), ("popularity_prior", -3), ("popularity_prior", 0)])
+def test_numbers_of_lists_that_there_cannot_be_are_refused(refuse, saved, name, value):
+    """Their logarithm would be no number."""
+    names = [each for each in saved["model_state_dict"] if each.endswith(f"memory.{name}")]
+    assert names
+    for each in names:
+        told = refuse(lambda file, each=each: file.model_state_dict[each][-1:].fill_(value), builds=True)
+        assert f"{each} is below what can be counted" in told
 
 
 def test_groups_that_start_before_those_before_them_are_refused(refuse):

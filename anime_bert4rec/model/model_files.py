@@ -118,6 +118,9 @@ def _built(config: ModelConfig, weights: dict[str, Tensor]) -> BERT4Rec:
     check_weights(weights, model.state_dict())
     for name, limit in config.places().items():
         check_places(weights, name, limit)
+    for memory in config.memories:
+        check_counts(weights, f"{memory}.popularity", least=0)
+        check_counts(weights, f"{memory}.popularity_prior", least=1e-6)
     model.load_state_dict(weights, assign=True)
     return model
 
@@ -145,6 +148,12 @@ def check_places(weights: Mapping[str, Tensor], name: str, limit: int) -> None:
         raise WrongForm(f"{name} points to places that there are not")
     if name.endswith("_starts") and len(places) and (places[0] != 0 or (places.diff() < 0).any()):
         raise WrongForm(f"{name} does not rise from 0")
+
+
+def check_counts(weights: Mapping[str, Tensor], name: str, least: float) -> None:
+    """Raises WrongForm for numbers of lists below the least that there can be."""
+    if name in weights and len(weights[name]) and weights[name].min() < least:
+        raise WrongForm(f"{name} is below what can be counted")
 
 
 def save_item_mappings(path: Path, vocabulary: Vocabulary) -> None:
