@@ -171,16 +171,6 @@ def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):
         assert f"{name} points to places that there are not" in told
 
 
-@pytest.mark.parametrize(("name", "value"), [("popularity", -1), ("popularity_prior", -3), ("popularity_prior", 0)])
-def test_numbers_of_lists_that_there_cannot_be_are_refused(refuse, saved, name, value):
-    """Their logarithm would be no number."""
-    names = [each for each in saved["model_state_dict"] if each.endswith(f"memory.{name}")]
-    assert names
-    for each in names:
-        told = refuse(lambda file, each=each: file.model_state_dict[each][-1:].fill_(value), builds=True)
-        assert f"{each} is below what can be counted" in told
-
-
 def test_groups_that_start_before_those_before_them_are_refused(refuse):
     starts = "memory.unlisted.group_starts"
     assert "does not rise" in refuse(lambda file: file.model_state_dict.update({starts: torch.tensor([0, 2]).flip(0)}),

@@ -270,3 +270,18 @@ def mixture_weights(guess: Tensor, worth: Tensor, weights: Tensor, rounds: int) 
 def shares_of(parts: Tensor) -> Tensor:
     """Each row divided by its sum; as F.normalize has it, which takes much longer for rows of a few numbers [M, P]."""
     return parts / (parts @ parts.new_ones(parts.shape[1], 1)).clamp_min(1e-12)
+
+
+def nearest_before(visible: Tensor, rows: Tensor, columns: Tensor, count: int) -> Tensor:
+    """Columns [M, count] of the nearest visible items before each position, the nearest first; L where there is none.
+
+    visible: bool [B, L]; rows, columns: of the positions [M].
+    """
+    lists, length = visible.shape
+    before = F.pad(visible.cumsum(1), (1, 0))  # how many are visible before each column
+    column = torch.arange(length, device=visible.device).expand(lists, -1)
+    of_place = column.new_full((lists, length + 1), length)
+    of_place.scatter_(1, torch.where(visible, before[:, :-1], length), column)
+    of_place[:, length] = length
+    place = before[rows, columns][:, None] - 1 - torch.arange(count, device=visible.device)
+    return of_place[rows[:, None], torch.where(place >= 0, place, length)]

@@ -10,8 +10,11 @@ import torch
 from small_lists import sequences_of
 
 from anime_bert4rec.model.batches import WholeLists, ask_what_comes_next
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory, fit_unordered_memory
 from anime_bert4rec.model.memory_popularity import LEAST, likelihood, log_popularity, popularity_prior, shares
+from anime_bert4rec.model.model_files import load_model, save_model
+from anime_bert4rec.support.errors import ModelFileError
 
 ITEMS = 6
 LISTS = [[1, 2], [2, 1], [3, 1], [1, 3], [1, 2, 3]] * 4
@@ -83,3 +86,16 @@ def test_of_what_nobody_has_listed_the_one_that_the_catalogue_says_is_popular_co
     batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
     said = memory(batch, rank_unlisted=True)[0]
     assert said[4] > said[5] > said[3]
+
+
+@pytest.mark.parametrize(("name", "value"), [("popularity", -1), ("popularity_prior", -3), ("popularity_prior", 0)])
+def test_a_file_with_numbers_of_lists_that_there_cannot_be_is_refused(tmp_path, name, value):
+    """Their logarithm would be no number."""
+    memory = fit_memory(lists_of(False), ITEMS, max_seq_len=4, seed=0, in_catalogue=IN_CATALOGUE)
+    model = BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=False, memory=memory.config), memory)
+    save_model(tmp_path / "model.pth", model, epoch=1, val_loss=1.0)
+    assert torch.equal(load_model(tmp_path / "model.pth")[0].memory.popularity_prior, memory.popularity_prior)
+    getattr(memory, name)[-1] = value
+    save_model(tmp_path / "model.pth", model, epoch=1, val_loss=1.0)
+    with pytest.raises(ModelFileError, match=rf"memory\.{name} is below what can be counted"):
+        load_model(tmp_path / "model.pth")
