@@ -28,7 +28,7 @@ from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.support.errors import ModelFileError, UserError
 
 NAN, INF = float("nan"), float("inf")
-IDS = [10, 20, 30, 40, 50, 60, 70]
+IDS, POPULARITY = [10, 20, 30, 40, 50, 60, 70], np.array([9, 5, 7, 1, 2, 0, 3], np.float32)
 
 
 @pytest.fixture(scope="module", params=["no order", "order", "order, many items"])
@@ -38,14 +38,13 @@ def saved(tmp_path_factory, request):
     blocks = np.array([0, 1, 2, 0, 1]) if ordered else np.zeros(5, np.int64)
     lists = Sequences(np.array([1, 2, 3, 3, 4]), blocks, np.array([0, 3, 5]), np.arange(2))
     alike = Sequences(np.array([1, 7, 2, 7]), np.zeros(4, np.int64), np.array([0, 2, 4]), np.arange(2))
-    catalogue = {"alike": alike, "in_catalogue": np.array([9, 5, 7, 1, 2, 0, 3], np.float32)}
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "order, many items":
             patch.setattr("anime_bert4rec.model.memory_fitting.MOST_ITEMS", 4)
-        memory = fit_memory(lists, 7, max_seq_len=5, seed=0, **catalogue)
+        memory = fit_memory(lists, 7, max_seq_len=5, seed=0, alike=alike, in_catalogue=POPULARITY)
     assert memory.config.unlisted.items and bool(memory.config.likeness.groups) != ordered
     path = tmp_path_factory.mktemp("model") / "best_model.pth"
-    unordered = fit_unordered_memory(lists, 7, seed=0, **catalogue) if ordered else None
+    unordered = fit_unordered_memory(lists, 7, seed=0, alike=alike, in_catalogue=POPULARITY) if ordered else None
     of_both = {"memory": memory.config, "unordered_memory": unordered and unordered.config}
     config = ModelConfig(7, 8, 2, 2, 5, ordered=ordered, **of_both)
     save_model(path, BERT4Rec(config, memory, unordered), epoch=3, val_loss=1.5)
