@@ -26,7 +26,7 @@ from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Pairs
-from anime_bert4rec.model.memory_popularity import expected, log_popularity, must_be_new
+from anime_bert4rec.model.memory_popularity import log_popularity
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions, nearest_before
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
@@ -146,7 +146,7 @@ class ItemMemory(nn.Module):
     """`forward(batch)` → a prior on the logits, [M, N]. It is fitted, not trained (see model/memory_fitting.py).
 
     rank_unlisted: whether items that nobody has listed are scored by what the catalogue says of them, and not by what
-    it means that nobody has. Where lists have no order that is said of those alone that must be new, being so popular.
+    it means that nobody has.
     """
 
     def __init__(self, config: MemoryConfig) -> None:
@@ -206,7 +206,7 @@ class ItemMemory(nn.Module):
     def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
         """The values of `config.terms`. Without an order they are the same at all positions of a list."""
         is_item = self._is_item(batch.items if self.config.ordered else batch.all_visible)
-        ranked = self._unknown() if rank_unlisted else torch.zeros(0, dtype=torch.long)
+        ranked = rank_unlisted and len(self.unlisted.columns) > 0
         values = [self._ease(batch, ranked), *self._others(batch, ranked)]
         if not self.config.ordered:
             return Terms(values, is_item.sum(1), batch.rows)
@@ -214,19 +214,9 @@ class ItemMemory(nn.Module):
             return Terms(values, is_item.sum(1)[batch.rows], None)
         return Terms(values, F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns], None)
 
-    def _unknown(self) -> Tensor:
-        """Which of `unlisted.columns` say nothing by being on no list."""
-        columns = self.unlisted.columns
-        if self.config.ordered:
-            return torch.arange(len(columns), device=columns.device)
-        if self.popularity_prior is None:
-            return columns[:0]
-        return must_be_new(self.popularity, self.popularity_prior)[columns].nonzero()[:, 0]
-
-    def _others(self, batch: Batch, ranked: Tensor) -> list[Tensor]:
-        """All terms but EASE. Of items that nobody has listed it isn't known what they follow, nor what they are listed
-        with; they have the chance of all items in the mean. How popular they will be, the catalogue may say, and what
-        they share with others is known."""
+    def _others(self, batch: Batch, ranked: bool) -> list[Tensor]:
+        """All terms but EASE. Of what nobody has listed it isn't known what it follows, nor how popular it will be; it
+        has the chance of all items in the mean. What it shares with others is known."""
         names, values = self.config.terms, []
         if self.transitions is not None:
             values.append(self.by_transitions(batch))
@@ -236,13 +226,11 @@ class ItemMemory(nn.Module):
             values.append(self.lateness(batch, self.popularity, self.pairs))
         if self.colisting is not None:
             values.append(self.by_colisting(batch, values[0]))
-        if len(ranked):
-            columns = self.unlisted.columns[ranked]
+        if ranked:
+            columns = self.unlisted.columns
             for number, term in enumerate(values):
-                usual = (term.logsumexp(1, keepdim=True) - math.log(term.shape[1])).expand(-1, len(columns))
-                if number == 0 and self.popularity_prior is not None and not self.config.ordered:
-                    usual = expected(self.popularity, self.popularity_prior).log()[columns].expand(len(term), -1)
-                values[number] = term.index_copy(1, columns, usual)
+                mean = term.logsumexp(1, keepdim=True) - math.log(term.shape[1])
+                values[number] = term.index_copy(1, columns, mean.expand(-1, len(columns)))  # one may be shared
         if self.likeness is not None:
             values += self.likeness(batch.all_visible, self.popularity, batch.lists)
         return values
@@ -292,10 +280,10 @@ class ItemMemory(nn.Module):
     @torch.no_grad()
     def by_ease(self, batch: Batch) -> Tensor:
         """The logs of EASE at each position [M, N]."""
-        logs = self._ease(batch, torch.zeros(0, dtype=torch.long))
+        logs = self._ease(batch, False)
         return logs if self.config.ordered else logs.index_select(0, batch.rows)
 
-    def _ease(self, batch: Batch, ranked: Tensor) -> Tensor:
+    def _ease(self, batch: Batch, ranked: bool) -> Tensor:
         """The logs of EASE [R, N]."""
         own = None
         if batch.lists is not None:
@@ -305,13 +293,13 @@ class ItemMemory(nn.Module):
             scores = scores.view(-1, scores.shape[-1]).index_select(0, at)
         else:
             scores = self.ease(self.column[batch.all_visible], None, own)[:, 0]
-        unlisted = self._unlisted(batch, scores)[:, ranked] if len(ranked) else None
+        unlisted = self._unlisted(batch, scores) if ranked else None
         logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
             lowest = log_softplus(torch.tensor((LOWEST if self.config.followers is None else 0) / SOFTNESS)).item()
             everything = logs.new_full((len(logs), self.config.num_items), lowest)
             logs = everything.index_copy_(1, self.kept, logs)
-        return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns[ranked], unlisted)
+        return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
 
     def _unlisted(self, batch: Batch, scores: Tensor) -> Tensor:
         """The logs of the unlisted items [R, C]: their scores in the table, if they are in it, and what they share."""

@@ -81,11 +81,11 @@ def test_it_is_a_part_of_the_memory_of_today_alone(ordered):
     torch.testing.assert_close(of_sets.popularity_prior, now.popularity_prior)
 
 
-def test_of_what_nobody_has_listed_the_one_that_the_catalogue_says_is_popular_comes_first():
-    memory = fit_memory(lists_of(False), ITEMS, max_seq_len=4, seed=0, in_catalogue=IN_CATALOGUE)
-    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
-    said = memory(batch, rank_unlisted=True)[0]
-    assert said[4] > said[5] > said[3]
+def test_of_what_is_on_one_list_the_one_that_the_catalogue_says_is_popular_comes_first():
+    lists = sequences_of(*LISTS, [4, 5], blocks=[[0] * len(one) for one in [*LISTS, [4, 5]]])
+    memory = fit_memory(lists, ITEMS, max_seq_len=4, seed=0, in_catalogue=IN_CATALOGUE)
+    logs = memory.by_popularity(ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False))[0]
+    assert logs[4] > logs[3]
 
 
 @pytest.mark.parametrize(("name", "value"), [("popularity", -1), ("popularity_prior", -3), ("popularity_prior", 0)])

@@ -12,7 +12,6 @@ from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.memory_popularity import must_be_new
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
 
@@ -69,44 +68,18 @@ def test_what_the_network_learnt_of_them_does_not_count(ordered):
     assert (after - before).tolist() == pytest.approx([0, 1, 2, 3, 0, 0], abs=1e-5)
 
 
-def test_without_an_order_all_terms_know_them_as_they_are():
-    memory = model_of(False).memory
-    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
-    for ranked, plain in zip(memory.terms(batch, True).values, memory.terms(batch).values, strict=True):
-        torch.testing.assert_close(ranked, plain)
-    torch.testing.assert_close(memory(batch, True), memory(batch))
-
-
-def test_without_an_order_it_says_nothing_of_those_that_must_be_new_that_nobody_has_listed_them():
-    """Item 5 is popular in the catalogue, and item 6 is not."""
-    sequences, in_catalogue = trained_on(False), np.array([500, 400, 300, 200, 600, 1], np.float32)
-    memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=sequences_of(*GROUPS), in_catalogue=in_catalogue)
-    popularity, prior = memory.popularity, memory.popularity_prior.clone()
-    prior[:] = torch.tensor([6.0, 5, 4, 3, 8, 0.1])
-    memory.popularity_prior.copy_(prior)
-    assert must_be_new(popularity, prior).tolist() == [False] * 4 + [True, False]
-    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
-    ranked, plain = memory.terms(batch, True).values, memory.terms(batch).values
-    names = memory.config.terms
-    for name, one, other in zip(names, ranked, plain, strict=True):
-        torch.testing.assert_close(one[:, [0, 1, 2, 3, 5]], other[:, [0, 1, 2, 3, 5]])
-        if name == "popularity":
-            usual = 8 * (1 + popularity.sum() / prior.sum())
-            assert one[0, 4].exp().item() == pytest.approx(usual.item())
-        elif name == "co-listing":
-            assert one[0, 4].exp().item() == pytest.approx(other[0].exp().mean().item(), rel=1e-5)
-        elif name == "EASE":
-            assert one[0, 4] > other[0, 4]
-        else:
-            assert one[0, 4] == other[0, 4]
-
-
-def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_chance_is_taken():
-    memory = model_of(True).memory
-    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_chance_is_taken(ordered):
+    memory = model_of(ordered).memory
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, ordered)
     terms = dict(zip(memory.config.terms, memory.terms(batch, True).values, strict=True))
-    listed = {"transitions": memory.by_transitions(batch), "popularity": memory.by_popularity(batch)}
-    for name, of_all in listed.items():
+    unknown = ["transitions", "popularity"] if ordered else ["popularity", "co-listing"]
+    by_popularity = memory.by_popularity(batch)
+    if ordered:
+        listed = memory.by_transitions(batch), by_popularity
+    else:
+        listed = by_popularity, memory.by_colisting(batch, by_popularity)
+    for name, of_all in zip(unknown, listed, strict=True):
         assert of_all[0, :4].std() > 0.1
         assert terms[name][0, 4:].exp().tolist() == pytest.approx([of_all.exp().mean().item()] * 2, rel=1e-5)
     strengths = memory.strengths(torch.tensor([2]), 1)[0]
