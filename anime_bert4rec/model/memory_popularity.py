@@ -33,7 +33,7 @@ def popularity_prior(popularity: np.ndarray, in_catalogue: np.ndarray | None) ->
     """
     if in_catalogue is None or not in_catalogue.any():
         return None
-    power, equal, entries = 1.0, 0.1, max(ENTRIES[0], popularity.sum() / 4)
+    power, equal = 1.0, 0.1
     counts = torch.from_numpy(popularity.astype(np.float64))
     for _ in range(ROUNDS):
         entries = max(ENTRIES, key=lambda each: likelihood(counts, each * shares(in_catalogue, power, equal)))

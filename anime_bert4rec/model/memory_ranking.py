@@ -20,7 +20,7 @@ from anime_bert4rec.model.memory_strengths import Asked, hats, parts_of_rows, pe
 STEPS = 2
 """More steps change nothing that the ranking of a sample shows (benchmarks/LOG.md)."""
 TRIES, SHORTER = 3, 4
-"""How often a step is made shorter, until it is given up, and by which factor."""
+"""How many lengths of a step are tried until it is given up, and by which factor each is shorter than the last."""
 ROUGHNESS = 0.05
 """As in model/memory_strengths.py."""
 DISTANCE, FEW = 0.3, 5
