@@ -186,7 +186,9 @@ def test_nothing_that_goes_together_speaks_against():
     terms = ("EASE", "popularity", "co-listing", "likeness", "franchise", "missing")
     strength = torch.tensor([[-0.3, 0.5]] * 6)
     kept = not_against(strength, terms)
-    assert kept[:, 0].tolist() == pytest.approx([0, -0.3, 0, 0, 0, -0.3]) and torch.equal(kept[:, 1], strength[:, 1])
+    assert kept[:, 0].tolist() == pytest.approx([0, -0.3, 0, -0.3, -0.3, -0.3]) and torch.equal(
+        kept[:, 1], strength[:, 1]
+    )
     ordered = ("EASE", "transitions", "popularity", "lateness")
     assert not_against(strength[:4], ordered)[:, 0].tolist() == pytest.approx([0, 0, -0.3, -0.3])
 

@@ -49,8 +49,8 @@ from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
 
-TOGETHER = ("EASE", "transitions", "co-listing", "likeness", "franchise")
-"""The terms that say how well an item goes with what is visible."""
+TOGETHER = ("EASE", "transitions", "co-listing")
+"""The terms that say what is on the same lists as what is visible."""
 MOST_ITEMS, MOST_UNORDERED_ITEMS = 8_000, 4_000
 """This many of the most popular items are in the tables, which grow with the square of it; fewer in those of a second
 memory, for the model file has both."""
@@ -227,8 +227,8 @@ def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tenso
 
 
 def not_against(strength: Tensor, terms: tuple[str, ...]) -> Tensor:
-    """The same strengths [T, knots], with none by which an item is the less likely, the better it goes with others: of
-    few lists, such are found by chance."""
+    """The same strengths [T, knots], with none by which an item is the less likely, the more lists have it and what is
+    visible: of few lists, such are found by chance."""
     together = torch.tensor([term in TOGETHER for term in terms])
     return torch.where(together[:, None], strength.clamp_min(0), strength)
 
