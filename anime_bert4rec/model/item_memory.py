@@ -230,7 +230,8 @@ class ItemMemory(nn.Module):
             columns = self.unlisted.columns
             for number, term in enumerate(values):
                 mean = term.logsumexp(1, keepdim=True) - math.log(term.shape[1])
-                values[number] = term.index_copy(1, columns, mean.expand(-1, len(columns)))  # one may be shared
+                # Not in place: the popularity may be one row that stands for all lists.
+                values[number] = term.index_copy(1, columns, mean.expand(-1, len(columns)))
         if self.likeness is not None:
             values += self.likeness(batch.all_visible, self.popularity, batch.lists)
         return values

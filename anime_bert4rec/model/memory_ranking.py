@@ -73,9 +73,10 @@ def ranking_strengths(
     start, best = strength, ndcg(asked, wanted, strength, grounds)
     for _ in range(steps):
         step = step_from(foremost(asked, wanted, strength, grounds), strength, start)
-        before, (best, strength) = best, better_along(step, asked, wanted, strength, grounds, best)
-        if best == before:
+        now, strength = better_along(step, asked, wanted, strength, grounds, best)
+        if now == best:
             break
+        best = now
     return best, strength
 
 
