@@ -174,5 +174,5 @@ def _of_database(
     ):
         said.append("the lists in the database have changed since")
     if same_anime and before.get("catalogue") != now.get("catalogue") and before.get("memory") == now.get("memory"):
-        said.append("what the catalogue says of the anime has changed (genres, tags, studios, relations or titles)")
+        said.append("what the catalogue says of the anime has changed (genres, relations, popularity, …)")
     return said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -143,6 +145,8 @@ def test_the_fingerprint_of_the_catalogue_is_of_what_anime_have_in_common():
     assert len(set(prints)) == 3
     assert data_of(some_lists(4), alike=groups).catalogue_fingerprint() == prints[0], "the lists are no part of it"
     assert data_of(some_lists(3)).catalogue_fingerprint() == ""
+    popular = dataclasses.replace(data_of(some_lists(3), alike=groups), in_catalogue=np.ones(ITEMS, np.float32))
+    assert popular.catalogue_fingerprint() not in prints, "how popular they are counts, too"
 
 
 def test_popularity_is_on_how_many_training_lists_each_item_is():

@@ -190,7 +190,7 @@ RENAMED = (
     "the lists are the same, but in another order, or not the same ones are held out: somebody has another name,"
     " or was taken out and came back"
 )
-OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, tags, studios, relations or titles)"
+OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, relations, popularity, …)"
 
 
 @pytest.mark.parametrize(
