@@ -165,17 +165,18 @@ def prepare(
     if from_main(identity) != identity:
         raise UserError("not all processes were given the same database and the same flags")
     files, checkpoint = CheckpointFiles(paths.checkpoints, going_on.keep_checkpoints), None
+    goes_on, chosen = going_on.resume is not None, None if going_on.resume == NEWEST else going_on.resume
+    fitted = fitted_before(chosen, paths, identity) if goes_on else None
     if is_main():
         remove_leftovers(paths)
-        if going_on.resume is not None:
-            chosen = None if going_on.resume == NEWEST else going_on.resume
+        if goes_on:
             checkpoint = checkpoint_to_resume(
-                chosen, paths, paths.database_file, identity, data.vocabulary, form, steps_per_epoch
+                chosen, paths, paths.database_file, identity, data.vocabulary, form, steps_per_epoch, bool(fitted)
             )
         make_folders(paths)
 
     device, half_precision = choose_device(settings)
-    model = build_model(data, settings, fitted_before(going_on.resume == NEWEST, paths, identity)).to(device)
+    model = build_model(data, settings, fitted).to(device)
     some = in_this_process(batches(data.validation, data, settings, None), data.one_in)
     baselines = baseline_accuracies(data, some)
     run = TrainingRun(

@@ -1,7 +1,8 @@
 """Whether a run can go on from a checkpoint: the rest of a run must be the rest of the same run.
 
 No random state is in a checkpoint: a batch is a function of (seed, epoch, number), and torch is seeded anew for each
-epoch. The item memory is not in it either: it is in the model file beside it, or is made again from the same lists.
+epoch. The item memory is not in it either: it is in the model file beside it, or is made again from the same lists and
+the same catalogue.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def form_of(config: ModelConfig) -> BERT4Rec:
 def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> dict[str, Any]:
     """The settings of a run and marks of its data, which must stay the same when it is resumed, but for MAY_CHANGE.
 
-    "run" tells apart any two runs of which one can't go on as the other.
+    "run" tells apart any two runs of which one can't go on as the other, but for what only the memory takes from the
+    catalogue.
     """
     version = [(name, list(weight.shape)) for name, weight in network.named_parameters()], GIVEN_IN_VALIDATION
     identity = {
@@ -56,7 +58,8 @@ def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> d
         "data": data.fingerprint(),
         "catalogue": data.catalogue_fingerprint(),
     }
-    return {**identity, "run": _mark([(name, identity[name]) for name in sorted(identity.keys() - set(MAY_CHANGE))])}
+    decisive = sorted(identity.keys() - {*MAY_CHANGE, "catalogue"})
+    return {**identity, "run": _mark([(name, identity[name]) for name in decisive])}
 
 
 def _mark(of: object) -> str:
@@ -71,13 +74,17 @@ def checkpoint_to_resume(
     vocabulary: Vocabulary,
     network: BERT4Rec,
     steps_per_epoch: int,
+    memory_at_hand: bool,
 ) -> Checkpoint:
     """The checkpoint `chosen`, or the newest good one of the folder, checked so that a run can be restored from it.
 
-    network: its form (`form_of`). Raises CannotResume, before anything is changed but the names of damaged files.
+    network: its form (`form_of`). memory_at_hand: whether its memory needn't be fitted again, so that what the
+    catalogue says now doesn't matter. Raises CannotResume, before anything is changed but the names of damaged files.
     """
     path, checkpoint = (chosen, load_checkpoint(chosen)) if chosen else newest_good(folder.checkpoints)
-    before, models = checkpoint["resume"]["identity"], path.absolute().parent.parent / "models"
+    before, models = checkpoint["resume"]["identity"], models_beside(chosen, folder)
+    if memory_at_hand:
+        identity = {**identity, "catalogue": before.get("catalogue")}
     unlike = differences(before, identity, models, database_file, vocabulary)
     if unlike:
         raise CannotResume(
@@ -95,10 +102,15 @@ def checkpoint_to_resume(
     return checkpoint
 
 
-def fitted_before(goes_on: bool, folder: RunFolder, identity: Mapping[str, Any]) -> BERT4Rec | None:
+def models_beside(chosen: Path | None, folder: RunFolder) -> Path:
+    """The folder of the models of the run that the checkpoint `chosen`, or the newest of the folder, is of."""
+    return chosen.absolute().parent.parent / "models" if chosen else folder.models
+
+
+def fitted_before(chosen: Path | None, folder: RunFolder, identity: Mapping[str, Any]) -> BERT4Rec | None:
     """The best model of a run that goes on, so that its memory needs no fitting; None without a good file of it."""
     with contextlib.suppress(ModelFileError, OSError):
-        model, saved = load_model(folder.models / BEST_MODEL) if goes_on else (None, {})
+        model, saved = load_model(models_beside(chosen, folder) / BEST_MODEL)
         return model if saved.get("run") == identity["run"] else None
     return None
 
@@ -174,5 +186,8 @@ def _of_database(
     ):
         said.append("the lists in the database have changed since")
     if same_anime and before.get("catalogue") != now.get("catalogue") and before.get("memory") == now.get("memory"):
-        said.append("what the catalogue says of the anime has changed (genres, relations, popularity, …)")
+        said.append(
+            "what the catalogue says of the anime has changed (genres, relations, popularity, …), and"
+            f" {BEST_MODEL}, which has what was known of it, is gone or of another run"
+        )
     return said

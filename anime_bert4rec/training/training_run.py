@@ -94,6 +94,7 @@ class TrainingRun:
         self.metrics.restore(saved["history"])
         self.schedule = self._schedule()
         self._best = saved["best"]
+        self.identity = {**self.identity, "catalogue": saved["identity"].get("catalogue")}  # that of the memory
 
     def fit_gate(self, fitting: GateFitting | None) -> None:
         """Take what memory and network are to count for from the main process, which has the `fitting` and does it."""

@@ -140,19 +140,24 @@ def test_a_model_is_no_checkpoint(copied):
 
 
 @pytest.fixture
-def refused(copied, undisturbed, monkeypatch, capsys):
+def refused(copied, monkeypatch, capsys):
     """What the one line of `--resume` says; nothing was fitted before it, and everything is as it was."""
 
     def refused(db, *flags):
         with monkeypatch.context() as patch:
             for name in ("build_model", "baseline_accuracies"):
                 patch.setattr(train_model, name, lambda *_: pytest.fail("this takes long"))
+            before = contents(copied)
             assert train(db, copied, "--resume", *flags) == 1
         (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-        assert unlike(copied, undisturbed) == [] and not (copied / "old").exists()
+        assert contents(copied) == before
         return re.search("is of another run: (.*). Make them the same, or start anew without --resume", error)[1]
 
     return refused
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file() and path.suffix != ".log"}
 
 
 @pytest.fixture
@@ -190,7 +195,10 @@ RENAMED = (
     "the lists are the same, but in another order, or not the same ones are held out: somebody has another name,"
     " or was taken out and came back"
 )
-OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, relations, popularity, …)"
+OTHER_CATALOGUE = (
+    "UPDATE anime SET popularity = popularity + 1000 * (anime_id % 7)",
+    "UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2",
+)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +207,6 @@ OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, rel
         ([LATER.format(0)], "1 list changed"),
         ([LATER.format(0), LATER.format(9), *NEW_PEOPLE], "2 lists more than then, 2 changed"),
         ([f"DELETE FROM user WHERE user_id = {A_PERSON.format(3)}", *NEW_PEOPLE], "2 lists more than then, 1 gone"),
-        (["UPDATE OR IGNORE anime_genre SET genre = 'Other' WHERE anime_id % 2"], OTHER_CATALOGUE),
         ([NEW_ANIME], "2 anime more in the catalogue"),
         ([NO_FIRST_ANIME, NEW_ANIME], "2 anime more in the catalogue, 1 anime gone from the catalogue"),
         ([NO_FIRST_ANIME, LATER.format(0)], "1 anime gone from the catalogue; 1 list changed"),
@@ -208,6 +215,31 @@ OTHER_CATALOGUE = "what the catalogue says of the anime has changed (genres, rel
 )
 def test_other_data_is_refused_with_what_has_changed(refused, changed, changes, said):
     assert refused(changed(*changes)) == said
+
+
+@pytest.mark.parametrize("chosen", ["newest", "in its folder", "in another folder"])
+def test_a_catalogue_that_was_fetched_again_changes_nothing(db, undisturbed, tmp_path, changed, monkeypatch, chosen):
+    """All that a run takes from the catalogue is in its model file."""
+    output = tmp_path / "output"
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 11)
+        assert train(db, output) == 130
+    from_where = [] if chosen == "newest" else [output / "checkpoints/checkpoint_epoch_10.pth"]
+    ends = tmp_path / "other" if chosen == "in another folder" else output
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        assert train(changed(*OTHER_CATALOGUE), ends, "--resume", *from_where) == 130
+    assert train(db, ends, "--resume") == 0
+    assert unlike(ends, undisturbed) == []
+
+
+def test_another_catalogue_is_refused_where_the_memory_would_have_to_be_fitted_again(copied, refused, changed):
+    (copied / "models/best_model.pth").unlink()
+    said = refused(changed(*OTHER_CATALOGUE))
+    assert said == (
+        "what the catalogue says of the anime has changed (genres, relations, popularity, …), and best_model.pth, which"
+        " has what was known of it, is gone or of another run"
+    )
 
 
 @pytest.mark.parametrize(
