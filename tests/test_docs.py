@@ -135,6 +135,7 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert (memory_ranking.CANDIDATES, "looks at the 50 items that come first" in HOW_IT_WORKS) == (50, True)
     shorter = (memory_ranking.SHORTER, memory_ranking.TRIES)
     assert (shorter, "made a quarter as long, twice at the most" in HOW_IT_WORKS) == ((4, 3), True)
+    assert (memory_popularity.SURPRISE, "chance below e⁻³" in HOW_IT_WORKS) == (3, True)
     assert (memory_strengths.LEAST_FACTOR, ".05 at the least" in HOW_IT_WORKS) == (0.05, True)
     near = f"{memory_ranking.DISTANCE} times the square of the distance" in HOW_IT_WORKS
     assert (2**memory_ranking.FEW, near and "nothing from 32 on" in HOW_IT_WORKS) == (32, True)

@@ -26,7 +26,7 @@ from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Pairs
-from anime_bert4rec.model.memory_popularity import log_popularity
+from anime_bert4rec.model.memory_popularity import log_popularity, must_be_new
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions, nearest_before
 from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
@@ -206,17 +206,29 @@ class ItemMemory(nn.Module):
     def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
         """The values of `config.terms`. Without an order they are the same at all positions of a list."""
         is_item = self._is_item(batch.items if self.config.ordered else batch.all_visible)
-        ranked = rank_unlisted and len(self.unlisted.columns) > 0
-        values = [self._ease(batch, ranked), *self._others(batch, ranked)]
+        new = self._new() if rank_unlisted else None
+        values = [self._ease(batch, new), *self._others(batch, new)]
         if not self.config.ordered:
             return Terms(values, is_item.sum(1), batch.rows)
         if batch.cuts is None:
             return Terms(values, is_item.sum(1)[batch.rows], None)
         return Terms(values, F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns], None)
 
-    def _others(self, batch: Batch, ranked: bool) -> list[Tensor]:
-        """All terms but EASE. Of what nobody has listed it isn't known what it follows, nor how popular it will be; it
-        has the chance of all items in the mean. What it shares with others is known."""
+    def _new(self) -> Tensor | None:
+        """Which of `unlisted.columns` may be on no list only because they are new; None if there are none.
+
+        Where lists have no order nothing is known of what is new, but for what is far more popular in the catalogue
+        than what no list has.
+        """
+        columns = self.unlisted.columns
+        if self.config.ordered or self.popularity_prior is None:
+            return torch.arange(len(columns), device=columns.device) if len(columns) else None
+        places = must_be_new(self.popularity, self.popularity_prior)[columns].nonzero()[:, 0]
+        return places if len(places) else None
+
+    def _others(self, batch: Batch, new: Tensor | None) -> list[Tensor]:
+        """All terms but EASE. Of what is new it isn't known what it follows, nor how popular it will be; it has the
+        chance of all items in the mean. What it shares with others is known."""
         names, values = self.config.terms, []
         if self.transitions is not None:
             values.append(self.by_transitions(batch))
@@ -226,8 +238,8 @@ class ItemMemory(nn.Module):
             values.append(self.lateness(batch, self.popularity, self.pairs))
         if self.colisting is not None:
             values.append(self.by_colisting(batch, values[0]))
-        if ranked:
-            columns = self.unlisted.columns
+        if new is not None:
+            columns = self.unlisted.columns[new]
             for number, term in enumerate(values):
                 mean = term.logsumexp(1, keepdim=True) - math.log(term.shape[1])
                 # Not in place: the popularity may be one row that stands for all lists.
@@ -281,10 +293,10 @@ class ItemMemory(nn.Module):
     @torch.no_grad()
     def by_ease(self, batch: Batch) -> Tensor:
         """The logs of EASE at each position [M, N]."""
-        logs = self._ease(batch, False)
+        logs = self._ease(batch, None)
         return logs if self.config.ordered else logs.index_select(0, batch.rows)
 
-    def _ease(self, batch: Batch, ranked: bool) -> Tensor:
+    def _ease(self, batch: Batch, new: Tensor | None) -> Tensor:
         """The logs of EASE [R, N]."""
         own = None
         if batch.lists is not None:
@@ -294,15 +306,15 @@ class ItemMemory(nn.Module):
             scores = scores.view(-1, scores.shape[-1]).index_select(0, at)
         else:
             scores = self.ease(self.column[batch.all_visible], None, own)[:, 0]
-        unlisted = self._unlisted(batch, scores) if ranked else None
+        by_traits = None if new is None else self._by_traits(batch, scores)[:, new]
         logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
             lowest = log_softplus(torch.tensor((LOWEST if self.config.followers is None else 0) / SOFTNESS)).item()
             everything = logs.new_full((len(logs), self.config.num_items), lowest)
             logs = everything.index_copy_(1, self.kept, logs)
-        return logs if unlisted is None else logs.index_copy_(1, self.unlisted.columns, unlisted)
+        return logs if by_traits is None else logs.index_copy_(1, self.unlisted.columns[new], by_traits)
 
-    def _unlisted(self, batch: Batch, scores: Tensor) -> Tensor:
+    def _by_traits(self, batch: Batch, scores: Tensor) -> Tensor:
         """The logs of the unlisted items [R, C]: their scores in the table, if they are in it, and what they share."""
         in_common = self.unlisted(batch.all_visible, self.config.num_items)
         if self.config.ordered:

@@ -22,6 +22,8 @@ EQUAL_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 ENTRIES = tuple(2.0 ** (k / 2) for k in range(8, 41))
 ROUNDS = 3
 """How often each of the three is found anew, given the two others."""
+SURPRISE = 3.0
+"""An item that nobody has listed is new, if the chance of that is less than e to the power of minus this."""
 LEAST = 0.05
 """The fewest lists that an item counts as on, so that there are no logarithms far below all others."""
 
@@ -54,6 +56,12 @@ def likelihood(counts: Tensor, prior: np.ndarray) -> float:
     alpha = torch.from_numpy(prior)
     of_items = torch.lgamma(counts + alpha) - torch.lgamma(alpha)
     return float(of_items.sum() + torch.lgamma(alpha.sum()) - torch.lgamma(alpha.sum() + counts.sum()))
+
+
+def must_be_new(popularity: Tensor, prior: Tensor) -> Tensor:
+    """Whether an item is on no list, though by its popularity in the catalogue it would hardly be on none: bool [N]."""
+    surprise = prior * torch.log1p(popularity.sum() / prior.sum())  # minus the logarithm of the chance
+    return (popularity == 0) & (surprise > SURPRISE)
 
 
 def log_popularity(popularity: Tensor, prior: Tensor | None, lists: WholeLists | None) -> Tensor:

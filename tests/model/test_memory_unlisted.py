@@ -12,6 +12,7 @@ from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_popularity import must_be_new
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
 
@@ -85,6 +86,33 @@ def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_cha
     strengths = memory.strengths(torch.tensor([2]), 1)[0]
     expected = sum(term[0, 4:] * strength for term, strength in zip(terms.values(), strengths, strict=True))
     assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
+
+
+def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalogue():
+    """Item 5 is, and item 6 is not: it is what nobody wants, as far as anybody can tell."""
+    sequences, in_catalogue = trained_on(False), np.array([500, 400, 300, 200, 600, 1], np.float32)
+    memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=sequences_of(*GROUPS), in_catalogue=in_catalogue)
+    memory.popularity_prior.copy_(torch.tensor([6.0, 5, 4, 3, 8, 0.1]))
+    # 88 entries for 26.1 of the prior: on no list by chance exp(-8 log(1 + 88 / 26.1)) = e^-11.8, and e^-.15.
+    assert must_be_new(memory.popularity, memory.popularity_prior).tolist() == [False] * 4 + [True, False]
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
+    ranked, plain = memory.terms(batch, True).values, memory.terms(batch).values
+    for name, one, other in zip(memory.config.terms, ranked, plain, strict=True):
+        assert torch.equal(one[:, [0, 1, 2, 3, 5]], other[:, [0, 1, 2, 3, 5]])
+        if name in ("popularity", "co-listing"):
+            assert one[0, 4].exp().item() == pytest.approx(other[0].exp().mean().item(), rel=1e-5)
+        else:
+            assert bool(one[0, 4] > other[0, 4]) == (name == "EASE")
+    memory.popularity_prior[4] = 0.1
+    torch.testing.assert_close(memory(batch, True), memory(batch), msg="nothing is new, so there is nothing to add")
+
+
+def test_in_order_all_of_them_may_be_new():
+    sequences, in_catalogue = trained_on(True), np.array([500, 400, 300, 200, 2, 1], np.float32)
+    memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=sequences_of(*GROUPS), in_catalogue=in_catalogue)
+    batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True)
+    popularity = dict(zip(memory.config.terms, memory.terms(batch, True).values, strict=True))["popularity"]
+    assert popularity[0, 4:].exp().tolist() == pytest.approx([memory.by_popularity(batch).exp().mean().item()] * 2)
 
 
 def test_of_several_lists_each_has_its_own_mean():
