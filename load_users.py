@@ -104,6 +104,8 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
         f" earlier import; of {report.rows:,} rows {report.total_left_out:,} left out,"
         f" {imported.repeated:,} replaced by a later row."
     )
+    if imported.short:
+        print(f"Left out of the training: {imported.short:,} with fewer than {wanted.min_anime:,} anime (--min-anime).")
     print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
     if not imported.users:
         raise UserError("nobody was imported: " + ("see above why" if report.rows else "the file has no rows"))

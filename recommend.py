@@ -39,7 +39,7 @@ from anime_bert4rec.command_line.recommendation_settings import check_who
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, ListEntry, UserList
-from anime_bert4rec.lists.sequence_store import state_of
+from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.model.run_folder import BEST_MODEL
 from anime_bert4rec.recommender import PEOPLE_AT_ONCE, Recommendation, Recommender
@@ -140,6 +140,9 @@ def load(settings: Settings, today: int) -> Asked:
         ids = ids_of(who, shown.catalogue)
         recommender = Recommender.load(paths.output)
         people = people_of(settings, database, recommender, ids, known_by(settings, today))
+        if ids and who.similar_to is None:  # who names a later season has seen the first one
+            titles = people[-1]
+            people[-1] = replace(titles, seen=titles.seen | shown.shortlists.continued_by(ids))
         moment = None
         if any(each.started for each in people):
             moment = moment_of(today, database, shown.catalogue, recommender)
@@ -250,7 +253,7 @@ def write_everybody(settings: Settings, today: int) -> None:
     """Write the recommendations for everybody in the database, or go on with it. Raises UserError."""
     what, paths = settings.recommendations, settings.paths
     assert what.output is not None
-    with Database.open_to_read(paths.database_file) as database, database.snapshot():
+    with as_of_one_moment(paths.database_file) as (database, state):
         shown = titles_to_show(settings, today, database)
         recommender = Recommender.load(paths.output)
         say_what_is_missing(recommender, shown.catalogue, has_scores=False)
@@ -258,7 +261,7 @@ def write_everybody(settings: Settings, today: int) -> None:
         with (paths.models / BEST_MODEL).open("rb") as model:
             mark = hashlib.file_digest(model, "sha256").hexdigest()
         hidden = hidden_ids((), settings.wishes.hide_file, shown.catalogue)
-        work = repr([__version__, today, what, settings.wishes, sorted(hidden), state_of(paths.database_file), mark])
+        work = repr([__version__, today, what, settings.wishes, sorted(hidden), state, mark])
 
         def best(people: Sequence[Person], top_k: int | None) -> Iterator[list[Recommendation]]:
             histories = [person.titles for person in people]

@@ -64,7 +64,7 @@ from anime_bert4rec.training.processes import (
     several_processes,
     world,
 )
-from anime_bert4rec.training.resume import checkpoint_to_resume, fitted_before, form_of, identity_of
+from anime_bert4rec.training.resume import checkpoint_to_resume, fitted_before, form_of, identity_of, models_beside
 from anime_bert4rec.training.run_report import (
     describe_data,
     describe_run,
@@ -166,14 +166,15 @@ def prepare(
         raise UserError("not all processes were given the same database and the same flags")
     files, checkpoint = CheckpointFiles(paths.checkpoints, going_on.keep_checkpoints), None
     goes_on, chosen = going_on.resume is not None, None if going_on.resume == NEWEST else going_on.resume
-    fitted = fitted_before(chosen, paths, identity) if goes_on else None
     if is_main():
         remove_leftovers(paths)
         if goes_on:
             checkpoint = checkpoint_to_resume(
-                chosen, paths, paths.database_file, identity, data.vocabulary, form, steps_per_epoch, bool(fitted)
+                chosen, paths, paths.database_file, identity, data.vocabulary, form, steps_per_epoch
             )
         make_folders(paths)
+    checkpoint = from_main(checkpoint)
+    fitted = fitted_before(models_beside(chosen, paths), checkpoint) if checkpoint else None
 
     device, half_precision = choose_device(settings)
     model = build_model(data, settings, fitted).to(device)
@@ -193,7 +194,6 @@ def prepare(
         if checkpoint:
             save_from_checkpoint(checkpoint, run.model, paths.models / BEST_MODEL, best=True)
             files.go_on_from(checkpoint)
-    checkpoint = from_main(checkpoint)
     if checkpoint:
         run.restore(checkpoint)
     if is_main():

@@ -25,7 +25,7 @@ import numpy as np
 
 from anime_bert4rec.lists.recent_starts import NEWEST
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
-from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer, known_items
+from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer, collected, known_items, why_nothing
 from anime_bert4rec.model.ranking_by_scores import (
     NO_SCORES,
     AskedPerson,
@@ -33,6 +33,7 @@ from anime_bert4rec.model.ranking_by_scores import (
     RankingByScores,
     asked_people,
     best_columns,
+    by_id,
 )
 from anime_bert4rec.support.errors import UserError
 
@@ -121,6 +122,7 @@ class Recommender:
         Raises NothingToGoOn when it knows none of the anime, UserError where niche is asked of a model that doesn't
         know what is popular, and NoPredictedScores where `score` is asked of one that predicts none.
         """
+        anime_ids = collected(anime_ids)
         self._history(anime_ids)
         return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent], [scores], by))
 
@@ -156,6 +158,7 @@ class Recommender:
     ) -> list[tuple[Anime, float]]:
         """As `recommend`, with the anime of a catalogue in the place of ids, each with its score, and only those that
         come in turn (`Catalogue.in_turn`). allow: whether an anime may be shown."""
+        anime_ids = collected(anime_ids)
         ranked = {each.anime_id: each.score for each in self.recommend(anime_ids, self.vocabulary.num_items)}
         chosen = itertools.islice(catalogue.in_turn(ranked, anime_ids, allow), max(top_k, 0))
         return [(anime, ranked[anime.anime_id]) for anime in chosen]
@@ -163,6 +166,7 @@ class Recommender:
     def scores(self, anime_ids: Collection[int], candidates: Sequence[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
+        anime_ids = collected(anime_ids)
         self._history(anime_ids)
         _, score, _ = next(self._scored_many([AskedPerson(anime_ids)]))
         columns = [self._items([each]) - 1 for each in candidates]
@@ -186,7 +190,7 @@ class Recommender:
         ids, vectors = self._embeddings
         at = np.flatnonzero(ids == anime_id)
         if not len(at):
-            raise NothingToGoOn(_why_nothing([anime_id]))
+            raise NothingToGoOn(why_nothing([anime_id]))
         lengths = np.linalg.norm(vectors, axis=1)
         cosines = vectors @ vectors[at[0]] / np.maximum(lengths * lengths[at[0]], 1e-12)
         best = np.argsort(-cosines, kind="stable")
@@ -236,14 +240,15 @@ class Recommender:
         return self._by_scores.predicted is not None
 
     def predicted_scores(
-        self, anime_ids: Sequence[int], scores: Sequence[float], candidates: Sequence[int]
+        self, anime_ids: Sequence[int], scores: Sequence[float] | GivenScores, candidates: Sequence[int]
     ) -> list[float | None]:
         """The score of 100 that a person would give to each of the candidates, None for what the model does not know.
 
-        anime_ids, scores: what the person has scored, of 100. Without any, it is what most people would give; of a
-        title given twice the last score counts. Raises NoPredictedScores unless the model `predicts_scores`.
+        anime_ids, scores: what the person has scored, of 100, in the same order or, as for `recommend`, by id. Without
+        any, it is what most people would give; of a title given twice the last score counts. Raises NoPredictedScores
+        unless the model `predicts_scores`, and ValueError unless each title has one score.
         """
-        predicted = self._by_scores.expected_of(dict(zip(anime_ids, scores, strict=True))).of_100()
+        predicted = self._by_scores.expected_of(by_id(anime_ids, scores)).of_100()
         return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
 
     def because(self, anime_ids: Collection[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
@@ -260,8 +265,9 @@ class Recommender:
         tried = np.arange(max(0, len(items) - self._max_seq_len), len(items))
         scores = np.concatenate([self._score([history]), self._score.without_each(history, tried)])
         scores = _log_softmax(scores, [history] * len(scores))[:, columns]
-        lost = scores[0] - scores[1:]  # [tried, recommended]
-        strongest = np.argsort(-lost, axis=0, kind="stable")[:most]
+        with np.errstate(invalid="ignore"):  # a title of the history owes nothing to others: -inf less -inf
+            lost = scores[0] - scores[1:]  # [tried, recommended]
+        strongest = np.argsort(-lost, axis=0, kind="stable")[: max(most, 0)]
         reasons = (
             tuple(self.vocabulary.decode(items[tried[best[lost[best, which] > 0]]]).tolist())
             for which, best in enumerate(strongest.T)
@@ -274,9 +280,10 @@ class Recommender:
 
     def _history(self, anime_ids: Collection[int]) -> History:
         """Raises NothingToGoOn where nothing is known."""
+        anime_ids = collected(anime_ids)
         history = History.of(anime_ids, self.vocabulary)
         if not len(history.items):
-            raise NothingToGoOn(_why_nothing(anime_ids))
+            raise NothingToGoOn(why_nothing(anime_ids))
         return history
 
     def _items(self, anime_ids: Iterable[int]) -> np.ndarray:
@@ -340,11 +347,3 @@ def _log_softmax(scores: np.ndarray, histories: Sequence[History]) -> np.ndarray
         if np.isfinite(largest):
             score -= largest + np.log(np.exp(score - largest).sum())
     return scores
-
-
-def _why_nothing(anime_ids: Collection[int]) -> str:
-    if not len(anime_ids):
-        return "there is nothing to go on: the list is empty"
-    if len(anime_ids) == 1:
-        return f"there is nothing to go on: the model does not know anime {next(iter(anime_ids))}"
-    return f"there is nothing to go on: the model knows none of the {len(anime_ids):,} anime"

@@ -85,6 +85,7 @@ def test_lists_scattered_over_a_file_are_put_together(run, path, capsys):
     assert captured.out.splitlines() == [
         "2 users with 5 anime stored, 0 of them in place of an earlier import; of 7 rows 1 left out,"
         " 1 replaced by a later row.",
+        "Left out of the training: 1 with fewer than 3 anime (--min-anime).",
         "Training set: 2 users with 33 watched anime.",
         f"The database: {path}",
         f"Next: python train_model.py --db {path}",

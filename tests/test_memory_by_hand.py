@@ -221,3 +221,15 @@ def test_the_memory_is_made_of_the_lists_that_are_counted_alone(monkeypatch):
     assert 80 < len(counted.items) <= 100 < len(lists.items)
     memory = train_model.build_model(data, TrainingSettings(hidden_size=8)).memory
     assert memory.transitions.popularity.tolist() == counted.popularity(ITEMS).tolist()
+
+
+@pytest.mark.parametrize("number", [3, 12])
+def test_what_is_visible_is_never_the_likeliest_at_a_mask(number):
+    """Where all have the same, nothing goes together more than other things do, and EASE says: surely not again."""
+    lists = [np.random.default_rng(k).permutation(20) + 1 for k in range(number)]
+    memory = fit_memory(sequences_of(*lists), 30, max_seq_len=20, seed=42)
+    assert memory.config.ordered and (memory.strength[:, :2] >= 0).all()
+    shown = torch.tensor([[31, *range(2, 21)]])
+    batch = Batch(shown, torch.tensor([0]), torch.tensor([0]))
+    prior = memory(batch)[0].softmax(0)
+    assert prior[0] > prior[1:20].max()

@@ -62,6 +62,12 @@ def test_sequels_adult_titles_genres_and_years(rows):
     assert set(ids(rows("--anime", 12, 13, "--genre", "mecha", "--year", "2004-2016"))) == {4, 7, 16}
 
 
+def test_who_names_a_later_season_has_seen_the_first(rows):
+    named, first = rows("--anime", 6, "--top-k", 99), rows("--anime", 12, "--top-k", 99)
+    assert 5 in set(ids(first)) and not {5, 6} & set(ids(named))
+    assert 5 in set(ids(rows("--similar-to", 6, "--top-k", 99)))
+
+
 def test_one_title_that_is_left_is_not_several(run, rows):
     assert [row["anime_id"] for row in rows("--user", "Ann", "--year", "2005")] == [5]
     assert run("--user", "Ann", "--year", "2005")[2] == "Only one title is left to recommend.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pickle
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -233,6 +234,22 @@ def test_the_only_title_is_tried_against_an_empty_list(knowing):
     assert knowing.because([3], [4]) == [(3,)]
 
 
+def test_a_title_of_the_history_has_no_reasons_and_warns_of_nothing(knowing):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert knowing.because([11, 12], [11, 13])[0] == ()
+    assert knowing.because([11, 12], [13], most=-1) == [()]
+
+
+def test_a_history_that_can_be_read_but_once_is_one_like_others(knowing):
+    history = [11, 12]
+    assert knowing.recommend(iter(history), 3) == knowing.recommend(history, 3) != []
+    assert knowing.scores((each for each in history), [11, 13]) == knowing.scores(history, [11, 13])
+    assert knowing.because(iter(history), [13]) == knowing.because(history, [13])
+    with pytest.raises(NothingToGoOn, match="knows none of the 2 anime"):
+        knowing.recommend(iter([90_001, 90_002]))
+
+
 def test_five_thousand_titles_are_cut_to_what_the_model_sees(popular, knowing):
     ids = [*range(1_000, 6_000), *range(1, 25)]
     best = knowing.recommend(ids, 3)
@@ -277,7 +294,7 @@ def test_predicted_scores_are_of_the_titles_that_the_model_knows(popular):
     for wrong in (101, -1, float("nan")):
         with pytest.raises(ValueError, match="of 100"):
             asked.predicted_scores([50], [wrong], [10])
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="there are 0 scores for 1 anime"):
         asked.predicted_scores([50], [], [10])
 
 

@@ -16,11 +16,12 @@ from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_lists, load_people, salted
 from anime_bert4rec.lists.recent_starts import RecentStarts
+from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
 from anime_bert4rec.model.run_folder import BEST_MODEL, PEOPLE, TRAINING_CONFIG, read_config
-from anime_bert4rec.model.training_data import Data, as_of_one_moment, read_data, read_lists, with_scores
+from anime_bert4rec.model.training_data import Data, read_data, read_lists, with_scores
 from anime_bert4rec.support.errors import UserError
 
 UNCHANGED = Changes(0, 0, 0)

@@ -45,6 +45,8 @@ class Imported:
     entries: int
     repeated: int
     """Rows that a later row about the same anime of the same user has replaced."""
+    short: int = 0
+    """Users who have watched too little to be trained on."""
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import datetime
 import operator
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
@@ -108,7 +108,9 @@ class ListTables(DatabaseFile):
         with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
             imported = write_lists(self._connection, source, points, sure)
             _mark_short(self._connection, min_anime)
-        return imported
+            is_short = "user_id IN (SELECT user_id FROM aside.user) AND left_out = 'short'"
+            ((short,),) = self._connection.execute(f"SELECT count(*) FROM user WHERE {is_short}")  # noqa: S608
+        return replace(imported, short=short)
 
     def remove(self, names: Sequence[str]) -> list[Removed]:
         """Take everybody of these names out, all or none. Raises NobodyOfThisName, for one that is nobody's."""

@@ -16,9 +16,10 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequence_files import (
     ABOUT,
     FILE_NAME,
@@ -59,6 +60,18 @@ def state_of(database_file: Path) -> list[int]:
         if path.exists() and (found := path.stat()).st_size:
             state += [found.st_size, found.st_mtime_ns]
     return state
+
+
+@contextlib.contextmanager
+def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]]:
+    """The database, all that is read of which in the block is of one moment, and its state then.
+
+    The state is what `state_of` gives.
+    """
+    with Database.open_to_read(database_file) as database:
+        state = state_of(database_file)  # before the snapshot, so that no change in between is missed
+        with database.snapshot():
+            yield database, state
 
 
 def stored(

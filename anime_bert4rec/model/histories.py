@@ -67,6 +67,20 @@ class HistoryScorer:
         return self._of[history.in_order].without_each(history.items, places)
 
 
+def collected(anime_ids: Iterable[int]) -> Collection[int]:
+    """The same ids, to be read any number of times."""
+    return anime_ids if isinstance(anime_ids, Collection) else tuple(anime_ids)
+
+
+def why_nothing(anime_ids: Collection[int]) -> str:
+    """In words, why nothing can be said of a history."""
+    if not len(anime_ids):
+        return "there is nothing to go on: the list is empty"
+    if len(anime_ids) == 1:
+        return f"there is nothing to go on: the model does not know anime {next(iter(anime_ids))}"
+    return f"there is nothing to go on: the model knows none of the {len(anime_ids):,} anime"
+
+
 def known_items(anime_ids: Iterable[int], vocabulary: Vocabulary) -> np.ndarray:
     """The indices 1 … N of those of the ids that the vocabulary has, in order."""
     in_range = [each for each in anime_ids if 0 <= each < 2**63]

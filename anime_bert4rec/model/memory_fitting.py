@@ -207,7 +207,7 @@ def _fitted_in_order(
         memory = tables.memory(recency, ridge, weight)
         of_masks, of_cuts = (shown_in_part(asked, num_items, np.random.default_rng(seed)) for asked in (masks, batch))
         strength = likeliest_strengths(asked_at(memory, of_masks), KNOTS)[1]
-        memory.strength[0] = strength
+        memory.strength[0] = not_against(strength, memory.config.terms)
         memory.strength[1] = _strengths_for_what_comes_next(memory, of_cuts, strength)
         bar.update()
     return memory, Settings(ridge, weight, recency)
@@ -228,7 +228,8 @@ def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tenso
 
 def not_against(strength: Tensor, terms: tuple[str, ...]) -> Tensor:
     """The same strengths [T, knots], with none by which an item is the less likely, the more lists have it and what is
-    visible: of few lists, such are found by chance."""
+    visible: of few lists, such are found by chance. What is visible itself, which no list has twice, would then be the
+    likeliest of all."""
     together = torch.tensor([term in TOGETHER for term in terms])
     return torch.where(together[:, None], strength.clamp_min(0), strength)
 

@@ -22,6 +22,8 @@ from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
 
+MARKS = {"data_fingerprint": "data", "items": "vocabulary", "run": "run", "catalogue": "catalogue"}
+"""What a model file says of its run, and the name that `resume.identity_of` has for it."""
 GATE = "gate.values"
 """The name of the weights in a model file that say what memory and network count for."""
 
@@ -29,11 +31,12 @@ GATE = "gate.values"
 def save_model(
     path: Path, model: BERT4Rec, *, epoch: int, val_loss: float, identity: Mapping[str, Any] | None = None
 ) -> None:
-    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items", "run"}`, and
+    """`{"model_state_dict", "model_config", "epoch", "val_loss", "data_fingerprint", "items", "run", "catalogue"}`, and
     `"predicted_scores"` and `"recent_strengths"` if the model has them; the item memory is most of it.
 
     identity: of the run (`resume.identity_of`). Of it are kept what tells which users the model was trained on
-    (`training_data.Data.fingerprint`), of which anime it is (`mark_of`), and of which run.
+    (`training_data.Data.fingerprint`), of which anime it is (`mark_of`), of which run, and what of the catalogue the
+    memory was made of (`training_data.Data.catalogue_fingerprint`).
     """
     known = identity or {}
     saved = {"model_state_dict": model.state_dict(), "model_config": model.config.as_dict()}
@@ -41,7 +44,7 @@ def save_model(
         saved["predicted_scores"] = model.predicted_scores.tensors()
     if model.recent_strengths is not None:
         saved["recent_strengths"] = model.recent_strengths.tensors()
-    marks = {"data_fingerprint": known.get("data"), "items": known.get("vocabulary"), "run": known.get("run")}
+    marks = {name: known.get(of) for name, of in MARKS.items()}
     with write_aside(path) as file:
         write_tensors({**saved, "epoch": epoch, "val_loss": val_loss, **marks}, file)
 
@@ -76,7 +79,7 @@ def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     with _refusing(path, "is not a model of this program"):
         saved = read_tensors(path)
         check(saved, SavedModel, "the file")
-        for mark in ("data_fingerprint", "items", "run"):
+        for mark in MARKS:
             check(saved.get(mark), str | None, mark)
         scores, recent = (saved.get(name) for name in ("predicted_scores", "recent_strengths"))
         check(scores, dict[str, Tensor] | None, "predicted_scores")

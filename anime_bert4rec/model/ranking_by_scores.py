@@ -3,12 +3,13 @@ add to it. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.model.histories import known_items
 from anime_bert4rec.support.errors import NoPredictedScores
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ ONLY_SCORES = 1e6
 GivenScores = Mapping[int, float]
 """The scores of 100 that a person gave, by anime id."""
 NO_SCORES: GivenScores = {}
+
+
+def by_id(anime_ids: Sequence[int], scores: Sequence[float] | GivenScores) -> GivenScores:
+    """The scores of some anime, given in their order or, for some of them, by their ids."""
+    if isinstance(scores, Mapping):
+        return {each: scores[each] for each in anime_ids if each in scores}
+    if len(scores) != len(anime_ids):
+        raise ValueError(f"there are {len(scores)} scores for {len(anime_ids)} anime")
+    return dict(zip(anime_ids, scores, strict=True))
 
 
 class AskedPerson(NamedTuple):
@@ -50,8 +60,9 @@ class RankingByScores:
         return {"list": 0.0, "score": ONLY_SCORES, "both": 0.0 if of_model is None else float(of_model[0])}[by]
 
     def expectation(self, scores: GivenScores, by: str) -> Expectation | None:
-        """What is expected of who gave these scores, if that counts for anything."""
-        counts = self.weight(by) and (scores or by == "score")
+        """What is expected of who gave these scores, if that counts for anything; without any scores of known titles it
+        does only where nothing else does."""
+        counts = self.weight(by) and (by == "score" or len(known_items(scores, self.vocabulary)))
         return self.expected_of(scores) if counts else None
 
     def expected_of(self, scores: GivenScores) -> Expectation:

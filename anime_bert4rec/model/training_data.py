@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scored_lists import ScoredList, ask_about_scores
 from anime_bert4rec.lists.scores import Scores
-from anime_bert4rec.lists.sequence_store import state_of, stored
+from anime_bert4rec.lists.sequence_store import as_of_one_moment, stored
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts, has_order, split_users
 from anime_bert4rec.model.batches import Batch, MaskedBatches, Shares
 from anime_bert4rec.model.earlier_model import EarlierModel
@@ -199,18 +198,6 @@ def with_scores(data: Data, database: Database, catalogue: Sequence[Anime], seed
     some = data.validation.select(np.arange(min(len(data.validation), MOST_SCORED_LISTS)))
     scored = ask_about_scores(some, database.scores(some.user_ids.tolist()), data.vocabulary, seed)
     return replace(data, scores=Scores.of(rows, catalogue, data.vocabulary), scored=scored)
-
-
-@contextlib.contextmanager
-def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]]:
-    """The database, all that is read of which in the block is of one moment, and its state then.
-
-    What a state is: see lists/sequence_store.py.
-    """
-    with Database.open_to_read(database_file) as database:
-        state = state_of(database_file)  # before the snapshot, so that no change in between is missed
-        with database.snapshot():
-            yield database, state
 
 
 def read_data(

@@ -61,9 +61,10 @@ def known_on(day: int, entries: Iterable[ListEntry]) -> list[ListEntry]:
     started = started_on(listed)
     known = []
     for entry in listed:
-        first = started.get(entry.anime_id)
-        later = (entry.completed or 0) > day
-        if first > number if first is not None else later or (entry.updated or 0) // 86_400 > number:
+        first, later = started.get(entry.anime_id), (entry.completed or 0) > day
+        # A list that was tidied up later was changed later, which says nothing of what has been completed before.
+        changed_later = not entry.completed and (entry.updated or 0) // 86_400 > number
+        if first > number if first is not None else later or changed_later:
             continue
         if later:
             entry = dataclasses.replace(entry, status="CURRENT", completed=None, score=None)

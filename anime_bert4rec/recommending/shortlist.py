@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from anime_bert4rec.lists.common_traits import franchises, prequels
 from anime_bert4rec.lists.records import Anime
@@ -18,6 +18,7 @@ class Shortlists:
     def __init__(self, catalogue: Sequence[Anime]) -> None:
         self._of_id = {anime.anime_id: anime for anime in catalogue}
         self._before = prequels(catalogue)
+        self._just_before = latest(self._before, self._of_id)
         self._retold = related(catalogue, leads=("SUMMARY", "COMPILATION"), comes_from=("CONTAINS",))
         self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
         self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
@@ -27,8 +28,8 @@ class Shortlists:
         """The anime of `ranked` ids, in their order, that suit all `people`, are wished for and in the catalogue.
 
         Recaps of what one of them has seen are left out. Unless `with_sequels`, one that continues others of the
-        catalogue needs one of these finished by everybody, and neither they nor what it is a side story of may be what
-        somebody is still watching, has paused or has dropped; and only the first of a franchise is shown.
+        catalogue needs the latest of these finished by everybody, and neither they nor what it is a side story of may
+        be what somebody is still watching, has paused or has dropped; and only the first of a franchise is shown.
         """
         seen = frozenset().union(*(person.seen for person in people))
         shown: set[int] = set()
@@ -42,13 +43,38 @@ class Shortlists:
                 shown.add(self.franchise[anime_id])
             yield anime
 
+    def continued_by(self, anime_ids: Iterable[int]) -> frozenset[int]:
+        """All that these titles continue, in any number of steps."""
+        found: set[int] = set()
+        left = list(anime_ids)
+        while left:
+            earlier = self._before.get(left.pop(), NOTHING) - found
+            found |= earlier
+            left += earlier
+        return frozenset(found)
+
     def _waits(self, anime_id: int, people: Iterable[Person]) -> bool:
         """Whether somebody has not finished what this title continues or is a side story of."""
         before, beside = self._before.get(anime_id, NOTHING), self._beside.get(anime_id, NOTHING)
+        needed = self._just_before.get(anime_id, NOTHING)
         return any(
-            not (before | beside).isdisjoint(each.unfinished) or (before and before.isdisjoint(each.liked))
+            not (before | beside).isdisjoint(each.unfinished) or (needed and needed.isdisjoint(each.liked))
             for each in people
         )
+
+
+def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[int, set[int]]:
+    """Of what each anime continues, what none of the rest continues in its turn: not the first season where there is a
+    second one. A special or a film doesn't stand for a season, nor a season for them."""
+
+    def takes_its_place(later: int, earlier: int) -> bool:
+        continues = earlier in before.get(later, NOTHING) and later not in before.get(earlier, NOTHING)
+        return continues and of_id[later].format == of_id[earlier].format
+
+    return {
+        anime_id: {each for each in earlier if not any(takes_its_place(other, each) for other in earlier)}
+        for anime_id, earlier in before.items()
+    }
 
 
 def why_nothing_is_left(

@@ -74,17 +74,15 @@ def checkpoint_to_resume(
     vocabulary: Vocabulary,
     network: BERT4Rec,
     steps_per_epoch: int,
-    memory_at_hand: bool,
 ) -> Checkpoint:
     """The checkpoint `chosen`, or the newest good one of the folder, checked so that a run can be restored from it.
 
-    network: its form (`form_of`). memory_at_hand: whether its memory needn't be fitted again, so that what the
-    catalogue says now doesn't matter. Raises CannotResume, before anything is changed but the names of damaged files.
+    network: its form (`form_of`). Raises CannotResume, before anything is changed but the names of damaged files.
     """
     path, checkpoint = (chosen, load_checkpoint(chosen)) if chosen else newest_good(folder.checkpoints)
     before, models = checkpoint["resume"]["identity"], models_beside(chosen, folder)
-    if memory_at_hand:
-        identity = {**identity, "catalogue": before.get("catalogue")}
+    if identity["catalogue"] != before.get("catalogue") and fitted_before(models, checkpoint):
+        identity = {**identity, "catalogue": before.get("catalogue")}  # all that the run has of it is in its memory
     unlike = differences(before, identity, models, database_file, vocabulary)
     if unlike:
         raise CannotResume(
@@ -95,7 +93,7 @@ def checkpoint_to_resume(
     except WrongForm as error:
         raise CannotResume(f"{path} cannot be gone on from: {error}; choose another, or start anew") from error
     log.info("Going on after epoch %d, from %s.", checkpoint["epoch"], path)
-    if any(before[name] != identity[name] for name in ("epochs", "lr")):
+    if any(before.get(name) != identity[name] for name in ("epochs", "lr")):
         log.info(
             "The learning rate follows another --epochs or --lr from here on, so this is not the same run any more."
         )
@@ -107,11 +105,15 @@ def models_beside(chosen: Path | None, folder: RunFolder) -> Path:
     return chosen.absolute().parent.parent / "models" if chosen else folder.models
 
 
-def fitted_before(chosen: Path | None, folder: RunFolder, identity: Mapping[str, Any]) -> BERT4Rec | None:
+def fitted_before(models: Path, checkpoint: Checkpoint) -> BERT4Rec | None:
     """The best model of a run that goes on, so that its memory needs no fitting; None without a good file of it."""
+    identity = checkpoint["resume"]["identity"]
     with contextlib.suppress(ModelFileError, OSError):
-        model, saved = load_model(models_beside(chosen, folder) / BEST_MODEL)
-        return model if saved.get("run") == identity["run"] else None
+        model, saved = load_model(models / BEST_MODEL)
+        of_run = {name: saved.get(name) for name in ("run", "catalogue")}
+        if "catalogue" not in saved:  # of an earlier version, in which the mark of a run told of the catalogue, too
+            of_run["catalogue"] = identity.get("catalogue")
+        return model if all(identity.get(name) == mark for name, mark in of_run.items()) else None
     return None
 
 

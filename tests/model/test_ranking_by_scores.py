@@ -87,6 +87,18 @@ def test_who_has_scored_nothing_gets_to_the_last_bit_what_a_model_without_scores
     assert with_scores.recommend_together(histories) == popular.recommend_together(histories)
 
 
+def test_scores_of_titles_that_the_model_does_not_know_are_none(with_scores):
+    assert with_scores.recommend([30], 3, scores={2**40: 55, -1: 80}) == with_scores.recommend([30], 3)
+
+
+def test_scores_may_be_given_by_id_and_must_be_as_many_as_the_titles(with_scores):
+    in_order = with_scores.predicted_scores([10, 20], [90, 20], [30, 40])
+    assert with_scores.predicted_scores([10, 20], {20: 20, 10: 90, 99: 5}, [30, 40]) == in_order
+    assert with_scores.predicted_scores([10, 20], {10: 90}, [30]) == with_scores.predicted_scores([10], [90], [30])
+    with pytest.raises(ValueError, match="there are 1 scores for 2 anime"):
+        with_scores.predicted_scores([10, 20], [90], [30])
+
+
 def test_a_model_without_predicted_scores_goes_without_them(popular):
     assert popular.recommend([30], scores={30: 70}) == popular.recommend([30])
     assert popular.recommend_together([[30]], scores=[{30: 70}]) == popular.recommend([30])

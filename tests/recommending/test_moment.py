@@ -38,6 +38,7 @@ def seconds(date):
         ({"created": seconds(DAY) + 86_399}, True),
         ({"created": seconds(20200502)}, False),
         ({"created": seconds(20200502), "completed": 20200301}, True),  # seen before it was put on the list
+        ({"created": seconds(20200502), "completed": DAY, "updated": seconds(20240502)}, True),
         ({"updated": seconds(DAY)}, True),
         ({"updated": seconds(20200502)}, False),
         ({"started": 20200301, "updated": seconds(20200601)}, True),

@@ -46,6 +46,29 @@ def test_one_of_several_prequels_is_enough():
     assert (shown(set()), shown({1}), shown({2, 9}), shown({1, 2})) == ([], [3], [3], [3])
 
 
+def test_of_several_seasons_before_it_the_latest_is_needed():
+    """Where all of them are said to be its prequels; what is of another kind stands for none of them."""
+    first, special = Anime(1, format="TV"), Anime(4, format="OVA", relations=(Relation(2, "PREQUEL"),))
+    second = Anime(2, format="TV", relations=(Relation(1, "PREQUEL"),))
+    third = Anime(3, format="TV", relations=tuple(Relation(each, "PREQUEL") for each in (1, 2, 4)))
+    shortlists = Shortlists([first, second, third, special])
+
+    def shown(*liked):
+        return [anime.anime_id for anime in shortlists.of([3], [Person.of_ids(liked)], Wishes())]
+
+    assert (shown(1), shown(2), shown(1, 2), shown(4)) == ([], [3], [3], [3])
+    assert shortlists.continued_by([3]) == {1, 2, 4} and shortlists.continued_by([1, 2]) == {1}
+
+
+def test_two_that_continue_each_other_are_both_enough():
+    circle = [Anime(1, relations=(Relation(2, "PREQUEL"),)), Anime(2, relations=(Relation(1, "PREQUEL"),))]
+    third = Anime(3, relations=(Relation(1, "PREQUEL"), Relation(2, "PREQUEL")))
+    shortlists = Shortlists([*circle, third])
+    for liked in (1, 2):
+        assert [each.anime_id for each in shortlists.of([3], [Person.of_ids([liked])], Wishes())] == [3]
+    assert shortlists.continued_by([3]) == {1, 2}
+
+
 def test_a_franchise_appears_once_with_its_best():
     assert ids(EVERYTHING) == [1, 5]
     assert ids([6, 1, 5]) == [6, 5]

@@ -242,6 +242,30 @@ def test_another_catalogue_is_refused_where_the_memory_would_have_to_be_fitted_a
     )
 
 
+def test_a_memory_of_another_catalogue_is_not_taken_for_that_of_the_run(db, copied, changed, refused, tmp_path):
+    """The same settings and lists, but a checkpoint of before the catalogue was fetched again, put back by hand."""
+    other = changed(*OTHER_CATALOGUE)
+    assert train(other, copied, "--epochs", 1) == 0
+    for path in next((copied / "old").iterdir()).glob("checkpoints/*"):
+        shutil.copy(path, copied / "checkpoints" / path.name)
+    assert "best_model.pth, which has what was known of it, is gone or of another run" in refused(other)
+    before = torch.load(next((copied / "old").iterdir()) / "models/best_model.pth", weights_only=True)
+    assert train(db, copied, "--resume") == 0
+    after = torch.load(copied / "models/best_model.pth", weights_only=True)
+    name = "memory.popularity_prior"
+    assert torch.equal(after["model_state_dict"][name], before["model_state_dict"][name]), "made again, as it was"
+
+
+@pytest.mark.parametrize("setting", ["epochs", "lr"])
+def test_a_checkpoint_that_lacks_a_setting_is_gone_on_from_all_the_same(db, copied, setting, capsys):
+    for path in (copied / "checkpoints").iterdir():
+        checkpoint = torch.load(path, weights_only=True)
+        del checkpoint["resume"]["identity"][setting]
+        torch.save(checkpoint, path)
+    assert train(db, copied, "--resume") == 0
+    assert "not the same run any more" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
