@@ -77,8 +77,9 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
     run = load_run(paths.models, paths.db, newcomers)
     answers = answers_of(run)
     strengths = run.model.recent_strengths
+    sets = None if run.model.unordered_memory is None else scorer_of_sets(run.model)
     moments = in_time.measure_in_time(
-        ModelScorer(run.model), strengths, run.recent, run.data.validation.user_ids, run.seed
+        ModelScorer(run.model), sets, strengths, run.recent, run.data.validation.user_ids, run.seed
     )
     likes = liked.measure_liked(ModelScorer(run.model), run.model.predicted_scores, run.data.scores, run.data.scored)
     whole = "\n\n".join([tables(answers, run.asked), *in_time.paragraphs(moments), *liked.paragraphs(likes)])

@@ -122,8 +122,7 @@ class Recommender:
         Raises NothingToGoOn when it knows none of the anime, UserError where niche is asked of a model that doesn't
         know what is popular, and NoPredictedScores where `score` is asked of one that predicts none.
         """
-        anime_ids = collected(anime_ids)
-        self._history(anime_ids)
+        self._history(anime_ids := collected(anime_ids))
         return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent], [scores], by))
 
     def recommend_many(
@@ -166,8 +165,7 @@ class Recommender:
     def scores(self, anime_ids: Collection[int], candidates: Sequence[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
-        anime_ids = collected(anime_ids)
-        self._history(anime_ids)
+        self._history(anime_ids := collected(anime_ids))
         _, score, _ = next(self._scored_many([AskedPerson(anime_ids)]))
         columns = [self._items([each]) - 1 for each in candidates]
         return [float(np.exp(score[column[0]], dtype=np.float64)) if len(column) else None for column in columns]
@@ -314,9 +312,11 @@ class Recommender:
         scores = self._score(histories)
         dated = [(user, recent) for user, recent in enumerate(recents) if recent is not None]
         if dated and self._recent_strengths is not None:
-            newest = self._score([histories[user].newest(NEWEST) for user, _ in dated])
-            for of_newest, (user, recent) in zip(newest, dated, strict=True):
-                scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent)
+            whole = [histories[user] for user, _ in dated]
+            newest = [each.newest(NEWEST) for each in whole]
+            answers = zip(self._score(newest), self._score.as_sets(whole), self._score.as_sets(newest), strict=True)
+            for (user, recent), (of_newest, *as_sets) in zip(dated, answers, strict=True):
+                scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent, *as_sets)
         return _log_softmax(scores, histories)
 
     def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:

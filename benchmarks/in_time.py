@@ -38,15 +38,15 @@ import torch
 
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain, Weighting
-from anime_bert4rec.evaluation.in_time import gains, places
+from anime_bert4rec.evaluation.in_time import gains, places, told_the_day
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.recent_starts import NEWEST, AskedStart, Calendar, RecentStarts, StartRow, Starts, season_of
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memories
-from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
+from anime_bert4rec.model.next_item_scorer import ModelScorer, SetScorer
 from anime_bert4rec.model.recent_strengths import Lately, RecentStrengths, fit_recent
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -120,7 +120,7 @@ class Learnt:
     """What is learnt before a day."""
 
     baselines: dict[str, list[Scorer]]
-    ours: tuple[ModelScorer, RecentStrengths] | None
+    ours: tuple[ModelScorer, SetScorer | None, RecentStrengths] | None
 
 
 @script
@@ -219,8 +219,10 @@ def learnt(world: World, day: int, ours_too: bool) -> Learnt:
     lists = [training, lately.lists_before]
     memory, earlier = fit_memories(lists, size, max_seq_len=MAX_SEQ_LEN, seed=0, alike=alike)
     config = ModelConfig(size, 2, 1, 1, MAX_SEQ_LEN, ordered=memory.config.ordered, memory=memory.config)
-    strengths = fit_recent(lately, earlier, MAX_SEQ_LEN)
-    return Learnt(scorers, (ModelScorer(ours.MemoryOnly(config, memory)), strengths))
+    sets = fit_unordered_memories(lists, size, seed=0, alike=alike) if memory.config.ordered else [None, None]
+    strengths = fit_recent(lately, earlier, MAX_SEQ_LEN, sets[1])
+    scorer = ModelScorer(ours.MemoryOnly(config, memory))
+    return Learnt(scorers, (scorer, None if sets[0] is None else SetScorer(sets[0]), strengths))
 
 
 def blends(world: World, learnt: Learnt, asked: Sequence[AskedStart]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
@@ -259,7 +261,7 @@ def contenders(
 ) -> dict[str, np.ndarray]:
     """The scores of every contender [Q, N]."""
     assert learnt.ours is not None
-    histories, starts = [each.history for each in asked], world.recent.starts
+    starts = world.recent.starts
     others = [starts.before(each.day, each.user) for each in asked]
     found = {"popularity on AniList": np.tile([each.popularity or 0 for each in world.anime], (len(asked), 1))}
     for span in SPANS:
@@ -275,10 +277,7 @@ def contenders(
     for name, (setting, share) in shares.items():
         recent, logs = parts[name][setting]
         found[f"{RECENT} × {name}"] = recent + share * logs
-    memory, strengths = learnt.ours
-    found[WITHOUT], newest = (memory([each[-most:] for each in histories]) for most in (0, NEWEST))
-    told = zip(found[WITHOUT], newest, asked, strict=True)
-    found[OURS] = np.stack([strengths.logits(one, other, each.features) for one, other, each in told])
+    found[WITHOUT], found[OURS] = told_the_day(*learnt.ours, asked)
     return found
 
 

@@ -39,11 +39,17 @@ class InTime:
 
 
 def measure_in_time(
-    model: Scorer, strengths: RecentStrengths | None, recent: RecentStarts | None, user_ids: np.ndarray, seed: int
+    model: Scorer,
+    sets: Scorer | None,
+    strengths: RecentStrengths | None,
+    recent: RecentStarts | None,
+    user_ids: np.ndarray,
+    seed: int,
 ) -> InTime | None:
     """How well starts of these people are foretold; None if there are none, or the model has not learnt to.
 
-    recent: of everybody, of whom all but the person asked about are others.
+    sets: what the model says of histories without their order, if that is something else. recent: of everybody, of whom
+    all but the person asked about are others.
     """
     if strengths is None or recent is None:
         return None
@@ -52,15 +58,28 @@ def measure_in_time(
     people = len({each.user for each in asked})
     if people < ENOUGH_PEOPLE:
         return None
-    histories = [each.history for each in asked]
-    whole, newest = model(histories), model([history[-NEWEST:] for history in histories])
-    answers = zip(whole, newest, asked, strict=True)
+    whole, told = told_the_day(model, sets, strengths, asked)
     scores = {
-        TOLD: np.stack([strengths.logits(one, other, each.features) for one, other, each in answers]),
+        TOLD: told,
         NOT_TOLD: whole,
         OTHERS: np.stack([each.features[:, 0] for each in asked]),
     }
     return InTime(people, {name: places(each, asked) for name, each in scores.items()})
+
+
+def told_the_day(
+    model: Scorer, sets: Scorer | None, strengths: RecentStrengths, asked: Sequence[AskedStart]
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the model says of the histories alone, and what it says when it is told what was known on each day: [Q, N]
+    both. sets: as `measure_in_time` has it."""
+    histories = [each.history for each in asked]
+    newest = [history[-NEWEST:] for history in histories]
+    said = [scorer(each) for scorer in (model, sets) if scorer is not None for each in (histories, newest)]
+    told = [
+        strengths.logits(whole, newest, each.features, *as_sets)
+        for each, whole, newest, *as_sets in zip(asked, *said, strict=True)
+    ]
+    return said[0], np.stack(told)
 
 
 def places(scores: np.ndarray, asked: Sequence[AskedStart]) -> np.ndarray:

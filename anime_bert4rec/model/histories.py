@@ -60,6 +60,16 @@ class HistoryScorer:
             scores[some] = self._of[kind]([histories[user].items for user in some])
         return scores
 
+    def as_sets(self, histories: Sequence[History]) -> list[np.ndarray | None]:
+        """What is said of each history in order as though it had none [N]; None for one that has none, and for all
+        where the model answers for these as for others."""
+        found: list[np.ndarray | None] = [None] * len(histories)
+        some = [user for user, each in enumerate(histories) if each.in_order and self.model.unordered_memory]
+        if some:
+            for user, scores in zip(some, self._of[False]([histories[user].items for user in some]), strict=True):
+                found[user] = scores
+        return found
+
     def without_each(self, history: History, places: np.ndarray) -> np.ndarray:
         """The logits without the title at each of these places [P, N]."""
         if len(history.items) == 1:

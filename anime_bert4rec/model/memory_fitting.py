@@ -124,9 +124,21 @@ def fit_unordered_memory(
 ) -> ItemMemory:
     """The memory of lists as though they had no order, for titles of which none is known: what else is on lists with
     them, not what comes next. As `fit_memories` has it."""
-    memory, settings = _fitted_without_order(sequences, num_items, seed, alike, in_catalogue, MOST_UNORDERED_ITEMS)
+    return fit_unordered_memories([sequences], num_items, seed=seed, alike=alike, in_catalogue=in_catalogue)[0]
+
+
+def fit_unordered_memories(
+    lists: Sequence[Sequences],
+    num_items: int,
+    *,
+    seed: int,
+    alike: Sequences | None = None,
+    in_catalogue: np.ndarray | None = None,
+) -> list[ItemMemory]:
+    """The same of several sets of lists, with the settings and strengths that suit the first set best."""
+    memory, settings = _fitted_without_order(lists[0], num_items, seed, alike, in_catalogue, MOST_UNORDERED_ITEMS)
     _log_memory("Item memory for titles without an order", memory, settings)
-    return memory
+    return [memory, *(_fitted_like(memory, settings, each, num_items, 0, seed, alike) for each in lists[1:])]
 
 
 def _log_memory(name: str, memory: ItemMemory, settings: Settings) -> None:

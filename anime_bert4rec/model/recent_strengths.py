@@ -1,8 +1,10 @@
 """How much it counts for what a person starts next that others start a title now, that it airs, that it is a sequel.
 
 The probability that a title is started at a moment is a softmax of a weighted sum, a conditional logit (McFadden 1974):
-of what the model says from all that was watched, of what it says from the newest of it, and of what is known of each
-title at that moment (lists/recent_starts.py). The weights are those that make the newest starts of the training users
+of what the model says from all that was watched, of what it says from the newest of it, where lists have an order also
+of what its other memory says of both as though they had none (which knows what titles have in common, and this says
+more of what is started than of what comes next on a list), and of what is known of each title at that moment
+(lists/recent_starts.py). The weights are those that make the newest starts of the training users
 likeliest, each with what others had started until the day before. The item memory stands for the model, which is not
 trained yet; and it is one of the lists as they were before these starts, with the settings of the model's own. One that
 knew the whole lists would know what was going to be liked.
@@ -28,7 +30,8 @@ from anime_bert4rec.support.forms import WrongForm
 
 log = logging.getLogger(__name__)
 
-TERMS = ("from the whole history", "from its newest titles", *FEATURES)
+AS_SETS = ("from the whole history as a set", "from its newest titles as a set")
+TERMS = ("from the whole history", "from its newest titles", *FEATURES, *AS_SETS)
 """What is added up, in the order of the strengths."""
 FEWEST_STARTS, FEWEST_PEOPLE = 200, 5
 """Nothing is learnt from fewer starts, or from those of fewer people."""
@@ -48,10 +51,23 @@ class RecentStrengths:
 
     values: np.ndarray
 
-    def logits(self, whole: np.ndarray, newest: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """Of each title [N], from the logarithms of what the model says, twice, and the features [N, F]."""
+    def logits(
+        self,
+        whole: np.ndarray,
+        newest: np.ndarray,
+        features: np.ndarray,
+        whole_as_set: np.ndarray | None = None,
+        newest_as_set: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Of each title [N], from the logarithms of what the model says, twice, and the features [N, F].
+
+        The two last are what it says of both as sets, where they are not sets already.
+        """
         values = self.values[0 if features[:, OF_SEASONS].any() else 1]
-        return values[0] * whole + values[1] * newest + features @ values[2:]
+        logits: np.ndarray = values[0] * whole + values[1] * newest + features @ values[2 : 2 + len(FEATURES)]
+        if whole_as_set is not None and newest_as_set is not None:
+            logits += values[-2] * whole_as_set + values[-1] * newest_as_set
+        return logits
 
     def tensors(self) -> dict[str, Tensor]:
         """The form in which they are kept in a model file."""
@@ -63,8 +79,9 @@ class RecentStrengths:
         values = saved.get("values")
         if saved.keys() != {"values"} or values is None or values.dtype != torch.float32:
             raise WrongForm("its strengths of recent starts have other parts")
-        if values.shape == (2, len(TERMS) - 1):  # of a version that did not know the last term
-            values = torch.nn.functional.pad(values, (0, 1))
+        unknown = len(TERMS) - values.shape[-1] if values.ndim else 0
+        if unknown in (len(AS_SETS), len(AS_SETS) + 1):  # of versions that did not know the last terms
+            values = torch.nn.functional.pad(values, (0, unknown))
         if values.shape != (2, len(TERMS)) or not (values.abs() <= MOST_LIKELY).all():
             raise WrongForm("its strengths of recent starts are not such as are fitted")
         return cls(values.contiguous().numpy())
@@ -91,32 +108,39 @@ class Lately:
         )
 
 
-def fit_recent(lately: Lately, memory: ItemMemory, max_seq_len: int) -> RecentStrengths:
-    """The strengths that make these starts likeliest. memory: of the lists before them."""
+def fit_recent(
+    lately: Lately, memory: ItemMemory, max_seq_len: int, unordered: ItemMemory | None = None
+) -> RecentStrengths:
+    """The strengths that make these starts likeliest. memory: of the lists before them; unordered: of the same lists
+    without their order, if they have one."""
     clock = time.perf_counter()
     parts = [lately.asked[at : at + AT_ONCE] for at in range(0, len(lately.asked), AT_ONCE)]
-    said = joined([_said(part, memory, max_seq_len) for part in parts])
+    said = joined([_said(part, memory, max_seq_len, unordered) for part in parts])
     with_seasons = likeliest_strengths(said, 1)[1][:, 0]
     for part in (said.terms, said.of_targets):
-        part[:, [len(TERMS) - len(FEATURES) + feature for feature in OF_SEASONS]] = 0
+        part[:, [2 + feature for feature in OF_SEASONS]] = 0
     strengths = torch.stack([with_seasons, likeliest_strengths(said, 1)[1][:, 0]])
-    found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=True))
+    found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=False))
+    if unordered is None:
+        strengths = torch.nn.functional.pad(strengths, (0, len(AS_SETS)))
     starts, took = len(lately.asked), time.perf_counter() - clock
     log.info("Recent starts: learnt from %d starts of %d people in %.1f s: %s.", starts, lately.people, took, found)
     return RecentStrengths(strengths.clamp(-MOST_LIKELY, MOST_LIKELY).numpy())
 
 
-def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int) -> Asked:
+def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int, unordered: ItemMemory | None) -> Asked:
     """What the terms say of some starts."""
+    whole = [each.history for each in asked]
+    newest = [history[-NEWEST:] for history in whole]
 
-    def by_memory(histories: Sequence[np.ndarray]) -> Tensor:
+    def of_both(memory: ItemMemory) -> list[Tensor]:
         config = memory.config
-        batch = ask_what_comes_next(histories, config.num_items + 1, max_seq_len, config.ordered)
-        return memory(batch, rank_unlisted=True).log_softmax(1)
+        length = max_seq_len if config.ordered else max(map(len, whole)) + 1
+        batches = (ask_what_comes_next(each, config.num_items + 1, length, config.ordered) for each in (whole, newest))
+        return [memory(batch, rank_unlisted=True).log_softmax(1) for batch in batches]
 
-    histories = [each.history for each in asked]
     features = torch.from_numpy(np.stack([each.features for each in asked]))
-    terms = [by_memory(histories), by_memory([each[-NEWEST:] for each in histories]), *features.unbind(2)]
+    terms = [*of_both(memory), *features.unbind(2), *([] if unordered is None else of_both(unordered))]
     no_candidates = [torch.from_numpy(each.not_ranked) for each in asked]
     visible = torch.nn.utils.rnn.pad_sequence(no_candidates, batch_first=True, padding_value=PAD)
     rows, wanted = torch.arange(len(asked)), torch.tensor([each.item for each in asked])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Protocol
 
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memory
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
@@ -60,33 +61,27 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
     torch.manual_seed(settings.seed)
     config, memory, unordered_memory = network_for(data, settings), None, None
     counted, recent_strengths = data.training.select(data.counted), None
+    num_items, seed = data.vocabulary.num_items, settings.seed
+    of_sets = functools.partial(
+        fit_unordered_memories, num_items=num_items, seed=seed, alike=data.alike, in_catalogue=data.in_catalogue
+    )
     if fitted is not None and fitted.memory is not None:
         memory, unordered_memory = fitted.memory, fitted.unordered_memory
         recent_strengths = fitted.recent_strengths
         memory.pairs = Pairs.of(counted) if data.ordered else None
+        if data.ordered and unordered_memory is None:  # of an earlier version
+            (unordered_memory,) = of_sets([counted])
     elif settings.memory:
-        lately = None if data.recent is None else Lately(data.recent, counted, settings.seed)
-        memory, *earlier = fit_memories(
-            [counted, lately.lists_before] if lately and lately.enough else [counted],
-            data.vocabulary.num_items,
-            settings.max_seq_len,
-            settings.seed,
-            data.alike,
-            data.in_catalogue,
-        )
-        if lately and earlier:
-            recent_strengths = fit_recent(lately, earlier[0], settings.max_seq_len)
+        lately = None if data.recent is None else Lately(data.recent, counted, seed)
+        lists = [counted, lately.lists_before] if lately and lately.enough else [counted]
+        memories = fit_memories(lists, num_items, settings.max_seq_len, seed, data.alike, data.in_catalogue)
+        sets = of_sets(lists) if data.ordered else [None] * len(lists)
+        memory, unordered_memory = memories[0], sets[0]
+        if lately and lately.enough:
+            recent_strengths = fit_recent(lately, memories[1], settings.max_seq_len, sets[1])
     if memory is not None:
-        if data.ordered and unordered_memory is None:
-            unordered_memory = fit_unordered_memory(
-                counted,
-                data.vocabulary.num_items,
-                seed=settings.seed,
-                alike=data.alike,
-                in_catalogue=data.in_catalogue,
-            )
-        of_sets = None if unordered_memory is None else unordered_memory.config
-        config = replace(config, memory=memory.config, unordered_memory=of_sets)
+        sizes_of_sets = None if unordered_memory is None else unordered_memory.config
+        config = replace(config, memory=memory.config, unordered_memory=sizes_of_sets)
     model = BERT4Rec(config, memory, unordered_memory)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))

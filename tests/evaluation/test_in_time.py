@@ -53,7 +53,7 @@ def no_idea(histories):
 
 def test_being_told_the_day_helps():
     recent = two_weeks_behind()
-    found = measure_in_time(no_idea, ONLY_OTHERS, recent, np.arange(12), seed=0)
+    found = measure_in_time(no_idea, None, ONLY_OTHERS, recent, np.arange(12), seed=0)
     assert found is not None and found.people == 12
     assert found.starts == math.ceil(12 * 39 / 5)  # the newest fifth
     assert np.array_equal(found.places[TOLD], found.places[OTHERS])
@@ -64,10 +64,10 @@ def test_being_told_the_day_helps():
 
 def test_who_cannot_be_asked():
     recent = two_weeks_behind()
-    assert measure_in_time(no_idea, ONLY_OTHERS, recent, np.arange(9), seed=0) is None
-    assert measure_in_time(no_idea, None, recent, np.arange(12), seed=0) is None
-    assert measure_in_time(no_idea, ONLY_OTHERS, None, np.arange(12), seed=0) is None
-    assert measure_in_time(no_idea, ONLY_OTHERS, recent, np.array([], int), seed=0) is None
+    assert measure_in_time(no_idea, None, ONLY_OTHERS, recent, np.arange(9), seed=0) is None
+    assert measure_in_time(no_idea, None, None, recent, np.arange(12), seed=0) is None
+    assert measure_in_time(no_idea, None, ONLY_OTHERS, None, np.arange(12), seed=0) is None
+    assert measure_in_time(no_idea, None, ONLY_OTHERS, recent, np.array([], int), seed=0) is None
     assert paragraphs(None) == [] and as_json(None) is None
 
 

@@ -12,8 +12,9 @@ from anime_bert4rec.lists.recent_starts import FEATURES, OF_SEASONS, Calendar, R
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model import recent_strengths
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory, fit_unordered_memories
 from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
+from anime_bert4rec.model.next_item_scorer import ModelScorer, SetScorer
 from anime_bert4rec.model.recent_strengths import TERMS, Lately, RecentStrengths, fit_recent
 from anime_bert4rec.support.forms import WrongForm
 
@@ -49,13 +50,17 @@ def fashion():
 
 
 def test_the_sum_by_hand():
-    strengths = RecentStrengths(np.array([[2, 0.5, 1, 3, 0, 0, 0, 10, 4], [1, 1, 1, 9, 0, 0, 0, 0, 0]], np.float32))
+    of_seasons = [2, 0.5, 1, 3, 0, 0, 0, 10, 4, 7, 0.25], [1, 1, 1, 9, 0, 0, 0, 0, 0, 0, 2]
+    strengths = RecentStrengths(np.array(of_seasons, np.float32))
     whole, newest = np.array([-1.0, -2.0], np.float32), np.array([4.0, 8.0], np.float32)
     features = np.array([[1, 1, 1, 1, 1, 0.1, 0], [-2, 0, 0, 0, 0, 0, 0.5]], np.float32)
-    assert len(TERMS) == 2 + len(FEATURES) == strengths.values.shape[1]
+    assert len(TERMS) == 2 + len(FEATURES) + 2 == strengths.values.shape[1]
     assert strengths.logits(whole, newest, features).tolist() == [-2 + 2 + 1 + 3 + 1, -4 + 4 - 2 + 2]
+    as_sets = np.array([1.0, 2.0], np.float32), np.array([-4.0, 8.0], np.float32)
+    assert strengths.logits(whole, newest, features, *as_sets).tolist() == [5 + 7 - 1, 0 + 14 + 2]
     features[:, OF_SEASONS] = 0  # on a day of which the catalogue knows no season, others count
     assert strengths.logits(whole, newest, features).tolist() == [-1 + 4 + 1, -2 + 8 - 2]
+    assert strengths.logits(whole, newest, features, *as_sets).tolist() == [4 - 8, 4 + 16]
 
 
 def test_people_who_follow_each_other(fashion):
@@ -84,6 +89,44 @@ def test_the_other_memory_has_the_settings_of_the_first(fashion):
     assert torch.equal(earlier.strength, memory.strength)
     alone = fit_memory(by_fashion()[1], WEEKS, max_seq_len=WEEKS, seed=0)
     assert all(torch.equal(one, other) for one, other in zip(alone.buffers(), memory.buffers(), strict=True))
+
+
+def test_where_lists_have_an_order_what_they_say_as_sets_counts_too():
+    """Titles 1 … 30 and 31 … 60 are two kinds, and each person starts one kind in any order: only that tells."""
+    random = np.random.default_rng(0)
+    kinds = [random.permutation(30) + 1 + 30 * (person % 2) for person in range(PEOPLE)]
+    users = np.repeat(np.arange(PEOPLE), 30)
+    days = np.concatenate([np.sort(random.choice(400, 30, replace=False)) for _ in kinds]) + 18_262
+    order = np.lexsort((users, days))
+    items = np.concatenate(kinds)
+    starts = Starts(users[order], items[order], days[order], np.ones(len(days), bool), WEEKS)
+    recent = RecentStarts(starts, Calendar.of([], ITEMS))
+    training = Sequences(
+        items.astype(np.int32), np.tile(np.arange(30, dtype=np.int32), PEOPLE), np.arange(0, 901, 30), np.arange(PEOPLE)
+    )
+    lately = Lately(recent, training, seed=0)
+    lists = [training, lately.lists_before]
+    _, earlier = fit_memories(lists, WEEKS, max_seq_len=WEEKS, seed=0)
+    _, earlier_sets = fit_unordered_memories(lists, WEEKS, seed=0)
+    assert earlier.config.ordered and not earlier_sets.config.ordered
+    assert earlier_sets.popularity.tolist() == earlier.popularity.tolist()
+    told, not_told = fit_recent(lately, earlier, WEEKS, earlier_sets), fit_recent(lately, earlier, WEEKS)
+    assert np.abs(told.values[:, -2:]).sum(1).min() > 0.1 and not not_told.values[:, -2:].any()
+    whole, newest = ([each.history[-most:] for each in lately.asked] for most in (WEEKS, recent_strengths.NEWEST))
+    config = ModelConfig(WEEKS, 8, num_heads=2, max_seq_len=WEEKS, ordered=True, memory=earlier.config)
+    model, sets = ModelScorer(BERT4Rec(config, earlier)), SetScorer(earlier_sets)
+    model.model.silence_network()
+
+    def loss(strengths, *scorers):
+        said = [scorer(each) for scorer in scorers for each in (whole, newest)]
+        losses = []
+        for each, *of_one in zip(lately.asked, *said, strict=True):
+            logits = strengths.logits(of_one[0], of_one[1], each.features, *of_one[2:]).astype(float)
+            logits[each.not_ranked - 1] = -np.inf
+            losses.append(np.logaddexp.reduce(logits) - logits[each.item - 1])
+        return np.mean(losses)
+
+    assert loss(told, model, sets) < loss(not_told, model)
 
 
 def test_it_is_the_same_every_time_and_draws_from_no_common_generator(fashion):
@@ -122,15 +165,20 @@ def test_they_are_kept_with_the_model(tmp_path, values):
     assert found is None or found.values.tolist() == [values, values]
 
 
-def test_a_model_of_before_there_was_the_last_term_scores_as_it_did(tmp_path):
-    path, earlier = tmp_path / "m.pth", torch.arange(2.0 * len(TERMS) - 2).view(2, len(TERMS) - 1)
+@pytest.mark.parametrize("unknown", [2, 3])
+def test_a_model_of_before_there_were_the_last_terms_scores_as_it_did(tmp_path, unknown):
+    known = len(TERMS) - unknown
+    path, earlier = tmp_path / "m.pth", torch.arange(2.0 * known).view(2, known)
     save_model(path, model_with(range(len(TERMS))), epoch=3, val_loss=1.5)
     torch.save({**torch.load(path, weights_only=True), "recent_strengths": {"values": earlier}}, path)
     found = load_model(path)[0].recent_strengths
-    assert found.values.tolist() == [[*row, 0] for row in earlier.tolist()]
+    assert found.values.tolist() == [[*row, *[0] * unknown] for row in earlier.tolist()]
     features = np.random.default_rng(0).random((6, len(FEATURES)), np.float32)
-    as_it_did = np.array([1, 2], np.float32) @ earlier[0, :2].numpy() + features[:, :-1] @ earlier[0, 2:].numpy()
+    as_it_did = (
+        np.array([1, 2], np.float32) @ earlier[0, :2].numpy() + features[:, : known - 2] @ earlier[0, 2:].numpy()
+    )
     assert found.logits(np.float32(1), np.float32(2), features) == pytest.approx(as_it_did)
+    assert found.logits(np.float32(1), np.float32(2), features, 5, 6) == pytest.approx(as_it_did)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +187,8 @@ def test_a_model_of_before_there_was_the_last_term_scores_as_it_did(tmp_path):
         {},
         {"other": torch.zeros(2, len(TERMS))},
         {"values": torch.zeros(2, len(TERMS)), "more": torch.zeros(1)},
-        {"values": torch.zeros(2, len(TERMS) - 2)},
+        {"values": torch.zeros(2, len(TERMS) - 1)},
+        {"values": torch.zeros(2, len(TERMS) - 4)},
         {"values": torch.zeros(2, len(TERMS) + 1)},
         {"values": torch.zeros(2, len(TERMS), 1)},
         {"values": torch.zeros(2, len(TERMS), dtype=torch.double)},

@@ -67,7 +67,7 @@ def test_the_memory_and_the_predicted_scores_are_not_fitted_again(db, tmp_path, 
     assert train(db, tmp_path / "whole") == 0
     stopped(db, tmp_path / "parts", monkeypatch)
     fittings.clear()
-    for name in ("fit_scores", "fit_recent", "fit_unordered_memory"):
+    for name in ("fit_scores", "fit_recent", "fit_unordered_memories"):
         monkeypatch.setattr(new_model, name, lambda *_, **__: pytest.fail("fitted again"))
     assert train(db, tmp_path / "parts", "--resume") == 0
     assert not fittings and unlike(tmp_path / "parts", tmp_path / "whole") == []
