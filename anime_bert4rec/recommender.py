@@ -314,9 +314,10 @@ class Recommender:
         if dated and self._recent_strengths is not None:
             whole = [histories[user] for user, _ in dated]
             newest = [each.newest(NEWEST) for each in whole]
-            answers = zip(self._score(newest), self._score.as_sets(whole), self._score.as_sets(newest), strict=True)
-            for (user, recent), (of_newest, *as_sets) in zip(dated, answers, strict=True):
-                scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent, *as_sets)
+            as_sets = self._score.as_sets([*whole, *newest])
+            answers = zip(self._score(newest), as_sets[: len(whole)], as_sets[len(whole) :], strict=True)
+            for (user, recent), (of_newest, *two) in zip(dated, answers, strict=True):
+                scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent, *two)
         return _log_softmax(scores, histories)
 
     def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:
