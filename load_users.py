@@ -20,13 +20,14 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from anilist_client import open_source
 from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
+from anime_bert4rec.lists.csv_lists import name_in_table
 from anime_bert4rec.lists.database import Database, StoredUser
 from anime_bert4rec.lists.database_removal import NobodyOfThisName
 from anime_bert4rec.lists.list_import import import_csv, import_export
@@ -106,6 +107,8 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
     )
     if imported.short:
         print(f"Left out of the training: {imported.short:,} with fewer than {wanted.min_anime:,} anime (--min-anime).")
+    if imported.dropped:
+        print(f"And {imported.dropped:,} of before, who were stored with a lower --min-anime.")
     print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
     if not imported.users:
         raise UserError("nobody was imported: " + ("see above why" if report.rows else "the file has no rows"))
@@ -115,8 +118,9 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
 
 def remove_people(given: Sequence[str], wanted: UserListSettings, paths: DatabaseSettings) -> int:
     """Take people out of the database, all or none. Raises UserError for a name that is nobody's."""
-    names = list(dict.fromkeys(meant_by(text) for text in given))
     with logging_to(), Database.open(paths.database_file, create=False) as database:
+        found = (next(filter(database.has_somebody, readings_of(text)), meant_by(text)) for text in given)
+        names = list(dict.fromkeys(found))
         try:
             removed = database.remove(names)
         except NobodyOfThisName as error:
@@ -144,8 +148,13 @@ def remove_people(given: Sequence[str], wanted: UserListSettings, paths: Databas
     return 0
 
 
+def readings_of(text: str) -> Iterator[str]:
+    """The names that a text may be, the likeliest first: imports have all kinds, and some look like something else."""
+    yield from (text, name_in_table(text), meant_by(text))
+
+
 def meant_by(text: str) -> str:
-    """The name in @name or in the address of a profile; any other text is a name itself: imports have all kinds."""
+    """The name in @name or in the address of a profile, or the text itself."""
     text = text.strip(" \t,;")
     address = re.search(r"anilist\.co/user/([^/?#\s]+)", text, re.IGNORECASE)
     return unquote(address[1]) if address else text.removeprefix("@")
@@ -164,7 +173,9 @@ def load_users(
     source: AniListSource, database: Database, names: Sequence[UserName], wanted: UserListSettings
 ) -> Loaded:
     """Store list after list, each with the time it was fetched, and report who is left out."""
-    database.mark_short_users(wanted.min_anime)  # the limit or the catalogue may have changed since
+    dropped = database.mark_short_users(wanted.min_anime)  # the limit or the catalogue may have changed since
+    if dropped:
+        log.warning("%d people drop out of the training: they have fewer than %d anime", dropped, wanted.min_anime)
     stored, now = database.users(), time.time()
     kept: list[UserName] = []
     asked: list[UserName] = []

@@ -306,3 +306,18 @@ def test_killed_at_any_moment_all_lists_are_there_or_none(path, tmp_path, writte
     assert code == 0, err
     assert len(lists(path)) == 977
     assert {each.name for each in tmp_path.iterdir()} == {"bert.db", "many.csv", "script.py"}
+
+
+def test_who_falls_out_because_of_another_limit_is_said(run, path, capsys):
+    short = "user,anime_id\n" + "".join(f"Dan,{anime}\n" for anime in (1, 2, 3))
+    assert run(short, "--min-anime", "2") == 0
+    assert "fewer than" not in capsys.readouterr().out
+    long = "user,anime_id\n" + "".join(f"Eve,{anime}\n" for anime in range(1, 7))
+    assert run(long, "--source", "other", "--min-anime", "5") == 0
+    assert "And 1 of before, who were stored with a lower --min-anime." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["u,1,2\nu,5,3\n", "u\nv\n"])
+def test_more_columns_named_than_there_are_is_no_traceback(run, capsys, text):
+    assert run(text, "--columns", "user,anime_id,-,-,-,score") == 1
+    assert "fewer columns than the header" in capsys.readouterr().err

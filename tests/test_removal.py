@@ -136,3 +136,24 @@ def test_the_lists_that_were_kept_for_training_go_too(path, remove):
     (folder / "notes.txt").write_text("mine")
     assert "bert.sequences" in remove("cat")[1]
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("given", "removed"),
+    [
+        ("@bob", "@bob"),  # and not "bob"
+        ("bob;", "bob;"),
+        ("anilist.co/user/bob", "anilist.co/user/bob"),
+        ("123.0", "123"),
+        ("https://anilist.co/user/ANN/", "Ann"),  # nobody is named so
+        ("@Cat", "Cat"),
+    ],
+)
+def test_a_name_that_looks_like_something_else_is_taken_as_it_is_first(path, remove, given, removed):
+    with Database.open(path, create=False) as database:
+        names = ("@bob", "bob;", "anilist.co/user/bob", "123")
+        database.import_lists("other", [row for name in names for row in imported(name)], 1)
+    before = left(path)
+    code, out, _ = remove(given)
+    assert code == 0 and f'Removed: "{removed}" (' in out
+    assert before - left(path) == {removed}

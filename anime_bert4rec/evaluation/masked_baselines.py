@@ -31,7 +31,7 @@ POSITIONS_AT_ONCE = 512
 def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, dict[str, float]]:
     """The share of masked positions where the item is among the k best, by baseline and by k: `{"EASE": {"1": …}}`.
 
-    What is visible is no candidate, except for popularity, which says the same to everyone.
+    What is visible is no candidate.
     """
     batches = [batch for batch in validation if not batch.given]
     baselines: dict[str, ItemKNN | EASE | MarkovChain] = {"item-kNN": ItemKNN(), "EASE": EASE()}
@@ -54,12 +54,13 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
 
 
 def popularity_accuracies(data: Data, batches: Iterable[Batch]) -> dict[str, float]:
-    """What guessing the most popular anime at every masked position would score."""
-    targets = torch.cat([_targets(batch) for batch in batches if not batch.given])
-    row = torch.from_numpy(data.popularity())
-    # Everyone gets the same scores, so the rank of each item is worked out once.
-    rank_of_item = len(row) - torch.searchsorted(row.sort().values, row, side="left")
-    return _shares(top_k_hits(rank_of_item[targets]), len(targets))
+    """What guessing the most popular anime that isn't visible at every masked position would score."""
+    asked, popularity = [batch for batch in batches if not batch.given], data.popularity()
+    hits = sum(
+        (_hits(lambda histories: np.tile(popularity, (len(histories), 1)), batch) for batch in asked),
+        torch.zeros(len(TOP_K), dtype=torch.long),
+    )
+    return _shares(hits, sum(len(batch.rows) for batch in asked))
 
 
 def _hits(scorer: Scorer, batch: Batch) -> Tensor:

@@ -19,8 +19,9 @@ CHANCE = 2.0
 NOTES = (
     "± is the standard error of NDCG@10 over users. Cover: the share of the catalogue that is in anybody's first 10;"
     " pop.: on how many of 100 training lists these are, in the mean. New ground: titles of a franchise of which"
-    " something was watched before are neither asked for nor suggested. The epoch was chosen by the loss on these same"
-    " users, which favours the model a little; no baseline was fitted or tuned on them. Next item looks into others'"
+    " something was watched before are neither asked for nor suggested. The epoch, and what memory and network count"
+    " for, were chosen on these same users, which favours the model a little; no baseline was fitted or tuned on them."
+    " Next item looks into others'"
     " future: what they listed after that entry is in the training."
 )
 

@@ -47,6 +47,8 @@ class Imported:
     """Rows that a later row about the same anime of the same user has replaced."""
     short: int = 0
     """Users who have watched too little to be trained on."""
+    dropped: int = 0
+    """Users of before who were trained on, and now have watched too little."""
 
 
 @contextlib.contextmanager

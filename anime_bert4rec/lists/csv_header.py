@@ -79,6 +79,7 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
         for name in header:
             if name != "-" and _key(name) not in _ROLE_OF_NAME:
                 raise SettingError(f"--columns: {name!r} is not one of {', '.join(ROLES)}, or - for any other")
+        width = max(width, len(header))
     elif not is_named:
         raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
     columns: dict[str, int] = {}

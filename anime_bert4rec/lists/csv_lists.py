@@ -129,7 +129,7 @@ class CsvLists:
         place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
         at_user, at_anime, at_date, at_time, at_score, at_status = place
         user_of, anime_of = _Remembered(_parse_user), _Remembered(lambda text: _parse_anime(text, known))
-        shown = _Remembered(lambda text: plain(_name(text), 100))
+        shown = _Remembered(lambda text: plain(name_in_table(text), 100))
         when_of = _Remembered(partial(parse_when, day_first=self._day_first))
         score_of, status_of = _Remembered(parse_score), _Remembered(partial(parse_status, numbers=self._numbers))
         needed, width = self._needed, self.header.width
@@ -248,14 +248,14 @@ def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -
 _ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")
 
 
-def _name(text: str) -> str:
+def name_in_table(text: str) -> str:
     """The user's name. A number is the same with and without decimals, which table programs add."""
     name = text.strip()
     return re.sub(r"^([0-9]+)[.,]0+$", r"\1", name)
 
 
 def _parse_user(text: str) -> int:
-    name = _name(text)
+    name = name_in_table(text)
     if not name:
         raise BadRow("no user")
     if "\n" in name or name.count('"') % 2:

@@ -33,7 +33,7 @@ def remove(connection: sqlite3.Connection, names: Sequence[str]) -> list[Removed
     On AniList case does not matter, in imports it does; there a name is also found where only its hash is stored. Who
     has one name in several places is removed from all.
     """
-    found = {name: _rows_of(connection, name) for name in names}
+    found = {name: rows_of(connection, name) for name in names}
     unknown = [name for name, rows in found.items() if not rows]
     if unknown:
         raise NobodyOfThisName(unknown)
@@ -42,7 +42,8 @@ def remove(connection: sqlite3.Connection, names: Sequence[str]) -> list[Removed
     return list(removed.values())
 
 
-def _rows_of(connection: sqlite3.Connection, name: str) -> dict[int, Removed]:
+def rows_of(connection: sqlite3.Connection, name: str) -> dict[int, Removed]:
+    """Everybody of this name, by user_id."""
     rows = connection.execute(
         """SELECT user_id, name, name_key, (SELECT count(*) FROM list_entry WHERE list_entry.user_id = user.user_id)
            FROM user

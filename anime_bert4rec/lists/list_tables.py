@@ -12,7 +12,7 @@ from typing import Any
 
 from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
 from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, transaction
-from anime_bert4rec.lists.database_removal import Removed, remove
+from anime_bert4rec.lists.database_removal import Removed, remove, rows_of
 from anime_bert4rec.lists.records import ImportedEntry, ListEntry, UserList
 from anime_bert4rec.lists.user_names import name_key
 
@@ -107,10 +107,16 @@ class ListTables(DatabaseFile):
         """
         with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
             imported = write_lists(self._connection, source, points, sure)
+            known = (
+                "SELECT count(*) FROM user WHERE left_out IS NULL AND user_id NOT IN (SELECT user_id FROM aside.user)"
+            )
+            ((before,),) = self._connection.execute(known)
             _mark_short(self._connection, min_anime)
-            is_short = "user_id IN (SELECT user_id FROM aside.user) AND left_out = 'short'"
-            ((short,),) = self._connection.execute(f"SELECT count(*) FROM user WHERE {is_short}")  # noqa: S608
-        return replace(imported, short=short)
+            ((after,),) = self._connection.execute(known)
+            ((short,),) = self._connection.execute(
+                "SELECT count(*) FROM user WHERE left_out = 'short' AND user_id IN (SELECT user_id FROM aside.user)"
+            )
+        return replace(imported, short=short, dropped=max(before - after, 0))
 
     def remove(self, names: Sequence[str]) -> list[Removed]:
         """Take everybody of these names out, all or none. Raises NobodyOfThisName, for one that is nobody's."""
@@ -119,10 +125,17 @@ class ListTables(DatabaseFile):
         with self._transaction() as connection:
             return remove(connection, names)
 
-    def mark_short_users(self, min_anime: int) -> None:
-        """Judge every stored list anew: the limit or the catalogue may have changed."""
+    def has_somebody(self, name: str) -> bool:
+        """Whether somebody is of this name, letter by letter but for the case on AniList."""
+        return bool(rows_of(self._connection, name))
+
+    def mark_short_users(self, min_anime: int) -> int:
+        """Judge every stored list anew: the limit or the catalogue may have changed. Returns how many fewer people
+        there are to be trained on."""
+        before, _ = self.training_size()
         with self._transaction() as connection:
             _mark_short(connection, min_anime)
+        return max(before - self.training_size()[0], 0)
 
     def users(self, key: str | None = None) -> dict[str, StoredUser]:
         """Everybody who was asked for, by `name_key`; or only the one with `key`."""

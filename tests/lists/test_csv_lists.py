@@ -321,7 +321,9 @@ def test_what_is_written_is_read(tmp_path_factory, rows, delimiter):
     path.write_bytes(file.getvalue().encode())
     report = RowReport()
     entries = CsvLists(path).entries(KNOWN, False, report)
-    assert [(e[0], e[2]) for e in entries] == [(user_hash(csv_lists._name(name)), anime_id) for name, anime_id in rows]
+    assert [(e[0], e[2]) for e in entries] == [
+        (user_hash(csv_lists.name_in_table(name)), anime_id) for name, anime_id in rows
+    ]
     assert report.total_left_out == 0
 
 
