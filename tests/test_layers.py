@@ -37,7 +37,6 @@ TESTED_BY = {
     "lists.database_schema": "lists/test_database_file.py",
     "lists.list_import": "test_import_lists.py",
     "lists.list_tables": "lists/test_database.py",
-    "lists.people": "test_changed_database.py",
     "lists.records": "test_lists_as_stored.py",
     "lists.whose_ids": "lists/test_csv_lists.py",
     "model.encoder_layer": "model/test_bert4rec.py",
@@ -64,6 +63,7 @@ TESTED_BY = {
 }
 """Modules without a test file of their own, and the file that tests them."""
 MORE_TESTS = {
+    "training/test_resume_differences.py": "training.resume",
     "pages/test_in_browser.py": "pages.page",
     "anilist/test_anilist_client.py": "anilist_client",
     "anilist/test_open_source.py": "anilist_client",

@@ -17,9 +17,8 @@ from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import mark_of, save_item_mappings, save_model
-from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
-from anime_bert4rec.support.errors import ModelFileError, NoPredictedScores, UserError
+from anime_bert4rec.support.errors import ModelFileError, UserError
 
 IDS = [10, 20, 30, 40, 50]
 
@@ -274,28 +273,6 @@ def test_a_model_and_mappings_that_do_not_fit_are_refused(tmp_path, popular):
     save(tmp_path, popular._score.model, [1, 2, 3])
     with pytest.raises(ModelFileError, match=r"of two runs: .*train_model\.py"):
         Recommender.load(tmp_path)
-
-
-def test_predicted_scores_are_of_the_titles_that_the_model_knows(popular):
-    with pytest.raises(NoPredictedScores) as error:
-        popular.predicted_scores([10], [80], [20])
-    assert "\n" not in str(error.value) and not popular.predicts_scores
-    random = np.random.default_rng(0)
-    mean, factors = random.normal(0, 0.3, 5).astype(np.float32), random.normal(size=(5, 2)).astype(np.float32)
-    scores = PredictedScores(mean, factors, np.array([70, 15], np.float32))
-    popular._score.model.predicted_scores = scores
-    asked = Recommender(popular._score.model, Vocabulary.of(IDS))
-    expected = scores.predict(np.array([5, 2]), np.array([90, 30]))
-    got = asked.predicted_scores([50, 999, 20], [90, 5, 30], [10, 999, -1, 40])
-    assert got == [pytest.approx(expected[0]), None, None, pytest.approx(expected[3])]
-    assert asked.predicted_scores([50, 20, 50], [1, 30, 90], [10]) == [pytest.approx(expected[0])], "the last counts"
-    assert asked.predicted_scores([], [], [30]) == [pytest.approx(70 + 15 * mean[2])]
-    assert asked.predicted_scores([50], [90], []) == []
-    for wrong in (101, -1, float("nan")):
-        with pytest.raises(ValueError, match="of 100"):
-            asked.predicted_scores([50], [wrong], [10])
-    with pytest.raises(ValueError, match="there are 0 scores for 1 anime"):
-        asked.predicted_scores([50], [], [10])
 
 
 @pytest.mark.parametrize("name", ["item_mappings.pkl", "best_model.pth"])

@@ -15,7 +15,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.people import People, Persons
+from anime_bert4rec.lists.people import People, Persons, without_doubles
 from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scored_lists import ScoredList, ask_about_scores
@@ -238,7 +238,8 @@ def read_data(
             f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
             " more with load_users.py"
         )
-    return Data(vocabulary, lists["training"], lists["validation"], in_common, in_catalogue, persons, earlier=earlier)
+    held_out = without_doubles(lists["validation"], lists["training"], vocabulary.num_items)
+    return Data(vocabulary, lists["training"], held_out, in_common, in_catalogue, persons, earlier=earlier)
 
 
 def read_lists(

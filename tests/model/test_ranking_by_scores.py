@@ -137,3 +137,25 @@ def test_together_it_is_the_mean_of_what_is_expected_of_each(with_scores):
     assert with_scores.recommend_together([[30], [30]], scores=[one, one]) == with_scores.recommend([30], scores=one)
     by_score = with_scores.recommend_together([[30], [30]], scores=[one, other], by="score")
     assert [each.anime_id for each in by_score] == [50, 40, 20, 10]
+
+
+def test_predicted_scores_are_of_the_titles_that_the_model_knows(popular):
+    with pytest.raises(NoPredictedScores) as error:
+        popular.predicted_scores([10], [80], [20])
+    assert "\n" not in str(error.value) and not popular.predicts_scores
+    random = np.random.default_rng(0)
+    mean, factors = random.normal(0, 0.3, 5).astype(np.float32), random.normal(size=(5, 2)).astype(np.float32)
+    scores = PredictedScores(mean, factors, np.array([70, 15], np.float32))
+    popular._score.model.predicted_scores = scores
+    asked = Recommender(popular._score.model, Vocabulary.of(IDS))
+    expected = scores.predict(np.array([5, 2]), np.array([90, 30]))
+    got = asked.predicted_scores([50, 999, 20], [90, 5, 30], [10, 999, -1, 40])
+    assert got == [pytest.approx(expected[0]), None, None, pytest.approx(expected[3])]
+    assert asked.predicted_scores([50, 20, 50], [1, 30, 90], [10]) == [pytest.approx(expected[0])], "the last counts"
+    assert asked.predicted_scores([], [], [30]) == [pytest.approx(70 + 15 * mean[2])]
+    assert asked.predicted_scores([50], [90], []) == []
+    for wrong in (101, -1, float("nan")):
+        with pytest.raises(ValueError, match="of 100"):
+            asked.predicted_scores([50], [wrong], [10])
+    with pytest.raises(ValueError, match="there are 0 scores for 1 anime"):
+        asked.predicted_scores([50], [], [10])

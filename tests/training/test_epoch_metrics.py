@@ -85,3 +85,15 @@ def test_errors_are_over_the_users_of_all_batches():
         totals.add(torch.tensor(1.0), torch.tensor([hits] * 4), 2)
         totals.squares += squares_of_rows(torch.tensor([[float(hits)] * 4 + [2.0]], dtype=torch.float64))
     assert totals.result().errors == pytest.approx(dict.fromkeys(TOP_K, 2**0.5 / 4))
+
+
+def test_a_history_of_before_errors_were_recorded_goes_on():
+    result = Result(2.0, dict.fromkeys(TOP_K, 0.5), dict.fromkeys(TOP_K, 0.1))
+    before, after = EpochMetrics(5, {}), EpochMetrics(5, {})
+    before.record(result, result, 0.001, 1.0)
+    old = before.measured()
+    del old["val_accuracy_errors"]
+    after.restore(old)
+    after.record(result, result, 0.001, 1.0)
+    assert after.as_dict()["val_accuracy_errors"]["10"] == [None, 0.1]
+    assert after.val_losses == [2.0, 2.0]

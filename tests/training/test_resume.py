@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
 import re
 import shutil
 import sqlite3
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,16 +15,12 @@ from fault_injection import DAMAGES
 from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
 
 import train_model
-from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
-from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import CannotResume, load_checkpoint, newest_good
-from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result
-from anime_bert4rec.training.resume import differences
 from config import TrainingSettings
 
 EPOCHS = 12
@@ -314,27 +308,6 @@ def test_another_learning_rate_is_taken_from_where_the_run_goes_on(db, copied, u
     assert rates[10:] == pytest.approx([2 * rate for rate in before[10:]])
 
 
-@pytest.mark.parametrize("setting", dataclasses.fields(TrainingSettings), ids=lambda setting: setting.name)
-def test_what_batches_and_weights_depend_on_may_not_change(setting):
-    """Otherwise the rest of the run would not be the rest of the same run."""
-    may_change = {"epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate"}
-    before = {**dataclasses.asdict(TrainingSettings()), "data": "the same"}
-    now = {**before, setting.name: 7}
-    said = differences(before, now, Path(), Path(), Vocabulary.of([1]))
-    assert len(said) == (setting.name not in may_change) and all("is 7 now" in each for each in said)
-
-
-def test_a_split_seed_that_holds_out_other_people_is_said():
-    def said(before, now):
-        settings = dataclasses.asdict(TrainingSettings())
-        return differences({**settings, **before}, {**settings, **now}, Path(), Path(), Vocabulary.of([1]))
-
-    assert said({"split_seed": None}, {"split_seed": 7}) == ["--split-seed was 42, is 7 now"]
-    assert said({"split_seed": None}, {"split_seed": 42}) == []
-    assert said({"seed": 1, "split_seed": 7}, {"seed": 1, "split_seed": 7}) == []
-    assert said({"seed": 1, "split_seed": 7}, {"seed": 2, "split_seed": 7}) == ["--seed was 1, is 2 now"]
-
-
 def test_going_back_to_a_chosen_checkpoint_loses_nothing(db, copied, undisturbed, capsys):
     chosen = copied / "checkpoints/checkpoint_epoch_10.pth"
     assert train(db, copied, "--resume", chosen) == 0
@@ -349,18 +322,6 @@ def test_a_new_run_moves_what_is_there_aside(db, copied, undisturbed, capsys):
     assert unlike(old, undisturbed) == []
     assert str(old) in capsys.readouterr().err
     assert not list((copied / "checkpoints").glob("checkpoint_epoch_*"))
-
-
-def test_a_history_of_before_errors_were_recorded_goes_on():
-    result = Result(2.0, dict.fromkeys(TOP_K, 0.5), dict.fromkeys(TOP_K, 0.1))
-    before, after = EpochMetrics(5, {}), EpochMetrics(5, {})
-    before.record(result, result, 0.001, 1.0)
-    old = before.measured()
-    del old["val_accuracy_errors"]
-    after.restore(old)
-    after.record(result, result, 0.001, 1.0)
-    assert after.as_dict()["val_accuracy_errors"]["10"] == [None, 0.1]
-    assert after.val_losses == [2.0, 2.0]
 
 
 def test_a_checkpoint_of_another_version_of_the_network_is_refused(db, copied, capsys):
