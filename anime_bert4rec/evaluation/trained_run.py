@@ -135,13 +135,15 @@ def _lists_of_then(
 ) -> tuple[Data, Asked]:
     """The lists of a database that has changed, as the model sees them. Raises UserError if nobody is left to ask."""
     persons = Persons.of(database)
-    known, at = then.where(salted(persons.hashes, then.salt))
+    hashes = salted(persons.hashes, then.salt)
+    known, at = then.where(hashes)
     held_out = known.copy()
     held_out[known] = then.held_out[at]
+    learnt_before = np.isin(hashes, then.away[~then.away_held_out])
     groups = {
         "training": persons.user_ids[known & ~held_out],
         "validation": persons.user_ids[held_out],
-        "newcomers": persons.user_ids[~known],
+        "newcomers": persons.user_ids[~known & ~learnt_before],
     }
     rows = database.iter_watched(of_catalogue=False)
     lists = read_lists(rows, database.path, state, vocabulary, groups, ["of then", then.data_fingerprint])

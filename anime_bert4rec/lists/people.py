@@ -11,7 +11,7 @@ import logging
 import secrets
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_aside
 
 log = logging.getLogger(__name__)
+
 
 TELLING = 10
 """Two people may have the same few titles; with so many, who has the same ones is the same person."""
@@ -81,6 +82,11 @@ class People:
     salt: bytes
     data_fingerprint: str = ""
     """The fingerprint of the data of the run that they belong to (`training_data.Data.fingerprint`)."""
+    away: np.ndarray = field(default_factory=lambda: np.zeros(0, np.uint64))
+    """uint64 [A], ascending: hashes of others, who were trained on or held out when the model was begun, and are not
+    there now."""
+    away_held_out: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    """bool [A]: whether each of these was held out then."""
 
     @classmethod
     def of(
@@ -90,9 +96,13 @@ class People:
         persons: Persons,
         salt: bytes = b"",
         data_fingerprint: str = "",
+        earlier: People | None = None,
     ) -> People:
-        """The people whose lists these are, each part with whether it is held out; a salt is drawn if none is given."""
-        salt = salt or secrets.token_bytes(16)
+        """The people whose lists these are, each part with whether it is held out; a salt is drawn if none is given.
+
+        earlier: those of the run whose model the training began with; who isn't there any more is away.
+        """
+        salt = salt or (earlier.salt if earlier else secrets.token_bytes(16))
         hashes: list[np.ndarray] = [np.zeros(0, np.uint64)]
         lists, held_out = hashes.copy(), [np.zeros(0, bool)]
         for sequences, is_held_out in parts:
@@ -101,7 +111,18 @@ class People:
             held_out.append(np.full(len(sequences), is_held_out))
         order = np.argsort(np.concatenate(hashes))
         in_order = [np.concatenate(each)[order] for each in (hashes, lists, held_out)]
-        return cls(in_order[0], in_order[1], in_order[2], salt, data_fingerprint)
+        people = cls(in_order[0], in_order[1], in_order[2], salt, data_fingerprint)
+        if earlier is None:
+            return people
+        everybody, were_held_out = earlier.of_all_runs()
+        gone = ~people.where(everybody)[0]
+        return replace(people, away=everybody[gone], away_held_out=were_held_out[gone])
+
+    def of_all_runs(self) -> tuple[np.ndarray, np.ndarray]:
+        """The hashes of these people and of those who are away, ascending, and whether each was held out."""
+        everybody = np.concatenate([self.persons, self.away])
+        order = np.argsort(everybody)
+        return everybody[order], np.concatenate([self.held_out, self.away_held_out])[order]
 
     def only(self, *, held_out: bool) -> People:
         """The people who were held out, or the others."""
@@ -131,6 +152,8 @@ class People:
                 held_out=self.held_out,
                 salt=np.frombuffer(self.salt, np.uint8),
                 data_fingerprint=np.array(self.data_fingerprint),
+                away=self.away,
+                away_held_out=self.away_held_out,
             )
 
 
@@ -147,11 +170,15 @@ def load_people(path: Path) -> People | None:
                 saved["held_out"],
                 saved["salt"].tobytes(),
                 str(saved["data_fingerprint"]),
+                *([saved["away"], saved["away_held_out"]] if "away" in saved else []),  # of earlier versions not
             )
         arrays = (people.persons, np.uint64), (people.lists, np.uint64), (people.held_out, np.bool_)
-        if any(array.dtype != kind or array.shape != people.persons.shape for array, kind in arrays):
+        away = (people.away, np.uint64), (people.away_held_out, np.bool_)
+        if any(
+            array.dtype != kind or array.shape != some[0][0].shape for some in (arrays, away) for array, kind in some
+        ):
             raise ValueError("its arrays are not as they were written")
-        in_order = people.persons.ndim == 1 and bool((people.persons[1:] >= people.persons[:-1]).all())
+        in_order = all(each.ndim == 1 and (each[1:] >= each[:-1]).all() for each in (people.persons, people.away))
         if not in_order or not 1 <= len(people.salt) <= hashlib.blake2b.MAX_KEY_SIZE:
             raise ValueError("it was not written by this program")
     except FileNotFoundError:

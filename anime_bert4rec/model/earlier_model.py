@@ -54,11 +54,12 @@ class EarlierModel:
     def split(
         self, keys: Sequence[str], persons: Persons, val_ratio: float, split_seed: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of the training and of the validation users: as they were then; of those who are new, as
-        `split_users` has it. keys: of all `persons`, in their order."""
-        known, at = self.people.where(salted(persons.hashes, self.people.salt))
-        held_out = np.zeros(len(known), bool)
-        held_out[known] = self.people.held_out[at]
+        """Positions of the training and of the validation users: as they were then or, if they were away, before; of
+        those who are new, as `split_users` has it. keys: of all `persons`, in their order."""
+        hashes = salted(persons.hashes, self.people.salt)
+        everybody, were_held_out = self.people.of_all_runs()
+        known, held_out = np.isin(hashes, everybody), np.zeros(len(hashes), bool)
+        held_out[known] = were_held_out[np.searchsorted(everybody, hashes[known])]
         new = np.flatnonzero(~known)
         if len(new) > 1:
             held_out[new[split_users([keys[each] for each in new.tolist()], val_ratio, split_seed)[1]]] = True

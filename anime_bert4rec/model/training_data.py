@@ -145,7 +145,8 @@ class Data:
         """Who is trained on and who is held out, to be kept with the run."""
         assert self.persons is not None
         parts = ((self.training, False), (self.validation, True))
-        return People.of(parts, self.vocabulary, self.persons, data_fingerprint=self.fingerprint())
+        earlier = None if self.earlier is None else self.earlier.people
+        return People.of(parts, self.vocabulary, self.persons, data_fingerprint=self.fingerprint(), earlier=earlier)
 
     def fingerprint(self) -> str:
         """Tells whether two runs saw the same lists in the same split."""

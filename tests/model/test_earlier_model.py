@@ -12,7 +12,7 @@ import torch
 from small_runs import draw_nothing, make_database, stop_in_epoch, training_flags, unlike
 
 import train_model
-from anime_bert4rec.lists.people import People, Persons, salted
+from anime_bert4rec.lists.people import People, Persons, load_people, salted
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.earlier_model import CannotBeginWith, EarlierModel
@@ -41,6 +41,11 @@ def people_of(hashes, held_out, salt=b"salt"):
 
 def earlier_of(tmp_path, model, people=None):
     return EarlierModel(tmp_path, model, BEFORE, people or people_of([], np.zeros(0, bool)))
+
+
+def one_list_each(users):
+    ones, starts = np.ones(len(users), np.int32), np.arange(len(users) + 1)
+    return Sequences(ones, np.zeros(len(users), np.int32), starts, users)
 
 
 def groups(*lists):
@@ -77,6 +82,31 @@ def test_who_was_held_out_stays_so_and_of_the_others_some_are_drawn(tmp_path):
     assert sorted(39 - again) == sorted(validation), "whatever their order"
     one_more = earlier.split(keys[:21], Persons(np.arange(21), np.arange(21)), 0.25, 3)
     assert 20 in one_more[0], "a single new one is learnt from"
+
+
+def test_who_was_away_for_a_training_is_known_when_they_come_back(tmp_path):
+    held_out = np.arange(20) % 4 == 0
+    first = people_of(range(20), held_out)
+    away, keys = (3, 4, 8, 11), [f"name {k}" for k in range(24)]
+    there = np.array([k for k in range(20) if k not in away])
+    people = People.of(
+        [(one_list_each(there[held_out[there] == is_held_out]), is_held_out) for is_held_out in (False, True)],
+        Vocabulary.of([1, 2, 3]),
+        Persons(np.arange(24), np.arange(24)),
+        data_fingerprint="second",
+        earlier=first,
+    )
+    assert len(people.persons) == 16 and people.away_held_out.sum() == 2 and len(people.away) == 4
+    now = people.changes(people_of(there, held_out[there], people.salt))
+    assert (now.new, now.gone) == (0, 0), "who is away is not gone"
+    people.save(tmp_path / "people.npz")
+    kept = load_people(tmp_path / "people.npz")
+    assert kept.away.tolist() == people.away.tolist() and kept.away_held_out.tolist() == people.away_held_out.tolist()
+    earlier = earlier_of(tmp_path, a_model(3, 1), kept)
+    _, validation = earlier.split(keys, Persons(np.arange(24), np.arange(24)), 0.25, 3)
+    assert [k for k in validation if k < 20] == np.flatnonzero(held_out).tolist()
+    third = People.of([], Vocabulary.of([1, 2, 3]), Persons(np.arange(24), np.arange(24)), earlier=kept)
+    assert len(third.away) == 20 and third.away_held_out.sum() == 5, "away once more, they are still known"
 
 
 @pytest.mark.parametrize(
