@@ -25,7 +25,6 @@ from anime_bert4rec.support.whole_files import write_aside
 
 log = logging.getLogger(__name__)
 
-
 TELLING = 10
 """Two people may have the same few titles; with so many, who has the same ones is the same person."""
 ENTRIES_AT_ONCE = 2**20

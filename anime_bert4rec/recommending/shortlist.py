@@ -65,14 +65,15 @@ class Shortlists:
 
 def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[int, set[int]]:
     """Of what each anime continues, what none of the rest continues in its turn: not the first season where there is a
-    second one. A special or a film doesn't stand for a season, nor a season for them."""
+    second one. A special or a film doesn't stand for a season, nor a season for them; where they continue each other in
+    a circle, all of them."""
 
     def takes_its_place(later: int, earlier: int) -> bool:
         continues = earlier in before.get(later, NOTHING) and later not in before.get(earlier, NOTHING)
         return continues and of_id[later].format == of_id[earlier].format
 
     return {
-        anime_id: {each for each in earlier if not any(takes_its_place(other, each) for other in earlier)}
+        anime_id: {each for each in earlier if not any(takes_its_place(other, each) for other in earlier)} or earlier
         for anime_id, earlier in before.items()
     }
 

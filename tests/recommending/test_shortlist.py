@@ -60,6 +60,17 @@ def test_of_several_seasons_before_it_the_latest_is_needed():
     assert shortlists.continued_by([3]) == {1, 2, 4} and shortlists.continued_by([1, 2]) == {1}
 
 
+def test_of_three_that_continue_each_other_in_a_circle_any_is_enough():
+    circle = [Anime(n, relations=(Relation(n % 3 + 1, "PREQUEL"),)) for n in (1, 2, 3)]
+    last = Anime(4, relations=tuple(Relation(n, "PREQUEL") for n in (1, 2, 3)))
+    shortlists = Shortlists([*circle, last])
+
+    def shown(*liked):
+        return [anime.anime_id for anime in shortlists.of([4], [Person.of_ids(liked)], Wishes())]
+
+    assert (shown(), shown(9), shown(2)) == ([], [], [4])
+
+
 def test_two_that_continue_each_other_are_both_enough():
     circle = [Anime(1, relations=(Relation(2, "PREQUEL"),)), Anime(2, relations=(Relation(1, "PREQUEL"),))]
     third = Anime(3, relations=(Relation(1, "PREQUEL"), Relation(2, "PREQUEL")))
