@@ -37,7 +37,7 @@ from anime_bert4rec.lists.records import Anime, ListEntry, UserList
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
-from anime_bert4rec.model.memory_fitting import fit_memories
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from anime_bert4rec.model.predicted_scores import FACTORS, PredictedScores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
@@ -162,12 +162,17 @@ def measure_recent_starts(database_file: Path, args: argparse.Namespace) -> None
     def memories(*lists: Sequences) -> None:
         fitted[:] = fit_memories(lists, size, max_seq_len=settings.max_seq_len, seed=settings.seed, alike=alike)
 
-    asked, fitted = lately(), list[ItemMemory]()
+    def sets(*lists: Sequences) -> None:
+        as_sets[:] = fit_unordered_memories(lists, size, seed=settings.seed, alike=alike)
+
+    asked, fitted, as_sets = lately(), list[ItemMemory](), list[ItemMemory]()
     print(f"  {measured(starts)}: all starts are read")
     print(f"  {measured(lately)}: what was known before {len(asked.asked):,} of them")
     print(f"  {measured(lambda: memories(counted), 1)}: the memory, which there is in any case")
     print(f"  {measured(lambda: memories(counted, asked.lists_before), 1)}: with that of the lists before these starts")
-    print(f"  {measured(lambda: fit_recent(asked, fitted[1], settings.max_seq_len))}: the strengths")
+    print(f"  {measured(lambda: sets(counted), 1)}: the memory without their order, which there is in any case, too")
+    print(f"  {measured(lambda: sets(counted, asked.lists_before), 1)}: with that of the lists before these starts")
+    print(f"  {measured(lambda: fit_recent(asked, fitted[1], settings.max_seq_len, as_sets[1]))}: the strengths")
 
     def moment() -> Moment:
         with Database.open_to_read(database_file) as database:
