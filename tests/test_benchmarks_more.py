@@ -252,4 +252,4 @@ def test_what_recent_starts_cost_from_end_to_end(capsys: pytest.CaptureFixture[s
     assert out.startswith("30 lists of 60, 200 anime; before a training:\n")
     asked = re.search(r"what was known before (\d+) of them\n", out)
     assert asked and 100 < int(asked[1]) < 300, "of 1,800 starts in ten years, those of the last one"
-    assert out.count(" s of CPU: ") == 6 and " ms of CPU a person: what is known of the day\n" in out
+    assert out.count(" s of CPU: ") == 8 and " ms of CPU a person: what is known of the day\n" in out
