@@ -107,16 +107,19 @@ class ListTables(DatabaseFile):
         """
         with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
             imported = write_lists(self._connection, source, points, sure)
-            known = (
-                "SELECT count(*) FROM user WHERE left_out IS NULL AND user_id NOT IN (SELECT user_id FROM aside.user)"
-            )
-            ((before,),) = self._connection.execute(known)
+            _, others_before = self._short_and_others()
             _mark_short(self._connection, min_anime)
-            ((after,),) = self._connection.execute(known)
-            ((short,),) = self._connection.execute(
-                "SELECT count(*) FROM user WHERE left_out = 'short' AND user_id IN (SELECT user_id FROM aside.user)"
-            )
-        return replace(imported, short=short, dropped=max(before - after, 0))
+            short, others = self._short_and_others()
+        return replace(imported, short=short, dropped=max(others_before - others, 0))
+
+    def _short_and_others(self) -> tuple[int, int]:
+        """How many of those who are put aside have watched too little, and how many others are trained on."""
+        ((short, others),) = self._connection.execute(
+            """SELECT count(*) FILTER (WHERE left_out = 'short' AND is_put_aside),
+                      count(*) FILTER (WHERE left_out IS NULL AND NOT is_put_aside)
+               FROM (SELECT left_out, user_id IN (SELECT user_id FROM aside.user) AS is_put_aside FROM user)"""
+        )
+        return short, others
 
     def remove(self, names: Sequence[str]) -> list[Removed]:
         """Take everybody of these names out, all or none. Raises NobodyOfThisName, for one that is nobody's."""
