@@ -184,6 +184,12 @@ class TrainingSettings(Checked):
     dropout: float = setting(0.1, "share of activations dropped while training", at_least=0, below=1, metavar="X")
     use_gpu: bool = setting(True, "train on an NVIDIA GPU when there is one", flag="--gpu")
     use_fp16: bool = setting(False, "mixed precision on a GPU: faster, and less memory", flag="--fp16")
+    precision: str = setting(
+        "auto",
+        "numbers to multiply matrices in: fp32, bf16, which newer CPUs are faster in, or auto: what is faster here",
+        choices=("auto", "fp32", "bf16"),
+        metavar="WHICH",
+    )
     seed: int = setting(
         42,
         "the same seed on the same machine gives the same numbers, on a CPU to the last digit",
@@ -218,6 +224,8 @@ class TrainingSettings(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.use_fp16 and self.precision != "auto":
+            raise SettingError(f"--fp16 and --precision {self.precision} are two answers to one question: give one")
         if self.hidden_size % self.num_heads:
             raise SettingError(
                 f"--hidden-size must be a multiple of --num-heads: {self.hidden_size} is not one of {self.num_heads}"

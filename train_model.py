@@ -41,6 +41,7 @@ from anime_bert4rec.model.gate_fitting import GateFitting
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.masked_metrics import hits_by_row, masked_cross_entropy, ranks, squares_of_rows, top_k_hits
 from anime_bert4rec.model.model_files import save_item_mappings
+from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.model.run_folder import BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, in_this_process, load_data
 from anime_bert4rec.model.two_threads import in_halves
@@ -54,6 +55,7 @@ from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result, Totals
 from anime_bert4rec.training.failures import TrainingFailed, check_sane, naming_what_saves_memory
 from anime_bert4rec.training.new_model import build_model, network_for
 from anime_bert4rec.training.output_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
+from anime_bert4rec.training.precision import choose_numbers
 from anime_bert4rec.training.processes import (
     ProcessLost,
     from_main,
@@ -176,8 +178,10 @@ def prepare(
     checkpoint = from_main(checkpoint)
     fitted = fitted_before(models_beside(chosen, paths), checkpoint) if checkpoint else None
 
-    device, half_precision = choose_device(settings)
+    device = choose_device(settings)
+    numbers = from_main(choose_numbers(settings, device))
     model = build_model(data, settings, fitted).to(device)
+    multiply_in(numbers, model)
     some = in_this_process(batches(data.validation, data, settings, None), data.one_in)
     baselines = baseline_accuracies(data, some)
     run = TrainingRun(
@@ -186,7 +190,6 @@ def prepare(
         identity,
         learning_rate=settings.lr,
         steps_per_epoch=steps_per_epoch,
-        half_precision=half_precision,
     )
     if is_main():
         if going_on.resume != NEWEST:
@@ -271,15 +274,13 @@ def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, 
         print(summarise(run.metrics))
 
 
-def choose_device(settings: TrainingSettings) -> tuple[torch.device, bool]:
-    """Where to train, and whether in half precision."""
+def choose_device(settings: TrainingSettings) -> torch.device:
+    """Where to train."""
     if settings.use_gpu and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device()), settings.use_fp16
+        return torch.device("cuda", torch.cuda.current_device())
     if settings.use_gpu:
         log.info("No CUDA GPU was found: training on the CPU.")
-    if settings.use_fp16:
-        log.info("--fp16 needs a GPU: training in fp32.")
-    return torch.device("cpu"), False
+    return torch.device("cpu")
 
 
 def train_one_epoch(
@@ -311,12 +312,11 @@ def train_one_epoch(
 def learn(model: nn.Module, batch: Batch, scaler: torch.amp.GradScaler) -> tuple[Tensor, Tensor | None, Tensor] | None:
     """Add the gradients of a batch, and give what is to be added to the totals of the epoch."""
     assert batch.targets is not None
-    with torch.autocast(batch.items.device.type, torch.float16, enabled=scaler.is_enabled()):
-        logits = model(batch)
+    logits = model(batch)
     columns, hits, counts = batch.targets - 1, None, batch.weight > 0 and not batch.without_memory
     if counts and not batch.given:
         hits = top_k_hits(ranks(logits.detach(), columns))  # now, for the loss overwrites the logits
-    loss = masked_cross_entropy(logits.float(), columns)
+    loss = masked_cross_entropy(logits, columns)
     scaler.scale(loss * batch.weight).backward()
     return (loss.detach(), hits, batch.num_targets) if counts else None
 

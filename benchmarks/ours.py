@@ -29,7 +29,9 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, Known
 from anime_bert4rec.model.gate_fitting import GateFitting, most_positions
 from anime_bert4rec.model.model_files import GATE
 from anime_bert4rec.model.next_item_scorer import ModelScorer
+from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.model.training_data import Data
+from anime_bert4rec.training.precision import choose_numbers
 from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
 from config import TrainingSettings
 
@@ -40,6 +42,7 @@ Catalogue = Mapping[str, Mapping[str, Any]]
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--precision", default=TrainingSettings.precision)
     parser.add_argument("--cut-share", type=float, default=TrainingSettings.cut_share)
     parser.add_argument(
         "--refit",
@@ -60,6 +63,7 @@ def main() -> None:
         mask_prob=args.mask_prob,
         memory=not args.no_memory,
         cut_share=args.cut_share,
+        precision=args.precision,
         seed=args.seed,
         use_gpu=False,
     )
@@ -203,6 +207,7 @@ def anime_of(catalogue: Catalogue, item_names: Sequence[str]) -> list[Anime]:
 
 def train(model: BERT4Rec, data: Data, settings: TrainingSettings) -> Iterator[None]:
     """The loop of train_model.py; comes back after each epoch, with the averaged weights in the model."""
+    multiply_in(choose_numbers(settings, model.item_bias.device), model)
     averaged = AveragedWeights(model)
     optimizer = make_optimizer(model, settings.lr)
     scaler = torch.amp.GradScaler("cpu", enabled=False)

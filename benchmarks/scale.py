@@ -38,7 +38,9 @@ from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.lists.sequence_store import stored
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 from anime_bert4rec.model.batches import MaskedBatches
+from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.support.whole_files import write_json
+from anime_bert4rec.training.precision import choose_numbers
 from anime_bert4rec.training.weights import make_optimizer
 from config import TrainingSettings
 
@@ -143,6 +145,7 @@ def measure(folder: Path, users: int, hidden_size: int, steps: int, threads: int
         result["to_first_batch_seconds"] = sum(result.values())
         result["memory_cpu_seconds"], result["baseline_cpu_seconds"] = np.diff(spent).tolist()
 
+        multiply_in(choose_numbers(settings, torch.device("cpu")), model)
         optimizer = make_optimizer(model, settings.lr)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
         scaler = torch.amp.GradScaler("cpu", enabled=False)

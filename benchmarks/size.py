@@ -40,8 +40,10 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.fast_parts import TiedEmbedding
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
+from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.whole_files import write_json
+from anime_bert4rec.training.precision import choose_numbers
 from anime_bert4rec.training.weights import AveragedWeights, make_optimizer
 from config import TrainingSettings, UserListSettings
 
@@ -102,6 +104,7 @@ def measure(case: Case, steps: int, at_least: float, threads: int) -> dict[str, 
     memory_seconds = time.perf_counter() - clock
     peaks["peak_gib_memory"] = round(peak_memory_mb() / 1024, 3)
 
+    multiply_in(choose_numbers(settings, torch.device("cpu")), model)
     optimizer = make_optimizer(model, settings.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
     scaler = torch.amp.GradScaler("cpu", enabled=False)

@@ -79,5 +79,6 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     monkeypatch.setattr(optimizers, "_get_fused_kernels_supported_devices", lambda: [GPU.type, "cpu"])
     monkeypatch.setattr(torch.inference_mode, "__enter__", _without_gradient)  # which such tensors know no better
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
     with _Mode():
         yield GPU

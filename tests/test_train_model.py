@@ -245,7 +245,7 @@ def test_half_precision_and_gpu_on_a_machine_without_one(db, tmp_path, capsys, m
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert train(db, tmp_path, "--epochs", "1", "--gpu", "--fp16") == 0
     err = capsys.readouterr().err
-    assert "training on the CPU" in err and "training in fp32" in err
+    assert "training on the CPU" in err and "--fp16 needs a GPU" in err
 
 
 def test_an_exploding_loss_ends_the_run_and_keeps_what_was_good(db, tmp_path, capsys):

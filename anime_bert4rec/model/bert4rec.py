@@ -8,7 +8,7 @@ last layer's queries and feed-forward, only at the positions that are asked for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, cast
 
@@ -24,6 +24,7 @@ from anime_bert4rec.model.gate import Gate
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.leaving_out import LeftOut, LeftOutInOrder
 from anime_bert4rec.model.predicted_scores import PredictedScores
+from anime_bert4rec.model.products import Matrix
 from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.support.forms import WrongForm, check
 
@@ -111,8 +112,8 @@ class NetworkInput(NamedTuple):
 
     items: Tensor
     """int64 [B, L]: item indices, PAD, or the mask."""
-    causal: bool
-    """Whether each position sees only itself and what is before it."""
+    cuts: Sequence[int] | None
+    """Where each position sees only itself and what is before it, the columns of cuts, ascending; None: all see all."""
     columns: Tensor
     """int64 [B, Q]: at which columns each list answers, filled up with any."""
     answers: Tensor
@@ -120,10 +121,11 @@ class NetworkInput(NamedTuple):
 
     def bias(self, of_distance: Tensor | None) -> Tensor | None:
         """What is added to attention scores [heads, L, L]: the bias of each distance, and UNSEEN for what is later."""
-        if not self.causal:
+        if self.cuts is None:
             return of_distance
         length = self.items.shape[1]
-        return _sum(of_distance, torch.full((1, length, length), UNSEEN, device=self.items.device).triu(1))
+        later = torch.full((1, length, length), UNSEEN, device=self.items.device).triu(1)
+        return later if of_distance is None else of_distance + later
 
     def parts(self) -> Iterator[NetworkInput]:
         """Some lists at a time, whose states stay near the processor; `answers` are those of all."""
@@ -133,7 +135,7 @@ class NetworkInput(NamedTuple):
     def padding_bias(self) -> Tensor | None:
         """UNSEEN for padding, broadcast to [B, heads, L, L]. Where it is later than all that answers, it needs none."""
         padding = self.items == PAD
-        return padding[:, None, None] * UNSEEN if not self.causal and padding.any() else None
+        return padding[:, None, None] * UNSEEN if self.cuts is None and padding.any() else None
 
 
 class Known(NamedTuple):
@@ -160,7 +162,7 @@ class BERT4Rec(nn.Module):
         self.item_embedding = nn.Embedding(config.num_items + 2, size, padding_idx=PAD)  # padding, items, mask
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.project = nn.Linear(size, size, bias=False)
+        self.project = Matrix(size, size, bias=False)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
         if unordered_memory is None and config.unordered_memory is not None:
@@ -194,10 +196,12 @@ class BERT4Rec(nn.Module):
     def forward(self, batch: Batch, rank_unlisted: bool = False, known: Known | None = None) -> Tensor:
         """rank_unlisted: score items that nobody has listed by what the catalogue says of them; in training and where
         it is checked, they are items like the others. known: what `known` gives, in evaluation mode alone."""
-        embedding = TiedEmbedding(self.item_embedding.weight)
+        low, kind = self.project.low if self.training else None, batch.items.device.type
+        embedding = TiedEmbedding(self.item_embedding.weight, low if kind == "cpu" else None)
         dropout = Dropout(self.config.dropout if self.training else 0, batch.seed)
-        states = self.encode(self.read(batch), embedding, dropout, known)
-        return self.logits(batch, self.project(self.norm(states)), embedding, rank_unlisted)
+        with torch.autocast(kind, low, enabled=low is not None and kind != "cpu"):
+            states = self.project(self.norm(self.encode(self.read(batch), embedding, dropout, known)))
+        return self.logits(batch, states, embedding, rank_unlisted)
 
     @torch.inference_mode()
     def known(self) -> Known | None:
@@ -206,7 +210,8 @@ class BERT4Rec(nn.Module):
             return None
         layers = self._encoder_layers()
         states = layers[0].apart(self.item_embedding.weight * self.config.hidden_size**0.5, Dropout(0, 0))
-        longest = NetworkInput(torch.zeros(1, self.config.max_seq_len), self.config.ordered, *2 * [torch.zeros(0)])
+        cuts, nothing = [self.config.max_seq_len] if self.config.ordered else None, torch.zeros(0)
+        longest = NetworkInput(torch.zeros(1, self.config.max_seq_len), cuts, nothing, nothing)
         return Known(states, [longest.bias(layer.distance_bias(self.config.max_seq_len)) for layer in layers])
 
     def read(self, batch: Batch) -> NetworkInput:
@@ -216,8 +221,9 @@ class BERT4Rec(nn.Module):
         before it. So does every item in every layer, so that one row stands for many lists, each ending at a cut.
         """
         if batch.cuts is None:
-            return NetworkInput(batch.items, False, *columns_of_masks(batch))
-        items = batch.items[:, : int(batch.cuts[-1])]
+            return NetworkInput(batch.items, None, *columns_of_masks(batch))
+        cuts: list[int] = batch.cuts.cpu().tolist()
+        items = batch.items[:, : cuts[-1]]
         padding = items == PAD
         if batch.masked is not None:
             items = torch.where(batch.masked & ~padding, self.config.num_items + 1, items)
@@ -226,7 +232,7 @@ class BERT4Rec(nn.Module):
         column = torch.arange(items.shape[1], device=items.device)
         items = items.gather(1, (column + skipped) % len(column))
         columns = (batch.cuts - 1 - skipped).clamp_min(0)
-        return NetworkInput(items, True, columns, batch.rows * len(batch.cuts) + batch.places)
+        return NetworkInput(items, cuts, columns, batch.rows * len(cuts) + batch.places)
 
     def leaving_out(self, items: Tensor, known: Known | None) -> LeftOut | LeftOutInOrder | None:
         """What `logits_without` needs of a list, if it can do it: there are two layers.
@@ -282,14 +288,14 @@ class BERT4Rec(nn.Module):
             hidden, place = known.states.hidden, shown.items
         for number, layer in enumerate(layers):
             apart = known.states if known and not number else layer.apart(hidden, dropout)
-            bias = _sum(biases[number], padding)
-            hidden = layer.together(apart, dropout, bias, causal=shown.causal, place=None if number else place)
+            seen = None if shown.cuts is None else range(1, place.shape[1] + 1)
+            hidden = layer.together(apart, dropout, biases[number], padding, seen, None if number else place)
         bias = biases[-1]
         if bias is not None:  # of the positions that answer: [B, heads, Q, L]
             bias = bias.index_select(1, shown.columns.flatten()).unflatten(1, shown.columns.shape).transpose(0, 1)
         row = shown.items.shape[1] * torch.arange(len(hidden), device=hidden.device)[:, None]
         queries = take(hidden.flatten(0, 1), row + shown.columns)
-        return last.answer(queries, last.norm(hidden), dropout, _sum(bias, padding))
+        return last.answer(queries, last.norm(hidden), dropout, bias, padding, shown.cuts)
 
     def _encoder_layers(self) -> list[EncoderLayer]:
         return cast(list[EncoderLayer], list(self.layers))
@@ -299,25 +305,24 @@ class BERT4Rec(nn.Module):
 
         states: projected, of the positions that answer [M, hidden_size].
         """
-        with torch.autocast(states.device.type, enabled=False):  # the memory needs the precision
-            states = states.float()
-            if self.memory is None or batch.without_memory:
-                return embedding.logits(self.alone_bias if batch.without_memory else self.item_bias, states)
-            prior = self.memory(batch, rank_unlisted)
-            unlisted = self.memory.unlisted.columns
-            if not rank_unlisted or not len(unlisted):
-                return self._weighed(batch, states, prior, embedding)
-            # All that the network could learn of items that no list has is that they never come.
-            by_memory = prior[:, unlisted]
-            if self.config.answers_alone:  # there, they keep their odds against all others
-                prior[:, unlisted] = -torch.inf
-                by_memory -= prior.logsumexp(1)[:, None]
-            elif not self.training:
-                by_memory *= self._gate(batch)[:, :1]
-            logits = self._weighed(batch, states, prior, embedding)
-            if self.config.answers_alone:
-                by_memory += logits.logsumexp(1)[:, None]
-            return logits.index_copy_(1, unlisted, by_memory)
+        states = states.float()
+        if self.memory is None or batch.without_memory:
+            return embedding.logits(self.alone_bias if batch.without_memory else self.item_bias, states)
+        prior = self.memory(batch, rank_unlisted)
+        unlisted = self.memory.unlisted.columns
+        if not rank_unlisted or not len(unlisted):
+            return self._weighed(batch, states, prior, embedding)
+        # All that the network could learn of items that no list has is that they never come.
+        by_memory = prior[:, unlisted]
+        if self.config.answers_alone:  # there, they keep their odds against all others
+            prior[:, unlisted] = -torch.inf
+            by_memory -= prior.logsumexp(1)[:, None]
+        elif not self.training:
+            by_memory *= self._gate(batch)[:, :1]
+        logits = self._weighed(batch, states, prior, embedding)
+        if self.config.answers_alone:
+            by_memory += logits.logsumexp(1)[:, None]
+        return logits.index_copy_(1, unlisted, by_memory)
 
     def _weighed(self, batch: Batch, states: Tensor, prior: Tensor, embedding: TiedEmbedding) -> Tensor:
         """The sum of the network's logits and of the prior (used up), each times its weight, and of the bias."""
@@ -341,7 +346,3 @@ class BERT4Rec(nn.Module):
         if self.config.answers_alone:
             states = states * MIXTURE[0]
         return embedding.logits(self.item_bias, states)
-
-
-def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    return b if a is None else a if b is None else a + b

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anime_bert4rec.model.fast_parts import Dropout, attend, attend_to_states, take
+from anime_bert4rec.model.attention import are_few, attend, attend_to_states
+from anime_bert4rec.model.fast_parts import Dropout, take
+from anime_bert4rec.model.products import Matrix, multiply
 
 if TYPE_CHECKING:
     from anime_bert4rec.model.bert4rec import ModelConfig
@@ -58,29 +61,30 @@ class EncoderLayer(nn.Module):
         zero = self.config.max_seq_len
         return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
 
-    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None, *, causal: bool = False) -> Tensor:
-        """hidden [B, L, size] → the same. bias, causal: as in `together`."""
-        return self.together(self.apart(hidden, dropout), dropout, bias, causal=causal)
+    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
+        """hidden [B, L, size] → the same. bias: as in `together`."""
+        return self.together(self.apart(hidden, dropout), dropout, bias)
 
     def apart(self, hidden: Tensor, dropout: Dropout) -> ItemStates:
         """What is made of each of the states [..., size] by itself."""
-        normed = self.norm(hidden)
-        hidden = hidden + dropout(self._fed_forward(normed))
-        return ItemStates(hidden, self.query(normed), self.key(normed), self.value(normed))
+        query, key, value, gate, fed = multiply(
+            self.norm(hidden), self.query, self.key, self.value, self.gate, self.feed_forward
+        )
+        return ItemStates(hidden + dropout(self._fed_forward(gate, fed)), query, key, value)
 
     def together(
         self,
         apart: ItemStates,
         dropout: Dropout,
         bias: Tensor | None,
-        *,
-        causal: bool = False,
+        padding: Tensor | None = None,
+        seen: Sequence[int] | None = None,
         place: Tensor | None = None,
     ) -> Tensor:
         """The states [B, L, size], each with what it takes from the others of its list.
 
-        apart: [B, L, size]; with place [B, L], [U, size], one of its rows at each position. bias: added to the
-        attention scores, broadcast to [B, heads, L, L]. causal: whether it hides what is later.
+        apart: [B, L, size]; with place [B, L], [U, size], one of its rows at each position. bias, padding, seen: as in
+        `attend`.
         """
         hidden, *rows = apart
         heads = self.config.num_heads
@@ -90,26 +94,40 @@ class EncoderLayer(nn.Module):
             hidden = take(hidden, place)
             of_head = place[:, None] * heads + torch.arange(heads, device=place.device)[:, None]
             query, key, value = (take(x.view(len(x) * heads, -1), of_head) for x in rows)
-        return hidden + dropout(self.attention_output(attend(query, key, value, bias, causal)))
+        return hidden + dropout(self.attention_output(attend(query, key, value, bias, padding, seen)))
 
     def answer(
-        self, queries: Tensor, normed: Tensor, dropout: Dropout, bias: Tensor | None, shared: Tensor | None = None
+        self,
+        queries: Tensor,
+        normed: Tensor,
+        dropout: Dropout,
+        bias: Tensor | None,
+        padding: Tensor | None = None,
+        seen: Sequence[int] | None = None,
+        shared: Tensor | None = None,
     ) -> Tensor:
         """The last layer, which is computed for `queries` only, the states of some positions.
 
-        queries [B, Q, size] → [B, Q, size]. normed: the states of all positions, behind the norm [B, L, size]; shared:
-        those that all lists have before these [any, size].
+        queries [B, Q, size] → [B, Q, size]. normed: the states of all positions, behind the norm [B, L, size]. bias,
+        padding, seen: as in `attend`. shared: the states that all lists have before these [any, size].
         """
-        query, weights = self.query(self.norm(queries)), (self.key.weight, self.value.weight)
-        mixed = attend_to_states(query, normed, *weights, self.config.num_heads, bias, shared)
+        heads, query = self.config.num_heads, self.query(self.norm(queries))
+        if shared is not None or are_few(queries.shape[1], normed.shape[1], heads, normed.shape[2]):
+            bias = bias if padding is None else padding if bias is None else bias + padding
+            mixed = attend_to_states(query, normed, self.key.weight, self.value.weight, heads, bias, shared)
+        else:
+            rows = (query, *multiply(normed, self.key, self.value))
+            query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in rows)
+            mixed = attend(query, key, value, bias, padding, seen)
         queries = queries + dropout(self.attention_output(mixed))
-        return queries + dropout(self._fed_forward(self.norm(queries)))
+        return queries + dropout(self._fed_forward(*multiply(self.norm(queries), self.gate, self.feed_forward)))
 
-    def _fed_forward(self, normed: Tensor) -> Tensor:
-        return self.feed_forward_output(F.silu(self.gate(normed)) * self.feed_forward(normed))
+    def _fed_forward(self, gate: Tensor, fed: Tensor) -> Tensor:
+        output: Tensor = self.feed_forward_output(F.silu(gate) * fed)
+        return output
 
 
-def _matrix(inputs: int, outputs: int) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs, bias=False)
-    nn.init.normal_(linear.weight, std=LAYER_SPREAD)
-    return linear
+def _matrix(inputs: int, outputs: int) -> Matrix:
+    matrix = Matrix(inputs, outputs, bias=False)
+    nn.init.normal_(matrix.weight, std=LAYER_SPREAD)
+    return matrix

@@ -13,64 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.model.products import FEWEST_ROWS, filled_up, parts_of
 
-QUERIES_AT_ONCE = 32
-"""How many positions attend together where each sees only what is before it: with fewer, less is computed in vain."""
 FEWEST_ALIKE, MOST_ROWS = 8, 2
 """So many lists are alike if they have no more different items together than this times the length of one."""
+LOGITS_AT_ONCE = 2**22
+"""About so many logits are changed into other numbers at a time: fewer take longer to add up, more don't stay in the
+processor's cache."""
 SMALLEST_TABLE = 2**20
 """The fewest random factors that dropout has a table of."""
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
-    """`softmax(query @ keyᵀ / √(size / heads) + bias) @ value`, with the heads side by side.
-
-    query, key and value [B, heads, L, size / heads] → [B, L, size]. bias: broadcast to [B, heads, L, L]; causal:
-    whether it hides from each position all that is later.
-    """
-    # No dropout on the attention weights: its random numbers would cost more than the attention.
-    if torch.is_grad_enabled():
-        scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)
-        mixed = (scores if bias is None else scores + bias).softmax(-1) @ value
-    else:  # several times as fast, and without a gradient for the bias
-        bias = bias if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
-        length = query.shape[2]
-        at_once = QUERIES_AT_ONCE if causal else length
-        mixed = torch.empty_like(query)
-        for start in range(0, length, at_once):
-            some, seen = slice(start, start + at_once), slice(0, start + at_once)
-            mixed[:, :, some] = F.scaled_dot_product_attention(
-                query[:, :, some], key[:, :, seen], value[:, :, seen], None if bias is None else bias[..., some, seen]
-            )
-    return mixed.transpose(1, 2).flatten(2)
-
-
-def attend_to_states(
-    query: Tensor,
-    states: Tensor,
-    of_key: Tensor,
-    of_value: Tensor,
-    heads: int,
-    bias: Tensor | None,
-    shared: Tensor | None = None,
-) -> Tensor:
-    """`attend(query, states @ of_keyᵀ, states @ of_valueᵀ, bias)`, without making keys or values.
-
-    For a few queries there is less to compute if these go through the weights of both, on their way to the states and
-    back (as DeepSeek-AI, "DeepSeek-V2", 2024, absorb them). query [B, Q, size], states [B, L, size], weights of key and
-    value [size, size] → [B, Q, size]. shared: what all lists have before these states [any, size].
-    """
-    key, value = (weight.unflatten(0, (heads, -1)) for weight in (of_key, of_value))
-    query = query.unflatten(2, (heads, -1)) * key.shape[1] ** -0.5
-    through = torch.einsum("bqhd,hds->bhqs", query, key)
-    scores = torch.einsum("bhqs,bls->bhql", through, states)
-    if shared is not None:
-        scores = torch.cat([through @ shared.t(), scores], -1)
-    weights = (scores if bias is None else scores + bias).softmax(-1)
-    mixed = torch.einsum("bhql,bls->bhqs", weights[..., -states.shape[1] :], states)
-    if shared is not None:
-        mixed += weights[..., : len(shared)] @ shared
-    return torch.einsum("bhqs,hds->bqhd", mixed, value).flatten(2)
 
 
 def take(rows: Tensor, which: Tensor) -> Tensor:
@@ -133,14 +84,16 @@ def _dropout_factors(p: float, size: int, device: torch.device) -> Tensor:
 class TiedEmbedding:
     """`F.embedding(items, weight, PAD)` and `start + hidden @ weight[1:-1]ᵀ` in one forward pass, with one gradient.
 
-    weight: the embeddings [N + 2, size] of padding, items and mask. Plain torch makes a gradient for each of the two
+    weight: the embeddings [N + 2, size] of padding, items and mask. low: the numbers that hidden states and embeddings
+    are multiplied in for the logits, if not their own; the sum of both terms and the gradient of the embeddings are in
+    those of `weight`. Plain torch makes a gradient for each of the two
     uses, as large as all embeddings together, copies one for the slice without padding and mask, and adds both into a
     third. With many items and short lists this is a good part of a training step. Here, all is looked up before the
     logits are made; going back, the look-up therefore finds the gradient of the logits, and is added to it in place.
     """
 
-    def __init__(self, weight: Tensor) -> None:
-        self.weight = weight
+    def __init__(self, weight: Tensor, low: torch.dtype | None = None) -> None:
+        self.weight, self.low = weight, low
         self.gradient: Tensor | None = None
         """The gradient by way of the logits, on its way back."""
 
@@ -178,6 +131,17 @@ class _Logits(torch.autograd.Function):
     def forward(ctx: Any, start: Tensor, hidden: Tensor, weight: Tensor, tied: TiedEmbedding) -> Tensor:
         ctx.tied, ctx.of_each_item = tied, start.ndim == 1
         ctx.save_for_backward(hidden, weight)
+        if tied.low is not None:
+            items = weight[1:-1].to(tied.low).t()
+            logits = start
+            if ctx.of_each_item:
+                logits = start.new_empty(len(hidden), len(start))
+            else:
+                ctx.mark_dirty(start)
+            for some, part in parts_of(hidden, tied.low, _rows_at_once(items.shape[1])):
+                to = logits[some]
+                torch.add(start if ctx.of_each_item else to, (part @ items)[: len(to)], out=to)
+            return logits
         if ctx.of_each_item:  # as one more column: cheaper than to copy it into each row first
             one = hidden.new_ones(len(hidden), 1)
             return torch.cat([hidden, one], 1) @ torch.cat([weight[1:-1], start[:, None]], 1).t()
@@ -190,11 +154,25 @@ class _Logits(torch.autograd.Function):
         of_start = None
         if ctx.needs_input_grad[0]:
             of_start = gradient.sum(0) if ctx.of_each_item else gradient
-        of_weight = _empty_like(weight)
-        of_weight[0], of_weight[-1] = 0, 0
-        torch.mm(gradient.t(), hidden, out=of_weight[1:-1])
+        of_weight = _empty_like(ctx.tied.weight)
+        if ctx.tied.low is None:
+            of_weight[0], of_weight[-1] = 0, 0
+            torch.mm(gradient.t(), hidden, out=of_weight[1:-1])
+            of_hidden = gradient @ weight[1:-1]
+        else:
+            of_weight.zero_()
+            of_hidden = gradient.new_empty(hidden.shape)
+            items = weight[1:-1].to(ctx.tied.low)
+            for some, part in parts_of(hidden, ctx.tied.low, _rows_at_once(len(items))):
+                low = filled_up(gradient[some], ctx.tied.low)
+                of_hidden[some] = (low @ items)[: some.stop - some.start]
+                of_weight[1:-1] += low.t() @ part
         ctx.tied.gradient = of_weight
-        return of_start, gradient @ weight[1:-1], of_weight, None
+        return of_start, of_hidden, of_weight, None
+
+
+def _rows_at_once(items: int) -> int:
+    return max(1, LOGITS_AT_ONCE // items // FEWEST_ROWS) * FEWEST_ROWS
 
 
 def _empty_like(weight: Tensor) -> Tensor:

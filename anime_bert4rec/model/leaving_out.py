@@ -104,7 +104,7 @@ class LeftOutInOrder:
         hidden = self.without(left_out)
         asked = torch.where(left_out[:, None] < len(place) - 1, hidden[:, -1], self.complete[-2])[:, None]
         normed, before = self.last.norm(hidden), self.normed[:start]
-        return self.last.answer(asked, normed, Dropout(0, 0), bias, before)[:, 0]
+        return self.last.answer(asked, normed, Dropout(0, 0), bias, shared=before)[:, 0]
 
     def without(self, left_out: Tensor) -> Tensor:
         """The states behind the first layer, from the first that is left out on [T, L - left_out[0], size]; those of

@@ -52,6 +52,7 @@ def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T], processes:
     The loss of each half times its `weight` adds up to the loss of the batch. Gradients that both add to the same
     weights come out the same, whichever half is first: of two numbers, either sum is the same to the last digit.
     """
+    _keep_freed_memory()
     few_rows = len(batch.items) == 1 or weights > MOST_WEIGHTS * batch.items.numel()
     if few_rows or torch.get_num_threads() == 1 or batch.items.device.type != "cpu" or processes > 1:
         return [work(batch)]
@@ -65,6 +66,7 @@ def _two_threads(for_each: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(2, "one of two", torch.set_num_threads, (for_each,))
 
 
+@functools.cache
 def _keep_freed_memory() -> None:
     """Let this process keep the memory that a step has freed, which takes a twentieth off the next step.
 

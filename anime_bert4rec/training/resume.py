@@ -33,7 +33,7 @@ from anime_bert4rec.training.weights import make_optimizer
 
 log = logging.getLogger(__name__)
 
-MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate")
+MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "precision", "num_workers", "patience", "evaluate")
 """Settings that may change when a run is resumed."""
 _OF_DATABASE = ("vocabulary", "data", "catalogue")
 

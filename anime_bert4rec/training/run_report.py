@@ -139,4 +139,6 @@ def log_model(model: BERT4Rec) -> None:
     threads = torch.get_num_threads()
     on_cpu = f"the CPU, {count_of(threads, 'thread')}"
     name = torch.cuda.get_device_name() if device.type == "cuda" else on_cpu
-    log.info("Training on %s.", name)
+    low = model.project.low
+    numbers = "" if low is None else f", matrices multiplied in {str(low).removeprefix('torch.')}"
+    log.info("Training on %s%s.", name, numbers)

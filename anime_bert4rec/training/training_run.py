@@ -28,7 +28,6 @@ class TrainingRun:
         *,
         learning_rate: float,
         steps_per_epoch: int,
-        half_precision: bool = False,
     ) -> None:
         """identity: the settings and the data (`resume.identity_of`), which checkpoints keep."""
         self.model = model
@@ -38,7 +37,7 @@ class TrainingRun:
         """The model as it is trained: the same one, or shared by several processes."""
         self.average = AveragedWeights(model)
         self.optimizer = make_optimizer(model, learning_rate)
-        self.scaler = torch.amp.GradScaler(model.item_bias.device.type, enabled=half_precision)
+        self.scaler = torch.amp.GradScaler(model.item_bias.device.type, enabled=model.project.low == torch.float16)
         self._learning_rate, self._steps_per_epoch = learning_rate, steps_per_epoch
         self.schedule = self._schedule()
         self._best: Best | None = None

@@ -10,8 +10,6 @@ from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.fast_parts import (
     Dropout,
     TiedEmbedding,
-    attend,
-    attend_to_states,
     distinct,
     sums_of_rows,
     take,
@@ -85,49 +83,6 @@ def test_the_gradient_is_handed_on_and_not_copied():
     assert tied.gradient is None
 
 
-def plain_attention(query, key, value, bias):
-    """Head by head; query, key and value [B, heads, L, d]."""
-    mixed = []
-    for head in range(query.shape[1]):
-        scores = query[:, head] @ key[:, head].transpose(1, 2) / query.shape[-1] ** 0.5
-        of_head = 0 if bias is None else bias.expand(-1, query.shape[1], -1, -1)[:, head]
-        mixed.append((scores + of_head).softmax(-1) @ value[:, head])
-    return torch.cat(mixed, -1)
-
-
-def causal_bias(length):
-    return torch.full((1, 1, length, length), -1e9, dtype=torch.float64).triu(1)
-
-
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("with_gradients", [False, True])
-def test_attention_is_the_formula(causal, with_gradients, monkeypatch):
-    monkeypatch.setattr("anime_bert4rec.model.fast_parts.QUERIES_AT_ONCE", 3)
-    query, key, value = (made_up(2, 3, 8, 4) for _ in range(3))
-    bias = causal_bias(8) if causal else made_up(1, 3, 8, 8)
-    with torch.set_grad_enabled(with_gradients):
-        torch.testing.assert_close(attend(query, key, value, bias, causal), plain_attention(query, key, value, bias))
-        if not causal:
-            torch.testing.assert_close(attend(query, key, value, None, False), plain_attention(query, key, value, None))
-
-
-@pytest.mark.parametrize("biased", [False, True])
-def test_attention_to_states_is_attention_to_the_keys_and_values_made_of_them(biased):
-    heads, size = 2, 6
-    query, states, of_key, of_value = made_up(3, 5, size), made_up(3, 7, size), made_up(size, size), made_up(size, size)
-    bias = made_up(3, heads, 5, 7) if biased else None
-
-    def heads_of(x):
-        return x.unflatten(2, (heads, -1)).transpose(1, 2)
-
-    plain = plain_attention(heads_of(query), heads_of(states @ of_key.T), heads_of(states @ of_value.T), bias)
-    ours, upstream = attend_to_states(query, states, of_key, of_value, heads, bias), made_up(3, 5, size, learnt=False)
-    torch.testing.assert_close(ours, plain)
-    learnt = [query, states, of_key, of_value, *([bias] if biased else [])]
-    for got, expected in zip(*(torch.autograd.grad(each, learnt, upstream) for each in (ours, plain)), strict=True):
-        torch.testing.assert_close(got, expected)
-
-
 def test_rows_are_taken_as_by_an_index():
     rows, which = made_up(5, 3), torch.tensor([[4, 0, 0], [2, 4, 1]])
     upstream = made_up(2, 3, 3, learnt=False)
@@ -166,13 +121,3 @@ def test_sums_of_rows_by_hand(lists, different, weighted):
     ]
     got = sums_of_rows(items, weights if weighted else None)(table.to(torch.float64 if weighted else torch.float32))
     torch.testing.assert_close(got.double(), torch.stack(expected), atol=1e-5, rtol=1e-5)
-
-
-def test_states_that_all_lists_share_are_attended_to_before_their_own():
-    query, states, shared, of_key, of_value = (
-        made_up(*shape) for shape in [(2, 3, 8), (2, 5, 8), (4, 8), *2 * [(8, 8)]]
-    )
-    bias = made_up(2, 2, 3, 9)
-    whole = torch.cat([shared.expand(2, -1, -1), states], 1)
-    expected = attend_to_states(query, whole, of_key, of_value, 2, bias)
-    torch.testing.assert_close(attend_to_states(query, states, of_key, of_value, 2, bias, shared), expected)

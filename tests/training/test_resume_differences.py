@@ -15,7 +15,7 @@ from config import TrainingSettings
 @pytest.mark.parametrize("setting", dataclasses.fields(TrainingSettings), ids=lambda setting: setting.name)
 def test_what_batches_and_weights_depend_on_may_not_change(setting):
     """Otherwise the rest of the run would not be the rest of the same run."""
-    may_change = {"epochs", "lr", "use_gpu", "use_fp16", "num_workers", "patience", "evaluate"}
+    may_change = {"epochs", "lr", "use_gpu", "use_fp16", "precision", "num_workers", "patience", "evaluate"}
     before = {**dataclasses.asdict(TrainingSettings()), "data": "the same"}
     now = {**before, setting.name: 7}
     said = differences(before, now, Path(), Path(), Vocabulary.of([1]))

@@ -1,0 +1,72 @@
+"""The numbers in which matrices are multiplied in training: those of the weights (fp32), or shorter ones.
+
+In bfloat16 (bf16), which has fp32's range and 8 bits of precision, newer processors multiply several times as fast, and
+older ones more slowly. Sums, norms, softmax, loss, item memory, weights and optimizer stay in fp32, and so does all
+that is asked of a trained model.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import torch
+
+log = logging.getLogger(__name__)
+
+NARROWEST = 256
+"""A step of a narrower model gains little or nothing: what is not a product takes most of it (benchmarks/LOG.md)."""
+LEAST_GAIN = 1.3
+"""Products of matrices are to be so many times as fast in bf16, or the rest of a step takes back what they gain."""
+ROWS, TRIES = 1024, 7
+"""Rows of the product that is tried, and how often it is."""
+
+
+class PrecisionSettings(Protocol):
+    @property
+    def precision(self) -> str: ...
+    @property
+    def use_fp16(self) -> bool: ...
+    @property
+    def hidden_size(self) -> int: ...
+
+
+def choose_numbers(settings: PrecisionSettings, device: torch.device) -> torch.dtype | None:
+    """The numbers that matrices are multiplied in on this device, if not in those of the weights."""
+    on_cpu = device.type == "cpu"
+    if settings.use_fp16 and not on_cpu:
+        return torch.float16
+    if settings.use_fp16:
+        log.info("--fp16 needs a GPU: it counts for nothing here.")
+    if settings.precision == "auto" and on_cpu:
+        return torch.bfloat16 if settings.hidden_size >= NARROWEST and gain_of_bf16() >= LEAST_GAIN else None
+    return torch.bfloat16 if settings.precision == "bf16" else None
+
+
+def gain_of_bf16() -> float:
+    """How many times as fast this CPU multiplies in bf16 what is as wide as NARROWEST: tried in some milliseconds.
+
+    In one thread, for two share a batch by halves.
+    """
+    with ThreadPoolExecutor(1, "trying bf16", torch.set_num_threads, (1,)) as pool:
+        return pool.submit(_gain).result()
+
+
+def _gain() -> float:
+    hidden, weight = torch.ones(ROWS, NARROWEST), torch.ones(NARROWEST, NARROWEST)
+    low = torch.bfloat16
+    return _seconds(lambda: hidden @ weight) / _seconds(lambda: hidden.to(low) @ weight.to(low))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Of the fastest call: what else the machine does makes calls slower, and never faster."""
+    work()
+    seconds = []
+    for _ in range(TRIES):
+        clock = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - clock)
+    return min(seconds)

@@ -1,0 +1,190 @@
+"""Training in bfloat16 comes to nearly the same, keeps everything in fp32, and is chosen where it is faster."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from small_lists import ITEMS, MASK, masked_at, some_lists
+from small_runs import draw_nothing, training_flags, unlike
+
+import train_model
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.masked_metrics import masked_cross_entropy
+from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.products import multiply_in
+from anime_bert4rec.support.errors import SettingError
+from anime_bert4rec.training import precision
+from anime_bert4rec.training.precision import choose_numbers, gain_of_bf16
+from config import TrainingSettings
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.fixture(scope="module")
+def runs(db, tmp_path_factory):
+    """Three epochs in fp32, in bf16, in bf16 again, and in bf16 where the second was stopped and gone on with."""
+    folder = tmp_path_factory.mktemp("precision")
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        for name, which in [("fp32", "fp32"), ("bf16", "bf16"), ("again", "bf16")]:
+            flags = training_flags(db, folder / name, "--precision", which, "--epochs", 3, "--dropout", 0.1)
+            assert train_model.main(flags) == 0
+        flags = training_flags(db, folder / "resumed", "--precision", "bf16", "--epochs", 3, "--dropout", 0.1)
+        stop_after(patch, 2)
+        assert train_model.main(flags) == 130
+        patch.undo()
+        draw_nothing(patch)
+        assert train_model.main([*flags, "--resume"]) == 0
+    return folder
+
+
+def stop_after(patch, epochs):
+    """Ctrl-C at the end of an epoch's training."""
+    real, done = train_model.validate, [0]
+
+    def validate(*args):
+        done[0] += 1
+        if done[0] == epochs + 2:  # the memory is validated before the first epoch
+            raise KeyboardInterrupt
+        return real(*args)
+
+    patch.setattr(train_model, "validate", validate)
+
+
+def tensors(saved, at=""):
+    """All that a file has, by their places."""
+    if isinstance(saved, torch.Tensor):
+        yield at, saved
+    elif isinstance(saved, dict):
+        for name, each in saved.items():
+            yield from tensors(each, f"{at}.{name}")
+
+
+def losses(folder, name):
+    return json.loads((folder / name / "plots" / "training_metrics.json").read_text())["val_losses"]
+
+
+def test_it_comes_to_nearly_the_same(runs):
+    exact, low = losses(runs, "fp32"), losses(runs, "bf16")
+    assert low != exact
+    assert low == pytest.approx(exact, rel=0.01)
+
+
+def test_two_runs_come_to_the_same_to_the_last_digit_and_one_that_was_stopped_too(runs):
+    assert unlike(runs / "bf16", runs / "again") == []
+    assert unlike(runs / "bf16", runs / "resumed") == []
+
+
+def test_the_files_have_fp32(runs):
+    """But for the memory, whose tables are kept in half precision wherever it is trained."""
+    for name in ("models/best_model.pth", "models/final_model.pth", "checkpoints/checkpoint_latest.pth"):
+        exact, low = (torch.load(runs / run / name, weights_only=True) for run in ("fp32", "bf16"))
+        for saved in ("model_state_dict", "resume"):
+            dtypes = [[(name, weight.dtype) for name, weight in tensors(each.get(saved))] for each in (exact, low)]
+            assert dtypes[0] == dtypes[1]
+
+
+def test_the_log_says_it(runs):
+    said = {name: (runs / name / "logs").glob("*.log") for name in ("fp32", "bf16")}
+    texts = {name: "".join(path.read_text(encoding="utf-8") for path in paths) for name, paths in said.items()}
+    assert "matrices multiplied in bfloat16" in texts["bf16"]
+    assert "bfloat16" not in texts["fp32"]
+
+
+def test_a_run_goes_on_in_other_numbers(runs, db, monkeypatch):
+    draw_nothing(monkeypatch)
+    flags = training_flags(db, runs / "again", "--precision", "fp32", "--epochs", 4, "--dropout", 0.1, "--resume")
+    assert train_model.main(flags) == 0
+    assert len(losses(runs, "again")) == 4
+
+
+def made_up_model(memory):
+    """A model of any weights, and a batch of 16 lists of which it answers 3 positions each."""
+    torch.manual_seed(0)
+    known = fit_memory(some_lists(60), ITEMS, max_seq_len=20, seed=0) if memory else None
+    config = ModelConfig(ITEMS, 32, 2, 2, 20, dropout=0, memory=known.config if known else None)
+    model = BERT4Rec(config, known)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.3)
+    items = torch.randint(1, ITEMS + 1, (16, 10))
+    at = torch.tensor([[2, 5, 9]]).add(10 * torch.arange(16)[:, None]).flatten()
+    targets = items.flatten()[at]
+    return model, masked_at(items.view(-1).index_fill(0, at, MASK).view(16, 10), at, targets)
+
+
+def logits_and_gradients(model, batch, numbers):
+    multiply_in(numbers, model)
+    logits = model(batch)
+    said = logits.detach().clone()  # the loss overwrites them
+    learnt = [weight for weight in model.parameters() if weight.requires_grad]
+    return said, torch.autograd.grad(masked_cross_entropy(logits, batch.targets - 1), learnt)
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_only_products_are_in_other_numbers_and_only_in_training(memory, monkeypatch):
+    """So logits and gradients are nearly the same and in fp32, and in evaluation mode the logits are the same."""
+    monkeypatch.setattr("anime_bert4rec.model.fast_parts.LOGITS_AT_ONCE", 7 * ITEMS)
+    model, batch = made_up_model(memory)
+    (plain, expected), (logits, gradients) = (logits_and_gradients(model, batch, n) for n in (None, torch.bfloat16))
+    assert not torch.equal(logits, plain)
+    assert logits.dtype == torch.float32
+    assert (logits - plain).norm() <= 0.01 * plain.norm()
+    for got, exact in zip(gradients, expected, strict=True):
+        assert got.dtype == torch.float32
+        assert (got - exact).norm() <= 0.03 * exact.norm()
+    with torch.no_grad():
+        low = model.eval()(batch)
+        multiply_in(None, model)
+        assert torch.equal(model(batch), low)
+
+
+@pytest.mark.parametrize(
+    "flags, device, gain, chosen",
+    [
+        ({}, CPU, 2.0, torch.bfloat16),
+        ({}, CPU, 1.2, None),
+        ({"hidden_size": 256}, CPU, 1.3, torch.bfloat16),
+        ({"hidden_size": 252}, CPU, 2.0, None),
+        ({}, GPU, 2.0, None),
+        ({"precision": "fp32"}, CPU, 2.0, None),
+        ({"precision": "bf16"}, CPU, 0.5, torch.bfloat16),
+        ({"precision": "bf16"}, GPU, 0.5, torch.bfloat16),
+        ({"use_fp16": True}, GPU, 2.0, torch.float16),
+        ({"use_fp16": True}, CPU, 2.0, torch.bfloat16),
+        ({"use_fp16": True}, CPU, 1.2, None),
+    ],
+)
+def test_which_numbers_are_chosen(flags, device, gain, chosen, monkeypatch):
+    monkeypatch.setattr(precision, "gain_of_bf16", lambda: gain)
+    assert choose_numbers(TrainingSettings(**flags), device) == chosen
+
+
+def test_the_gain_is_that_of_a_product(monkeypatch):
+    """Of calls that take 3 s in fp32 and 2 s in bf16, by their fastest, in a thread of its own."""
+    dtypes, seconds, threads = [], iter((3.0, 2.0)), torch.get_num_threads()
+
+    def timed(work):
+        dtypes.append(work().dtype)
+        return next(seconds)
+
+    monkeypatch.setattr(precision, "_seconds", timed)
+    assert gain_of_bf16() == 1.5
+    assert dtypes == [torch.float32, torch.bfloat16]
+    assert torch.get_num_threads() == threads
+
+
+def test_a_call_counts_as_its_fastest(monkeypatch):
+    clock = iter([0, 5, 5, 7, 7, 10, *[10] * 2 * precision.TRIES])
+    monkeypatch.setattr(precision, "TRIES", 3)
+    monkeypatch.setattr(precision.time, "perf_counter", lambda: next(clock))
+    assert precision._seconds(lambda: None) == 2
+
+
+def test_two_answers_to_one_question_are_refused():
+    with pytest.raises(SettingError, match="--fp16 and --precision bf16"):
+        TrainingSettings(use_fp16=True, precision="bf16")
+    with pytest.raises(SettingError, match="--precision must be one of"):
+        TrainingSettings(precision="fp8")
