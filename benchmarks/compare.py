@@ -4,6 +4,7 @@
     python benchmarks/compare.py --data ml-100k
     python benchmarks/compare.py --data ml-1m --hidden 256 --heads 4 --max-len 200 --max-train-seconds 3600
     python benchmarks/compare.py --data ml-1m --device cuda --peers rectools --baselines
+    python benchmarks/compare.py --data ml-100k --hidden 256 --peers rectools replay --peer-precision bf16-mixed
     python benchmarks/compare.py --data my_lists.csv --peers --seeds 1 2 3 --ours= --ours=--no-memory
 
 Leave-one-out in order of time, all items ranked, seen items left out, worst rank in ties. The contenders run one after
@@ -131,12 +132,15 @@ def chosen_contenders(args: argparse.Namespace) -> Iterator[Contender]:
     for peer in args.peers:
         if args.device != "cpu" and peer != "rectools":
             raise UserError(f"{peer} is measured on a CPU only: --device cuda --peers rectools")
+        if args.peer_precision != "32-true" and peer == "recbole":
+            raise UserError("recbole trains in fp32 on a CPU: --peer-precision is for --peers rectools replay")
         if not is_set_up(peer):
             raise UserError(
                 f"{peer} is not installed; python benchmarks/setup_peers.py {peer} does it, --peers alone goes without"
             )
         version = REQUIREMENTS[peer][0].split("==")[1]
-        yield Contender(f"{PEERS[peer]} {version}", [str(python_of(peer)), str(HERE / "peers" / f"run_{peer}.py")])
+        name = f"{PEERS[peer]} {version}" + ("" if args.peer_precision == "32-true" else f" {args.peer_precision}")
+        yield Contender(name, [str(python_of(peer)), str(HERE / "peers" / f"run_{peer}.py")])
 
 
 def run(each: Contender, split: Path, seed: int, args: argparse.Namespace) -> dict[str, Any]:

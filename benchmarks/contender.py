@@ -49,6 +49,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--eval-every", type=int, default=10, help="epochs between two looks at validation")
     training.add_argument("--patience", type=int, default=0, help="stop after N looks without a gain; 0: never")
     training.add_argument("--threads", type=int, default=2)
+    training.add_argument(
+        "--peer-precision",
+        choices=["32-true", "bf16-mixed", "16-mixed"],
+        default="32-true",
+        help="Lightning's name of the numbers that RecTools and RePlay train in; RecBole has fp32 alone on a CPU",
+    )
     training.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: of the peers, RecTools only")
 
 

@@ -46,6 +46,7 @@ def main() -> None:
             max_epochs=1,
             accelerator="gpu" if args.device == "cuda" else "cpu",
             devices=1,
+            precision=args.peer_precision,
             callbacks=[Clock()],
             logger=False,
             enable_progress_bar=False,

@@ -96,6 +96,7 @@ def main() -> None:
         max_epochs=args.epochs,
         accelerator="cpu",
         devices=1,
+        precision=args.peer_precision,
         callbacks=[Clock()],
         logger=False,
         enable_checkpointing=False,
