@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import torch
@@ -51,14 +50,13 @@ def gain_of_bf16() -> float:
 
     In one thread, for two share a batch by halves.
     """
-    with ThreadPoolExecutor(1, "trying bf16", torch.set_num_threads, (1,)) as pool:
-        return pool.submit(_gain).result()
-
-
-def _gain() -> float:
-    hidden, weight = torch.ones(ROWS, NARROWEST), torch.ones(NARROWEST, NARROWEST)
-    low = torch.bfloat16
-    return _seconds(lambda: hidden @ weight) / _seconds(lambda: hidden.to(low) @ weight.to(low))
+    hidden, weight, low = torch.ones(ROWS, NARROWEST), torch.ones(NARROWEST, NARROWEST), torch.bfloat16
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _seconds(lambda: hidden @ weight) / _seconds(lambda: hidden.to(low) @ weight.to(low))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _seconds(work: Callable[[], object]) -> float:

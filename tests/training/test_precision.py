@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -17,7 +20,7 @@ from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.support.errors import SettingError
 from anime_bert4rec.training import precision
 from anime_bert4rec.training.precision import choose_numbers, gain_of_bf16
-from config import TrainingSettings
+from config import PROJECT_DIR, TrainingSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -163,17 +166,32 @@ def test_which_numbers_are_chosen(flags, device, gain, chosen, monkeypatch):
 
 
 def test_the_gain_is_that_of_a_product(monkeypatch):
-    """Of calls that take 3 s in fp32 and 2 s in bf16, by their fastest, in a thread of its own."""
-    dtypes, seconds, threads = [], iter((3.0, 2.0)), torch.get_num_threads()
+    """Of calls that take 3 s in fp32 and 2 s in bf16, with one thread."""
+    tried, seconds = [], iter((3.0, 2.0))
 
     def timed(work):
-        dtypes.append(work().dtype)
+        tried.append((work().dtype, torch.get_num_threads()))
         return next(seconds)
 
     monkeypatch.setattr(precision, "_seconds", timed)
     assert gain_of_bf16() == 1.5
-    assert dtypes == [torch.float32, torch.bfloat16]
-    assert torch.get_num_threads() == threads
+    assert tried == [(torch.float32, 1), (torch.bfloat16, 1)]
+
+
+def test_a_process_keeps_its_threads():
+    """And so do threads that come later: torch gives them what was last set anywhere."""
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from anime_bert4rec.training.precision import gain_of_bf16\n"
+        "gain_of_bf16()\n"
+        "import torch\n"
+        "print(torch.get_num_threads(), ThreadPoolExecutor(1).submit(torch.get_num_threads).result())"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "2"}
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT_DIR, env=env, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["2", "2"]
 
 
 def test_a_call_counts_as_its_fastest(monkeypatch):
