@@ -55,7 +55,7 @@ from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result, Totals
 from anime_bert4rec.training.failures import TrainingFailed, check_sane, naming_what_saves_memory
 from anime_bert4rec.training.new_model import build_model, network_for
 from anime_bert4rec.training.output_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
-from anime_bert4rec.training.precision import choose_numbers
+from anime_bert4rec.training.precision import NAMES, choose_numbers
 from anime_bert4rec.training.processes import (
     ProcessLost,
     from_main,
@@ -179,7 +179,9 @@ def prepare(
     fitted = fitted_before(models_beside(chosen, paths), checkpoint) if checkpoint else None
 
     device = choose_device(settings)
-    numbers = from_main(choose_numbers(settings, device))
+    before = checkpoint and checkpoint["resume"]["identity"]
+    numbers = from_main(choose_numbers(settings, device, before) if is_main() else None)
+    identity["precision"] = NAMES[numbers]
     model = build_model(data, settings, fitted).to(device)
     multiply_in(numbers, model)
     some = in_this_process(batches(data.validation, data, settings, None), data.one_in)
@@ -202,8 +204,8 @@ def prepare(
     if is_main():
         if checkpoint:
             write_json(paths.metrics_file, run.metrics.as_dict())
-        about = describe_run(asdict(settings), data, paths.database_file, run.model.config, started)
-        write_json(paths.config_file, about)
+        used = {**asdict(settings), "precision": NAMES[numbers]}
+        write_json(paths.config_file, describe_run(used, data, paths.database_file, run.model.config, started))
         data.people().save(paths.people_file)
         save_item_mappings(paths.models / ITEM_MAPPINGS, data.vocabulary)
         log_model(run.model)

@@ -333,8 +333,6 @@ def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr(peer_environments, "VENVS", tmp_path)
     assert compare.main(["--peers", "rectools"]) == 1
     assert "python benchmarks/setup_peers.py rectools" in capsys.readouterr().err
-    assert compare.main(["--peers", "recbole", "--peer-precision", "bf16-mixed"]) == 1
-    assert "recbole trains in fp32 on a CPU" in capsys.readouterr().err
 
 
 def test_a_folder_in_the_place_of_a_peer_is_not_emptied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

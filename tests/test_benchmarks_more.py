@@ -253,3 +253,10 @@ def test_what_recent_starts_cost_from_end_to_end(capsys: pytest.CaptureFixture[s
     asked = re.search(r"what was known before (\d+) of them\n", out)
     assert asked and 100 < int(asked[1]) < 300, "of 1,800 starts in ten years, those of the last one"
     assert out.count(" s of CPU: ") == 8 and " ms of CPU a person: what is known of the day\n" in out
+
+
+def test_a_peer_without_mixed_precision_is_not_asked_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+    import compare
+
+    assert compare.main(["--peers", "recbole", "--peer-precision", "bf16-mixed"]) == 1
+    assert "recbole trains in fp32 on a CPU" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 SCORES_AT_ONCE = 2**19
 """About so many scores stay in the processor's cache from one operation to the next."""
@@ -92,7 +93,8 @@ def _without_gradient(
 ) -> Tensor:
     if padding is not None:
         bias = padding if bias is None else bias + padding
-    bias = None if bias is None else bias.to(query.dtype).expand(len(query), -1, -1, -1)
+    if bias is not None:
+        bias = bias.to(query.dtype).expand(*query.shape[:3], key.shape[2])
     mixed = torch.empty_like(query)
     for some, keys in _blocks(query.shape[2], key.shape[2], seen, QUERIES_AT_ONCE_IN_EVALUATION):
         of_some = None if bias is None else bias[..., some, :keys]
@@ -131,7 +133,7 @@ class _Attention(torch.autograd.Function):
         query, key, value = (query * ctx.scale).flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1)
         mixed = torch.empty_like(query)
         weights = [query.new_empty(len(query), some.stop - some.start, keys) for some, keys in ctx.blocks]
-        ctx.parts = list(_parts(lists, heads, max(kept[0].numel() for kept in weights)))
+        ctx.parts = list(_parts(lists, heads, max(kept.shape[1] * kept.shape[2] for kept in weights)))
         for part in ctx.parts:
             for (some, keys), kept in zip(ctx.blocks, weights, strict=True):
                 scores = torch.bmm(query[part.heads, some], key[part.heads, :keys].transpose(1, 2))
@@ -144,6 +146,7 @@ class _Attention(torch.autograd.Function):
         return mixed.unflatten(0, (lists, heads))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, mixed, *weights = ctx.saved_tensors
         gradient = gradient.flatten(0, 1)
@@ -176,7 +179,7 @@ class _Part(NamedTuple):
 
 def _parts(lists: int, heads: int, scores: int) -> Iterator[_Part]:
     """scores: of one list and one head."""
-    at_once = max(1, SCORES_AT_ONCE // (heads * scores))
+    at_once = max(1, SCORES_AT_ONCE // max(1, heads * scores))
     for start in range(0, lists, at_once):
         stop = min(start + at_once, lists)
         yield _Part(slice(start, stop), slice(start * heads, stop * heads))

@@ -162,7 +162,7 @@ class BERT4Rec(nn.Module):
         self.item_embedding = nn.Embedding(config.num_items + 2, size, padding_idx=PAD)  # padding, items, mask
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.project = Matrix(size, size, bias=False)
+        self.project = Matrix(size, size)
         self.item_bias = nn.Parameter(torch.zeros(config.num_items))
         self.memory = memory or (ItemMemory(config.memory) if config.memory else None)
         if unordered_memory is None and config.unordered_memory is not None:
@@ -201,7 +201,8 @@ class BERT4Rec(nn.Module):
         dropout = Dropout(self.config.dropout if self.training else 0, batch.seed)
         with torch.autocast(kind, low, enabled=low is not None and kind != "cpu"):
             states = self.project(self.norm(self.encode(self.read(batch), embedding, dropout, known)))
-        return self.logits(batch, states, embedding, rank_unlisted)
+        with torch.autocast(kind, enabled=False):  # the memory needs the precision
+            return self.logits(batch, states, embedding, rank_unlisted)
 
     @torch.inference_mode()
     def known(self) -> Known | None:

@@ -128,6 +128,6 @@ class EncoderLayer(nn.Module):
 
 
 def _matrix(inputs: int, outputs: int) -> Matrix:
-    matrix = Matrix(inputs, outputs, bias=False)
+    matrix = Matrix(inputs, outputs)
     nn.init.normal_(matrix.weight, std=LAYER_SPREAD)
     return matrix

@@ -2,8 +2,8 @@
 
 A CPU's library makes a program for each size of a product in bfloat16 when it first comes, which takes as long as the
 product itself; batches have ever other sizes. So rows are multiplied ROWS at a time, and the last ones are filled up to
-a multiple of FEWEST_ROWS. What is multiplied and what comes out has the numbers of the weights, as have the sums of
-gradients over the parts.
+a multiple of FEWEST_ROWS. Each product of a part is rounded to the shorter numbers; what is made of several products,
+as the gradients of the weights and of what several matrices multiply, is added up in those of the weights.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 ROWS, FEWEST_ROWS = 512, 128
 
@@ -22,6 +23,9 @@ class Matrix(nn.Linear):
     """A linear layer without a bias, which multiplies in the numbers `low` in training, if there are any."""
 
     low: torch.dtype | None = None
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return multiply(x, self)[0]
@@ -42,8 +46,9 @@ def multiply(x: Tensor, *matrices: Matrix) -> tuple[Tensor, ...]:
     return cast(tuple[Tensor, ...], _Products.apply(x, low, *weights))
 
 
-def parts_of(rows: Tensor, low: torch.dtype, at_once: int = ROWS) -> Iterator[tuple[slice, Tensor]]:
-    """Some rows at a time [R, size], in the numbers `low` and filled up with zeros."""
+def parts_of(rows: Tensor, low: torch.dtype, at_once: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+    """Some rows at a time of [R, size], by default ROWS, in the numbers `low` and filled up with zeros."""
+    at_once = at_once or ROWS
     for start in range(0, len(rows), at_once):
         some = slice(start, min(start + at_once, len(rows)))
         yield some, filled_up(rows[some], low)
@@ -73,10 +78,11 @@ class _Products(torch.autograd.Function):
         return tuple(products)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, *weights = ctx.saved_tensors
         lower = [weight.to(ctx.low) for weight in weights]
-        of_x, of_weights = torch.empty_like(x), [torch.zeros_like(weight) for weight in weights]
+        of_x, of_weights = x.new_empty(x.shape), [torch.zeros_like(weight) for weight in weights]
         rows = [each.reshape(-1, each.shape[-1]) for each in gradients]
         for some, part in parts_of(x.reshape(-1, x.shape[-1]), ctx.low):
             to, first = of_x.view(-1, x.shape[-1])[some], True

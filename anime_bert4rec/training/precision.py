@@ -1,7 +1,8 @@
 """The numbers in which matrices are multiplied in training: those of the weights (fp32), or shorter ones.
 
 In bfloat16 (bf16), which has fp32's range and 8 bits of precision, newer processors multiply several times as fast, and
-older ones more slowly. Sums, norms, softmax, loss, item memory, weights and optimizer stay in fp32, and so does all
+older ones more slowly. On a CPU, what is rounded to it are the products by the weights of the layers and of the logits,
+and those of their gradients; attention, norms, loss, item memory, weights and optimizer stay in fp32, and so does all
 that is asked of a trained model.
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import torch
 
@@ -20,8 +21,9 @@ NARROWEST = 256
 """A step of a narrower model gains little or nothing: what is not a product takes most of it (benchmarks/LOG.md)."""
 LEAST_GAIN = 1.3
 """Products of matrices are to be so many times as fast in bf16, or the rest of a step takes back what they gain."""
-ROWS, TRIES = 1024, 7
+ROWS, TRIES = 512, 3
 """Rows of the product that is tried, and how often it is."""
+NAMES = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
 class PrecisionSettings(Protocol):
@@ -33,14 +35,21 @@ class PrecisionSettings(Protocol):
     def hidden_size(self) -> int: ...
 
 
-def choose_numbers(settings: PrecisionSettings, device: torch.device) -> torch.dtype | None:
-    """The numbers that matrices are multiplied in on this device, if not in those of the weights."""
+def choose_numbers(
+    settings: PrecisionSettings, device: torch.device, before: Mapping[str, Any] | None = None
+) -> torch.dtype | None:
+    """The numbers that matrices are multiplied in on this device, if not in those of the weights.
+
+    before: the settings of the run that is gone on with; by itself it goes on in the numbers that it had.
+    """
     on_cpu = device.type == "cpu"
     if settings.use_fp16 and not on_cpu:
         return torch.float16
     if settings.use_fp16:
         log.info("--fp16 needs a GPU: it counts for nothing here.")
     if settings.precision == "auto" and on_cpu:
+        if before is not None:
+            return torch.bfloat16 if before.get("precision") == NAMES[torch.bfloat16] else None
         return torch.bfloat16 if settings.hidden_size >= NARROWEST and gain_of_bf16() >= LEAST_GAIN else None
     return torch.bfloat16 if settings.precision == "bf16" else None
 

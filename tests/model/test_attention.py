@@ -79,6 +79,22 @@ def test_attention_and_its_gradients_are_those_of_the_formula(kind, scores_at_on
         torch.testing.assert_close(attend(query, key, value, bias, padding, seen), plain)
 
 
+@pytest.mark.parametrize("with_gradients", [False, True])
+@pytest.mark.parametrize("lists, queries", [(0, 3), (2, 0)])
+def test_of_no_lists_and_of_no_queries_there_is_nothing(lists, queries, with_gradients):
+    with torch.set_grad_enabled(with_gradients):
+        query, key = made_up(lists, 2, queries, 4), made_up(lists, 2, 3, 4)
+        assert attend(query, key, key, None).shape == (lists, queries, 8)
+
+
+@pytest.mark.parametrize("with_gradients", [False, True])
+def test_what_is_added_may_be_the_same_for_all_queries(with_gradients):
+    query, key, value, bias = made_up(2, 3, 8, 4), made_up(2, 3, 8, 4), made_up(2, 3, 8, 4), made_up(1, 8, learnt=False)
+    with torch.set_grad_enabled(with_gradients):
+        got = attend(query, key, value, bias, seen=[8] * 8)
+    torch.testing.assert_close(got, plain_attention(query, key, value, bias[None, None]))
+
+
 def test_queries_at_cuts_see_what_is_before_them(monkeypatch):
     """Three queries of each list, the last of which sees 7 of 8 keys: nothing of the eighth comes into it."""
     monkeypatch.setattr(attention, "QUERIES_AT_ONCE", 2)

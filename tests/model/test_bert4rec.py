@@ -94,9 +94,11 @@ def plain_logits(model, hidden):
     return model.project(model.norm(hidden)) @ model.item_embedding.weight[1 : ITEMS + 1].T + model.item_bias
 
 
+@pytest.mark.parametrize("few", [True, False])  # queries: the last layer has a way for each
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered, layers):
+def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered, layers, few, monkeypatch):
+    monkeypatch.setattr("anime_bert4rec.model.encoder_layer.are_few", lambda *_: few)
     model = model_with_an_opinion(ordered=ordered, num_layers=layers)
     items = torch.randint(1, ITEMS + 1, (4, 9))
     items[1, :5] = PAD
@@ -131,9 +133,11 @@ def test_what_the_first_layer_makes_of_items_may_be_known_before(ordered, layers
         torch.testing.assert_close(model(batch, known=known), model(batch))
 
 
+@pytest.mark.parametrize("few", [True, False])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_many_cuts_of_a_row_equal_the_lists_cut_one_by_one(ordered, layers):
+def test_many_cuts_of_a_row_equal_the_lists_cut_one_by_one(ordered, layers, few, monkeypatch):
+    monkeypatch.setattr("anime_bert4rec.model.encoder_layer.are_few", lambda *_: few)
     model = model_with_an_opinion(ordered=ordered, num_layers=layers)
     items = torch.randint(1, ITEMS + 1, (3, 8))
     items[1, :4] = PAD

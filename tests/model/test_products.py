@@ -18,7 +18,7 @@ def small_parts(monkeypatch):
 
 
 def matrices(low):
-    made = [Matrix(6, outputs, bias=False) for outputs in (5, 3)]
+    made = [Matrix(6, outputs) for outputs in (5, 3)]
     for matrix in made:
         matrix.low = low
     return made
@@ -42,11 +42,31 @@ def test_values_and_gradients_are_those_of_plain_products(shape):
 
 
 def test_the_numbers_are_rounded_but_not_the_sums_over_parts():
-    """The gradient of a weight over 1,000 rows of 1: bfloat16 could not count beyond 256."""
-    (matrix, _), x = matrices(torch.bfloat16), torch.full((1000, 6), 1.0 + 2**-9)
+    """The gradient of a weight over 1,001 rows of 1, eight at a time: bfloat16 cannot count beyond 256."""
+    (matrix, _), x = matrices(torch.bfloat16), torch.full((1001, 6), 1.0 + 2**-9)
     multiply(x, matrix)[0].sum().backward()
     assert matrix.weight.grad.dtype == torch.float32
-    assert (matrix.weight.grad == 1000).all()  # and what is beyond eight bits of the 1 is lost
+    assert (matrix.weight.grad == 1001).all()  # and what is beyond eight bits of the 1 is lost
+
+
+def test_gradients_by_way_of_two_matrices_are_not_rounded_when_they_are_added():
+    """256 by one and 1 by the other: in bfloat16 their sum were 256."""
+    made, x = matrices(torch.bfloat16), torch.zeros(1, 6, requires_grad=True)
+    with torch.no_grad():
+        for matrix in made:
+            matrix.weight.zero_()
+        made[0].weight[0], made[1].weight[0] = 256, 1
+    one, other = multiply(x, *made)
+    (one.sum() + other.sum()).backward()
+    assert (x.grad == 257).all()
+
+
+def test_rows_that_do_not_lie_one_behind_the_other():
+    (matrix, _), x = matrices(torch.bfloat16), torch.randint(-2, 3, (6, 9)).float().requires_grad_()
+    matrix.weight.data.copy_(torch.randint(-2, 3, matrix.weight.shape))
+    ours, plain = matrix(x.t()), F.linear(x.t(), matrix.weight)
+    assert torch.equal(ours, plain)
+    assert torch.equal(*(torch.autograd.grad(each.sum(), x)[0] for each in (ours, plain)))
 
 
 def test_in_evaluation_and_without_other_numbers_products_are_plain():

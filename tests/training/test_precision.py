@@ -13,6 +13,7 @@ from small_lists import ITEMS, MASK, masked_at, some_lists
 from small_runs import draw_nothing, training_flags, unlike
 
 import train_model
+from anime_bert4rec.model import fast_parts, products
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy
 from anime_bert4rec.model.memory_fitting import fit_memory
@@ -129,7 +130,10 @@ def logits_and_gradients(model, batch, numbers):
 @pytest.mark.parametrize("memory", [True, False])
 def test_only_products_are_in_other_numbers_and_only_in_training(memory, monkeypatch):
     """So logits and gradients are nearly the same and in fp32, and in evaluation mode the logits are the same."""
-    monkeypatch.setattr("anime_bert4rec.model.fast_parts.LOGITS_AT_ONCE", 7 * ITEMS)
+    monkeypatch.setattr(fast_parts, "LOGITS_AT_ONCE", 8 * ITEMS)
+    for module in (fast_parts, products):
+        monkeypatch.setattr(module, "FEWEST_ROWS", 4)
+    monkeypatch.setattr(products, "ROWS", 8)
     model, batch = made_up_model(memory)
     (plain, expected), (logits, gradients) = (logits_and_gradients(model, batch, n) for n in (None, torch.bfloat16))
     assert not torch.equal(logits, plain)
@@ -142,6 +146,57 @@ def test_only_products_are_in_other_numbers_and_only_in_training(memory, monkeyp
         low = model.eval()(batch)
         multiply_in(None, model)
         assert torch.equal(model(batch), low)
+
+
+@pytest.mark.parametrize("of_each_item", [True, False])
+def test_logits_are_multiplied_in_other_numbers_and_added_up_in_fp32(of_each_item, monkeypatch):
+    """2^12 + 1 + 1 of 129 rows in parts of 4: bfloat16 has eight bits, and would lose what is added in either way."""
+    monkeypatch.setattr(fast_parts, "LOGITS_AT_ONCE", 4 * 3)
+    monkeypatch.setattr(fast_parts, "FEWEST_ROWS", 4)
+    monkeypatch.setattr(products, "FEWEST_ROWS", 4)
+    weight = torch.zeros(5, 1)
+    weight[1:4] = torch.tensor([[1.0], [1 + 2**-9], [2.0]])
+    weight.requires_grad_()
+    start = torch.full((3,) if of_each_item else (129, 3), 2.0**12 + 1)
+    logits = fast_parts.TiedEmbedding(weight, torch.bfloat16).logits(start * 1, torch.ones(129, 1))
+    assert logits.tolist() == [[4098, 4098, 4099]] * 129  # 1 + 2^-9 is rounded to 1
+    logits.backward(torch.ones(129, 3) + 2**-9)
+    assert weight.grad[:, 0].tolist() == [0, 129, 129, 129, 0]
+
+
+def test_there_may_be_as_many_heads_as_the_model_is_wide():
+    batch = made_up_model(memory=False)[1]
+    model = BERT4Rec(ModelConfig(ITEMS, 32, 2, 32, 20, dropout=0))
+    assert all(gradient.isfinite().all() for gradient in logits_and_gradients(model, batch, torch.bfloat16)[1])
+
+
+def test_under_autocast_the_memory_keeps_its_precision():
+    """As in a larger program, in evaluation mode."""
+    model, batch = made_up_model(memory=True)
+    with torch.no_grad():
+        model.eval().silence_network()
+        plain = model(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(model(batch), plain)
+
+
+@pytest.mark.parametrize(
+    "before, chosen",
+    [({"precision": "bf16"}, torch.bfloat16), ({"precision": "fp32"}, None), ({}, None)],  # {}: earlier versions
+)
+def test_a_run_goes_on_in_the_numbers_that_it_had_unless_it_is_told_others(before, chosen, monkeypatch):
+    monkeypatch.setattr(precision, "gain_of_bf16", lambda: 1 / 0)
+    assert choose_numbers(TrainingSettings(), CPU, before) == chosen
+    assert choose_numbers(TrainingSettings(precision="fp32"), CPU, before) is None
+    assert choose_numbers(TrainingSettings(precision="bf16"), CPU, before) == torch.bfloat16
+    assert choose_numbers(TrainingSettings(), GPU, before) is None
+
+
+def test_the_files_say_which_numbers_they_were(runs):
+    for name, which in (("bf16", "bf16"), ("fp32", "fp32")):
+        assert json.loads((runs / name / "models" / "training_config.json").read_text())["precision"] == which
+        saved = torch.load(runs / name / "checkpoints" / "checkpoint_latest.pth", weights_only=True)
+        assert saved["resume"]["identity"]["precision"] == which
 
 
 @pytest.mark.parametrize(
