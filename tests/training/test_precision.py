@@ -164,6 +164,22 @@ def test_logits_are_multiplied_in_other_numbers_and_added_up_in_fp32(of_each_ite
     assert weight.grad[:, 0].tolist() == [0, 129, 129, 129, 0]
 
 
+def test_the_logits_of_a_training_are_multiplied_in_other_numbers(monkeypatch):
+    asked = []
+
+    class Spied(fast_parts.TiedEmbedding):
+        def __init__(self, weight: torch.Tensor, low: torch.dtype | None = None) -> None:
+            asked.append(low)
+            super().__init__(weight, low)
+
+    monkeypatch.setattr("anime_bert4rec.model.bert4rec.TiedEmbedding", Spied)
+    model, batch = made_up_model(memory=True)
+    for numbers in (None, torch.bfloat16):
+        logits_and_gradients(model, batch, numbers)
+    model.eval()(batch)
+    assert asked == [None, torch.bfloat16, None]
+
+
 def test_there_may_be_as_many_heads_as_the_model_is_wide():
     batch = made_up_model(memory=False)[1]
     model = BERT4Rec(ModelConfig(ITEMS, 32, 2, 32, 20, dropout=0))
@@ -253,7 +269,9 @@ def test_a_call_counts_as_its_fastest(monkeypatch):
     clock = iter([0, 5, 5, 7, 7, 10, *[10] * 2 * precision.TRIES])
     monkeypatch.setattr(precision, "TRIES", 3)
     monkeypatch.setattr(precision.time, "perf_counter", lambda: next(clock))
-    assert precision._seconds(lambda: None) == 2
+    calls = []
+    assert precision._seconds(lambda: calls.append(None)) == 2
+    assert len(calls) == 4, "the first call, which loads what is needed, doesn't count"
 
 
 def test_two_answers_to_one_question_are_refused():
