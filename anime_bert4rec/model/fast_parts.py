@@ -84,12 +84,13 @@ def _dropout_factors(p: float, size: int, device: torch.device) -> Tensor:
 class TiedEmbedding:
     """`F.embedding(items, weight, PAD)` and `start + hidden @ weight[1:-1]ᵀ` in one forward pass, with one gradient.
 
-    weight: the embeddings [N + 2, size] of padding, items and mask. low: the numbers that hidden states and embeddings
-    are multiplied in for the logits, if not their own; the sum of both terms and the gradient of the embeddings are in
-    those of `weight`. Plain torch makes a gradient for each of the two
+    weight: the embeddings [N + 2, size] of padding, items and mask. Plain torch makes a gradient for each of the two
     uses, as large as all embeddings together, copies one for the slice without padding and mask, and adds both into a
     third. With many items and short lists this is a good part of a training step. Here, all is looked up before the
     logits are made; going back, the look-up therefore finds the gradient of the logits, and is added to it in place.
+
+    low: the numbers that hidden states and embeddings are multiplied in for the logits, if not their own. The sum of
+    both terms and the gradient of the embeddings are in those of `weight`.
     """
 
     def __init__(self, weight: Tensor, low: torch.dtype | None = None) -> None:

@@ -82,14 +82,12 @@ class _Products(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         x, *weights = ctx.saved_tensors
         lower = [weight.to(ctx.low) for weight in weights]
-        of_x, of_weights = x.new_empty(x.shape), [torch.zeros_like(weight) for weight in weights]
+        of_x, of_weights = x.new_zeros(x.shape), [torch.zeros_like(weight) for weight in weights]
         rows = [each.reshape(-1, each.shape[-1]) for each in gradients]
         for some, part in parts_of(x.reshape(-1, x.shape[-1]), ctx.low):
-            to, first = of_x.view(-1, x.shape[-1])[some], True
+            to = of_x.view(-1, x.shape[-1])[some]
             for upstream, weight, of_weight in zip(rows, lower, of_weights, strict=True):
                 low = filled_up(upstream[some], ctx.low)
-                back = (low @ weight)[: len(to)]
-                to = to.copy_(back) if first else to.add_(back)
+                to += (low @ weight)[: len(to)]
                 of_weight += low.t() @ part
-                first = False
         return of_x, None, *of_weights
