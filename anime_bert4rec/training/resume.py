@@ -40,8 +40,8 @@ _OF_DATABASE = ("vocabulary", "data", "catalogue")
 
 def form_of(config: ModelConfig) -> BERT4Rec:
     """The network without the memories, which are functions of the lists, and without the values of the weights."""
-    with torch.device("meta"):
-        return BERT4Rec(dataclasses.replace(config, memory=None, unordered_memory=None))
+    with torch.random.fork_rng(devices=[]):  # drawing first weights on the meta device would import a compiler
+        return BERT4Rec(dataclasses.replace(config, memory=None, unordered_memory=None)).to("meta")
 
 
 def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import nn
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import MemoryConfig
+from anime_bert4rec.training.resume import form_of
 from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
 
 RATE = 0.1
@@ -56,6 +59,34 @@ def test_two_steps_by_hand():
     first = 1.0  # 0.1 / (1 - 0.9), over the root of 0.02 / (1 - 0.98)
     second = 0.09 / (1 - 0.9**2) / math.sqrt(0.0196 / (1 - 0.98**2))
     assert model.item_bias.tolist() == pytest.approx([1 - RATE * (first + second)] * 9, rel=1e-5)
+
+
+def test_no_compiler_is_imported():
+    """It takes longer than a short training does, and nothing of it is used."""
+    code = """
+import sys, torch
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.training.resume import form_of
+from anime_bert4rec.training.weights import make_optimizer
+config = ModelConfig(9, 8, 2, 2, 6)
+model, form = BERT4Rec(config), form_of(config)
+assert form.item_bias.is_meta
+optimizer = make_optimizer(model, 0.1)
+optimizer.zero_grad()
+model.item_bias.grad = torch.ones(9)
+optimizer.step()
+make_optimizer(model, 0.1).load_state_dict(optimizer.state_dict())
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_form_of_a_network_draws_no_random_numbers():
+    torch.manual_seed(7)
+    form_of(ModelConfig(9, 8, 2, 2, 6))
+    drawn = torch.rand(3)
+    torch.manual_seed(7)
+    assert torch.equal(drawn, torch.rand(3))
 
 
 def test_the_rate_rises_over_the_first_twentieth_of_the_steps_and_falls_to_nothing():
