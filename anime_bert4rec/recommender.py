@@ -82,8 +82,8 @@ class Recommender:
         self._max_seq_len = model.config.max_seq_len
         self._score = HistoryScorer(model)
         self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
-        self._recent_strengths = model.recent_strengths
-        self._popularity = getattr(model.memory, "popularity", None)
+        self._recent_strengths, memory = model.recent_strengths, model.memory
+        self._popularity = memory.expected_popularity() if memory is not None and memory.config.knots else None
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:

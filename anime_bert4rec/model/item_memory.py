@@ -11,7 +11,6 @@ it had not been counted.
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -26,10 +25,10 @@ from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Pairs
-from anime_bert4rec.model.memory_popularity import log_popularity, must_be_new
+from anime_bert4rec.model.memory_popularity import log_popularity
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions, nearest_before
-from anime_bert4rec.model.memory_unlisted import UnlistedItems, UnlistedSizes
+from anime_bert4rec.model.memory_unlisted import New, UnlistedItems, UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
 
 NEIGHBOURS = 8
@@ -167,7 +166,9 @@ class ItemMemory(nn.Module):
             self.register_buffer("popularity", torch.zeros(config.num_items))
             self.register_buffer("popularity_prior", torch.ones(config.num_items) if config.popularity_prior else None)
             self.register_buffer("strength", torch.ones(2 if config.ordered else 1, len(terms), config.knots))
-        else:
+        else:  # nothing is known of the popularity, so it is the same for all
+            self.register_buffer("popularity", torch.ones(config.num_items), persistent=False)
+            self.register_buffer("popularity_prior", None)
             self.register_buffer("strength", torch.ones(2, 2))
         self.register_buffer("kept", torch.zeros(size, dtype=torch.long))
         self.register_buffer("column", torch.full((config.num_items + 2,), size))
@@ -214,21 +215,19 @@ class ItemMemory(nn.Module):
             return Terms(values, is_item.sum(1)[batch.rows], None)
         return Terms(values, F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns], None)
 
-    def _new(self) -> Tensor | None:
-        """Which of `unlisted.columns` may be on no list only because they are new; None if there are none.
+    def _new(self) -> New | None:
+        return self.unlisted.new(self.popularity, self.popularity_prior, all_may_be=self.config.ordered)
 
-        Where lists have no order nothing is known of what is new, but for what is far more popular in the catalogue
-        than what no list has.
-        """
-        columns = self.unlisted.columns
-        if self.config.ordered or self.popularity_prior is None:
-            return torch.arange(len(columns), device=columns.device) if len(columns) else None
-        places = must_be_new(self.popularity, self.popularity_prior)[columns].nonzero()[:, 0]
-        return places if len(places) else None
+    def expected_popularity(self) -> Tensor:
+        """On how many lists each item is, or would be if it were as old as they are [N]."""
+        new = self._new()
+        if new is None:
+            return self.popularity
+        return self.popularity.index_copy(0, new.columns, new.shares * self.popularity.sum())
 
-    def _others(self, batch: Batch, new: Tensor | None) -> list[Tensor]:
-        """All terms but EASE. Of what is new it isn't known what it follows, nor how popular it will be; it has the
-        chance of all items in the mean. What it shares with others is known."""
+    def _others(self, batch: Batch, new: New | None) -> list[Tensor]:
+        """All terms but EASE. Of what is new it isn't known what it follows; its chance is the share of all chances
+        that it is expected to have. What it shares with others is known."""
         names, values = self.config.terms, []
         if self.transitions is not None:
             values.append(self.by_transitions(batch))
@@ -239,11 +238,10 @@ class ItemMemory(nn.Module):
         if self.colisting is not None:
             values.append(self.by_colisting(batch, values[0]))
         if new is not None:
-            columns = self.unlisted.columns[new]
             for number, term in enumerate(values):
-                mean = term.logsumexp(1, keepdim=True) - math.log(term.shape[1])
+                expected = term.logsumexp(1, keepdim=True) + new.shares.log()
                 # Not in place: the popularity may be one row that stands for all lists.
-                values[number] = term.index_copy(1, columns, mean.expand(-1, len(columns)))
+                values[number] = term.index_copy(1, new.columns, expected)
         if self.likeness is not None:
             values += self.likeness(batch.all_visible, self.popularity, batch.lists)
         return values
@@ -296,7 +294,7 @@ class ItemMemory(nn.Module):
         logs = self._ease(batch, None)
         return logs if self.config.ordered else logs.index_select(0, batch.rows)
 
-    def _ease(self, batch: Batch, new: Tensor | None) -> Tensor:
+    def _ease(self, batch: Batch, new: New | None) -> Tensor:
         """The logs of EASE [R, N]."""
         own = None
         if batch.lists is not None:
@@ -306,21 +304,23 @@ class ItemMemory(nn.Module):
             scores = scores.view(-1, scores.shape[-1]).index_select(0, at)
         else:
             scores = self.ease(self.column[batch.all_visible], None, own)[:, 0]
-        by_traits = None if new is None else self._by_traits(batch, scores)[:, new]
+        of_new = None if new is None else self._ease_of_new(batch, scores, new)
         logs = log_softplus(scores.div_(SOFTNESS))
         if len(self.kept) < self.config.num_items:
             lowest = log_softplus(torch.tensor((LOWEST if self.config.followers is None else 0) / SOFTNESS)).item()
             everything = logs.new_full((len(logs), self.config.num_items), lowest)
             logs = everything.index_copy_(1, self.kept, logs)
-        return logs if by_traits is None else logs.index_copy_(1, self.unlisted.columns[new], by_traits)
+        return logs if new is None or of_new is None else logs.index_copy_(1, new.columns, of_new)
 
-    def _by_traits(self, batch: Batch, scores: Tensor) -> Tensor:
-        """The logs of the unlisted items [R, C]: their scores in the table, if they are in it, and what they share."""
-        in_common = self.unlisted(batch.all_visible, self.config.num_items)
+    def _ease_of_new(self, batch: Batch, scores: Tensor, new: New) -> Tensor:
+        """The logs of what is new [R, C]: its score in the table, if it is in it, its share of all scores, and what it
+        has in common with the list."""
+        in_common = self.unlisted(batch.all_visible, self.config.num_items)[:, new.places]
         if self.config.ordered:
             in_common = in_common.index_select(0, batch.rows)
-        in_table = F.pad(scores, (0, 1)).index_select(1, self.column[self.unlisted.columns + 1])
-        return log_softplus((in_table + in_common) / SOFTNESS)
+        in_table = F.pad(scores, (0, 1)).index_select(1, self.column[new.columns + 1])
+        expected = scores.clamp_min(0).sum(1, keepdim=True) * new.shares
+        return log_softplus((in_table + expected + in_common) / SOFTNESS)
 
     def _recent(self, batch: Batch, own: OwnItems | None) -> tuple[Tensor, Tensor]:
         """EASE scores [B, S, size], and where in [B × S] each position is [M]; near items count for more."""

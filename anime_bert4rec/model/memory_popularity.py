@@ -24,6 +24,8 @@ ROUNDS = 3
 """How often each of the three is found anew, given the two others."""
 SURPRISE = 3.0
 """An item that nobody has listed is new, if the chance of that is less than e to the power of minus this."""
+TRUST = 0.9
+"""To which power of its popularity in the catalogue, of which the mean is 1, what is new is expected on lists."""
 LEAST = 0.05
 """The fewest lists that an item counts as on, so that there are no logarithms far below all others."""
 
@@ -62,6 +64,14 @@ def must_be_new(popularity: Tensor, prior: Tensor) -> Tensor:
     """Whether an item is on no list, though by its popularity in the catalogue it would hardly be on none: bool [N]."""
     surprise = prior * torch.log1p(popularity.sum() / prior.sum())  # minus the logarithm of the chance
     return (popularity == 0) & (surprise > SURPRISE)
+
+
+def expected_shares(prior: Tensor) -> Tensor:
+    """What an item that is new would have of all entries, were it as old as the lists [N].
+
+    Never less than the mean: how popular it will be, the catalogue can't tell yet.
+    """
+    return (prior / prior.mean()).clamp_min(1) ** TRUST / len(prior)
 
 
 def log_popularity(popularity: Tensor, prior: Tensor | None, lists: WholeLists | None) -> Tensor:

@@ -7,6 +7,7 @@ recommendations their scores come from here and not from the network.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
 
 WEIGHT = 0.3
 """The most that is added. More would bring new titles further up, and those that nobody wants with them, at the cost of
@@ -28,6 +30,17 @@ class UnlistedSizes:
     groups: int = 0
     members: int = 0
     memberships: int = 0
+
+
+class New(NamedTuple):
+    """Items that may be on no list only because they are new."""
+
+    places: Tensor
+    """[C] which of the unlisted items they are."""
+    columns: Tensor
+    """[C] item index - 1 of each."""
+    shares: Tensor
+    """[C] what each is expected to have of all chances."""
 
 
 class UnlistedItems(nn.Module):
@@ -88,6 +101,17 @@ class UnlistedItems(nn.Module):
     def sizes(self) -> UnlistedSizes:
         lengths = (len(x) for x in (self.columns, self.group_starts, self.members, self.groups))
         return UnlistedSizes(*lengths)
+
+    def new(self, popularity: Tensor, prior: Tensor | None, all_may_be: bool) -> New | None:
+        """None if nothing is. popularity, prior: as in model/memory_popularity.py. all_may_be: whether what is as rare
+        in the catalogue as what no list has may be new, too."""
+        places = torch.arange(len(self.columns), device=self.columns.device)
+        if prior is None:
+            prior = torch.ones_like(popularity)
+        elif not all_may_be:
+            places = must_be_new(popularity, prior)[self.columns].nonzero()[:, 0]
+        columns = self.columns[places]
+        return New(places, columns, expected_shares(prior)[columns]) if len(places) else None
 
     def forward(self, visible: Tensor, num_items: int) -> Tensor:
         """visible: item indices [B, any], PAD and the mask among them."""

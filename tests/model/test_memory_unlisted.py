@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.memory_popularity import must_be_new
+from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
 
@@ -88,6 +90,13 @@ def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_cha
     assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
 
 
+def test_what_is_new_is_expected_to_have_more_than_the_mean_if_it_is_popular_in_the_catalogue():
+    # The mean is 4: to the power of .9, what is half again as popular as it has 1.44 times the mean's fifth.
+    expected = expected_shares(torch.tensor([6.0, 1, 4, 0.5, 8.5]))
+    assert expected.tolist() == pytest.approx([1.5**0.9 / 5, 0.2, 0.2, 0.2, 2.125**0.9 / 5])
+    assert pytest.approx(1.383, abs=1e-3) == 1.5**0.8
+
+
 def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalogue():
     """Item 5 is, and item 6 is not: it is what nobody wants, as far as anybody can tell."""
     sequences, in_catalogue = trained_on(False), np.array([500, 400, 300, 200, 600, 1], np.float32)
@@ -97,13 +106,21 @@ def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalo
     assert must_be_new(memory.popularity, memory.popularity_prior).tolist() == [False] * 4 + [True, False]
     batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
     ranked, plain = memory.terms(batch, True).values, memory.terms(batch).values
+    share = (8 / 4.35) ** 0.9 / 6
+    scores = memory.ease(memory.column[batch.all_visible], None, None)[0, 0]
+    in_common = memory.unlisted(batch.all_visible, ITEMS)[0, 0].item()
+    of_ease = scores[4].item() + share * scores.clamp_min(0).sum().item() + in_common
     for name, one, other in zip(memory.config.terms, ranked, plain, strict=True):
         assert torch.equal(one[:, [0, 1, 2, 3, 5]], other[:, [0, 1, 2, 3, 5]])
         if name in ("popularity", "co-listing"):
-            assert one[0, 4].exp().item() == pytest.approx(other[0].exp().mean().item(), rel=1e-5)
+            assert one[0, 4].exp().item() == pytest.approx(share * other[0].exp().sum().item(), rel=1e-5)
+        elif name == "EASE":
+            assert one[0, 4].item() == pytest.approx(math.log(math.log1p(math.exp(of_ease / 0.03))), rel=1e-5)
         else:
-            assert bool(one[0, 4] > other[0, 4]) == (name == "EASE")
+            assert one[0, 4] == other[0, 4]
+    assert memory.expected_popularity()[4].item() == pytest.approx(share * 88)
     memory.popularity_prior[4] = 0.1
+    assert torch.equal(memory.expected_popularity(), memory.popularity)
     torch.testing.assert_close(memory(batch, True), memory(batch), msg="nothing is new, so there is nothing to add")
 
 
