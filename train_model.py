@@ -66,7 +66,7 @@ from anime_bert4rec.training.processes import (
     several_processes,
     world,
 )
-from anime_bert4rec.training.resume import checkpoint_to_resume, fitted_before, form_of, identity_of, models_beside
+from anime_bert4rec.training.resume import checkpoint_to_resume, form_of, identity_of, kept_of_run
 from anime_bert4rec.training.run_report import (
     describe_data,
     describe_run,
@@ -176,7 +176,7 @@ def prepare(
             )
         make_folders(paths)
     checkpoint = from_main(checkpoint)
-    fitted = fitted_before(models_beside(chosen, paths), checkpoint) if checkpoint else None
+    fitted, people = kept_of_run(chosen, paths, checkpoint, data) if checkpoint else (None, data.people())
 
     device = choose_device(settings)
     before = checkpoint and checkpoint["resume"]["identity"]
@@ -206,7 +206,7 @@ def prepare(
             write_json(paths.metrics_file, run.metrics.as_dict())
         used = {**asdict(settings), "precision": NAMES[numbers]}
         write_json(paths.config_file, describe_run(used, data, paths.database_file, run.model.config, started))
-        data.people().save(paths.people_file)
+        people.save(paths.people_file)
         save_item_mappings(paths.models / ITEM_MAPPINGS, data.vocabulary)
         log_model(run.model)
     return run, files

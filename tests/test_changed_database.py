@@ -16,7 +16,8 @@ import evaluate
 from anime_bert4rec.evaluation import trained_run
 from anime_bert4rec.evaluation.report import who_is_asked
 from anime_bert4rec.evaluation.trained_run import Asked, load_run
-from anime_bert4rec.lists.people import People, hashes_of_lists, load_people
+from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.people import People, Persons, hashes_of_lists, load_people, salted
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.errors import UserError
@@ -76,7 +77,7 @@ class Changed:
         """Somebody new, with all but one of what somebody else has watched, in the row after the last."""
         columns = "entry_id, status, score, progress, repeats, started, completed, updated, created"
         self.run(
-            f"INSERT INTO user (anilist_id, name, name_key, fetched_at) VALUES ({anilist_id}, 'new', 'new', 0)",
+            f"INSERT INTO user (anilist_id, name, name_key, fetched_at) VALUES ({', '.join([f'{anilist_id}'] * 3)}, 0)",
             f"""INSERT INTO list_entry (user_id, anime_id, {columns}) SELECT {row_of(anilist_id)}, anime_id, {columns}
                 FROM list_entry WHERE user_id = {row_of(list_of)} AND anime_id <> {first_watched(list_of)}""",
         )
@@ -121,6 +122,27 @@ def test_newcomers_are_asked_if_so_wished_alone(changed, of_then):
     assert (asked, fitted) == ([*held_out, 900_001], trained_on)
     assert run.asked.newcomers_asked == 1
     assert len(run.undated_validation) == len(asked)
+
+
+def test_who_was_learnt_from_before_and_was_away_is_no_newcomer(changed, of_then):
+    """The model began with an earlier one, of a training in which one of two who come back was held out."""
+    held_out, trained_on = of_then
+    for number, each in enumerate((900_001, 900_002)):
+        changed.add(each, trained_on[number])
+    people = load_people(changed.paths.people_file)
+    with Database.open_to_read(changed.path) as database:
+        persons = Persons.of(database)
+    hashes = salted(persons.hashes, people.salt)
+    of_new = [hashes[~people.where(hashes)[0]], np.array([False, True])]
+    order = np.argsort(of_new[0])
+    away = replace(people, away=of_new[0][order], away_held_out=of_new[1][order])
+    kept = changed.paths.people_file.read_bytes()
+    try:
+        away.save(changed.paths.people_file)
+        run, asked, _ = changed.load(newcomers=True)
+    finally:
+        changed.paths.people_file.write_bytes(kept)
+    assert asked == [*held_out, 900_002] and run.asked.newcomers_asked == 1
 
 
 def test_the_list_of_somebody_trained_on_is_not_asked_for_under_another_name(changed, of_then):

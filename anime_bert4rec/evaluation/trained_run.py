@@ -146,7 +146,7 @@ def _lists_of_then(
         "newcomers": persons.user_ids[~known & ~learnt_before],
     }
     rows = database.iter_watched(of_catalogue=False)
-    lists = read_lists(rows, database.path, state, vocabulary, groups, ["of then", then.data_fingerprint])
+    lists = read_lists(rows, database.path, state, vocabulary, groups)
 
     def changes(name: str) -> Changes:
         is_held_out = name == "validation"

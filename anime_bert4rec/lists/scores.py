@@ -45,16 +45,17 @@ class Scores:
     @classmethod
     def of(cls, rows: Iterable[ScoredRow], catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Scores:
         """The scores of rows that come person by person; items that the vocabulary lacks drop out."""
-        columns = np.fromiter((value for row in rows for value in row), np.float64).reshape(-1, 3)
-        items = vocabulary.encode(columns[:, 1].astype(np.int64))
+        of_row = np.dtype([("user_id", np.int64), ("anime_id", np.int64), ("score", np.float32)])
+        columns = np.fromiter(rows, of_row)
+        items = vocabulary.encode(columns["anime_id"])
         known = items != PAD
-        _, person = np.unique(columns[known, 0], return_inverse=True)
+        _, person = np.unique(columns["user_id"][known], return_inverse=True)
         of_catalogue = np.full(vocabulary.num_items + 1, np.nan, np.float32)
         anime = list(catalogue)
         means = [each.mean_score if each.mean_score is not None else each.average_score for each in anime]
         at = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))
         of_catalogue[at] = np.array(means, np.float32)
-        return cls(items[known], columns[known, 2].astype(np.float32), person, of_catalogue[1:])
+        return cls(items[known], columns["score"][known], person, of_catalogue[1:])
 
 
 def is_liked(scores: np.ndarray, of_person: np.ndarray) -> np.ndarray:

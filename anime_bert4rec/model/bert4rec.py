@@ -316,13 +316,12 @@ class BERT4Rec(nn.Module):
         # All that the network could learn of items that no list has is that they never come.
         by_memory = prior[:, unlisted]
         if self.config.answers_alone:  # there, they keep their odds against all others
-            prior[:, unlisted] = -torch.inf
-            by_memory -= prior.logsumexp(1)[:, None]
+            by_memory -= prior.index_fill_(1, unlisted, -torch.inf).logsumexp(1)[:, None]
         elif not self.training:
             by_memory *= self._gate(batch)[:, :1]
         logits = self._weighed(batch, states, prior, embedding)
         if self.config.answers_alone:
-            by_memory += logits.logsumexp(1)[:, None]
+            by_memory += logits.index_fill_(1, unlisted, -torch.inf).logsumexp(1)[:, None]
         return logits.index_copy_(1, unlisted, by_memory)
 
     def _weighed(self, batch: Batch, states: Tensor, prior: Tensor, embedding: TiedEmbedding) -> Tensor:

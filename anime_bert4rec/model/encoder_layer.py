@@ -61,10 +61,6 @@ class EncoderLayer(nn.Module):
         zero = self.config.max_seq_len
         return self.distance[:, zero - length + 1 : zero + length].unfold(1, length, 1).flip(1)
 
-    def forward(self, hidden: Tensor, dropout: Dropout, bias: Tensor | None) -> Tensor:
-        """hidden [B, L, size] → the same. bias: as in `together`."""
-        return self.together(self.apart(hidden, dropout), dropout, bias)
-
     def apart(self, hidden: Tensor, dropout: Dropout) -> ItemStates:
         """What is made of each of the states [..., size] by itself."""
         query, key, value, gate, fed = multiply(

@@ -75,9 +75,6 @@ class Asked(NamedTuple):
         seen = _columns(visible, said.shape[2])
         return cls(said, counts, seen, of_targets, torch.ones(len(said)) if weights is None else weights)
 
-    def first(self, most: int) -> Asked:
-        return Asked(*(part[:most] for part in self))
-
     def with_first_term(self, term: Tensor, wanted: tuple[Tensor, Tensor]) -> Asked:
         """What is asked, with other values of the first term."""
         terms, of_targets = self.terms.clone(), self.of_targets.clone()

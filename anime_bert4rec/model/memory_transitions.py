@@ -159,7 +159,8 @@ class Transitions(nn.Module):
         blocks_listed = tensor(pairs.blocks[of_lists] - first_block[:, None])
         within = torch.arange(listed.shape[1], device=listed.device) < lengths[:, None]
         kept = (self.rows_of(listed, column) < self.size) & within
-        weights = tensor(pairs.weights[block]).float() * (entries >= 0)[:, :, None]
+        has_row = self.rows_of(neighbours, column) < self.size
+        weights = tensor(pairs.weights[block]).float() * has_row[:, :, None]
         reach = weights.shape[2] // 2
         blocks = tensor(block)[:, :, None] + torch.arange(-reach, reach + 1, device=entries.device)
         blocks -= tensor(first_block)[batch.rows, None, None]

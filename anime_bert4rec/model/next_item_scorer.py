@@ -26,8 +26,8 @@ class ModelScorer:
     """Histories of U users, each in order and none empty → the logits of what comes behind them, float32 [U, N].
 
     counted_but: how many of the newest entries of each history are not in the lists that the item memory was made of.
-    All others are, and are left out of it again, as in training. None: no history has anything to do with these lists.
-    The weights must stay as they are from the first call on.
+    All others are, and are left out of it again, but for what comes after what. None: no history has anything to do
+    with these lists. The weights must stay as they are from the first call on.
     """
 
     def __init__(self, model: BERT4Rec, counted_but: int | None = None) -> None:

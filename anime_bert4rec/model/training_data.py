@@ -166,8 +166,8 @@ class Data:
         return _digest(self.vocabulary.anime_ids, self.alike, also=self.in_catalogue)
 
 
-def _digest(anime_ids: np.ndarray, *all_sequences: Sequences, also: np.ndarray | None = None) -> str:
-    digest = hashlib.sha256(anime_ids.tobytes())
+def _digest(ids: np.ndarray, *all_sequences: Sequences, also: np.ndarray | None = None) -> str:
+    digest = hashlib.sha256(ids.tobytes())
     if also is not None:
         digest.update(also.tobytes())
     for sequences in all_sequences:
@@ -225,15 +225,13 @@ def read_data(
         in_common = groups_in_common(catalogue, vocabulary)
         in_catalogue = popularity_of(catalogue, vocabulary)
     keys, persons = [key for _, key in users], Persons.of(database)
-    purpose: list[object] = [val_ratio, split_seed]
     if earlier is None:
         split = split_users(keys, val_ratio, split_seed)
     else:
         split = earlier.split(keys, persons, val_ratio, split_seed)
-        purpose.append(earlier.people.data_fingerprint)
     ids = np.array([user_id for user_id, _ in users])
     groups = dict(zip(("training", "validation"), (ids[part] for part in split), strict=True))
-    lists = read_lists(database.iter_watched(), database.path, state, vocabulary, groups, purpose)
+    lists = read_lists(database.iter_watched(), database.path, state, vocabulary, groups)
     if not all(len(part) for part in lists.values()):
         raise UserError(
             f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
@@ -249,9 +247,8 @@ def read_lists(
     state: list[int],
     vocabulary: Vocabulary,
     groups: Mapping[str, np.ndarray],
-    purpose: object,
 ) -> dict[str, Sequences]:
-    """The lists of each group of user_ids, from the files beside the database where they are there for the purpose."""
+    """The lists of each group of user_ids, from the files beside the database where those of the same groups are."""
 
     def parts() -> Iterator[dict[str, Sequences]]:
         with progress("reading lists", sum(map(len, groups.values())), "user", leave=False) as bar:
@@ -262,6 +259,8 @@ def read_lists(
                 }
                 bar.update(len(part))
 
+    of_groups = {name: _digest(user_ids) for name, user_ids in groups.items()}
+    purpose = [_digest(vocabulary.anime_ids), of_groups]
     return stored(database_file, state, purpose, vocabulary.num_items, parts)
 
 

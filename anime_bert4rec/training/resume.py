@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.people import load_people, people_in
+from anime_bert4rec.lists.people import People, load_people, people_in
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
@@ -115,6 +115,18 @@ def fitted_before(models: Path, checkpoint: Checkpoint) -> BERT4Rec | None:
             of_run["catalogue"] = identity.get("catalogue")
         return model if all(identity.get(name) == mark for name, mark in of_run.items()) else None
     return None
+
+
+def kept_of_run(
+    chosen: Path | None, folder: RunFolder, checkpoint: Checkpoint, data: Data
+) -> tuple[BERT4Rec | None, People]:
+    """Of a run that goes on: the model that `fitted_before` gives, and who was learnt from, before the run, too."""
+    models = models_beside(chosen, folder)
+    with contextlib.suppress(UserError, OSError):
+        people = load_people(models / PEOPLE)
+        if people is not None and people.data_fingerprint == data.fingerprint():
+            return fitted_before(models, checkpoint), people
+    return fitted_before(models, checkpoint), data.people()
 
 
 def differences(

@@ -26,6 +26,12 @@ def test_scores_are_of_the_vocabulary_person_by_person():
     assert np.array_equal(scores.of_catalogue, [70, 65, np.nan], equal_nan=True)
 
 
+def test_ids_of_any_size_are_told_apart():
+    large = [2**53, 2**53 + 1, 2**63 - 1]
+    scores = Scores.of([(7, each, 80.0) for each in large[1:]], [], Vocabulary.of(large))
+    assert scores.items.tolist() == [2, 3]
+
+
 def test_nobody_has_scored():
     scores = Scores.of([], [], Vocabulary.of([10, 20]))
     assert (scores.people, scores.num_items, len(scores.items)) == (0, 2, 0)

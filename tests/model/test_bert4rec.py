@@ -116,9 +116,13 @@ def test_only_what_is_read_is_computed_and_equals_the_plain_computation(ordered,
 def test_a_layer_is_what_its_formula_says_with_and_without_a_gradient():
     layer, hidden = model_with_an_opinion().layers[0], torch.randn(1, 5, 32)
     expected = hidden + attention(layer, hidden) + feed_forward(layer, hidden)
-    torch.testing.assert_close(layer(hidden, NO_DROPOUT, layer.distance_bias(5)), expected)
+    torch.testing.assert_close(
+        layer.together(layer.apart(hidden, NO_DROPOUT), NO_DROPOUT, layer.distance_bias(5)), expected
+    )
     with torch.no_grad():
-        torch.testing.assert_close(layer(hidden, NO_DROPOUT, layer.distance_bias(5)), expected)
+        torch.testing.assert_close(
+            layer.together(layer.apart(hidden, NO_DROPOUT), NO_DROPOUT, layer.distance_bias(5)), expected
+        )
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3])

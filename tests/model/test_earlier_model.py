@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,8 @@ def test_who_was_held_out_stays_so_and_of_the_others_some_are_drawn(tmp_path):
     assert sorted(39 - again) == sorted(validation), "whatever their order"
     one_more = earlier.split(keys[:21], Persons(np.arange(21), np.arange(21)), 0.25, 3)
     assert 20 in one_more[0], "a single new one is learnt from"
+    two_more = earlier.split(keys[:22], Persons(np.arange(22), np.arange(22)), 0.25, 3)
+    assert len({20, 21} & set(two_more[1].tolist())) == 1, "and of two, one is held out"
 
 
 def test_who_was_away_for_a_training_is_known_when_they_come_back(tmp_path):
@@ -190,6 +193,24 @@ def test_it_can_be_stopped_and_gone_on_with(grown, before, tmp_path, monkeypatch
         assert train_model.main(training_flags(grown, stopped, *flags)) == 130
     assert train_model.main(training_flags(grown, stopped, *flags, "--resume")) == 0
     assert unlike(stopped, whole) == []
+
+
+def test_who_was_away_stays_known_when_it_is_gone_on_with_without_the_flag(grown, before, tmp_path, monkeypatch):
+    folder, output = shutil.copytree(before, tmp_path / "before"), tmp_path / "output"
+    people = load_people(folder / "models" / "people.npz")
+    somebody = np.array([7], np.uint64), np.array([False])
+    replace(people, away=somebody[0], away_held_out=somebody[1]).save(folder / "models" / "people.npz")
+    flags = ["--epochs", 2, "--from-model", folder]
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        assert train_model.main(training_flags(grown, output, *flags)) == 130
+    kept = load_people(output / "models" / "people.npz")
+    assert len(kept.away) == 1
+    # Without the flag others would be held out, so the lists are not split anew here.
+    split = load_data(grown, SETTINGS, folder)
+    monkeypatch.setattr(train_model, "load_data", lambda *_: replace(split, earlier=None))
+    assert train_model.main(training_flags(grown, output, "--epochs", 2, "--resume")) == 0
+    assert load_people(output / "models" / "people.npz").away.tolist() == kept.away.tolist()
 
 
 def test_into_the_folder_of_the_earlier_run_itself(grown, before, tmp_path, capsys):

@@ -126,6 +126,8 @@ def test_what_is_visible_is_not_ranked():
     items = torch.tensor([[2, ITEMS + 1, 5], [0, 3, 1]])
     masks = Batch(items[:1], torch.tensor([0]), torch.tensor([1]))
     assert _seen(masks, ITEMS)[0].nonzero()[:, 0].tolist() == [1, 4]
+    beyond = masks._replace(visible=torch.tensor([[2, ITEMS + 1, 5, 9]]))
+    assert _seen(beyond, ITEMS)[0].nonzero()[:, 0].tolist() == [1, 4, 8], "what is beyond the window is visible, too"
     cuts = torch.tensor([1, 2])
     at_cuts = Batch(items, torch.tensor([0, 1]), cuts, cuts=cuts)
     assert [row.nonzero()[:, 0].tolist() for row in _seen(at_cuts, ITEMS)] == [[1], [2]]
@@ -173,6 +175,13 @@ def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
     GateFitting(model, batches, lists=20).fit(model)
     assert torch.equal(model.gate.values, first), "whatever it was before"
     assert (first[CUTS] == torch.tensor([[1.0], [0.0]])).all(), "nothing was asked at cuts"
+
+
+def test_each_number_of_titles_given_counts_for_as_much(model):
+    few, *more = asked_of_others()
+    known = GateFitting(model, [few._replace(given=3), *more], lists=20).known[MASKS]
+    three, others = known.weights[: len(few.rows)], known.weights[len(few.rows) :]
+    assert (float(three.sum()), float(others.sum())) == (pytest.approx(10), pytest.approx(10))
 
 
 def test_positions_are_left_out_where_there_are_too_many(model, monkeypatch):

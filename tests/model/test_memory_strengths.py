@@ -7,6 +7,8 @@ import pytest
 import torch
 from small_lists import ITEMS
 
+from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.memory_answers import in_parts
 from anime_bert4rec.model.memory_strengths import (
     LEAST_FACTOR,
     ROUGHNESS,
@@ -66,11 +68,12 @@ def test_each_list_counts_for_its_weight():
     for term in terms:
         term[200:] *= -1
     asked = Asked.of(terms, counts, visible, targets)
-    half, true = torch.arange(400) < 200, likeliest_strengths(asked.first(200), KNOTS)
+    first = Asked(*(part[:200] for part in asked))
+    half, true = torch.arange(400) < 200, likeliest_strengths(first, KNOTS)
     quality, strength = likeliest_strengths(asked._replace(weights=half.float()), KNOTS)
     assert quality == pytest.approx(true[0], abs=1e-6)
     torch.testing.assert_close(strength, true[1])
-    thrice = joined([asked.first(200)] * 3 + [asked])
+    thrice = joined([first] * 3 + [asked])
     torch.testing.assert_close(
         likeliest_strengths(asked._replace(weights=1 + 3 * half.float()), KNOTS)[1],
         likeliest_strengths(thrice, KNOTS)[1],
@@ -82,6 +85,14 @@ def test_what_tells_more_of_longer_lists_is_stronger_there():
     _, strength = likeliest_strengths(Asked.of(*asked_of(2000)), KNOTS)
     assert (strength[0].diff() > 0.1).all()
     assert strength[1].std() < strength[0].std() / 3
+
+
+def test_lists_of_which_nothing_is_asked_are_in_no_part(monkeypatch):
+    """A part of these alone has a row of another's, which would be asked twice."""
+    monkeypatch.setattr("anime_bert4rec.model.memory_answers.NUMBERS_AT_ONCE", 1)
+    items = torch.arange(1, 9).view(4, 2)
+    cuts = Batch(items, torch.tensor([0, 3]), torch.tensor([1, 1]), torch.tensor([2, 8]), cuts=torch.tensor([1]))
+    assert [part.targets.tolist() for part in in_parts(cuts, 8)] == [[2], [8]]
 
 
 def test_in_parts_and_from_elsewhere_they_are_the_same(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_lists import COLUMN, ITEMS, MASK, batches_of, masked_at, sequences_of, some_lists, without
 
-from anime_bert4rec.model.batches import WholeLists
+from anime_bert4rec.model.batches import Batch, WholeLists
 from anime_bert4rec.model.memory_pairs import Pairs, count_transitions
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.memory_transitions import PRIORS, SMOOTHING, Added, Transitions
@@ -49,6 +49,33 @@ def test_a_training_list_is_scored_as_though_it_had_not_been_counted(
         )
         counted = memory.transitions(rows[here], memory.kept)
         assert not torch.allclose(got[here], counted, atol=0.01)
+
+
+def test_what_has_no_row_is_not_left_out_of_one(monkeypatch):
+    """Of one day are items 5 and 6, which have no row; the list is scored as though its items with a row were new."""
+    monkeypatch.setattr("anime_bert4rec.model.memory_tables.MOST_FOLLOWERS", 0)
+    others, own = [[1, 2, 3, 4], [2, 1, 4, 3], [3, 4, 1, 2], [4, 3, 2, 1]], [5, 6, 7, 8, 1]
+    blocks = [[0, 1, 2, 3]] * 4 + [[0, 0, 2, 3, 4]]
+    counted = Tables(sequences_of(*others, own, blocks=blocks), 8, 4, True, None, None)
+    memory = counted._without_values(1.0)
+    memory.transitions.fill(counted.counts, counted.popularity)
+    asked = Batch(
+        torch.tensor([[0, 5, 9, 9, 9]]),
+        torch.tensor([0]),
+        torch.tensor([4]),
+        torch.tensor([1]),
+        entries=torch.tensor([[17, 16, 18, 19, 20]]),
+        lists=WholeLists(torch.tensor([6, 5, 7, 8, 1]), torch.tensor([0])),
+    )
+    rows, added = memory.neighbours(asked)
+    assert rows[0, 0] == 4, "there is no row of item 5"
+    assert not added.sums().any()
+    without = counted._without_values(1.0)
+    of_others = Tables(sequences_of(*others, blocks=blocks[:4]), 8, 4, True, None, None)
+    without.transitions.fill(of_others.counts, of_others.popularity)
+    without.kept.copy_(memory.kept), without.column.copy_(memory.column)
+    plain = asked._replace(entries=None, lists=None)
+    torch.testing.assert_close(memory.by_transitions(asked), without.by_transitions(plain))
 
 
 @pytest.mark.parametrize("certain", [True, False])

@@ -9,14 +9,16 @@ import pytest
 import torch
 from small_lists import sequences_of
 
-from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.gate import MEMORY
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
+from anime_bert4rec.recommender import Recommender
 
 ITEMS = 6
 GROUPS = [[1, 2, 5], [3, 4, 6], [1, 3, 5, 6], [1, 2], [5, 6]]  # the last two relate no unlisted item to a listed one
@@ -119,6 +121,9 @@ def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalo
         else:
             assert one[0, 4] == other[0, 4]
     assert memory.expected_popularity()[4].item() == pytest.approx(share * 88)
+    model = BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=False, memory=memory.config), memory).eval()
+    lowered = Recommender(model, Vocabulary.of(range(1, ITEMS + 1)))._lowered_for_popularity(1.0)
+    assert lowered[4] == pytest.approx(math.log(share * 88 + 30)), "nor is it niche"
     memory.popularity_prior[4] = 0.1
     assert torch.equal(memory.expected_popularity(), memory.popularity)
     torch.testing.assert_close(memory(batch, True), memory(batch), msg="nothing is new, so there is nothing to add")
@@ -152,6 +157,26 @@ def test_beside_a_network_that_answers_alone_their_odds_are_those_of_the_memory(
     for each in (4, 5):
         odds = [logits[each] - logits[:4].logsumexp(0) for logits in (said, prior)]
         assert odds[0].item() == pytest.approx(odds[1].item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("weight", [0.0, -0.1])
+def test_a_memory_that_counts_for_nothing_or_less_leaves_numbers(weight):
+    model = model_of(True, answers_alone=True)
+    with torch.no_grad():
+        model.item_bias.copy_(torch.tensor([3.0, -1, 2, 0, 9, 9]))
+        model.gate.values[:, MEMORY] = weight
+    said = recommend(model, [1, 2])
+    prior = model.memory(ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, True), True)[0].numpy()
+    expected, found = (logits[4:] - np.log(np.exp(logits[:4]).sum()) for logits in (prior, said))
+    assert found.tolist() == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_the_gate_weighs_what_the_memory_says_of_them_too():
+    model = model_of(False)
+    prior = model.memory(ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False), True)[0].numpy()
+    with torch.no_grad():
+        model.gate.values[:, MEMORY] = 0.5
+    assert recommend(model, [1, 2])[4:].tolist() == pytest.approx((0.5 * prior[4:]).tolist())
 
 
 def test_beside_a_network_that_answers_alone_they_keep_their_odds(monkeypatch):

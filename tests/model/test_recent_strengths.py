@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 import torch
 
 from anime_bert4rec.lists.recent_starts import FEATURES, OF_SEASONS, Calendar, RecentStarts, Starts
+from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model import recent_strengths
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory, fit_unordered_memories
+from anime_bert4rec.model.memory_strengths import likeliest_strengths
 from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
 from anime_bert4rec.model.next_item_scorer import ModelScorer, SetScorer
 from anime_bert4rec.model.recent_strengths import TERMS, Lately, RecentStrengths, fit_recent
@@ -74,6 +77,29 @@ def test_people_who_follow_each_other(fashion):
         for each in lately.asked
     ]
     assert np.median(ranks) == 1
+
+
+def test_the_strengths_without_seasons_are_fitted_without_them(monkeypatch):
+    """Each title comes out in the week in which all start it, so that the seasons tell much of what is started."""
+    recent, training = by_fashion()
+    first = [date(2020, 1, 1) + timedelta(weeks=week) for week in range(WEEKS)]
+    seasons = ("WINTER", "SPRING", "SUMMER", "FALL")
+    anime = [
+        Anime(item, start_date=int(f"{day:%Y%m%d}"), season=seasons[(day.month - 1) // 3], year=day.year)
+        for item, day in enumerate(first, 1)
+    ]
+    fitted_on = []
+    monkeypatch.setattr(
+        recent_strengths,
+        "likeliest_strengths",
+        lambda said, knots: fitted_on.append(said.terms.clone()) or likeliest_strengths(said, knots),
+    )
+    strengths = fitted(RecentStarts(recent.starts, Calendar.of(anime, ITEMS)), training)[3]
+    columns = [2 + feature for feature in OF_SEASONS]
+    assert [bool(terms[:, columns].any()) for terms in fitted_on] == [True, False]
+    others = [column for column in range(fitted_on[0].shape[1]) if column not in columns]
+    assert torch.equal(fitted_on[0][:, others], fitted_on[1][:, others])
+    assert not np.allclose(*strengths.values)
 
 
 def test_the_memory_of_earlier_lists_knows_nothing_of_later_starts(fashion):

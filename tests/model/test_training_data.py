@@ -9,9 +9,10 @@ import pytest
 import torch
 from small_lists import ITEMS, sequences_of, some_lists
 
+from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
-from anime_bert4rec.model.training_data import Data, batches, batches_for_gate
+from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, read_lists
 from config import TrainingSettings
 
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
@@ -147,6 +148,22 @@ def test_the_fingerprint_of_the_catalogue_is_of_what_anime_have_in_common():
     assert data_of(some_lists(3)).catalogue_fingerprint() == ""
     popular = dataclasses.replace(data_of(some_lists(3), alike=groups), in_catalogue=np.ones(ITEMS, np.float32))
     assert popular.catalogue_fingerprint() not in prints, "how popular they are counts, too"
+
+
+def test_the_lists_of_other_people_are_read_anew(db):
+    """What is kept beside the database is of these people, whoever else was asked for before."""
+    with as_of_one_moment(db) as (database, state):
+        users, vocabulary = [user_id for user_id, _ in database.user_keys()], Vocabulary.of(database.anime_ids())
+        for ids in (users[:5], users[3:9], users[:5]):
+            rows, groups = database.iter_watched(), {"training": np.array(ids), "validation": np.array(users[9:])}
+            lists = read_lists(rows, db, state, vocabulary, groups)
+            assert [lists[name].user_ids.tolist() for name in groups] == [ids, users[9:]]
+        others = Vocabulary.of([*vocabulary.anime_ids[1:], vocabulary.anime_ids[-1] + 1])
+        anime = [
+            set(each.decode(read_lists(database.iter_watched(), db, state, each, groups)["training"].items).tolist())
+            for each in (vocabulary, others)
+        ]
+        assert anime[1] == anime[0] - {int(vocabulary.anime_ids[0])}
 
 
 def test_popularity_is_on_how_many_training_lists_each_item_is():
