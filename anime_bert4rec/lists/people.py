@@ -7,7 +7,6 @@ and what has changed since. There are no names in it; but who has the file and a
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
 import zipfile
 from collections.abc import Iterable
@@ -23,11 +22,6 @@ from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_aside
 
-log = logging.getLogger(__name__)
-
-TELLING = 10
-"""Two people may have the same few titles; with so many, who has the same ones is the same person."""
-ENTRIES_AT_ONCE = 2**20
 ENOUGH_PEOPLE = 10
 """With fewer held-out people, an evaluation says nothing about how good a model is."""
 
@@ -195,34 +189,6 @@ def people_in(database: Database, vocabulary: Vocabulary, salt: bytes) -> People
     The catalogue need not have the anime any more. The lists are streamed, since they may not fit into memory."""
     parts = build_in_parts(database.iter_watched(of_catalogue=False), vocabulary)
     return People.of(((part, False) for part in parts), vocabulary, Persons.of(database), salt)
-
-
-def without_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> Sequences:
-    """The held-out lists but for those of TELLING titles or more that are trained on under another name, in any order.
-
-    One person may be in the database twice, from AniList and from a file, and is told to be then. Where all would be
-    left out, none is.
-    """
-    ours, theirs = (_marks_of_sets(lists, num_items) for lists in (held_out, trained))
-    is_double = np.isin(ours, theirs) & (held_out.lengths >= TELLING)
-    if not is_double.any():
-        return held_out
-    if is_double.all():
-        log.warning("All held-out lists are trained on, too, under other names: validation tells nothing.")
-        return held_out
-    log.warning("Not validated on: %d held-out lists that are trained on, too, under another name.", is_double.sum())
-    return held_out.select(np.flatnonzero(~is_double))
-
-
-def _marks_of_sets(lists: Sequences, num_items: int) -> np.ndarray:
-    """uint64 [U]: the same for lists of the same titles, and hardly ever for others; no list is empty."""
-    of_item = np.random.default_rng(0).integers(2**64, size=num_items + 1, dtype=np.uint64)
-    marks, starts = np.zeros(len(lists), np.uint64), np.asarray(lists.offsets[:-1])
-    parts = np.unique(np.searchsorted(lists.offsets, np.arange(0, len(lists.items), ENTRIES_AT_ONCE), side="right") - 1)
-    for first, last in zip(parts, [*parts[1:], len(lists)], strict=True):
-        some = of_item[lists.items[lists.offsets[first] : lists.offsets[last]]]
-        marks[first:last] = np.add.reduceat(some, starts[first:last] - starts[first])
-    return marks
 
 
 def salted(hashes: np.ndarray, salt: bytes) -> np.ndarray:

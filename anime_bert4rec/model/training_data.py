@@ -15,7 +15,8 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.people import People, Persons, without_doubles
+from anime_bert4rec.lists.doubles import without_doubles
+from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scored_lists import ScoredList, ask_about_scores

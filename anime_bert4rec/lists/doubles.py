@@ -1,0 +1,84 @@
+"""Who is in the database twice, from AniList and from a file, say, so that nobody is both trained on and held out.
+
+The two lists of one person need not be equal: one of them is older, or its source doesn't know all titles. Those of two
+people have less than two thirds in common, however long they are.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from anime_bert4rec.lists.sequences import Sequences
+
+log = logging.getLogger(__name__)
+
+TELLING = 10
+"""Two people may have the same few titles; with so many, who has the same ones is the same person."""
+IN_COMMON = 0.75
+"""The share of the titles on either of two lists that is on both, from which on they are one person's."""
+MOST_ENTRIES = 2**23
+"""With more entries to train on, only equal lists are found."""
+ENTRIES_AT_ONCE = 2**20
+
+
+def without_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> Sequences:
+    """The held-out lists but for those that are trained on under another name, in any order.
+
+    Where all would be left out, none is.
+    """
+    is_double = _are_equal(held_out, trained, num_items)
+    if len(trained.items) <= MOST_ENTRIES:
+        is_double |= _are_alike(held_out, trained, num_items)
+    is_double &= held_out.lengths >= TELLING
+    if not is_double.any():
+        return held_out
+    if is_double.all():
+        log.warning("All held-out lists are trained on, too, under other names: validation tells nothing.")
+        return held_out
+    log.warning("Not validated on: %d held-out lists that are trained on, too, under another name.", is_double.sum())
+    return held_out.select(np.flatnonzero(~is_double))
+
+
+def _are_equal(held_out: Sequences, trained: Sequences, num_items: int) -> np.ndarray:
+    """bool [H]: whether a list that is trained on has the same titles."""
+    ours, theirs = (_marks_of_sets(lists, num_items) for lists in (held_out, trained))
+    return np.isin(ours, theirs)
+
+
+def _marks_of_sets(lists: Sequences, num_items: int) -> np.ndarray:
+    """uint64 [U]: the same for lists of the same titles, and hardly ever for others; no list is empty."""
+    of_item = np.random.default_rng(0).integers(2**64, size=num_items + 1, dtype=np.uint64)
+    marks, starts = np.zeros(len(lists), np.uint64), np.asarray(lists.offsets[:-1])
+    parts = np.unique(np.searchsorted(lists.offsets, np.arange(0, len(lists.items), ENTRIES_AT_ONCE), side="right") - 1)
+    for first, last in zip(parts, [*parts[1:], len(lists)], strict=True):
+        some = of_item[lists.items[lists.offsets[first] : lists.offsets[last]]]
+        marks[first:last] = np.add.reduceat(some, starts[first:last] - starts[first])
+    return marks
+
+
+def _are_alike(held_out: Sequences, trained: Sequences, num_items: int) -> np.ndarray:
+    """bool [H]: whether a list that is trained on has IN_COMMON of the titles.
+
+    Such a list lacks no more than a quarter of them, so it has half of the half that the fewest lists have.
+    """
+    popularity = np.bincount(trained.items, minlength=num_items + 1)
+    starts = np.concatenate([[0], np.cumsum(popularity)])
+    by_item = np.argsort(trained.items, kind="stable")
+    users = np.searchsorted(trained.offsets, by_item, side="right") - 1  # who has each item, one item after the other
+    alike = np.zeros(len(held_out), bool)
+    for user in range(len(held_out)):
+        own = held_out.of_user(user)
+        rarest = own[np.argsort(popularity[own], kind="stable")[: -(-len(own) // 2)]]
+        of_rarest = np.concatenate([users[starts[item] : starts[item + 1]] for item in rarest])
+        shared = np.bincount(of_rarest, minlength=len(trained))
+        as_long = np.minimum(trained.lengths, len(own)) >= IN_COMMON * np.maximum(trained.lengths, len(own))
+        near = np.flatnonzero(as_long & (2 * shared >= len(rarest))).tolist()
+        alike[user] = any(_in_common(own, trained.of_user(other)) >= IN_COMMON for other in near)
+    return alike
+
+
+def _in_common(one: np.ndarray, other: np.ndarray) -> float:
+    both = len(np.intersect1d(one, other))
+    return both / (len(one) + len(other) - both)
