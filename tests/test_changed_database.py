@@ -72,13 +72,13 @@ class Changed:
         connection.commit()
         connection.close()
 
-    def add(self, anilist_id, list_of):
-        """Somebody new, with all but one of what somebody else has watched, in the row after the last."""
+    def add(self, anilist_id, list_of, those="anime_id % 2"):
+        """Somebody new, with half of what somebody else has watched, or `those`, in the row after the last."""
         columns = "entry_id, status, score, progress, repeats, started, completed, updated, created"
         self.run(
             f"INSERT INTO user (anilist_id, name, name_key, fetched_at) VALUES ({', '.join([f'{anilist_id}'] * 3)}, 0)",
             f"""INSERT INTO list_entry (user_id, anime_id, {columns}) SELECT {row_of(anilist_id)}, anime_id, {columns}
-                FROM list_entry WHERE user_id = {row_of(list_of)} AND anime_id <> {first_watched(list_of)}""",
+                FROM list_entry WHERE user_id = {row_of(list_of)} AND {those}""",
         )
 
     def load(self, newcomers=False):
@@ -136,10 +136,11 @@ def test_who_comes_back_is_no_newcomer_unless_held_out_before(db, trained, tmp_p
 def test_the_list_of_somebody_trained_on_is_not_asked_for_under_another_name(changed, of_then):
     held_out, trained_on = of_then
     changed.add(900_001, trained_on[0])
+    changed.add(900_002, trained_on[2], f"anime_id <> {first_watched(trained_on[2])}")  # who is still there
     changed.run(f"UPDATE user SET anilist_id = NULL, name_key = 'csv:1' WHERE anilist_id = {trained_on[1]}")
     run, asked, fitted = changed.load(newcomers=True)
     assert asked == [*held_out, 900_001] and fitted == [trained_on[0], *trained_on[2:]]
-    assert (run.asked.newcomers, run.asked.newcomers_asked, run.asked.of_trained_on.gone) == (2, 1, 1)
+    assert (run.asked.newcomers, run.asked.newcomers_asked, run.asked.of_trained_on.gone) == (3, 1, 1)
 
 
 def test_a_row_that_now_belongs_to_another_person_is_no_excuse(changed, of_then):

@@ -14,6 +14,7 @@ import numpy as np
 
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.doubles import are_doubles
 from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_lists, load_people, salted
 from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.sequence_store import as_of_one_moment
@@ -155,7 +156,9 @@ def _lists_of_then(
 
     # A list that was trained on is not asked for under another name either.
     new = hashes_of_lists(lists["newcomers"], vocabulary, then.salt)
-    unknown = lists["newcomers"].select(np.flatnonzero(~np.isin(new, then.lists[~then.held_out])))
+    trained_on = np.isin(new, then.lists[~then.held_out])
+    trained_on |= are_doubles(lists["newcomers"], lists["training"], vocabulary.num_items)
+    unknown = lists["newcomers"].select(np.flatnonzero(~trained_on))
     now = Vocabulary.of(database.anime_ids())
     asked = Asked(
         int(then.held_out.sum()),

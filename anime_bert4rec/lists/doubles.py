@@ -28,10 +28,7 @@ def without_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> 
 
     Where all would be left out, none is.
     """
-    is_double = _are_equal(held_out, trained, num_items)
-    if len(trained.items) <= MOST_ENTRIES:
-        is_double |= _are_alike(held_out, trained, num_items)
-    is_double &= held_out.lengths >= TELLING
+    is_double = are_doubles(held_out, trained, num_items)
     if not is_double.any():
         return held_out
     if is_double.all():
@@ -39,6 +36,16 @@ def without_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> 
         return held_out
     log.warning("Not validated on: %d held-out lists that are trained on, too, under another name.", is_double.sum())
     return held_out.select(np.flatnonzero(~is_double))
+
+
+def are_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> np.ndarray:
+    """bool [H]: whether the same person's list is trained on."""
+    if not len(held_out) or not len(trained):
+        return np.zeros(len(held_out), bool)
+    is_double = _are_equal(held_out, trained, num_items)
+    if len(trained.items) <= MOST_ENTRIES:
+        is_double |= _are_alike(held_out, trained, num_items)
+    return is_double & (held_out.lengths >= TELLING)
 
 
 def _are_equal(held_out: Sequences, trained: Sequences, num_items: int) -> np.ndarray:
