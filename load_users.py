@@ -44,11 +44,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Loaded:
-    """How many names this run fetched for the first time, fetched again, and did not have to fetch."""
+    """How many names this run fetched for the first time, fetched again, need not fetch, and found no list of."""
 
     new: int = 0
     updated: int = 0
     kept: int = 0
+    without_list: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +64,14 @@ class Settings(ScriptSettings):
 def main(argv: Sequence[str] | None = None) -> int:
     settings = parse(argv, Settings, "Fetch anime lists from AniList into the database.")
     wanted, task, paths = settings.users, settings.task, settings.paths
+    usual = UserListSettings()
+    if wanted.refresh and (task.remove or task.csv or task.mal_xml):
+        raise SettingError("--refresh is about people of AniList, who are not asked for now")
+    if wanted.file != usual.file and (task.csv or task.mal_xml):
+        raise SettingError("--file has names of people of AniList, who are not asked for now")
     if task.remove:
-        if wanted.refresh:
-            raise SettingError("--refresh and --remove exclude each other")
+        if wanted.min_anime != usual.min_anime:
+            raise SettingError("--min-anime is about lists that are stored, and --remove stores none")
         return remove_people(task.remove, wanted, paths)
     if task.csv or task.mal_xml:
         return import_file(task, wanted, paths)
@@ -197,12 +203,14 @@ def load_users(
                     continue
                 taken[name.key] = name
                 report_left_out(name, user, wanted)
-                if name.key in stored:
+                if user.left_out in ("unknown", "private"):
+                    loaded.without_list += 1
+                elif name.key in stored:
                     loaded.updated += 1
                 else:
                     loaded.new += 1
     except (KeyboardInterrupt, UserError):
-        saved = loaded.kept + loaded.new + loaded.updated
+        saved = loaded.kept + loaded.new + loaded.updated + loaded.without_list
         log.warning("%d of %d users are saved; the same command goes on from there.", saved, len(names))
         raise
     return loaded

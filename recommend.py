@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if what.html:
             from anime_bert4rec.pages.person_page import write_person_page  # not needed without a page
 
-            page = what.html, settings.paths.map_file, today, what.language, what.covers
+            page = what.html, settings.paths.map_file, today, what.language, what.covers, asked.similar_to is not None
             write_person_page(rows, asked.people, asked.shown.catalogue, *page)
     show(rows, what.format)
     return 0

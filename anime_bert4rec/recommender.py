@@ -175,9 +175,9 @@ class Recommender:
 
         Titles that go together have a similar direction. They are made of the item memory, or of the network's
         embeddings where there is no memory; of a catalogue of more than 8,000 titles only the most popular ones have a
-        vector. The arrays are computed once, and must not be changed.
+        vector. The arrays are the caller's own.
         """
-        return self._embeddings
+        return self._embeddings[0].copy(), self._embeddings[1].copy()
 
     def similar(self, anime_id: int, top_k: int = 10) -> list[Similar]:
         """The `top_k` titles whose vectors have the most similar direction to that of this one, the best first.

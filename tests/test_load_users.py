@@ -92,7 +92,7 @@ def test_who_can_be_loaded_is_and_who_cannot_is_reported_with_the_line(run, path
         'names.txt:5: "Nobody" not found on AniList: left out',
     ]
     assert captured.out.splitlines() == [
-        "5 users: 5 new, 0 updated, 0 skipped (fetched within the last 7 days).",
+        "5 users: 3 new, 0 updated, 0 skipped (fetched within the last 7 days).",
         "Left out: 1 private, 1 too short, 1 not found.",
         "Training set: 2 users with 45 watched anime.",
         f"The database: {path}",
@@ -255,6 +255,31 @@ class TestMistakes:
         (tmp_path / "names.txt").write_bytes(b"Ann\n# caf\xe9\n")
         assert main(["--db", str(path), "--file", str(tmp_path / "names.txt")]) == 1
         assert "names.txt:2: this is not UTF-8" in error_line(capsys)
+
+    @pytest.mark.parametrize(
+        ("flags", "flag"),
+        [
+            (["--csv", "x.csv", "--file", "names.txt"], "--file"),
+            (["--mal-xml", "x.xml", "--refresh"], "--refresh"),
+            (["--remove", "Ann", "--refresh"], "--refresh"),
+            (["--remove", "Ann", "--min-anime", "5"], "--min-anime"),
+        ],
+    )
+    def test_flags_that_would_do_nothing_are_refused(self, path, flags, flag, capsys):
+        assert main(["--db", str(path), *flags]) == 2
+        assert f"error: {flag} " in error_line(capsys)
+
+    @pytest.mark.parametrize(
+        ("text", "flag"),
+        [
+            ("user,anime_id,score\nAnn,1,8\nBob,5,7\n", "--csv"),
+            ("Ann;20\nAnn;25\nBob;30\n", "--csv"),
+            ("<?xml version='1.0'?>\n<myanimelist>\n</myanimelist>\n", "--mal-xml"),
+        ],
+    )
+    def test_a_list_in_place_of_names_is_asked_nobody_for(self, run, text, flag, capsys):
+        assert run(text) == (1, [])
+        assert flag in error_line(capsys)
 
     def test_a_setting_out_of_range_names_its_flag(self, path, capsys):
         assert main(["--db", str(path), "--min-anime", "0"]) == 2

@@ -181,6 +181,8 @@ def test_titles_of_the_same_lists_are_similar(knowing):
     assert knowing.similar(15, 0) == [] and len(knowing.similar(15, 99)) == 29
     with pytest.raises(NothingToGoOn, match="does not know anime 99"):
         knowing.similar(99)
+    vectors[:], ids[:] = 0, 0
+    assert knowing.similar(15, top_k=4) == best, "the arrays are the caller's own"
 
 
 def test_without_a_memory_the_embeddings_are_the_networks(popular):

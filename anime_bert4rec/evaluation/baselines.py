@@ -124,9 +124,11 @@ class EASE(ItemToItemBaseline):
     l2: float = 300.0
 
     def table(self, sequences: Sequences, num_items: int) -> np.ndarray:
-        gram = co_occurrences(sequences, num_items).astype(np.float64)
-        gram[np.diag_indices(num_items)] += self.l2
-        inverse = np.linalg.inv(gram)
+        import torch  # which who only names baselines does without; NumPy has no inverse by Cholesky
+
+        gram = torch.from_numpy(co_occurrences(sequences, num_items)).double()
+        gram.diagonal().add_(self.l2)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram)).numpy()
         table = (inverse / -inverse.diagonal()).astype(np.float32)
         np.fill_diagonal(table, 0)
         return table

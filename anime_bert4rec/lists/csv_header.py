@@ -80,6 +80,9 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
             if name != "-" and _key(name) not in _ROLE_OF_NAME:
                 raise SettingError(f"--columns: {name!r} is not one of {', '.join(ROLES)}, or - for any other")
         width = max(width, len(header))
+    elif not is_named and line.lstrip()[:1] in ("{", "[", "<"):
+        what = "XML: an export of MyAnimeList's goes to --mal-xml" if line.lstrip()[:1] == "<" else "JSON"
+        raise UserError(f"{path} is no CSV file, but looks like {what}")
     elif not is_named:
         raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
     columns: dict[str, int] = {}

@@ -19,11 +19,13 @@ from anime_bert4rec.lists.csv_rows import CsvRow, CsvRows
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
     MAL_NUMBERS,
+    SECONDS_NOW,
     UNCLEAR_SCORE,
     BadRow,
     RowReport,
     When,
     day_comes_first,
+    is_below_nothing,
     numbers_of,
     parse_score,
     parse_status,
@@ -35,6 +37,8 @@ from anime_bert4rec.lists.whose_ids import Fit, fit_of
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 
+MOST_BELOW_NOTHING = 0.05
+"""If more of a file's scores are below 0, they are not such as people give."""
 _REMEMBERED = 200_000
 """The number of texts of a column whose meaning is remembered, since the same texts come again and again."""
 _SURVEYED_WHOLE = 32
@@ -61,7 +65,7 @@ class CsvLists:
         self.ids = header.ids
         self._certain = header.is_given
         self._needed = 1 + max(self.columns.values())
-        self._least, self._scores_tell = header.width, True
+        self._least, self._scores_tell, self._scores_count = header.width, True, True
         self._numbers = MAL_NUMBERS
         self.numbered_statuses: Mapping[str, str] | None = None
         self._day_first: bool | None = None
@@ -94,6 +98,8 @@ class CsvLists:
             self.numbered_statuses = self._numbers
         unclear = sum(count for text, count in scores.items() if parse_score(text) == UNCLEAR_SCORE)
         self._scores_tell = 2 * unclear <= scores.total()
+        below = sum(count for text, count in scores.items() if is_below_nothing(text))
+        self._scores_count = below <= MOST_BELOW_NOTHING * scores.total()
         usual = lengths.most_common(1)[0][0] if lengths else 0
         if self._needed <= usual < self.header.width:  # the last columns are empty, and their separators left away
             self._least = usual
@@ -154,11 +160,11 @@ class CsvLists:
                     if at_status >= 0:
                         status = status_of[row[at_status]]
                 except BadRow as error:
-                    report.leave_out(str(error), line)
+                    report.leave_out(str(error), line, error.example)
                     continue
                 if at_time >= 0:
                     text = row[at_time]  # most are ten digits, and different from all others
-                    if len(text) == 10 and "1" <= text[0] <= "6" and text.isdecimal():
+                    if len(text) == 10 and "1" <= text <= SECONDS_NOW and text.isdecimal():
                         day, second = None, int(text)
                     elif given := when_of[text]:
                         day, second = given
@@ -173,6 +179,8 @@ class CsvLists:
                     day, second = (given[0] or day, given[1] or second) if at_time >= 0 else given
                 if at_score >= 0:
                     score = score_of[row[at_score]]
+                    if score is not None and not self._scores_count:
+                        score = UNCLEAR_SCORE
                     if score == UNCLEAR_SCORE:
                         report.without("its score", line)
                         score = None

@@ -52,7 +52,8 @@ def import_csv(
     lists, report = CsvLists(path, columns), RowReport()
     by_mal_id, anilist_ids = database.anime_by_mal_id(), set(database.anime_ids())
     fit = lists.survey(anilist_ids, by_mal_id)
-    log.info("%s: ids are taken for %s's: %s.", path, CATALOGUES[fit.whose], fit.counts)
+    if fit.ids:
+        log.info("%s: ids are taken for %s's: %s.", path, CATALOGUES[fit.whose], fit.counts)
     if fit.better and fit.better != fit.whose:
         log.warning("They fit %s's clearly better: is --columns right?", CATALOGUES[fit.better])
     if lists.numbered_statuses:

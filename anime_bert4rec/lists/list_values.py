@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
+from anime_bert4rec.support.text import plain
+
 MAX_SCORE = 100
 _NONE = "null none nan nat na n/a #n/a n.a. n.a <na> unknown undefined unrated unscored \\n"
 _WORDS_FOR_NONE = {*_NONE.split(), "not available", "not rated", "not scored", "no score"}
@@ -39,6 +41,11 @@ ANILIST_NUMBERS = {
 _NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231, 16010101}
 """The days that programs write for "no date": the first or the last that they know."""
 _YEARS = range(1900, 2201)
+_NOW = datetime.now(UTC)
+_TOMORROW = int((_NOW + timedelta(days=1)).strftime("%Y%m%d"))
+"""Nobody has watched anything later, wherever they are."""
+SECONDS_NOW = str(int(_NOW.timestamp()))
+"""The unix time at which the program was started."""
 _DAY = 86_400
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _WEEKDAYS = "montuewedthufrisatsun"
@@ -59,6 +66,10 @@ UNCLEAR_SCORE = -1.0
 class BadRow(ValueError):
     """A row that cannot be used; the text is the reason, the same for all rows of its kind."""
 
+    def __init__(self, reason: str, example: str = "") -> None:
+        super().__init__(reason)
+        self.example = example  # what this row has
+
 
 @dataclass
 class RowReport:
@@ -69,10 +80,14 @@ class RowReport:
 
     rows: int = 0
     left_out: dict[str, tuple[int, int]] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
+    """What the first row of a reason has, where that tells something."""
     unclear: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def leave_out(self, reason: str, line: int) -> None:
+    def leave_out(self, reason: str, line: int, example: str = "") -> None:
         _count(self.left_out, reason, line)
+        if example:
+            self.examples.setdefault(reason, example)
 
     def without(self, value: str, line: int) -> None:
         """The row is kept without `value`, such as "score"."""
@@ -85,7 +100,8 @@ class RowReport:
     def lines(self, place: str = "line") -> Iterable[str]:
         """The lines that the user is shown: one for each reason and each value."""
         for reason, (count, line) in self.left_out.items():
-            yield f"{count:,} left out: {reason} (the first: {place} {line})"
+            example = f', "{plain(self.examples[reason], 40)}"' if reason in self.examples else ""
+            yield f"{count:,} left out: {reason} (the first: {place} {line}{example})"
         for value, (count, line) in self.unclear.items():
             yield f"{count:,} kept without {value}, which was not understood (the first: {place} {line})"
 
@@ -117,6 +133,12 @@ def parse_score(text: str) -> float | None:
     return (score * 10 / scale if number[2] or number[3] else score) or None
 
 
+def is_below_nothing(text: str) -> bool:
+    """Whether a text is a number below 0 that doesn't stand for no score."""
+    text = text.strip()
+    return re.fullmatch(r"-[0-9.,]+(?:e-?[0-9]+)?", text) is not None and not says_nothing(text)
+
+
 def points(scores: Sequence[float]) -> list[int]:
     """The scores of one person, of 100 each.
 
@@ -137,7 +159,7 @@ def parse_status(text: str, numbers: dict[str, str] = MAL_NUMBERS) -> str:
         return "COMPLETED"
     status = _STATUS_OF_WORD.get(word) or numbers.get(word)
     if status is None:
-        raise BadRow("unknown status")
+        raise BadRow("unknown status", text)
     return status
 
 
@@ -230,7 +252,7 @@ def _of_digits(digits: str) -> When | None:
         return day
     if len(digits) <= 8:
         return None
-    unit = 1_000 if len(digits) <= 15 else {16: 1_000_000, 19: 1_000_000_000}.get(len(digits), 1)
+    unit = 1 if len(digits) <= 10 else 1_000 if len(digits) <= 15 else {16: 10**6, 19: 10**9}.get(len(digits), 1)
     return _of_seconds(int(digits)) or _of_seconds(int(digits) // unit)
 
 
@@ -249,7 +271,7 @@ def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
     number = year * 10_000 + month * 100 + day
     if year <= 1 or number in _NO_DAYS:
         return NO_DATE
-    if year not in _YEARS:
+    if year not in _YEARS or number > _TOMORROW:
         return None
     if not month:
         return year * 10_000, None

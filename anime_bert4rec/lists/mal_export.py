@@ -76,7 +76,7 @@ def read_export(path: Path) -> MalExport:
         try:
             entries.append((number, _entry(fields, day_first, report, number)))
         except BadRow as error:
-            report.leave_out(str(error), number)
+            report.leave_out(str(error), number, error.example)
             continue
         scores.append(parse_score(fields.get("my_score", "")))
         if scores[-1] == UNCLEAR_SCORE:

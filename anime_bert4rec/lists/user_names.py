@@ -31,6 +31,9 @@ _BULLET = re.compile(r"(?:[-*\u2022\u00b7]|[0-9]{1,4}[.)])\s+")
 _AROUND = " \t\"'`<>()[]{}\u2018\u2019\u201c\u201d\u300c\u300d\u00ab\u00bb"
 _BETWEEN = re.compile(r"[,;|\t\u3001]+|\s+(?=@|https?://|www\.|anilist\.co/)", re.IGNORECASE)
 
+_CELLS, _NUMBER = re.compile(r"[,;|\t]"), re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
+MOST_OF_TABLE = 2**16
+
 
 @dataclass(frozen=True, slots=True)
 class UserName:
@@ -103,6 +106,10 @@ def read_user_names(path: Path) -> tuple[list[UserName], list[str]]:
 def _names(path: Path) -> Iterator[tuple[str, str]]:
     with open_list(path, "a text file with one AniList name a line", (".txt", ".csv")) as file:
         data = file.whole(MAX_BYTES)
+    if data[:4096].lstrip().lower().startswith((b"<?xml", b"<myanimelist")):
+        raise UserError(f"{path} is no file of names: give an export of MyAnimeList's to --mal-xml")
+    if _is_table(data[:MOST_OF_TABLE].decode(errors="replace")):
+        raise UserError(f"{path} is a table, and no file of names: give lists of several people to --csv")
     for number, line in enumerate(data.split(b"\n"), start=1):
         try:
             text = line.decode("utf-8")
@@ -113,6 +120,13 @@ def _names(path: Path) -> Iterator[tuple[str, str]]:
         for part in [text] if broken else _BETWEEN.split(text):
             if part.strip(_AROUND):
                 yield f"{path.name}:{number}", part
+
+
+def _is_table(text: str) -> bool:
+    """Whether most lines, of at least two, have some cells of which one is a number: nobody's friends are called so."""
+    lines = [[part.strip(_AROUND) for part in _CELLS.split(line)] for line in text.splitlines() if line.strip()]
+    tables = sum(len(cells) > 1 and any(map(_NUMBER.fullmatch, cells)) for cells in lines)
+    return tables >= 2 and 2 * tables > len(lines)
 
 
 def _usual_characters(text: str) -> str:

@@ -97,12 +97,13 @@ def _refusing(path: Path, otherwise: str) -> Iterator[None]:
     """In the block, whatever a missing, damaged or hostile file leads to becomes a ModelFileError."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(f"{path} does not exist; train a model first: python train_model.py") from None
     except OSError:
         raise
     except Exception as error:
-        raise ModelFileError(f"{path} {otherwise} ({why(error)})") from error
+        advice = "if an earlier version made it, train again: python train_model.py"
+        raise ModelFileError(f"{path} {otherwise} ({why(error)}); {advice}") from error
 
 
 def why(error: Exception) -> str:

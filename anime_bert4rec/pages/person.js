@@ -31,7 +31,7 @@ function scoresOf(card) {
     rows.push([name, planned ? `${score} (${t("is_planned")})` : score]);
   }
   const mean = TITLES.mean[card.title];
-  const scale = DATA.scale || 100; // the person's, so that both can be compared
+  const scale = DATA.scale || 10; // the person's, so that both can be compared
   if (mean) rows.push([t("mean"), t("of", { score: number((mean * scale) / 100, scale >= 100 ? 0 : 1), scale })]);
   return rows.length ? make("dl", { class: "scores" }, rows.map(([a, b]) => make("div", {}, make("dt", {}, a), make("dd", {}, b)))) : null;
 }
@@ -100,7 +100,8 @@ function content() {
   const parts = [make("p", { class: "note" }, note), make("section", { "aria-label": t("recommended") }, wishes, count, list)];
   if (DATA.map) {
     const recommended = CARDS.map((card) => card.title);
-    parts.push(make("section", {}, make("h2", {}, t("your_place")), make("p", { class: "note" }, t("your_place_note")),
+    const [place, rings] = DATA.names.length ? [t("your_place"), t("your_place_note")] : [t("map"), t("given_note")];
+    parts.push(make("section", {}, make("h2", {}, place), make("p", { class: "note" }, rings),
       mapElement({ lit: DATA.lit, marked: recommended })));
   }
   return parts;
@@ -109,7 +110,8 @@ function content() {
 function heading() {
   const given = DATA.given.slice(0, MOST_GIVEN).map(title);
   if (DATA.given.length > MOST_GIVEN) given.push("…");
-  return t("for", { who: [...DATA.names, ...given].join(t("comma")) });
+  const who = [...DATA.names, ...given].join(t("comma"));
+  return DATA.similar ? t("like", { who }) : t("for", { who });
 }
 
 show(heading, content);

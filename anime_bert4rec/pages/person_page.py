@@ -35,12 +35,13 @@ def person_page(
     on_map: KeptMap | None = None,
     language: str = LANGUAGES[0],
     covers: bool = False,
+    similar: bool = False,
 ) -> str:
     """The page as HTML.
 
     names, given: the people by name, and ids that were given as liked titles. made: the day. watched: ids, lit up on
     the map where there is one. language: that of titles, until another is chosen. covers: whether AniList's cover
-    pictures are shown, which the browser then loads.
+    pictures are shown, which the browser then loads. similar: whether it is what is like a title, and not for anybody.
     """
     titles = TitleTable(catalogue)
     map_columns = on_map.columns(titles) if on_map else None
@@ -50,6 +51,7 @@ def person_page(
     data = {
         "names": [plain(name, 100) for name in names],
         "given": titles.rows(given),
+        "similar": similar,
         "made": made,
         "scale": scales[0] if scales else None,
         "image_host": IMAGE_HOST if covers else None,
@@ -94,6 +96,7 @@ def write_person_page(
     day: int,
     language: str,
     covers: bool,
+    similar: bool,
 ) -> None:
     """Write the page of these rows for these people, with the map where there is that file. day: 20261004."""
     names = [person.name for person in people if person.name != GIVEN]
@@ -105,5 +108,5 @@ def write_person_page(
     except UserError as error:
         on_map = None
         log.info("The page has no map: %s", error)
-    write_page(path, person_page(rows, catalogue, names, given, made, watched, on_map, language, covers))
+    write_page(path, person_page(rows, catalogue, names, given, made, watched, on_map, language, covers, similar))
     log.info("The page is %s.", path)

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.rows import title_of
 from anime_bert4rec.recommending.title_search import Match, TitleSearch
+from anime_bert4rec.recommending.title_words import fold
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
 
 SHOWN_MATCHES = 20
 """The number of candidates that are shown for a title."""
+
+LONGEST_TITLE = 100
+"""Of a text that was typed for a title, so many letters are repeated."""
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +34,10 @@ def anime_of_titles(wanted: Sequence[str], catalogue: Sequence[Anime], flag: str
     for title, match in zip(wanted, found, strict=True):
         if match.anime:
             less_known = "".join(f"; not {described(other, flag)}, which fewer know" for other in match.others)
-            log.info('"%s": %s%s', plain(title), described(match.anime, flag), less_known)
+            log.info('"%s": %s%s', plain(title, LONGEST_TITLE), described(match.anime, flag), less_known)
     for title, match in unclear:
         _ask(title, match, flag)
-    if unclear and not any(anime.synonyms for anime in catalogue):
+    if any(fold(title) for title, _ in unclear) and not any(anime.synonyms for anime in catalogue):
         log.info("The catalogue has no synonyms (abbreviations, Chinese titles, …): prepare_dataset.py fetches them.")
     if unclear:
         raise UserError(_what_is_unclear(unclear, len(wanted), flag))
@@ -56,7 +60,7 @@ def id_of(wanted: str, catalogue: Sequence[Anime], flag: str) -> int:
 def _ask(title: str, match: Match, flag: str) -> None:
     if not match.others:
         return
-    log.warning('"%s" is no title here. Did you mean' if match.alike else '"%s" may be', plain(title))
+    log.warning('"%s" is no title here. Did you mean' if match.alike else '"%s" may be', plain(title, LONGEST_TITLE))
     for anime in match.others[:SHOWN_MATCHES]:
         log.warning("%s", described(anime, flag))
     if len(match.others) > SHOWN_MATCHES:
@@ -65,7 +69,8 @@ def _ask(title: str, match: Match, flag: str) -> None:
 
 def _what_is_unclear(unclear: Sequence[tuple[str, Match]], given: int, flag: str) -> str:
     what_to_do = f"give the id of the one that is meant to {flag}"
-    (title, match), *more = unclear
+    (text, match), *more = unclear
+    title = plain(text, LONGEST_TITLE)
     if more:
         return f"{len(unclear)} of {given} titles are not clear: {what_to_do}, instead of each"
     if match.others and not match.alike:

@@ -185,10 +185,8 @@ class TitleSearch:
         Words that the title of a film or special begins with may mean its whole franchise, so that they are not clear.
         """
         roots = self._best(self._order.first_of(set(shares)))
-        earlier: set[int] = set()
         if roots and roots[0] in begins and not self._order.is_series(roots[0]):
             earlier = self._order.earlier_than(roots[0]) - set(shares)
-        if earlier:
             return Match(None, tuple(dict.fromkeys((*self._best_first(earlier), *self._best_first(set(shares))))))
         if roots and self._order.is_numbered(roots[0]):
             return None

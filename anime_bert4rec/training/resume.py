@@ -33,7 +33,7 @@ from anime_bert4rec.training.weights import make_optimizer
 
 log = logging.getLogger(__name__)
 
-MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "precision", "num_workers", "patience", "evaluate")
+MAY_CHANGE = ("epochs", "lr", "use_gpu", "use_fp16", "precision", "num_workers", "patience", "evaluate", "from_model")
 """Settings that may change when a run is resumed."""
 _OF_DATABASE = ("vocabulary", "data", "catalogue")
 
@@ -57,6 +57,7 @@ def identity_of(settings: Mapping[str, Any], data: Data, network: BERT4Rec) -> d
         "network": _mark(version),  # other versions of the program have others
         "data": data.fingerprint(),
         "catalogue": data.catalogue_fingerprint(),
+        "from_model": data.earlier is not None,
     }
     decisive = sorted(identity.keys() - {*MAY_CHANGE, "catalogue"})
     return {**identity, "run": _mark([(name, identity[name]) for name in decisive])}
@@ -143,7 +144,9 @@ def differences(
     if "seed" in unlike and before["split_seed"] == before.get("seed") and now["split_seed"] == now.get("seed"):
         unlike.remove("split_seed")  # it only follows the other
     said = [_setting(name, before, now) for name in unlike if name not in (*_OF_DATABASE, "network")]
-    if any(name in unlike for name in _OF_DATABASE):
+    if "data" in unlike and before.get("from_model", now["from_model"]) != now["from_model"]:
+        said.append("--from-model was given then, is not now" if before["from_model"] else "--from-model is given now")
+    elif any(name in unlike for name in _OF_DATABASE):
         said += _of_database(before, now, models, database_file, vocabulary)
     if "data" in unlike and not said:
         said.append(

@@ -143,6 +143,15 @@ def test_each_reason_is_counted_with_its_first_line(write):
     }
 
 
+@pytest.mark.parametrize(("below", "kept"), [(1, True), (10, False)])
+def test_scores_of_a_scale_below_0_are_none(write, below, kept):
+    """One slip costs one score; where many are below 0, none of them is what somebody gave."""
+    scores = [-0.4] * below + [1.8] * (40 - below)
+    rows = "".join(f"Ann{n},1,{score}\n" for n, score in enumerate(scores))
+    found = [entry[3 + 1] for entry in read(write(f"user,anime_id,score\n{rows}"))[0]]
+    assert sum(score is not None for score in found) == (39 if kept else 0)
+
+
 def test_times_in_smaller_units_than_seconds(write):
     text = "user,anime_id,time\nAnn,1,1430438399\nAnn,5,1430438399123\nAnn,20,1430438399123456\n"
     assert [entry[6] for entry in read(write(text))[0]] == [1430438399] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,7 +13,9 @@ from anime_bert4rec.lists.list_values import (
     NO_DATE,
     UNCLEAR_SCORE,
     BadRow,
+    RowReport,
     day_comes_first,
+    is_below_nothing,
     numbers_of,
     parse_day,
     parse_score,
@@ -181,3 +184,28 @@ def test_statuses_that_are_unknown():
             parse_status(text)
     assert numbers_of({"6": 9, "0": 1}) == numbers_of({"1": 3}) == MAL_NUMBERS
     assert numbers_of({"6": 1, "0.0": 5, "5": 2}) == ANILIST_NUMBERS
+
+
+def test_nobody_has_watched_anything_later_than_tomorrow():
+    today = datetime.now(UTC).date()
+    tomorrow, later = today + timedelta(days=1), today + timedelta(days=3)
+    assert parse_when(f"{tomorrow:%Y-%m-%d}") == (int(f"{tomorrow:%Y%m%d}"), None)
+    assert parse_when(f"{later:%Y-%m-%d}") is None and parse_when(f"{today.year + 1}") is None
+    assert parse_when(str(int(datetime.now(UTC).timestamp()) + 3 * 86_400)) is None
+
+
+def test_what_is_below_nothing():
+    below = ["-0.3", "-1.5", "-2", " -10,5 ", "-1.2e-05"]
+    assert all(map(is_below_nothing, below))
+    assert not any(map(is_below_nothing, ["-1", "-1.0", "-", "--", "0", "8", "-0.0", "", "n/a", "8/10"]))
+
+
+def test_the_first_text_that_was_not_understood_is_told():
+    report = RowReport(rows=9)
+    report.leave_out("unknown status", 3, "Won't Watch\x1b[2J")
+    report.leave_out("unknown status", 5, "other")
+    report.leave_out("no user", 7)
+    assert list(report.lines()) == [
+        """2 left out: unknown status (the first: line 3, "Won't Watch")""",
+        "1 left out: no user (the first: line 7)",
+    ]

@@ -235,3 +235,10 @@ def test_any_bytes_are_names_or_a_clear_line(content):
             assert all(re.fullmatch(r"[A-Za-z0-9_-]{2,20}", name.name) for name in names)
             assert len({name.key for name in names}) == len(names) > 0
             assert not any("\n" in problem for problem in problems)
+
+
+def test_names_with_numbers_are_no_table(read):
+    names, problems = read("Ann, 2001\nBob, Cee\nDee\n")
+    assert [name.name for name in names] == ["Ann", "2001", "Bob", "Cee", "Dee"] and not problems
+    assert [name.name for name in read("Ann,2001\n")[0]] == ["Ann", "2001"]
+    assert [name.name for name in read("12\n34\n56\n")[0]] == ["12", "34", "56"]

@@ -213,6 +213,22 @@ def test_who_was_away_stays_known_when_it_is_gone_on_with_without_the_flag(grown
     assert load_people(output / "models" / "people.npz").away.tolist() == kept.away.tolist()
 
 
+def test_gone_on_with_without_the_flag_it_is_named(grown, before, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(before, tmp_path / "before")
+    people = load_people(folder / "models" / "people.npz")
+    replace(people, held_out=np.roll(people.held_out, 1)).save(folder / "models" / "people.npz")
+    flags = ["--epochs", 2, "--from-model", folder]
+    for first, then, said in ((flags, flags[:2], "was given then, is not now"), (flags[:2], flags, "is given now")):
+        output = tmp_path / said
+        with monkeypatch.context() as patch:
+            stop_in_epoch(patch, 2)
+            assert train_model.main(training_flags(grown, output, *first)) == 130
+        capsys.readouterr()
+        assert train_model.main(training_flags(grown, output, *then, "--quiet", "--resume")) == 1
+        err = capsys.readouterr().err
+        assert f"is of another run: --from-model {said}. Make them the same" in err
+
+
 def test_into_the_folder_of_the_earlier_run_itself(grown, before, tmp_path, capsys):
     output = shutil.copytree(before, tmp_path / "output")
     assert train_model.main(training_flags(grown, output, "--epochs", 1, "--from-model", output)) == 0

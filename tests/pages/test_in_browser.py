@@ -7,7 +7,7 @@ import time
 
 import pytest
 from browser import Browser, chromium
-from small_pages import HOSTILE, a_person, a_report, some_anime, some_rows
+from small_pages import HOSTILE, a_person, a_report, some_anime, some_map, some_rows
 
 from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.recommending.rows import ForPerson
@@ -33,11 +33,18 @@ def pages(tmp_path_factory):
         "many": a_person(200, 300),
         "covers": a_person(4, 12, covers=True),
         "friends": of_friends(),
+        "like": like_a_title(),
         "report": a_report(),
         "large": a_report(20_000),
     }.items():
         (folder / f"{name}.html").write_bytes(html.encode())
     return folder
+
+
+def like_a_title():
+    catalogue = some_anime(12)
+    rows = [dataclasses.replace(row, predicted_score=None, score_scale=None) for row in some_rows(catalogue, 3)]
+    return person_page(rows, catalogue, [], [7], "2026-01-02", [7], some_map(12), similar=True)
 
 
 def of_friends():
@@ -91,6 +98,14 @@ def test_of_several_people_each_card_has_everybodys_score(browser, pages):
         "Bob–",
         "Mean on AniList4.1 of 10",
     ]
+    assert browser.complaints() == []
+
+
+def test_what_is_like_a_title_is_for_nobody(browser, pages):
+    browser.open(pages / "like.html")
+    assert texts(browser, "h1") == ["Titles like Title 7 no Monogatari"]
+    assert "The map of anime" in texts(browser, "h2") and not any("you" in text for text in texts(browser, "p.note"))
+    assert all(text.endswith(" of 10") for text in texts(browser, ".scores dd")), "as in the terminal"
     assert browser.complaints() == []
 
 

@@ -72,3 +72,9 @@ def test_covers_are_shown_when_asked_for_and_of_one_host():
 def test_no_other_address_is_a_cover(address):
     assert cover_of(Anime(1, cover_url=address)) is None
     assert cover_of(Anime(1, cover_url=ON_HOST)) == ON_HOST
+
+
+def test_what_is_like_a_title_is_for_nobody():
+    catalogue = some_anime(10)
+    data = data_of(person_page(some_rows(catalogue, 2), catalogue, [], [5], "2026-01-02", similar=True))
+    assert data["similar"] and not data["names"]

@@ -215,6 +215,13 @@ def test_an_exact_title_comes_before_a_synonym():
     assert search.find("nana").anime.anime_id == 1
 
 
+def test_the_beginning_of_a_film_without_relations_is_not_clear():
+    film = anime(1, "ワンピース ハート", year=2016, popularity=20, format="SPECIAL")
+    series = anime(2, "ONE PIECE", year=1999, popularity=900)
+    assert TitleSearch([film, series]).find("ワンピース").anime is None
+    assert TitleSearch([film, series]).find("ワンピース ハート").anime.anime_id == 1
+
+
 def test_relations_in_a_circle_have_an_end():
     circle = [
         anime(n, f"Around {n}", year=2000 + n, popularity=40 - 10 * n, sequel=[n % 3 + 1], prequel=[(n + 1) % 3 + 1])
