@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
+from anime_bert4rec.model.memory_direction import Direction
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
@@ -69,6 +70,8 @@ class MemoryConfig:
     """Whether the popularity in the catalogue counts; not in models of earlier versions."""
     missing: bool = False
     """Whether what of its franchise is usually beside an item counts; not in models of earlier versions."""
+    directions: int = 0
+    """How many items have a vector; none in models of earlier versions, and of lists in order."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
@@ -82,7 +85,7 @@ class MemoryConfig:
             }
         )
         sizes = (config.table_size, *asdict(config.unlisted).values(), *asdict(config.likeness).values())
-        sizes += (config.followers or 0,)
+        sizes += (config.followers or 0, config.directions)
         settings = (config.prior, config.reliance, config.knots, config.list_weight)
         if min(*sizes, *settings) < 0 or not 0 <= config.recency <= 1:
             raise WrongForm("the sizes of its memory are not those of one")
@@ -96,13 +99,13 @@ class MemoryConfig:
         if self.ordered:
             return ("EASE", "transitions", "popularity", *(("lateness",) if self.lateness else ()))
         of_catalogue = ("likeness", "franchise", "missing")[: 2 + self.missing] if self.likeness.groups else ()
-        return ("EASE", "popularity", "co-listing", *of_catalogue)
+        return ("EASE", "popularity", "co-listing", *of_catalogue, *(("direction",) if self.directions else ()))
 
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
         sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), self.knots)
         tables = self.table_size**2 * (2 if "co-listing" in self.terms else 1)
-        return tables + 2 * (self.followers or 0) + sum(sizes)
+        return tables + 2 * (self.followers or 0) + self.directions + sum(sizes)
 
     def places(self) -> dict[str, int]:
         """The buffers whose numbers say where something is, and the limit that they are below."""
@@ -122,6 +125,7 @@ class MemoryConfig:
             "franchise": self.likeness.groups + 1,
         }
         own = {"kept": self.num_items, "column": self.table_size + 1}
+        own |= {"direction.columns": self.num_items} if self.directions else {}
         own |= {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
         if self.followers is not None:
             own |= {"transitions.row_starts": self.followers + 1, "transitions.followers": self.num_items}
@@ -161,6 +165,7 @@ class ItemMemory(nn.Module):
         self.colisting = CoListing(size) if "co-listing" in terms else None
         self.lateness = Lateness(config.num_items) if "lateness" in terms else None
         self.likeness = Likeness(config.likeness, config.num_items, config.missing) if "likeness" in terms else None
+        self.direction = Direction(config.directions, config.num_items) if "direction" in terms else None
         self.unlisted = UnlistedItems(config.unlisted)
         if config.knots:
             self.register_buffer("popularity", torch.zeros(config.num_items))
@@ -244,6 +249,8 @@ class ItemMemory(nn.Module):
                 values[number] = term.index_copy(1, new.columns, expected)
         if self.likeness is not None:
             values += self.likeness(batch.all_visible, self.popularity, batch.lists)
+        if self.direction is not None:
+            values.append(self.direction(batch.all_visible, batch.lists))
         return values
 
     def _is_item(self, items: Tensor) -> Tensor:

@@ -94,6 +94,13 @@ class EaseTable(nn.Module):
             block[:-1] = inverse[:, columns]
         self.diagonal.copy_(inverse.diagonal())
 
+    @property
+    def scores(self) -> Tensor:
+        """What each visible item adds to the score of each other one: [size, size]."""
+        table = self.inverse / -self.diagonal
+        table.fill_diagonal_(0)
+        return table
+
     def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
         """Each block of the table [size + 1, some columns], and which columns of the table it has."""
         size = len(self.diagonal)

@@ -49,7 +49,7 @@ from anime_bert4rec.support.progress import progress
 
 log = logging.getLogger(__name__)
 
-TOGETHER = ("EASE", "transitions", "co-listing")
+TOGETHER = ("EASE", "transitions", "co-listing", "direction")
 """The terms that say what is on the same lists as what is visible."""
 MOST_ITEMS, MOST_UNORDERED_ITEMS = 8_000, 4_000
 """This many of the most popular items are in the tables, which grow with the square of it; fewer in those of a second

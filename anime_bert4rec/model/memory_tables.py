@@ -13,7 +13,9 @@ from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_colisting import CoListing
-from anime_bert4rec.model.memory_ease import gram_matrix
+from anime_bert4rec.model.memory_direction import MOST_ITEMS as MOST_DIRECTED
+from anime_bert4rec.model.memory_direction import half_of
+from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Followers, Pairs, count_followers, count_transitions
 from anime_bert4rec.model.memory_popularity import popularity_prior
@@ -45,7 +47,17 @@ class Tables:
         self.popularity_prior = popularity_prior(self.popularity, in_catalogue)
         self._keep(most)
         size = len(self.kept)
-        self.gram = gram_matrix(sequences, self.column, size)
+        self.of_halves: list[Tensor] = []
+        """The Gram matrices of either half of lists without an order, of the items that have a direction."""
+        if ordered:
+            self.gram = gram_matrix(sequences, self.column, size)
+        else:
+            half, directed = half_of(sequences), self._directed()
+            of_half = [
+                gram_matrix(sequences.select(np.flatnonzero(half == each)), self.column, size) for each in (0, 1)
+            ]
+            self.of_halves = [gram[np.ix_(directed, directed)] for gram in of_half]
+            self.gram = of_half[0].add_(of_half[1])
         self.alike = None if alike is None else gram_matrix(alike, self.column, size, 1 / alike.lengths)
         self.pairs = Pairs.of(sequences) if ordered else None
         self.followers: Followers | None = None
@@ -74,12 +86,17 @@ class Tables:
         self.transitions: Transitions | None = None
         """Once they are fitted."""
 
+    def _directed(self) -> np.ndarray:
+        """The rows, ascending, of the items that have a direction."""
+        return np.sort(np.argsort(-self.popularity[self.kept], kind="stable")[:MOST_DIRECTED])
+
     def of_most_popular(self, most: int) -> Tables:
         """The tables of the `most` popular items, without counting again."""
         if most >= len(self.kept):
             return self
         fewer = copy.copy(self)
         fewer._keep(most)
+        fewer.of_halves = []
         at = self.column[fewer.kept + 1]
         rows, columns = np.ix_(at, at)
         fewer.gram = self.gram[rows, columns]
@@ -106,6 +123,17 @@ class Tables:
         """The same, but for the transitions, of which it knows nothing."""
         memory = self._without_values(recency)
         memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
+        if memory.direction is not None:
+            rows = self._directed()
+            at = np.ix_(rows, rows)
+            alike = None if self.alike is None else self.alike[at]
+            scores: list[Tensor] = []
+            for gram in (self.gram[at], *self.of_halves):
+                ease = memory.ease if len(rows) == len(self.kept) and not scores else EaseTable(len(rows))
+                if ease is not memory.ease:
+                    ease.fill(gram, ridge, alike, alike_weight, popularity_ridge)
+                scores.append(ease.scores)
+            memory.direction.fill(scores, self.kept[rows])
         return memory
 
     def by_transitions(self, batch: Batch) -> Tensor:
@@ -147,6 +175,7 @@ class Tables:
                 likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
                 popularity_prior=self.popularity_prior is not None,
                 missing=self.likeness is not None,
+                directions=len(self.of_halves[0]) if self.of_halves else 0,
             )
         )
         memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness

@@ -35,6 +35,7 @@ def model_of(lists: Sequences) -> BERT4Rec:
     nothing = torch.zeros(0, dtype=torch.long)
     batch = Batch(torch.ones(1, 3, dtype=torch.long), nothing, nothing, nothing)
     memory = Tables(lists, ITEMS, ITEMS, False, None, batch).memory(1.0, 5.0, 0.0)
+    memory.strength[:, memory.config.terms.index("direction")] = 0  # of which the half without a list is left, no more
     config = ModelConfig(ITEMS, hidden_size=8, num_layers=1, num_heads=1, ordered=False, memory=memory.config)
     torch.manual_seed(0)
     return BERT4Rec(config, memory)
