@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
+from anime_bert4rec.model.item_space import DIMENSIONS
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
 from anime_bert4rec.model.memory_direction import Direction
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
@@ -105,7 +106,8 @@ class MemoryConfig:
         """How many numbers a memory of these sizes has at the least."""
         sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), self.knots)
         tables = self.table_size**2 * (2 if "co-listing" in self.terms else 1)
-        return tables + 2 * (self.followers or 0) + self.directions + sum(sizes)
+        vectors = (3 * DIMENSIONS + 1) * self.directions
+        return tables + 2 * (self.followers or 0) + vectors + sum(sizes)
 
     def places(self) -> dict[str, int]:
         """The buffers whose numbers say where something is, and the limit that they are below."""
