@@ -273,7 +273,7 @@ class TestMistakes:
         ("text", "flag"),
         [
             ("user,anime_id,score\nAnn,1,8\nBob,5,7\n", "--csv"),
-            ("Ann;20\nAnn;25\nBob;30\n", "--csv"),
+            ("Ann;20\nAnn;25\nAnn;30\nBob;30\nBob;35\n", "--csv"),
             ("<?xml version='1.0'?>\n<myanimelist>\n</myanimelist>\n", "--mal-xml"),
         ],
     )

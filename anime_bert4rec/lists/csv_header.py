@@ -80,8 +80,8 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
             if name != "-" and _key(name) not in _ROLE_OF_NAME:
                 raise SettingError(f"--columns: {name!r} is not one of {', '.join(ROLES)}, or - for any other")
         width = max(width, len(header))
-    elif not is_named and line.lstrip()[:1] in ("{", "[", "<"):
-        what = "XML: an export of MyAnimeList's goes to --mal-xml" if line.lstrip()[:1] == "<" else "JSON"
+    elif not is_named and (found := _OTHER_FORMS.match(line)):
+        what = "XML: an export of MyAnimeList's goes to --mal-xml" if found[1] == "<" else "JSON"
         raise UserError(f"{path} is no CSV file, but looks like {what}")
     elif not is_named:
         raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
@@ -99,6 +99,18 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
     for role in ids[1 + both :]:
         del columns[role]
     return CsvHeader(table, delimiter, header, width, at + 1 + is_named, columns, ids[0], bool(names))
+
+
+def has_header(path: Path) -> bool:
+    """Whether the first line names the columns of a table of lists."""
+    try:
+        read_header(path)
+    except UserError:
+        return False
+    return True
+
+
+_OTHER_FORMS = re.compile(r"""\s*(<|\{|\[\s*(?:[\[{"]|$))""")
 
 
 def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:

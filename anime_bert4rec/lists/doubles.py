@@ -1,41 +1,26 @@
 """Who is in the database twice, from AniList and from a file, say, so that nobody is both trained on and held out.
 
 The two lists of one person need not be equal: one of them is older, or its source doesn't know all titles. Those of two
-people have less than two thirds in common, however long they are.
+people have less than two thirds in common where there are thousands of titles. Of the most popular ones alone, people
+who have seen much have more in common; but then chance explains it.
 """
 
 from __future__ import annotations
-
-import logging
 
 import numpy as np
 
 from anime_bert4rec.lists.sequences import Sequences
 
-log = logging.getLogger(__name__)
-
 TELLING = 10
 """Two people may have the same few titles; with so many, who has the same ones is the same person."""
 IN_COMMON = 0.75
 """The share of the titles on either of two lists that is on both, from which on they are one person's."""
-MOST_ENTRIES = 2**23
+BEYOND_CHANCE = 0.5
+"""The same of what chance doesn't explain, if each title were on a list the likelier, the more other lists have it."""
+MOST_ENTRIES = 2**22
 """With more entries to train on, only equal lists are found."""
 ENTRIES_AT_ONCE = 2**20
-
-
-def without_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> Sequences:
-    """The held-out lists but for those that are trained on under another name, in any order.
-
-    Where all would be left out, none is.
-    """
-    is_double = are_doubles(held_out, trained, num_items)
-    if not is_double.any():
-        return held_out
-    if is_double.all():
-        log.warning("All held-out lists are trained on, too, under other names: validation tells nothing.")
-        return held_out
-    log.warning("Not validated on: %d held-out lists that are trained on, too, under another name.", is_double.sum())
-    return held_out.select(np.flatnonzero(~is_double))
+BISECTIONS = 60
 
 
 def are_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> np.ndarray:
@@ -71,6 +56,7 @@ def _are_alike(held_out: Sequences, trained: Sequences, num_items: int) -> np.nd
     Such a list lacks no more than a quarter of them, so it has half of the half that the fewest lists have.
     """
     popularity = np.bincount(trained.items, minlength=num_items + 1)
+    share = popularity[popularity > 0] / len(trained)
     starts = np.concatenate([[0], np.cumsum(popularity)])
     by_item = np.argsort(trained.items, kind="stable")
     users = np.searchsorted(trained.offsets, by_item, side="right") - 1  # who has each item, one item after the other
@@ -82,10 +68,27 @@ def _are_alike(held_out: Sequences, trained: Sequences, num_items: int) -> np.nd
         shared = np.bincount(of_rarest, minlength=len(trained))
         as_long = np.minimum(trained.lengths, len(own)) >= IN_COMMON * np.maximum(trained.lengths, len(own))
         near = np.flatnonzero(as_long & (2 * shared >= len(rarest))).tolist()
-        alike[user] = any(_in_common(own, trained.of_user(other)) >= IN_COMMON for other in near)
+        alike[user] = any(_of_one_person(own, trained.of_user(other), share) for other in near)
     return alike
 
 
-def _in_common(one: np.ndarray, other: np.ndarray) -> float:
+def _of_one_person(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> bool:
+    """share: on what share of the lists each title is [any]."""
     both = len(np.intersect1d(one, other))
-    return both / (len(one) + len(other) - both)
+    either = len(one) + len(other) - both
+    if both < IN_COMMON * either:
+        return False
+    by_chance = float((_chances(len(one), share) * _chances(len(other), share)).sum())
+    return both - by_chance >= BEYOND_CHANCE * (either - by_chance)
+
+
+def _chances(length: int, share: np.ndarray) -> np.ndarray:
+    """How likely each title is on a list of so many, if the more popular titles of all are the likelier."""
+    low, high = 0.0, 1e6
+    for _ in range(BISECTIONS):
+        middle = float(np.sqrt(max(low, 1e-6) * high))
+        if (1 - np.exp(-middle * share)).sum() < length:
+            low = middle
+        else:
+            high = middle
+    return 1 - np.exp(-high * share)

@@ -246,10 +246,12 @@ def _third(word: str, names: str) -> int:
 
 
 def _of_digits(digits: str) -> When | None:
-    if len(digits) in (4, 6, 8, 12, 14) and (
-        day := _of_day(int(digits[:4]), int(digits[4:6] or 0), int(digits[6:8] or 0))
-    ):
-        return day
+    if len(digits) in (4, 6, 8, 12, 14):
+        year, month, day = int(digits[:4]), int(digits[4:6] or 0), int(digits[6:8] or 0)
+        if found := _of_day(year, month, day):
+            return found
+        if _is_day(year, month, day):
+            return None  # it is still to come
     if len(digits) <= 8:
         return None
     unit = 1 if len(digits) <= 10 else 1_000 if len(digits) <= 15 else {16: 10**6, 19: 10**9}.get(len(digits), 1)
@@ -271,15 +273,17 @@ def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
     number = year * 10_000 + month * 100 + day
     if year <= 1 or number in _NO_DAYS:
         return NO_DATE
-    if year not in _YEARS or number > _TOMORROW:
+    if not _is_day(year, month, day) or number > _TOMORROW:
         return None
-    if not month:
-        return year * 10_000, None
+    return number if month else year * 10_000, None
+
+
+def _is_day(year: int, month: int, day: int) -> bool:
+    """Whether there is such a day; an unknown month or day is 0."""
     try:
-        date(year, month, day or 1)
+        return year in _YEARS and date(year, month or 1, day or 1 if month else 1) is not None
     except ValueError:
-        return None
-    return number, None
+        return False
 
 
 def _of_year_last(first: int, second: int, year: int, day_first: bool | None) -> When | None:

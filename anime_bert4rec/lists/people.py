@@ -111,6 +111,13 @@ class People:
         gone = ~people.where(everybody)[0]
         return replace(people, away=everybody[gone], away_held_out=were_held_out[gone])
 
+    def and_learnt_from(self, hashes: np.ndarray) -> People:
+        """The same people, beside whom some more were learnt from, who aren't among them. hashes: int64, not salted."""
+        away = np.concatenate([self.away, salted(hashes, self.salt)])
+        order = np.argsort(away)
+        held_out = np.concatenate([self.away_held_out, np.zeros(len(hashes), bool)])
+        return replace(self, away=away[order], away_held_out=held_out[order])
+
     def of_all_runs(self) -> tuple[np.ndarray, np.ndarray]:
         """The hashes of these people and of those who are away, ascending, and whether each was held out."""
         everybody = np.concatenate([self.persons, self.away])

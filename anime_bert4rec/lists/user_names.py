@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from anime_bert4rec.lists.csv_header import has_header
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.text import plain
@@ -108,7 +109,7 @@ def _names(path: Path) -> Iterator[tuple[str, str]]:
         data = file.whole(MAX_BYTES)
     if data[:4096].lstrip().lower().startswith((b"<?xml", b"<myanimelist")):
         raise UserError(f"{path} is no file of names: give an export of MyAnimeList's to --mal-xml")
-    if _is_table(data[:MOST_OF_TABLE].decode(errors="replace")):
+    if has_header(path) or _is_table(data[:MOST_OF_TABLE].decode(errors="replace")):
         raise UserError(f"{path} is a table, and no file of names: give lists of several people to --csv")
     for number, line in enumerate(data.split(b"\n"), start=1):
         try:
@@ -123,10 +124,14 @@ def _names(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _is_table(text: str) -> bool:
-    """Whether most lines, of at least two, have some cells of which one is a number: nobody's friends are called so."""
-    lines = [[part.strip(_AROUND) for part in _CELLS.split(line)] for line in text.splitlines() if line.strip()]
-    tables = sum(len(cells) > 1 and any(map(_NUMBER.fullmatch, cells)) for cells in lines)
-    return tables >= 2 and 2 * tables > len(lines)
+    """Whether most lines, of at least three, have a number behind a name that comes in several of them.
+
+    Nobody names the same people again and again, and numbers before names count the lines.
+    """
+    lines = [[part.strip(_AROUND) for part in _CELLS.split(line.partition("#")[0])] for line in text.splitlines()]
+    lines = [cells for cells in lines if any(cells)]
+    names = [cells[0] for cells in lines if any(map(_NUMBER.fullmatch, cells[1:]))]
+    return len(names) >= 3 and 2 * len(names) > len(lines) and 2 * len(set(names)) <= len(names)
 
 
 def _usual_characters(text: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.doubles import without_doubles
+from anime_bert4rec.lists.doubles import are_doubles
 from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime
@@ -35,6 +36,8 @@ from anime_bert4rec.model.hidden_positions import (
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import stop_if_asked, work_for_another
+
+log = logging.getLogger(__name__)
 
 MOST_ENTRIES = 5_000_000
 """The item memory is made of lists with this many entries in all: more would cost minutes and tell it nothing new."""
@@ -108,6 +111,9 @@ class Data:
     """The model that the training begins with, if it is not a new one."""
     recent: RecentStarts | None = None
     """What the same users started when."""
+    doubles: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The user_ids of those who were drawn for validation, and are trained on under another name: none of these is
+    asked about, unless all are."""
     scored: Sequence[ScoredList] = ()
     """What some validation users scored, a part of it hidden."""
 
@@ -147,7 +153,9 @@ class Data:
         assert self.persons is not None
         parts = ((self.training, False), (self.validation, True))
         earlier = None if self.earlier is None else self.earlier.people
-        return People.of(parts, self.vocabulary, self.persons, data_fingerprint=self.fingerprint(), earlier=earlier)
+        people = People.of(parts, self.vocabulary, self.persons, data_fingerprint=self.fingerprint(), earlier=earlier)
+        left_out = np.setdiff1d(self.doubles, self.validation.user_ids)
+        return people.and_learnt_from(self.persons.behind(left_out)) if len(left_out) else people
 
     def fingerprint(self) -> str:
         """Tells whether two runs saw the same lists in the same split."""
@@ -187,6 +195,11 @@ def load_data(database_file: Path, settings: DataSettings, from_model: Path | No
     earlier = None if from_model is None else EarlierModel.load(from_model)
     with as_of_one_moment(database_file) as (database, state):
         data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory, earlier=earlier)
+        if np.isin(data.doubles, data.validation.user_ids).any():
+            log.warning("All held-out lists are trained on, too, under other names: validation tells nothing.")
+        elif len(data.doubles):
+            count = len(data.doubles)
+            log.warning("Not validated on: %d who seem to be trained on, too, under another name.", count)
         counted = data.training.user_ids[data.counted]
         catalogue = database.anime(data.vocabulary.anime_ids.tolist())
         recent = RecentStarts.of(database, catalogue, data.vocabulary, counted)
@@ -238,8 +251,11 @@ def read_data(
             f"{database.path} has too few lists with anime of its catalogue, since some are kept for validation: load"
             " more with load_users.py"
         )
-    held_out = without_doubles(lists["validation"], lists["training"], vocabulary.num_items)
-    return Data(vocabulary, lists["training"], held_out, in_common, in_catalogue, persons, earlier=earlier)
+    trained, held_out = lists["training"], lists["validation"]
+    twice = are_doubles(held_out, trained, vocabulary.num_items)
+    asked = held_out if twice.all() else held_out.select(np.flatnonzero(~twice))
+    doubles = held_out.user_ids[twice]
+    return Data(vocabulary, trained, asked, in_common, in_catalogue, persons, earlier=earlier, doubles=doubles)
 
 
 def read_lists(

@@ -187,7 +187,8 @@ class TitleSearch:
         roots = self._best(self._order.first_of(set(shares)))
         if roots and roots[0] in begins and not self._order.is_series(roots[0]):
             earlier = self._order.earlier_than(roots[0]) - set(shares)
-            return Match(None, tuple(dict.fromkeys((*self._best_first(earlier), *self._best_first(set(shares))))))
+            if earlier or self._anime[roots[0]].format != "MOVIE":  # specials and OVAs seldom stand for themselves
+                return Match(None, tuple(dict.fromkeys((*self._best_first(earlier), *self._best_first(set(shares))))))
         if roots and self._order.is_numbered(roots[0]):
             return None
         of_main = [place for place in roots if place in main]

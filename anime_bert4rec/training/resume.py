@@ -151,7 +151,7 @@ def differences(
     if "data" in unlike and not said:
         said.append(
             "the lists are the same, but in another order, or not the same ones are held out: somebody has another"
-            " name, or was taken out and came back"
+            " name, or was taken out and came back, or this version of the program finds others to be there twice"
         )
     if "network" in unlike and not said:
         said.append("the network is that of another version of this program")

@@ -191,6 +191,7 @@ def test_nobody_has_watched_anything_later_than_tomorrow():
     tomorrow, later = today + timedelta(days=1), today + timedelta(days=3)
     assert parse_when(f"{tomorrow:%Y-%m-%d}") == (int(f"{tomorrow:%Y%m%d}"), None)
     assert parse_when(f"{later:%Y-%m-%d}") is None and parse_when(f"{today.year + 1}") is None
+    assert parse_when(f"{later:%Y%m%d}1200") is None and parse_when(f"{later:%Y%m%d}") is None
     assert parse_when(str(int(datetime.now(UTC).timestamp()) + 3 * 86_400)) is None
 
 

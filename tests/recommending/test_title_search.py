@@ -220,6 +220,8 @@ def test_the_beginning_of_a_film_without_relations_is_not_clear():
     series = anime(2, "ONE PIECE", year=1999, popularity=900)
     assert TitleSearch([film, series]).find("ワンピース").anime is None
     assert TitleSearch([film, series]).find("ワンピース ハート").anime.anime_id == 1
+    movie = anime(3, "風の谷のナウシカ 完全版", year=1984, popularity=200, format="MOVIE")
+    assert TitleSearch([movie, series]).find("風の谷のナウシカ").anime.anime_id == 3
 
 
 def test_relations_in_a_circle_have_an_end():
