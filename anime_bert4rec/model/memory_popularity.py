@@ -22,8 +22,9 @@ EQUAL_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 ENTRIES = tuple(2.0 ** (k / 2) for k in range(8, 41))
 ROUNDS = 3
 """How often each of the three is found anew, given the two others."""
-SURPRISE = 3.0
-"""An item that nobody has listed is new, if the chance of that is less than e to the power of minus this."""
+SURPRISE, SURELY = 3.0, 20.0
+"""An item that nobody has listed is new, if the chance of that is less than e to the power of minus the first, and
+surely so, if it is less than by the second."""
 TRUST = 0.9
 """To which power of its popularity in the catalogue, of which the mean is 1, what is new is expected on lists."""
 LEAST = 0.05
@@ -60,10 +61,10 @@ def likelihood(counts: Tensor, prior: np.ndarray) -> float:
     return float(of_items.sum() + torch.lgamma(alpha.sum()) - torch.lgamma(alpha.sum() + counts.sum()))
 
 
-def must_be_new(popularity: Tensor, prior: Tensor) -> Tensor:
+def must_be_new(popularity: Tensor, prior: Tensor, surprise: float = SURPRISE) -> Tensor:
     """Whether an item is on no list, though by its popularity in the catalogue it would hardly be on none: bool [N]."""
-    surprise = prior * torch.log1p(popularity.sum() / prior.sum())  # minus the logarithm of the chance
-    return (popularity == 0) & (surprise > SURPRISE)
+    expected = prior * torch.log1p(popularity.sum() / prior.sum())  # minus the logarithm of the chance
+    return (popularity == 0) & (expected > surprise)
 
 
 def expected_shares(prior: Tensor) -> Tensor:

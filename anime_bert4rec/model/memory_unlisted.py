@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
-from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
+from anime_bert4rec.model.memory_popularity import SURELY, expected_shares, must_be_new
 
 WEIGHT = 0.3
 """The most that is added. More would bring new titles further up, and those that nobody wants with them, at the cost of
@@ -110,8 +110,10 @@ class UnlistedItems(nn.Module):
             prior = torch.ones_like(popularity)
         elif not all_may_be:
             places = must_be_new(popularity, prior)[self.columns].nonzero()[:, 0]
-        columns = self.columns[places]
-        return New(places, columns, expected_shares(prior)[columns]) if len(places) else None
+        columns, shares = self.columns[places], expected_shares(prior)
+        if not all_may_be:  # a few lists lack much that is popular in the catalogue, and isn't wanted by such people
+            shares = torch.where(must_be_new(popularity, prior, SURELY), shares, 1 / len(shares))
+        return New(places, columns, shares[columns]) if len(places) else None
 
     def forward(self, visible: Tensor, num_items: int) -> Tensor:
         """visible: item indices [B, any], PAD and the mask among them."""

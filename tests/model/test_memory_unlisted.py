@@ -96,19 +96,19 @@ def test_what_is_new_is_expected_to_have_more_than_the_mean_if_it_is_popular_in_
     # The mean is 4: to the power of .9, what is half again as popular as it has 1.44 times the mean's fifth.
     expected = expected_shares(torch.tensor([6.0, 1, 4, 0.5, 8.5]))
     assert expected.tolist() == pytest.approx([1.5**0.9 / 5, 0.2, 0.2, 0.2, 2.125**0.9 / 5])
-    assert pytest.approx(1.383, abs=1e-3) == 1.5**0.8
 
 
-def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalogue():
+@pytest.mark.parametrize(("prior", "share"), [(8.0, 1 / 6), (30.0, (30 / (48.1 / 6)) ** 0.9 / 6)])
+def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalogue(prior, share):
     """Item 5 is, and item 6 is not: it is what nobody wants, as far as anybody can tell."""
     sequences, in_catalogue = trained_on(False), np.array([500, 400, 300, 200, 600, 1], np.float32)
     memory = fit_memory(sequences, ITEMS, max_seq_len=4, seed=1, alike=sequences_of(*GROUPS), in_catalogue=in_catalogue)
-    memory.popularity_prior.copy_(torch.tensor([6.0, 5, 4, 3, 8, 0.1]))
-    # 88 entries for 26.1 of the prior: on no list by chance exp(-8 log(1 + 88 / 26.1)) = e^-11.8, and e^-.15.
+    memory.popularity_prior.copy_(torch.tensor([6.0, 5, 4, 3, prior, 0.1]))
+    # 88 entries for 26.1 of the prior: on no list by chance exp(-8 log(1 + 88 / 26.1)) = e^-11.8, and e^-.15. With 30,
+    # for 48.1, e^-31.2, so that it is surely new.
     assert must_be_new(memory.popularity, memory.popularity_prior).tolist() == [False] * 4 + [True, False]
     batch = ask_what_comes_next([np.array([1, 2])], ITEMS + 1, 4, False)
     ranked, plain = memory.terms(batch, True).values, memory.terms(batch).values
-    share = (8 / 4.35) ** 0.9 / 6
     scores = memory.ease(memory.column[batch.all_visible], None, None)[0, 0]
     in_common = memory.unlisted(batch.all_visible, ITEMS)[0, 0].item()
     of_ease = scores[4].item() + share * scores.clamp_min(0).sum().item() + in_common
