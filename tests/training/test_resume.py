@@ -187,7 +187,7 @@ NEW_PEOPLE = (
 )
 RENAMED = (
     "the lists are the same, but in another order, or not the same ones are held out: somebody has another name,"
-    " or was taken out and came back"
+    " or was taken out and came back, or this version of the program finds others to be there twice"
 )
 OTHER_CATALOGUE = (
     "UPDATE anime SET popularity = popularity + 1000 * (anime_id % 7)",
