@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse(argv, Settings, "Fetch anime lists from AniList into the database.")
     wanted, task, paths = settings.users, settings.task, settings.paths
     usual = UserListSettings()
-    if wanted.refresh and (task.remove or task.csv or task.mal_xml):
+    if wanted.refresh and task.remove:
+        raise SettingError("--refresh and --remove exclude each other")
+    if wanted.refresh and (task.csv or task.mal_xml):
         raise SettingError("--refresh is about people of AniList, who are not asked for now")
     if wanted.file != usual.file and (task.csv or task.mal_xml):
         raise SettingError("--file has names of people of AniList, who are not asked for now")

@@ -54,7 +54,7 @@ def saved(tmp_path_factory, request):
 def refused(path, load=load_model):
     with pytest.raises(ModelFileError) as caught:
         load(path)
-    assert str(path) in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 350
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 400
     return str(caught.value)
 
 

@@ -63,9 +63,10 @@ class Direction(nn.Module):
         listed = lists.padded()
         which = torch.where(lists.lengths > 0, 2 - listed.sum(1) % 2, 0)  # the vectors of the other half
         found = torch.empty(len(visible), self.num_items, device=visible.device)
-        for number in which.unique().tolist():
+        for number in range(len(self.vectors)):
             rows = (which == number).nonzero()[:, 0]
-            found[rows] = self._cosines(visible[rows], number)
+            if len(rows):
+                found[rows] = self._cosines(visible[rows], number)
         return found
 
     def _cosines(self, visible: Tensor, number: int) -> Tensor:
