@@ -281,9 +281,10 @@ def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
 def _is_day(year: int, month: int, day: int) -> bool:
     """Whether there is such a day; an unknown month or day is 0."""
     try:
-        return year in _YEARS and date(year, month or 1, day or 1 if month else 1) is not None
+        date(year, month or 1, (day or 1) if month else 1)
     except ValueError:
         return False
+    return year in _YEARS
 
 
 def _of_year_last(first: int, second: int, year: int, day_first: bool | None) -> When | None:

@@ -113,9 +113,11 @@ class People:
 
     def and_learnt_from(self, hashes: np.ndarray) -> People:
         """The same people, beside whom some more were learnt from, who aren't among them. hashes: int64, not salted."""
-        away = np.concatenate([self.away, salted(hashes, self.salt)])
+        more = salted(hashes, self.salt)
+        others = ~np.isin(self.away, more)
+        away = np.concatenate([self.away[others], more])
+        held_out = np.concatenate([self.away_held_out[others], np.zeros(len(more), bool)])
         order = np.argsort(away)
-        held_out = np.concatenate([self.away_held_out, np.zeros(len(hashes), bool)])
         return replace(self, away=away[order], away_held_out=held_out[order])
 
     def of_all_runs(self) -> tuple[np.ndarray, np.ndarray]:

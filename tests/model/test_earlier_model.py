@@ -112,6 +112,18 @@ def test_who_was_away_for_a_training_is_known_when_they_come_back(tmp_path):
     assert len(third.away) == 20 and third.away_held_out.sum() == 5, "away once more, they are still known"
 
 
+def test_who_is_trained_on_under_another_name_counts_as_learnt_from():
+    """Of two who are, one was held out of an earlier training, and is there once."""
+    held_out = np.array([False, True, True])
+    people = replace(people_of(range(10), np.zeros(10, bool)), away=np.sort(salted(np.arange(20, 23), b"salt")))
+    people = replace(people, away_held_out=held_out[np.argsort(salted(np.arange(20, 23), b"salt"))])
+    known = people.and_learnt_from(np.array([22, 30]))
+    found = dict(zip(known.away.tolist(), known.away_held_out.tolist(), strict=True))
+    expected = salted(np.array([20, 21, 22, 30]), b"salt").tolist()
+    assert [found[each] for each in expected] == [False, True, False, False] and len(known.away) == 4
+    assert known.away.tolist() == sorted(known.away.tolist()) and known.persons.tolist() == people.persons.tolist()
+
+
 @pytest.mark.parametrize(
     ("changes", "memory", "said"),
     [
