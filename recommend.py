@@ -44,7 +44,7 @@ from anime_bert4rec.lists.user_names import anilist_name, name_key
 from anime_bert4rec.model.run_folder import BEST_MODEL
 from anime_bert4rec.recommender import PEOPLE_AT_ONCE, Recommendation, Recommender
 from anime_bert4rec.recommending.asked_people import (
-    niche_of,
+    leaning_of,
     person_of_export,
     person_of_titles,
     person_of_user,
@@ -244,8 +244,10 @@ def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings
     recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
     if what.by == "score" and not any(scores):
         log.info("No scores are known: ranked by what most people would give.")
-    niche = niche_of(people, asked.recommender) if what.niche is None else what.niche
-    ranked = asked.recommender.recommend_together(histories, everything, exclude, niche, recents, scores, what.by)
+    niche, alike = leaning_of(people, asked.recommender, what.niche, what.alike)
+    ranked = asked.recommender.recommend_together(
+        histories, everything, exclude, niche, recents, scores, what.by, alike
+    )
     return {each.anime_id: each.score for each in ranked}
 
 
@@ -269,7 +271,8 @@ def write_everybody(settings: Settings, today: int) -> None:
             most = recommender.vocabulary.num_items if top_k is None else top_k
             recents = [moment.of_person(person) for person in people] if moment else None
             scores = [person.scores for person in people]
-            return recommender.recommend_many(histories, most, excludes, what.niche or 0, recents, scores, what.by)
+            niche, alike = leaning_of(people, recommender, what.niche, what.alike)
+            return recommender.recommend_many(histories, most, excludes, niche, recents, scores, what.by, alike)
 
         with GrowingFile(what.output, work, BEGINNING) as file:
             whom = "those written now" if file.done else "them"

@@ -26,6 +26,7 @@ import numpy as np
 from anime_bert4rec.lists.recent_starts import NEWEST
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer, collected, known_items, why_nothing
+from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.ranking_by_scores import (
     NO_SCORES,
     AskedPerson,
@@ -35,6 +36,7 @@ from anime_bert4rec.model.ranking_by_scores import (
     best_columns,
     by_id,
 )
+from anime_bert4rec.model.ranking_leaning import Leaning
 from anime_bert4rec.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
     from anime_bert4rec.model.predicted_scores import Expectation
     from anime_bert4rec.recommending.catalogue import Catalogue
 
-RARE, FEW = 0.1, 30
-"""What is on fewer lists than a tenth of the most listed title's, or than 30, is to `niche` not much rarer than what is
-on none, for little is known of it (benchmarks/LOG.md)."""
 PEOPLE_AT_ONCE = 500
 """How many histories are scored together: the scores of all anime for each of them are in memory at once."""
 
@@ -105,15 +104,19 @@ class Recommender:
         recent: np.ndarray | None = None,
         scores: GivenScores = NO_SCORES,
         by: str = "both",
+        alike: float = 0.0,
     ) -> list[Recommendation]:
         """The `top_k` titles most likely to come next, the best first: neither of `anime_ids` nor of `exclude`.
 
         anime_ids: what was watched and liked, the oldest first; of a title given twice the last place counts, and ids
         that the model does not know are passed over. Of a set the order isn't known: then what else is on lists with
-        these titles comes first, not what comes next. niche: from 0 to 1, the share of the logarithm of each title's
-        popularity that its rank is made without, where rare titles count as a little popular; its score is the same.
-        recent: what is known of this day, as `recommending.moment.Moment` has it for the person; a model without
-        `knows_recent_starts` goes without.
+        these titles comes first, not what comes next. recent: what is known of this day, as
+        `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without.
+
+        niche, alike: they change the order, not the scores. niche: from 0 to 1, the share of the logarithm of each
+        title's popularity that it is ranked without, where rare titles count as a little popular. alike: from 0 to 10,
+        what the cosine of its vector and of the sum of those of `anime_ids`, each of length 1, counts for beside the
+        logarithm of its score.
 
         scores: what the person gave to titles, of 100, by their ids. by: `list` ranks by the score; `score` by what the
         person would give, cautiously, so that what little is known of does not lead; `both` by the two together, and
@@ -123,7 +126,7 @@ class Recommender:
         know what is popular, and NoPredictedScores where `score` is asked of one that predicts none.
         """
         self._history(anime_ids := collected(anime_ids))
-        return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent], [scores], by))
+        return next(self.recommend_many([anime_ids], top_k, [exclude], niche, [recent], [scores], by, alike))
 
     def recommend_many(
         self,
@@ -134,6 +137,7 @@ class Recommender:
         recents: Iterable[np.ndarray | None] | None = None,
         scores: Iterable[GivenScores] | None = None,
         by: str = "both",
+        alike: float = 0.0,
     ) -> Iterator[list[Recommendation]]:
         """As `recommend`, for any number of people, which is several times as fast: for each a list, in their order.
 
@@ -141,11 +145,13 @@ class Recommender:
         not grow with their number. Who has no title that the model knows gets an empty list. excludes, recents, scores:
         one a person; ValueError if there are more or fewer of them than people. Raises UserError as `recommend`.
         """
-        lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
+        leaning, weight = self._leaning(niche, alike), self._by_scores.weight(by)
         people = asked_people(histories, excludes, recents, scores)
         return (
-            self._best(score, top_k, lowered, self._by_scores.expectation(given, by), weight) if known else []
-            for known, score, given in self._scored_many(people)
+            self._best(score, top_k, leaning.lowered(items), self._by_scores.expectation(given, by), weight)
+            if len(items)
+            else []
+            for items, score, given in self._scored_many(people)
         )
 
     def recommend_titles(
@@ -177,7 +183,7 @@ class Recommender:
         embeddings where there is no memory; of a catalogue of more than 8,000 titles only the most popular ones have a
         vector. The arrays are the caller's own.
         """
-        return self._embeddings[0].copy(), self._embeddings[1].copy()
+        return self.vocabulary.anime_ids[self._space.columns], self._space.vectors.copy()
 
     def similar(self, anime_id: int, top_k: int = 10) -> list[Similar]:
         """The `top_k` titles whose vectors have the most similar direction to that of this one, the best first.
@@ -185,15 +191,13 @@ class Recommender:
         It is what is listed by the same people and shares genres, studios or a franchise, whereas `recommend` of this
         title alone tells what its watchers list next. Raises NothingToGoOn for a title without a vector.
         """
-        ids, vectors = self._embeddings
-        at = np.flatnonzero(ids == anime_id)
-        if not len(at):
+        item, columns = self._items([anime_id]), self._space.columns
+        if not np.isin(item - 1, columns).any():
             raise NothingToGoOn(why_nothing([anime_id]))
-        lengths = np.linalg.norm(vectors, axis=1)
-        cosines = vectors @ vectors[at[0]] / np.maximum(lengths * lengths[at[0]], 1e-12)
-        best = np.argsort(-cosines, kind="stable")
-        best = best[best != at[0]][: max(top_k, 0)]
-        return [Similar(int(ids[each]), float(cosines[each])) for each in best]
+        cosines = self._space.cosines(item)
+        best = columns[np.argsort(-cosines[columns], kind="stable")]
+        best = best[best != item - 1][: max(top_k, 0)]
+        return [Similar(int(self.vocabulary.anime_ids[each]), float(cosines[each])) for each in best]
 
     def recommend_together(
         self,
@@ -204,6 +208,7 @@ class Recommender:
         recents: Sequence[np.ndarray | None] = (),
         scores: Sequence[GivenScores] = (),
         by: str = "both",
+        alike: float = 0.0,
     ) -> list[Recommendation]:
         """As `recommend`, for people who want something together: ranked by the sum of what each is ranked by.
 
@@ -213,10 +218,11 @@ class Recommender:
         """
         if not {len(recents), len(scores)} <= {0, len(histories)}:
             raise ValueError("recents and scores are one a person, or none")
-        lowered, weight = self._lowered_for_popularity(niche), self._by_scores.weight(by)
+        leaning, weight = self._leaning(niche, alike), self._by_scores.weight(by)
         known = [self._history(anime_ids) for anime_ids in histories or [()]]
         together = self._log_probabilities(known, recents).mean(0)
         together[self._items(exclude) - 1] = -np.inf
+        lowered = sum(leaning.lowered(each.items) for each in known) / len(known)
         for given in scores or [NO_SCORES]:
             if expected := self._by_scores.expectation(given, by):
                 lowered = lowered - weight / max(len(scores), 1) * expected.cautious()
@@ -288,24 +294,28 @@ class Recommender:
         return known_items(anime_ids, self.vocabulary)
 
     @functools.cached_property
-    def _embeddings(self) -> tuple[np.ndarray, np.ndarray]:
-        from anime_bert4rec.model.item_space import placed_columns, vectors_of
+    def _space(self) -> ItemSpace:
+        return ItemSpace.of(self._score.model)
 
-        columns = placed_columns(self._score.model)
-        return self.vocabulary.anime_ids[columns], vectors_of(self._score.model, columns)
+    @functools.cached_property
+    def _space_of_lists(self) -> ItemSpace:
+        return ItemSpace.of_lists(self._score.model)
 
-    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[bool, np.ndarray, GivenScores]]:
-        """For each person whether anything of the history is known, the logarithms of the scores [N], -inf for what is
+    def _leaning(self, niche: float, alike: float) -> Leaning:
+        popularity = None if self._popularity is None else self._popularity.numpy()
+        return Leaning.of(niche, alike, popularity, lambda: self._space_of_lists)
+
+    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[np.ndarray, np.ndarray, GivenScores]]:
+        """For each person the items of the history that are known, the logarithms of the scores [N], -inf for what is
         in it or excluded, and the scores that were given."""
         people = iter(people)
         while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
             histories = [History.of(person.anime_ids, self.vocabulary) for person in part]
-            known = [len(each.items) > 0 for each in histories]
-            histories = [each if len(each.items) else NO_HISTORY for each in histories]
-            scores = self._log_probabilities(histories, [person.recent for person in part])
-            for is_known, score, person in zip(known, scores, part, strict=True):
+            asked = [each if len(each.items) else NO_HISTORY for each in histories]
+            scores = self._log_probabilities(asked, [person.recent for person in part])
+            for history, score, person in zip(histories, scores, part, strict=True):
                 score[self._items(person.exclude) - 1] = -np.inf
-                yield is_known, score, person.scores
+                yield history.items, score, person.scores
 
     def _log_probabilities(self, histories: list[History], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
@@ -319,17 +329,6 @@ class Recommender:
             for (user, recent), (of_newest, *two) in zip(dated, answers, strict=True):
                 scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent, *two)
         return _log_softmax(scores, histories)
-
-    def _lowered_for_popularity(self, niche: float) -> np.ndarray | float:
-        """What is taken off the logarithm of each title's score, to rank by [N]."""
-        if not 0 <= niche <= 1:
-            raise ValueError(f"niche is from 0 to 1, not {niche}")
-        if not niche:
-            return 0.0
-        if self._popularity is None:
-            raise UserError("this model doesn't know how popular its titles are: train again, without --no-memory")
-        popularity = self._popularity.numpy()
-        return niche * np.log(popularity + max(FEW, RARE * popularity.max()))
 
     def _best(
         self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float, expected: Expectation | None, weight: float

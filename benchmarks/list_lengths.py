@@ -39,6 +39,10 @@ from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.ranking import mean_and_error, ranks_of
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.item_space import ItemSpace
+from anime_bert4rec.model.ranking_leaning import Leaning
+from anime_bert4rec.recommending.asked_people import ALIKE_OF_TITLES, NICHE_OF_TITLES
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
 
@@ -51,6 +55,8 @@ FIRST_TRAINED = 380
 WAYS = ("all titles", "without the 200 most listed", "new ground")
 BLEND = "blend"
 OURS, MEMORY = "ours", "our memory, untrained"
+NAMED = "ours, as for titles that are named"
+"""Ranked as recommend.py ranks for --title: less by popularity, more by what is alike."""
 ON_ANILIST = "popularity on AniList"
 """What ours knows, too, and the other contenders don't."""
 
@@ -133,7 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 own = {
                     ON_ANILIST: np.tile(on_anilist, (len(questions.given), 1)),
                     MEMORY: memory(questions.given),
-                    OURS: trained(questions.given),
+                    OURS: (scores := trained(questions.given)),
+                    NAMED: scores - lowered_for_named(trained.model, popularity, questions.given),
                 }
                 for way, ground in zip(WAYS, grounds, strict=True):
                     values, settings = measure(ground, (tuning, questions), answers, own)
@@ -220,6 +227,12 @@ def ask(lists: Sequences, users: np.ndarray, given: float, seed: int) -> Questio
             known.append(items[:count])
             left.append(items[count:])
     return Questions(known, left)
+
+
+def lowered_for_named(model: BERT4Rec, popularity: np.ndarray, given: Sequence[np.ndarray]) -> np.ndarray:
+    """What recommend.py takes off the logits of who names titles [U, N]."""
+    leaning = Leaning.of(NICHE_OF_TITLES, ALIKE_OF_TITLES, popularity, lambda: ItemSpace.of_lists(model))
+    return np.array([leaning.lowered(items) for items in given])
 
 
 def joined(all_questions: Sequence[Questions]) -> Questions:

@@ -119,7 +119,7 @@ def fit_with_memory(
     seed: int,
     threads: int,
     epochs: int,
-) -> tuple[Scorer, Scorer]:
+) -> tuple[Scorer, ModelScorer]:
     """The memory, in which nothing is trained, and the model, trained with the script's defaults.
 
     The epoch that ranks `targets` best, given `histories`, is the one that is kept.

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # files of tests run beside each other; see two_threads
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # runs are the same to the last digit on a CPU alone; see test_gpu.py
 # A shell starts background jobs with Ctrl-C ignored, and so would be every script that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -51,6 +52,35 @@ def db(tmp_path_factory):
     from small_runs import make_database  # here, for most tests need neither it nor torch
 
     return make_database(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def popular():
+    """A recommender that knows only how popular each of five titles is."""
+    from small_models import popular_recommender
+
+    return popular_recommender()
+
+
+@pytest.fixture(params=["ordered", "without an order"])
+def knowing(request):
+    """A recommender that knows 60 lists of six of 30 titles."""
+    from small_models import knowing_recommender
+
+    return knowing_recommender(request.param == "ordered")
+
+
+@pytest.fixture(scope="module")
+def two_threads():
+    """Training as on most machines: each half of a batch in a thread of its own, also in processes that are started."""
+    import torch
+
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2")
+        torch.set_num_threads(2)
+        yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -293,6 +293,7 @@ def test_list_lengths_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
             "popularity on AniList",
             "our memory, untrained",
             "ours",
+            "ours, as for titles that are named",
         ]
         assert list(ndcg) == names and set(result["ours_less"]) == {"our memory, untrained", "blend"}
         assert ndcg["co-listing"] > ndcg["popularity"]

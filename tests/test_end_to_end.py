@@ -17,6 +17,8 @@ from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.training.output_folder import move_earlier_run_aside
 from config import PROJECT_DIR
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 @pytest.fixture(scope="module")
 def anilist():

@@ -37,11 +37,11 @@ def test_what_follows_a_list_comes_first(rows):
 
 
 def test_what_is_beside_titles_that_are_named_comes_first_in_whatever_order_they_are(rows):
-    best = rows("--anime", 22, 13, "--top-k", 4, "--niche", 0)
+    best = rows("--anime", 22, 13, "--top-k", 4, "--niche", 0, "--alike", 0)
     assert set(ids(best)) == {12, 14, 21, 23} and 1 > best[0]["score"] > best[1]["score"] > 0
     assert best[0]["because"][0].keys() == {"anime_id", "title"}
     assert {row["anime_id"]: row["because"][0]["anime_id"] for row in best} == {12: 13, 14: 13, 21: 22, 23: 22}
-    assert best == rows("--anime", 13, 22, "--top-k", 4, "--niche", 0)
+    assert best == rows("--anime", 13, 22, "--top-k", 4, "--niche", 0, "--alike", 0)
 
 
 def test_a_stored_list_with_its_planned_title_marked(run, rows):
@@ -183,8 +183,9 @@ def test_unknown_ids_are_named(run):
         (["--anime", "3", "--format", "xml"], 2, "--format must be one of table, json, csv, jsonl, not 'xml'"),
         (["--anime", "three"], 2, "--anime: invalid int value: 'three'"),
         ([], 2, "for whom? Give --user, --anime, --title, --mal-xml, --similar-to or --all"),
-        (["--similar-to", "3", "--niche", ".5"], 2, "--niche and --by score go with people, not with --similar-to"),
-        (["--similar-to", "3", "--by", "score"], 2, "--niche and --by score go with people, not with --similar-to"),
+        (["--similar-to", "3", "--niche", ".5"], 2, "--niche, --alike and --by score go with people, not with"),
+        (["--similar-to", "3", "--alike", "1"], 2, "--niche, --alike and --by score go with people, not with"),
+        (["--similar-to", "3", "--by", "score"], 2, "--niche, --alike and --by score go with people, not with"),
         (["--similar-to", "3", "--user", "Ann"], 2, "--similar-to goes with no list: give a title that is liked"),
         (["--similar-to", "3", "--similar-to", "4"], 2, "--similar-to takes one TITLE, and is given twice"),
         (["--user", "Ann", "--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),
@@ -282,9 +283,10 @@ def test_niche_takes_popularity_off_the_rank(rows, run):
     plain, niche = (rows("--anime", 22, 13, "--top-k", 30, "--niche", each) for each in (0, 1))
     assert sorted(ids(plain)) == sorted(ids(niche)) and ids(plain) != ids(niche)
     assert {row["anime_id"]: row["score"] for row in plain} == {row["anime_id"]: row["score"] for row in niche}
-    assert rows("--anime", 22, 13) == rows("--anime", 22, 13, "--niche", 0.7), "what everybody has seen, they have, too"
-    assert rows("--user", "Ann", "--top-k", 30) == rows("--user", "Ann", "--niche", 0, "--top-k", 30)
-    together = [rows("--user", "Ann", "--anime", 22, "--top-k", 30, *more) for more in ((), ("--niche", 0))]
+    as_for_titles, as_it_is = ("--niche", 0.3, "--alike", 1.5), ("--niche", 0, "--alike", 0)
+    assert rows("--anime", 22, 13) == rows("--anime", 22, 13, *as_for_titles), "what everybody has seen, they have, too"
+    assert rows("--user", "Ann", "--top-k", 30) == rows("--user", "Ann", *as_it_is, "--top-k", 30)
+    together = [rows("--user", "Ann", "--anime", 22, "--top-k", 30, *more) for more in ((), as_it_is)]
     assert together[0] == together[1]
     code, _, err = run("--anime", 22, "--niche", 2)
     assert code == 2 and "--niche" in err

@@ -12,48 +12,18 @@ import numpy as np
 import pytest
 import torch
 from fault_injection import Malicious
+from small_models import IDS
 
-from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import mark_of, save_item_mappings, save_model
 from anime_bert4rec.recommender import NothingToGoOn, Recommendation, Recommender
-from anime_bert4rec.support.errors import ModelFileError, UserError
-
-IDS = [10, 20, 30, 40, 50]
+from anime_bert4rec.support.errors import ModelFileError
 
 
 def save(folder, model, ids=IDS):
     save_item_mappings(folder / "models" / "item_mappings.pkl", Vocabulary.of(ids))
     save_model(folder / "models" / "best_model.pth", model, epoch=1, val_loss=1.0)
-
-
-@pytest.fixture
-def popular():
-    """A model that knows only how popular each title is: 10 % for the first, then 20, 40, 20 and 10 %."""
-    model = BERT4Rec(ModelConfig(5, 8, num_heads=2, max_seq_len=4)).eval()
-    with torch.no_grad():
-        model.project.weight.zero_()
-        model.item_bias.copy_(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).log())
-    return Recommender(model, Vocabulary.of(IDS))
-
-
-@pytest.fixture(params=["ordered", "without an order"])
-def knowing(request):
-    """A model whose memory knows 60 lists of six of 30 titles; its network has random weights."""
-    random = np.random.default_rng(0)
-    lists = [1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)]
-    blocks = np.tile(np.arange(6) if request.param == "ordered" else np.zeros(6, int), 60)
-    sequences = Sequences(np.concatenate(lists), blocks, np.arange(0, 361, 6), np.arange(60))
-    memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
-    ordered = memory.config.ordered
-    of_sets = fit_unordered_memory(sequences, 30, seed=0) if ordered else None
-    both = {"memory": memory.config, "unordered_memory": of_sets and of_sets.config}
-    torch.manual_seed(0)
-    model = BERT4Rec(ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=ordered, **both), memory, of_sets).eval()
-    assert ordered == (request.param == "ordered")
-    torch.nn.init.normal_(model.project.weight)
-    return Recommender(model, Vocabulary.of(range(1, 31)))
 
 
 def test_scores_are_probabilities_among_what_is_not_in_the_history(popular):
@@ -303,33 +273,6 @@ def test_a_model_and_the_items_of_another_run_are_told_apart(tmp_path):
         Recommender.load(tmp_path)
 
 
-@pytest.mark.parametrize(("times", "added"), [(3.0, 30), (300.0, 870)])
-def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, times, added):
-    """Title k is on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added, but at least 30."""
-    knowing._popularity.copy_(torch.arange(30) * times)
-    plain = knowing.recommend([4, 5], top_k=28)
-    score = {each.anime_id: each.score for each in plain}
-    for niche in (0.3, 1.0):
-        ranked = knowing.recommend([4, 5], top_k=28, niche=niche)
-        assert {each.anime_id: each.score for each in ranked} == score
-        by_hand = [
-            np.log(score[each.anime_id]) - niche * np.log(times * (each.anime_id - 1) + added) for each in ranked
-        ]
-        assert by_hand == sorted(by_hand, reverse=True)
-        assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]
-
-
-@pytest.mark.parametrize("niche", [-0.1, 1.5, float("nan")])
-def test_niche_is_from_0_to_1(knowing, niche):
-    with pytest.raises(ValueError, match="from 0 to 1"):
-        knowing.recommend([4, 5], niche=niche)
-
-
 def test_nobody_together_is_nothing_to_go_on(knowing):
     with pytest.raises(NothingToGoOn, match="the list is empty"):
         knowing.recommend_together([])
-
-
-def test_niche_needs_a_model_that_knows_what_is_popular(popular):
-    with pytest.raises(UserError, match="doesn't know how popular its titles are: train again"):
-        popular.recommend([30], niche=0.5)

@@ -26,6 +26,8 @@ from anime_bert4rec.model.model_files import load_item_mappings, load_model
 from anime_bert4rec.model.training_data import Data, load_data
 from config import PROJECT_DIR, TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 def train(db, output, *flags):
     return train_model.main(training_flags(db, output, *flags))

@@ -66,10 +66,18 @@ class RecommendationSettings(Checked):
     )
     niche: float | None = setting(
         None,
-        "rank less by popularity: 0 as the model does, 1 without it (default: 0, and 0.7 for titles that are named, for"
+        "rank less by popularity: 0 as the model does, 1 without it (default: 0, and 0.3 for titles that are named, for"
         " it isn't known what else has been seen)",
         at_least=0,
         at_most=1,
+        metavar="X",
+    )
+    alike: float | None = setting(
+        None,
+        "rank more by what is like the titles of the list: 0 as the model does, 10 hardly by anything else (default: 0,"
+        " and 1.5 for titles that are named)",
+        at_least=0,
+        at_most=10,
         metavar="X",
     )
     diversity: float = setting(
@@ -152,8 +160,8 @@ def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
         )
     if people and who.similar_to is not None:
         raise SettingError("--similar-to goes with no list: give a title that is liked to --title")
-    if who.similar_to is not None and (what.niche or what.by == "score"):
-        raise SettingError("--niche and --by score go with people, not with --similar-to")
+    if who.similar_to is not None and (what.niche or what.alike or what.by == "score"):
+        raise SettingError("--niche, --alike and --by score go with people, not with --similar-to")
     for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
         if is_given and not (who.user or who.compare_with):
             raise SettingError(f"{flag} goes with --user or --compare-with")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +15,49 @@ if TYPE_CHECKING:
 
 LARGEST_WEIGHT = 1e6
 """The largest weight that is of use: training leaves weights of the order of 1."""
+SHORTEST = 1e-6
+"""What is shorter has no direction."""
 DIMENSIONS = 50
 """How many numbers a vector has that is made of the memory's table."""
+
+
+@dataclass(frozen=True)
+class ItemSpace:
+    """The vectors of a model's items."""
+
+    columns: np.ndarray
+    """int64 [C] the columns of the logits, ascending, of the items that have a vector."""
+    vectors: np.ndarray
+    """float32 [C, D]"""
+    num_items: int
+
+    @classmethod
+    def of(cls, model: BERT4Rec) -> ItemSpace:
+        """Raises UserError for weights of no use."""
+        columns = placed_columns(model)
+        return cls(columns, vectors_of(model, columns), model.config.num_items)
+
+    @classmethod
+    def of_lists(cls, model: BERT4Rec) -> ItemSpace:
+        """Those of the memory of lists without an order, where it has them, for then nothing is to be computed."""
+        memory = model.unordered_memory or model.memory
+        if memory is None or memory.direction is None:
+            return cls.of(model)
+        direction = memory.direction
+        return cls(direction.columns.numpy(), direction.vectors[0].numpy(), model.config.num_items)
+
+    def cosines(self, items: np.ndarray) -> np.ndarray:
+        """Of each item's vector, and of the sum of the directions of some items 1 … N: [N], 0 for what has none."""
+        whole = self._directions[items - 1].sum(0)
+        return self._directions @ (whole / max(float(np.linalg.norm(whole)), SHORTEST))
+
+    @functools.cached_property
+    def _directions(self) -> np.ndarray:
+        """[N, D] of length 1, or 0 for what has no vector."""
+        directions = np.zeros((self.num_items, self.vectors.shape[1]), np.float32)
+        lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        directions[self.columns] = self.vectors / np.maximum(lengths, SHORTEST)
+        return directions
 
 
 def placed_columns(model: BERT4Rec) -> np.ndarray:

@@ -25,8 +25,8 @@ MAL_SCORES = "POINT_10"
 """How everybody scores on MyAnimeList, in AniList's word."""
 GIVEN = "the titles given"
 """What somebody is called of whom only titles are known."""
-NICHE_OF_TITLES = 0.7
-"""Who names a few titles has seen what everybody has, too, and that is no recommendation (benchmarks/LOG.md)."""
+NICHE_OF_TITLES, ALIKE_OF_TITLES = 0.3, 1.5
+"""Who names a few titles has seen what everybody has, too, and wants what is like them (benchmarks/LOG.md)."""
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +75,13 @@ def person_of_export(
     return _with_history(person, f"the export {path}", len(export.entries), len(entries) - len(counted))
 
 
-def niche_of(people: Iterable[Person], recommender: Recommender) -> float:
-    """How much less by popularity is ranked for these people, where they don't say and the model knows it."""
-    only_titles = all(person.name == GIVEN for person in people)
-    return NICHE_OF_TITLES if only_titles and recommender.knows_popularity else 0.0
+def leaning_of(
+    people: Iterable[Person], recommender: Recommender, niche: float | None, alike: float | None
+) -> tuple[float, float]:
+    """How much less by popularity, and more by likeness, is ranked for these people; None where they don't say."""
+    only_titles = all(person.name == GIVEN for person in people) and recommender.knows_popularity
+    usual = (NICHE_OF_TITLES, ALIKE_OF_TITLES) if only_titles else (0.0, 0.0)
+    return usual[0] if niche is None else niche, usual[1] if alike is None else alike
 
 
 def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import small_models
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
-from anime_bert4rec.model.item_space import placed_columns, spectral, vectors_of
+from anime_bert4rec.model.item_space import ItemSpace, placed_columns, spectral, vectors_of
 from anime_bert4rec.support.errors import UserError
 
 
@@ -33,6 +34,30 @@ def test_the_vectors_of_some_columns_are_made_of_their_part_of_the_table() -> No
     # The table [[0, .5], [.5, 0]] has the eigenvalue .5 of (1, 1) / √2, and -.5, which is left at zero.
     assert found @ found.T == pytest.approx(np.full((2, 2), 0.25), abs=1e-6)
     assert vectors_of(model, np.array([0, 2])) == pytest.approx(np.zeros((2, 2)))
+
+
+def test_cosines_are_of_directions_and_0_without_one() -> None:
+    vectors = np.array([[3, 0], [0, 4], [0, 0]], np.float32)
+    space = ItemSpace(np.array([0, 2, 4]), vectors, num_items=5)  # items 1, 3 and 5 have a vector, the last of length 0
+    assert space.cosines(np.array([1])) == pytest.approx([1, 0, 0, 0, 0])
+    assert space.cosines(np.array([1, 3])) == pytest.approx([0.5**0.5, 0, 0.5**0.5, 0, 0])
+    assert space.cosines(np.array([1, 2, 5, 3, 3])) == pytest.approx([0.2**0.5, 0, 0.8**0.5, 0, 0])
+    assert space.cosines(np.array([2, 5])) == pytest.approx(np.zeros(5))
+    assert space.cosines(np.array([], int)) == pytest.approx(np.zeros(5))
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_vectors_of_lists_are_those_that_are_there(ordered: bool) -> None:
+    model = small_models.knowing_recommender(ordered)._score.model
+    memory = model.unordered_memory if ordered else model.memory
+    assert memory is not None and memory.direction is not None
+    space, direction = ItemSpace.of_lists(model), memory.direction
+    assert np.shares_memory(space.vectors, direction.vectors[0].numpy()), "nothing is computed"
+    # The memory weighs the cosine with two titles by half, for they are few.
+    of_memory = direction(torch.tensor([[4, 9]]), None)[0]
+    assert space.cosines(np.array([4, 9])) / 2 == pytest.approx(of_memory.numpy(), abs=1e-6)
+    of_map = ItemSpace.of(model)
+    assert np.corrcoef(of_map.cosines(np.array([4])), space.cosines(np.array([4])))[0, 1] > 0.9
 
 
 def test_without_a_memory_they_are_the_embeddings() -> None:

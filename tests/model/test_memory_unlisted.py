@@ -122,7 +122,7 @@ def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalo
             assert one[0, 4] == other[0, 4]
     assert memory.expected_popularity()[4].item() == pytest.approx(share * 88)
     model = BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=False, memory=memory.config), memory).eval()
-    lowered = Recommender(model, Vocabulary.of(range(1, ITEMS + 1)))._lowered_for_popularity(1.0)
+    lowered = Recommender(model, Vocabulary.of(range(1, ITEMS + 1)))._leaning(1.0, 0.0).lowered(np.array([1]))
     assert lowered[4] == pytest.approx(math.log(share * 88 + 30)), "nor is it niche"
     memory.popularity_prior[4] = 0.1
     assert torch.equal(memory.expected_popularity(), memory.popularity)

@@ -23,6 +23,8 @@ from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import CannotResume, load_checkpoint, newest_good
 from config import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 EPOCHS = 12
 
 

@@ -1,0 +1,77 @@
+"""Ranking less by what is popular, and more by what is alike."""
+
+import numpy as np
+import pytest
+import torch
+
+from anime_bert4rec.support.errors import UserError
+
+
+@pytest.mark.parametrize(("times", "added"), [(3.0, 30), (300.0, 870)])
+def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, times, added):
+    """Title k is on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added, but at least 30."""
+    knowing._popularity.copy_(torch.arange(30) * times)
+    plain = knowing.recommend([4, 5], top_k=28)
+    score = {each.anime_id: each.score for each in plain}
+    for niche in (0.3, 1.0):
+        ranked = knowing.recommend([4, 5], top_k=28, niche=niche)
+        assert {each.anime_id: each.score for each in ranked} == score
+        by_hand = [
+            np.log(score[each.anime_id]) - niche * np.log(times * (each.anime_id - 1) + added) for each in ranked
+        ]
+        assert by_hand == sorted(by_hand, reverse=True)
+        assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]
+
+
+def ids(recommendations):
+    return [each.anime_id for each in recommendations]
+
+
+def cosines_by_hand(recommender, history):
+    """Of each title's vector, and of the sum of the directions of the history."""
+    space = recommender._space_of_lists
+    known, vectors = recommender.vocabulary.anime_ids[space.columns], space.vectors
+    directions = {each: vector / np.linalg.norm(vector) for each, vector in zip(known.tolist(), vectors, strict=True)}
+    whole = sum(directions[each] for each in history)
+    return {each: vector @ whole / np.linalg.norm(whole) for each, vector in directions.items()}
+
+
+def test_alike_ranks_with_more_of_the_likeness_and_keeps_the_scores(knowing):
+    titles = {4, 20}  # in no order, of which both models know enough
+    plain = knowing.recommend(titles, top_k=28)
+    score, cosine = {each.anime_id: each.score for each in plain}, cosines_by_hand(knowing, titles)
+    for alike in (0.5, 10.0):
+        ranked = knowing.recommend(titles, top_k=28, alike=alike)
+        assert {each.anime_id: each.score for each in ranked} == score
+        by_hand = [np.log(score[each.anime_id]) + alike * cosine[each.anime_id] for each in ranked]
+        assert by_hand == sorted(by_hand, reverse=True)
+    assert ids(ranked) != ids(plain)
+    many = knowing.recommend_many([{9}, titles, {99}], 28, alike=10.0)
+    assert list(map(ids, many)) == [ids(knowing.recommend({9}, 28, alike=10.0)), ids(ranked), []]
+
+
+def test_alike_to_both_for_two_people_together(knowing):
+    plain = knowing.recommend_together([{4, 5}, {20}], 27)
+    first, second = cosines_by_hand(knowing, {4, 5}), cosines_by_hand(knowing, {20})
+    ranked = knowing.recommend_together([{4, 5}, {20}], 27, alike=10.0)
+    assert set(ranked) == set(plain) and ids(ranked) != ids(plain)
+    by_hand = [np.log(each.score) + 10 * (first[each.anime_id] + second[each.anime_id]) / 2 for each in ranked]
+    assert by_hand == sorted(by_hand, reverse=True)
+
+
+@pytest.mark.parametrize("niche", [-0.1, 1.5, float("nan")])
+def test_niche_is_from_0_to_1(knowing, niche):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        knowing.recommend([4, 5], niche=niche)
+
+
+@pytest.mark.parametrize("alike", [-0.1, 10.5, float("nan")])
+def test_alike_is_from_0_to_10(knowing, alike):
+    with pytest.raises(ValueError, match="from 0 to 10"):
+        knowing.recommend([4, 5], alike=alike)
+
+
+def test_niche_needs_a_model_that_knows_what_is_popular(popular):
+    with pytest.raises(UserError, match="doesn't know how popular its titles are: train again"):
+        popular.recommend([30], niche=0.5)
+    assert len(popular.recommend([30], alike=1.0)) == 4, "the network's embeddings say what is alike"
