@@ -229,8 +229,9 @@ def rows_for(
     """The rows of the best `top_k` of the ranked anime that suit these people and the wishes."""
     shown = asked.shown
     chosen = shown.best(ranked, people, what.top_k)
-    has_reasons = asked.similar_to is None
-    return rows_of(chosen, scores, people, asked.recommender, shown.names, shown.release, what.language, has_reasons)
+    has_reasons, (_, alike) = asked.similar_to is None, leaning_of(people, asked.recommender, what.niche, what.alike)
+    facts = shown.names, shown.release, what.language
+    return rows_of(chosen, scores, people, asked.recommender, *facts, has_reasons, alike)
 
 
 def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings) -> dict[int, float]:

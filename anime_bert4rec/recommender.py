@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anime_bert4rec.lists.recent_starts import NEWEST
-from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer, collected, known_items, why_nothing
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.ranking_by_scores import (
@@ -82,7 +82,7 @@ class Recommender:
         self._score = HistoryScorer(model)
         self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
         self._recent_strengths, memory = model.recent_strengths, model.memory
-        self._popularity = memory.expected_popularity() if memory is not None and memory.config.knots else None
+        self._popularity = memory.expected_popularity().numpy() if memory and memory.config.knots else None
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
@@ -201,7 +201,7 @@ class Recommender:
 
     def recommend_together(
         self,
-        histories: Sequence[Collection[int]],
+        histories: Iterable[Collection[int]],
         top_k: int = 20,
         exclude: Collection[int] = (),
         niche: float = 0.0,
@@ -216,10 +216,11 @@ class Recommender:
         a person, or none; else ValueError. Raises NothingToGoOn where nothing of a history is known, and what
         `recommend` raises.
         """
+        histories = list(histories)
         if not {len(recents), len(scores)} <= {0, len(histories)}:
             raise ValueError("recents and scores are one a person, or none")
         leaning, weight = self._leaning(niche, alike), self._by_scores.weight(by)
-        known = [self._history(anime_ids) for anime_ids in histories or [()]]
+        known = [self._history(anime_ids) for anime_ids in histories] or [self._history(())]
         together = self._log_probabilities(known, recents).mean(0)
         together[self._items(exclude) - 1] = -np.inf
         lowered = sum(leaning.lowered(each.items) for each in known) / len(known)
@@ -255,11 +256,13 @@ class Recommender:
         predicted = self._by_scores.expected_of(by_id(anime_ids, scores)).of_100()
         return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
 
-    def because(self, anime_ids: Collection[int], recommended: Sequence[int], most: int = 3) -> list[tuple[int, ...]]:
-        """For each recommended title the watched ones, at most `most`, that it owes its score to, the strongest first.
+    def because(
+        self, anime_ids: Collection[int], recommended: Sequence[int], most: int = 3, alike: float = 0.0
+    ) -> list[tuple[int, ...]]:
+        """For each recommended title the watched ones, at most `most`, that it owes its place to, the strongest first.
 
-        Each title of the history is left out in turn, all at once: those are named without which the logarithm of
-        the score is lowest, if it is lower than with them. Only the newest `max_seq_len` of the history are tried.
+        Each of the newest `max_seq_len` titles of the history is left out in turn: those are named without which the
+        logarithm of the score, with what `alike` adds to it, is lowest, if it is lower than with them.
         """
         history = History.of(anime_ids, self.vocabulary)
         items, places = history.items, [self._items([each]) - 1 for each in recommended]
@@ -268,9 +271,11 @@ class Recommender:
             return [() for _ in recommended]
         tried = np.arange(max(0, len(items) - self._max_seq_len), len(items))
         scores = np.concatenate([self._score([history]), self._score.without_each(history, tried)])
-        scores = _log_softmax(scores, [history] * len(scores))[:, columns]
+        scores = self._score.log_probabilities(scores, [history] * len(scores))[:, columns]
         with np.errstate(invalid="ignore"):  # a title of the history owes nothing to others: -inf less -inf
             lost = scores[0] - scores[1:]  # [tried, recommended]
+        if alike:
+            lost += alike * self._space_of_lists.lost_without(items, tried)[:, columns]
         strongest = np.argsort(-lost, axis=0, kind="stable")[: max(most, 0)]
         reasons = (
             tuple(self.vocabulary.decode(items[tried[best[lost[best, which] > 0]]]).tolist())
@@ -302,8 +307,7 @@ class Recommender:
         return ItemSpace.of_lists(self._score.model)
 
     def _leaning(self, niche: float, alike: float) -> Leaning:
-        popularity = None if self._popularity is None else self._popularity.numpy()
-        return Leaning.of(niche, alike, popularity, lambda: self._space_of_lists)
+        return Leaning.of(niche, alike, self._popularity, lambda: self._space_of_lists)
 
     def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[np.ndarray, np.ndarray, GivenScores]]:
         """For each person the items of the history that are known, the logarithms of the scores [N], -inf for what is
@@ -328,7 +332,7 @@ class Recommender:
             answers = zip(self._score(newest), as_sets[: len(whole)], as_sets[len(whole) :], strict=True)
             for (user, recent), (of_newest, *two) in zip(dated, answers, strict=True):
                 scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent, *two)
-        return _log_softmax(scores, histories)
+        return self._score.log_probabilities(scores, histories)
 
     def _best(
         self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float, expected: Expectation | None, weight: float
@@ -337,13 +341,3 @@ class Recommender:
         best = best_columns(scores - lowered, top_k, expected, weight)
         probability = np.exp(scores[best].astype(np.float64)).tolist()
         return list(map(Recommendation, self.vocabulary.decode(best + 1).tolist(), probability))
-
-
-def _log_softmax(scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
-    """In the place of the scores [U, N] the log of the softmax over what is not in the history, -inf for what is."""
-    for score, (items, _) in zip(scores, histories, strict=True):
-        score[items[items != PAD] - 1] = -np.inf
-        largest = score.max()
-        if np.isfinite(largest):
-            score -= largest + np.log(np.exp(score - largest).sum())
-    return scores

@@ -42,7 +42,7 @@ from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.ranking_leaning import Leaning
-from anime_bert4rec.recommending.asked_people import ALIKE_OF_TITLES, NICHE_OF_TITLES
+from anime_bert4rec.recommending.asked_people import ALIKE_OF_ONE, ALIKE_OF_TITLES, NICHE_OF_TITLES
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
 
@@ -231,8 +231,11 @@ def ask(lists: Sequences, users: np.ndarray, given: float, seed: int) -> Questio
 
 def lowered_for_named(model: BERT4Rec, popularity: np.ndarray, given: Sequence[np.ndarray]) -> np.ndarray:
     """What recommend.py takes off the logits of who names titles [U, N]."""
-    leaning = Leaning.of(NICHE_OF_TITLES, ALIKE_OF_TITLES, popularity, lambda: ItemSpace.of_lists(model))
-    return np.array([leaning.lowered(items) for items in given])
+    space = ItemSpace.of_lists(model)
+    of_one, of_more = (
+        Leaning.of(NICHE_OF_TITLES, alike, popularity, lambda: space) for alike in (ALIKE_OF_ONE, ALIKE_OF_TITLES)
+    )
+    return np.array([(of_one if len(items) == 1 else of_more).lowered(items) for items in given])
 
 
 def joined(all_questions: Sequence[Questions]) -> Questions:

@@ -6,6 +6,7 @@ import json
 import time
 
 import numpy as np
+import torch
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, Relation, UserList
@@ -57,6 +58,7 @@ def fill(folder):
     sequences = Sequences(watched, np.tile(np.arange(6), 60), np.arange(0, 361, 6), np.arange(60))
     memory = fit_memory(sequences, 30, max_seq_len=8, seed=0)
     of_sets = fit_unordered_memory(sequences, 30, seed=0)
+    torch.manual_seed(0)
     config = ModelConfig(30, 8, 2, 2, max_seq_len=8, memory=memory.config, unordered_memory=of_sets.config)
     save_item_mappings(folder / "out" / "models" / "item_mappings.pkl", Vocabulary.of(range(1, 31)))
     save_model(folder / "out" / "models" / "best_model.pth", BERT4Rec(config, memory, of_sets), epoch=1, val_loss=1.0)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from anime_bert4rec.support.errors import UserError
 
@@ -10,7 +9,7 @@ from anime_bert4rec.support.errors import UserError
 @pytest.mark.parametrize(("times", "added"), [(3.0, 30), (300.0, 870)])
 def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, times, added):
     """Title k is on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added, but at least 30."""
-    knowing._popularity.copy_(torch.arange(30) * times)
+    knowing._popularity[:] = np.arange(30) * times
     plain = knowing.recommend([4, 5], top_k=28)
     score = {each.anime_id: each.score for each in plain}
     for niche in (0.3, 1.0):
@@ -29,8 +28,9 @@ def ids(recommendations):
 
 def cosines_by_hand(recommender, history):
     """Of each title's vector, and of the sum of the directions of the history."""
-    space = recommender._space_of_lists
-    known, vectors = recommender.vocabulary.anime_ids[space.columns], space.vectors
+    model = recommender._score.model
+    direction = (model.unordered_memory or model.memory).direction
+    known, vectors = recommender.vocabulary.anime_ids[direction.columns.numpy()], direction.vectors[0].numpy()
     directions = {each: vector / np.linalg.norm(vector) for each, vector in zip(known.tolist(), vectors, strict=True)}
     whole = sum(directions[each] for each in history)
     return {each: vector @ whole / np.linalg.norm(whole) for each, vector in directions.items()}
@@ -48,6 +48,26 @@ def test_alike_ranks_with_more_of_the_likeness_and_keeps_the_scores(knowing):
     assert ids(ranked) != ids(plain)
     many = knowing.recommend_many([{9}, titles, {99}], 28, alike=10.0)
     assert list(map(ids, many)) == [ids(knowing.recommend({9}, 28, alike=10.0)), ids(ranked), []]
+
+
+def test_alike_to_all_of_a_long_list_in_order(knowing):
+    titles = [1, 30, 2, 29, 3, 28, 4, 27, 5, 26, 6]
+    score = {each.anime_id: each.score for each in knowing.recommend(titles, 30)}
+    cosine = cosines_by_hand(knowing, titles)
+    (ranked,) = knowing.recommend_many([titles], 30, alike=10.0)
+    by_hand = [np.log(score[each.anime_id]) + 10 * cosine[each.anime_id] for each in ranked]
+    assert by_hand == sorted(by_hand, reverse=True)
+
+
+def test_what_a_title_is_like_is_a_reason_for_it(knowing):
+    cosines = {each: cosines_by_hand(knowing, [each]) for each in (4, 20)}
+    beside = {each: max((4, 20), key=lambda title: cosines[title][each]) for each in (2, 3, 5, 6, 18, 19, 21, 22)}
+    assert beside == dict.fromkeys((2, 3, 5, 6), 4) | dict.fromkeys((18, 19, 21, 22), 20)
+    reasons = knowing.because({4, 20}, list(beside), most=1, alike=10.0)
+    assert dict(zip(beside, reasons, strict=True)) == {each: (title,) for each, title in beside.items()}
+    lost = knowing._space_of_lists.lost_without(np.array([4, 20]), np.array([0, 1]))
+    assert lost[1, 20] == pytest.approx(cosines_by_hand(knowing, [4, 20])[21] - cosines[4][21], abs=1e-6)
+    assert knowing.because({4}, [5], alike=10.0) == [(4,)], "of one title all of it"
 
 
 def test_alike_to_both_for_two_people_together(knowing):

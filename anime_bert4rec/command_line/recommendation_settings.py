@@ -75,7 +75,7 @@ class RecommendationSettings(Checked):
     alike: float | None = setting(
         None,
         "rank more by what is like the titles of the list: 0 as the model does, 10 hardly by anything else (default: 0,"
-        " and 1.5 for titles that are named)",
+        " and for titles that are named 1.5, of one alone 3)",
         at_least=0,
         at_most=10,
         metavar="X",
@@ -162,6 +162,8 @@ def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
         raise SettingError("--similar-to goes with no list: give a title that is liked to --title")
     if who.similar_to is not None and (what.niche or what.alike or what.by == "score"):
         raise SettingError("--niche, --alike and --by score go with people, not with --similar-to")
+    if what.by == "score" and (what.niche or what.alike):
+        raise SettingError("--by score ranks by nothing else: give it without --niche and --alike")
     for flag, is_given in {"--refresh": who.refresh, "--store": who.store}.items():
         if is_given and not (who.user or who.compare_with):
             raise SettingError(f"{flag} goes with --user or --compare-with")

@@ -24,6 +24,9 @@ CUT_RATIO_WITHOUT_MEMORY = 0.25
 """The share of the columns where the network answers without the memory: there, each cut costs less."""
 WIDE_CUT_RATIO_WITHOUT_MEMORY = 0.5
 """The CUT_RATIO_WITHOUT_MEMORY where there is enough to learn from for a wide network, which learns more from cuts."""
+FEWEST_CUTS_WITHOUT_MEMORY = 16
+"""The FEWEST_CUTS where the network answers without the memory, up to LARGEST_LOGITS: of short lists it learns so much
+more from all columns than from some that they are worth their time (benchmarks/LOG.md)."""
 LARGEST_LOGITS = 2**26
 """A batch that is answered without the memory has no more than CUT_RATIO where it would have more logits than this."""
 MASKED_BEFORE_CUTS = 0.15
@@ -61,6 +64,8 @@ class BatchSettings:
     cut_ratio_without_memory: float = CUT_RATIO_WITHOUT_MEMORY
     fewest_cuts: int | None = None
     """The fewest cuts of a batch, where lists are long enough; by default as FEWEST_CUTS and FEW_LOGITS say."""
+    has_memory: bool = True
+    """Whether the model has a memory at all."""
     short_share: float = 0.0
     """The share of the lists of which an epoch of training shows a few entries, the others being masked; only of lists
     without an order."""
@@ -75,11 +80,14 @@ class BatchSettings:
 
     def cut_ratio(self, size: int, columns: int, without_memory: bool) -> float:
         """The share of the columns that a batch of `size` positions is cut at."""
-        ratio = CUT_RATIO
-        if without_memory:
-            ratio = min(self.cut_ratio_without_memory, max(CUT_RATIO, LARGEST_LOGITS / size / self.num_items))
         fewest = self.fewest_cuts or max(1, min(FEWEST_CUTS, FEW_LOGITS // (self.batch_size * self.num_items)))
-        return max(ratio, fewest / columns)
+        ratio = max(CUT_RATIO, fewest / columns)
+        if without_memory or not self.has_memory:
+            wanted = FEWEST_CUTS_WITHOUT_MEMORY / columns
+            if without_memory:
+                wanted = max(self.cut_ratio_without_memory, wanted)
+            ratio = max(ratio, min(wanted, LARGEST_LOGITS / size / self.num_items))
+        return ratio
 
 
 class ShuffledLists(NamedTuple):

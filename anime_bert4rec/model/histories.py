@@ -60,6 +60,16 @@ class HistoryScorer:
             scores[some] = self._of[kind]([histories[user].items for user in some])
         return scores
 
+    @staticmethod
+    def log_probabilities(scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
+        """In the place of the logits [U, N] the log of the softmax over what is in no history, -inf for what is."""
+        for score, (items, _) in zip(scores, histories, strict=True):
+            score[items[items != PAD] - 1] = -np.inf
+            largest = score.max()
+            if np.isfinite(largest):
+                score -= largest + np.log(np.exp(score - largest).sum())
+        return scores
+
     def as_sets(self, histories: Sequence[History]) -> list[np.ndarray | None]:
         """What is said of each history in order as though it had none [N]; None for one that has none, and for all
         where the model answers for these as for others."""

@@ -39,17 +39,22 @@ class ItemSpace:
 
     @classmethod
     def of_lists(cls, model: BERT4Rec) -> ItemSpace:
-        """Those of the memory of lists without an order, where it has them, for then nothing is to be computed."""
+        """Those of the memory of lists without an order, where it has them of as many items, for then nothing is to be
+        computed."""
         memory = model.unordered_memory or model.memory
-        if memory is None or memory.direction is None:
+        direction = None if memory is None else memory.direction
+        if direction is None or len(direction.columns) < len(placed_columns(model)):
             return cls.of(model)
-        direction = memory.direction
-        return cls(direction.columns.numpy(), direction.vectors[0].numpy(), model.config.num_items)
+        return cls(direction.columns.numpy(), _of_use(direction.vectors[0].numpy()), model.config.num_items)
 
     def cosines(self, items: np.ndarray) -> np.ndarray:
         """Of each item's vector, and of the sum of the directions of some items 1 … N: [N], 0 for what has none."""
         whole = self._directions[items - 1].sum(0)
         return self._directions @ (whole / max(float(np.linalg.norm(whole)), SHORTEST))
+
+    def lost_without(self, items: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """How much lower the cosines are without the item at each of some places: [P, N]."""
+        return np.array([self.cosines(items) - self.cosines(np.delete(items, place)) for place in places])
 
     @functools.cached_property
     def _directions(self) -> np.ndarray:
@@ -81,9 +86,13 @@ def vectors_of(model: BERT4Rec, columns: np.ndarray) -> np.ndarray:
             table = ease.inverse.numpy()[np.ix_(rows, rows)] / -ease.diagonal.numpy()[rows]
         np.fill_diagonal(table, 0)
         known = (table + table.T) / 2
-    if not (np.abs(known) < LARGEST_WEIGHT).all():
+    return _of_use(known) if model.memory is None else spectral(_of_use(known))
+
+
+def _of_use(weights: np.ndarray) -> np.ndarray:
+    if not (np.abs(weights) < LARGEST_WEIGHT).all():
         raise UserError("the model has weights such as no training leaves: train again")
-    return known if model.memory is None else spectral(known)
+    return weights
 
 
 def spectral(table: np.ndarray, dimensions: int = DIMENSIONS, rounds: int = 8) -> np.ndarray:

@@ -321,6 +321,7 @@ def batches(
         cut_share=settings.cut_share if data.ordered else 0.0,
         whole_lists=not data.ordered,
         memory_every=MEMORY_EVERY if data.answers_alone(settings.memory) else 1,
+        has_memory=settings.memory,
         cut_ratio_without_memory=WIDE_CUT_RATIO_WITHOUT_MEMORY if wide else CUT_RATIO_WITHOUT_MEMORY,
         short_share=SHORT_SHARE if settings.memory and not data.ordered else 0.0,
     )

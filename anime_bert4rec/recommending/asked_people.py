@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,8 +25,9 @@ MAL_SCORES = "POINT_10"
 """How everybody scores on MyAnimeList, in AniList's word."""
 GIVEN = "the titles given"
 """What somebody is called of whom only titles are known."""
-NICHE_OF_TITLES, ALIKE_OF_TITLES = 0.3, 1.5
-"""Who names a few titles has seen what everybody has, too, and wants what is like them (benchmarks/LOG.md)."""
+NICHE_OF_TITLES, ALIKE_OF_TITLES, ALIKE_OF_ONE = 0.3, 1.5, 3.0
+"""Who names titles has seen what everybody has, too, and wants what is like them. Of one title alone the model says
+little but what is popular (benchmarks/LOG.md)."""
 
 log = logging.getLogger(__name__)
 
@@ -76,11 +77,12 @@ def person_of_export(
 
 
 def leaning_of(
-    people: Iterable[Person], recommender: Recommender, niche: float | None, alike: float | None
+    people: Sequence[Person], recommender: Recommender, niche: float | None, alike: float | None
 ) -> tuple[float, float]:
     """How much less by popularity, and more by likeness, is ranked for these people; None where they don't say."""
-    only_titles = all(person.name == GIVEN for person in people) and recommender.knows_popularity
-    usual = (NICHE_OF_TITLES, ALIKE_OF_TITLES) if only_titles else (0.0, 0.0)
+    usual = 0.0, 0.0
+    if [person.name for person in people] == [GIVEN] and recommender.knows_popularity:
+        usual = NICHE_OF_TITLES, ALIKE_OF_ONE if len(people[0].history) == 1 else ALIKE_OF_TITLES
     return usual[0] if niche is None else niche, usual[1] if alike is None else alike
 
 

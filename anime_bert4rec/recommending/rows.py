@@ -127,14 +127,15 @@ def rows_of(
     release: Mapping[int, str | None],
     language: str = LANGUAGES[0],
     reasons: bool = True,
+    alike: float = 0.0,
 ) -> list[RecommendedAnime]:
     """The rows of the chosen anime, in their order.
 
-    scores: of each anime its probability. titles: what to call the titles of people's lists.
+    scores: of each anime its probability. titles: what to call the titles of people's lists. alike: as it was ranked.
     """
     ids = [anime.anime_id for anime in chosen]
     most = MOST_REASONS if len(people) == 1 else MOST_REASONS_OF_EACH
-    why = [recommender.because(person.titles, ids, most) for person in people] if reasons else []
+    why = [recommender.because(person.titles, ids, most, alike) for person in people] if reasons else []
     predicted = [predicted_scores(recommender, person, ids) for person in people]
     scales = [person.scale for person in people]
     scale = scales[0] if len(set(scales)) == 1 else TEN

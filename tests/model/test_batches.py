@@ -236,7 +236,7 @@ def test_every_fourth_batch_is_for_network_and_memory_together():
         assert torch.equal(batch.items, same.items)
         if batch.cuts is not None:
             length = batch.items.shape[1]
-            assert len(batch.cuts) == min(length - 1, max(3, round((0.5 if batch.without_memory else 0.1) * length)))
+            assert len(batch.cuts) == (length - 1 if batch.without_memory else min(length - 1, 3))
     assert any(batch.without_memory and batch.cuts is not None for batch in mixed)
 
 
@@ -269,7 +269,17 @@ def test_three_cuts_are_made_as_far_as_the_logits_are_few(monkeypatch):
         assert len(batches_of(lists, cut_share=1.0)[0].cuts) == cuts
 
 
+@pytest.mark.parametrize("more", [{"memory_every": 4}, {"has_memory": False}])
+def test_short_lists_are_cut_at_all_columns_where_no_memory_answers(more, monkeypatch):
+    for length, cuts in ((7, 6), (17, 16), (20, 16)):
+        lists = sequences_of(*[range(1, length + 1)] * 8)
+        assert len(batches_of(lists, cut_share=1.0, max_seq_len=30, **more)[1].cuts) == cuts
+    monkeypatch.setattr(hidden_positions, "LARGEST_LOGITS", MASK * 4 * 9)
+    assert len(batches_of(lists, cut_share=1.0, max_seq_len=30, **more)[1].cuts) == 9
+
+
 def test_so_many_cuts_that_the_logits_fit(monkeypatch):
+    monkeypatch.setattr(hidden_positions, "FEWEST_CUTS_WITHOUT_MEMORY", 1)
     lists = sequences_of(*[range(1, 21)] * 8)
     more = {"cut_share": 1.0, "memory_every": 4, "max_seq_len": 20}
     for most, cuts in ((10**9, 10), (MASK * 4 * 20 // 4, 5), (0, 3)):  # never fewer than in other batches
@@ -278,6 +288,7 @@ def test_so_many_cuts_that_the_logits_fit(monkeypatch):
 
 
 def test_a_wide_network_alone_is_asked_at_more_cuts(monkeypatch):
+    monkeypatch.setattr(hidden_positions, "FEWEST_CUTS_WITHOUT_MEMORY", 1)
     lists = sequences_of(*[range(1, 21)] * 8)
     for enough, cuts in ((161, 5), (160, 10)):
         monkeypatch.setattr(training_data, "ENTRIES_FOR_A_WIDE_NETWORK", enough)

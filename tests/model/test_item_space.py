@@ -60,6 +60,16 @@ def test_the_vectors_of_lists_are_those_that_are_there(ordered: bool) -> None:
     assert np.corrcoef(of_map.cosines(np.array([4])), space.cosines(np.array([4])))[0, 1] > 0.9
 
 
+def test_without_vectors_of_as_many_items_they_are_computed() -> None:
+    model = small_models.knowing_recommender(False)._score.model
+    assert model.memory is not None and model.memory.direction is not None
+    of_map = ItemSpace.of(model).vectors
+    model.memory.direction.columns = model.memory.direction.columns[:20]
+    assert np.array_equal(ItemSpace.of_lists(model).vectors, of_map)
+    model.memory.direction = None
+    assert np.array_equal(ItemSpace.of_lists(model).vectors, of_map)
+
+
 def test_without_a_memory_they_are_the_embeddings() -> None:
     model = BERT4Rec(ModelConfig(6, 4, num_heads=2))
     assert placed_columns(model).tolist() == list(range(6))
@@ -71,3 +81,8 @@ def test_weights_beyond_all_measure_are_refused() -> None:
     torch.nn.init.constant_(model.item_embedding.weight, 2e6)
     with pytest.raises(UserError, match="such as no training leaves"):
         vectors_of(model, np.array([1, 4]))
+    known = small_models.knowing_recommender(False)._score.model
+    assert known.memory is not None and known.memory.direction is not None
+    known.memory.direction.vectors *= 1e20
+    with pytest.raises(UserError, match="such as no training leaves"):
+        ItemSpace.of_lists(known)
