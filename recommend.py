@@ -275,18 +275,12 @@ def write_everybody(settings: Settings, today: int) -> None:
             niche, alike = leaning_of(people, recommender, what.niche, what.alike)
             return recommender.recommend_many(histories, most, excludes, niche, recents, scores, what.by, alike)
 
+        best([], 1)  # what the model can't do is refused before a file is begun
+        known = known_by(settings, today)
         with GrowingFile(what.output, work, BEGINNING) as file:
             whom = "those written now" if file.done else "them"
             people, nothing = write_people(
-                file,
-                what.format,
-                database,
-                recommender.vocabulary,
-                best,
-                shown,
-                what.top_k,
-                PEOPLE_AT_ONCE,
-                known_by(settings, today),
+                file, what.format, database, recommender.vocabulary, best, shown, what.top_k, PEOPLE_AT_ONCE, known
             )
     log.info("%s: %s%s.", what.output, count_people(people), f", {nothing:,} of {whom} with nothing" if nothing else "")
 

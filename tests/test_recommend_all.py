@@ -11,6 +11,7 @@ from small_recommendations import fill
 
 import recommend
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.recommending import everybody
 
@@ -110,6 +111,19 @@ def test_a_file_that_was_stopped_at_its_start_has_one_header(run, tmp_path, monk
         assert run(*asked, tmp_path / "stopped.csv")[0] == 130
     assert run(*asked, tmp_path / "stopped.csv")[0] == 0
     assert (tmp_path / "stopped.csv").read_bytes() == (tmp_path / "at_once.csv").read_bytes()
+
+
+def test_what_the_model_cannot_do_begins_no_file(run, tmp_path, folder):
+    path = folder / "out" / "models" / "best_model.pth"
+    whole = path.read_bytes()
+    model = BERT4Rec(ModelConfig(30, 8, num_heads=2, max_seq_len=8))  # it doesn't know what is popular
+    save_model(path, model, epoch=1, val_loss=1.0)
+    try:
+        code, _, err = run("--all", "--format", "csv", "-o", tmp_path / "all.csv", "--niche", 0.3)
+    finally:
+        path.write_bytes(whole)
+    assert code == 1 and "train again, without --no-memory" in err
+    assert not list(tmp_path.glob("all.csv*"))
 
 
 @pytest.mark.parametrize("change", ["flag", "model", "database", "hide file"])
