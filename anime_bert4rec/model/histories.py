@@ -62,7 +62,7 @@ class HistoryScorer:
 
     @staticmethod
     def log_probabilities(scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
-        """In the place of the logits [U, N] the log of the softmax over what is in no history, -inf for what is."""
+        """Logits [U, N], which are overwritten → the log of the softmax over what isn't in the history, else -inf."""
         for score, (items, _) in zip(scores, histories, strict=True):
             score[items[items != PAD] - 1] = -np.inf
             largest = score.max()
