@@ -160,11 +160,14 @@ class Recommender:
         catalogue: Catalogue,
         top_k: int = 20,
         allow: Callable[[Anime], bool] = lambda anime: True,
+        niche: float = 0.0,
+        alike: float = 0.0,
     ) -> list[tuple[Anime, float]]:
         """As `recommend`, with the anime of a catalogue in the place of ids, each with its score, and only those that
         come in turn (`Catalogue.in_turn`). allow: whether an anime may be shown."""
         anime_ids = collected(anime_ids)
-        ranked = {each.anime_id: each.score for each in self.recommend(anime_ids, self.vocabulary.num_items)}
+        everything = self.recommend(anime_ids, self.vocabulary.num_items, niche=niche, alike=alike)
+        ranked = {each.anime_id: each.score for each in everything}
         chosen = itertools.islice(catalogue.in_turn(ranked, anime_ids, allow), max(top_k, 0))
         return [(anime, ranked[anime.anime_id]) for anime in chosen]
 

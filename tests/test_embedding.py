@@ -92,6 +92,13 @@ def test_titles_come_in_turn_and_only_those_that_are_allowed(folder: Path) -> No
     in_turn = [anime_id for anime_id in scores if anime_id not in (7, 8, 9)]
     assert [(anime.anime_id, score) for anime, score in found] == [(each, scores[each]) for each in in_turn]
     assert 2 in in_turn and len(recommender.recommend_titles([1], catalogue, 3)) == 3
+    leaning = [each.anime_id for each in recommender.recommend({1, 20}, 40, alike=9.0)]
+    found = recommender.recommend_titles({1, 20}, catalogue, 99, alike=9.0)
+    in_turn = [anime_id for anime_id in leaning if anime_id not in (7, 9)]
+    assert [anime.anime_id for anime, _ in found] == in_turn
+    with pytest.raises(anime_bert4rec.UserError, match="doesn't know how popular"):  # this model has no memory
+        recommender.recommend_titles({1, 20}, catalogue, 99, niche=0.3)
+    assert leaning != [each.anime_id for each in recommender.recommend({1, 20}, 40)]
     # What was watched neither comes again nor stands for its franchise.
     assert [anime.anime_id for anime in catalogue.in_turn([1, 2, 5, 20, 6], [1, 5, 20])] == [2, 6]
     with pytest.raises(anime_bert4rec.UserError, match="has no anime yet"):
