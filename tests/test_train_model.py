@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
 import signal
@@ -195,12 +196,16 @@ def test_with_a_split_seed_the_people_stay_and_the_losses_do_not(db, tmp_path, m
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_keeps_the_epochs_done(db, tmp_path, kill):
     flags = training_flags(db, tmp_path, "--epochs", 100_000, "--patience", 0)
-    with subprocess.Popen(
-        [sys.executable, "train_model.py", *flags],
-        cwd=PROJECT_DIR,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as run:
+    with (
+        subprocess.Popen(
+            [sys.executable, "train_model.py", *flags],
+            cwd=PROJECT_DIR,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as run,
+        contextlib.ExitStack() as at_last,
+    ):
+        at_last.callback(run.kill)
         wait_for(lambda: (tmp_path / "plots" / "training_metrics.json").exists())
         time.sleep(0.5)
         run.send_signal(kill)

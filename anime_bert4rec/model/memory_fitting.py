@@ -44,6 +44,7 @@ from anime_bert4rec.model.memory_strengths import (
     strengths_for_the_first,
 )
 from anime_bert4rec.model.memory_tables import Tables
+from anime_bert4rec.model.two_threads import one_thread
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 
@@ -246,6 +247,7 @@ def not_against(strength: Tensor, terms: tuple[str, ...]) -> Tensor:
     return torch.where(together[:, None], strength.clamp_min(0), strength)
 
 
+@one_thread()
 def _fitted_without_order(
     sequences: Sequences,
     num_items: int,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -58,6 +58,18 @@ def in_halves(batch: Batch, weights: int, work: Callable[[Batch], T], processes:
         return [work(batch)]
     halves = [share_of(batch, half, 2) for half in range(2)]
     return in_two_threads(work, [half._replace(weight=half.weight / 2) for half in halves])
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """torch's operations in one thread: where many are small, two are hardly faster on a quiet machine, and several
+    times as slow on a busy one, for each operation waits until both have had their turn (benchmarks/LOG.md)."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @functools.cache

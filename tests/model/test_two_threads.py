@@ -12,7 +12,7 @@ from small_lists import masked_at
 
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.two_threads import MOST_WEIGHTS, _two_threads, in_halves, in_two_threads
+from anime_bert4rec.model.two_threads import MOST_WEIGHTS, _two_threads, in_halves, in_two_threads, one_thread
 from train_model import learn
 
 ROWS, LENGTH, ITEMS = 7, 9, 40
@@ -48,6 +48,13 @@ def gradients(batch: Batch, dropout: float, halved: bool) -> tuple[torch.Tensor,
 
     learnt = in_halves(batch, FEW, work) if halved else [work(batch)]
     return torch.cat([weight.grad.flatten() for weight in model.parameters()]), learnt
+
+
+def test_one_thread_and_as_many_as_before_again():
+    with pytest.raises(ValueError, match="no"), one_thread():
+        assert torch.get_num_threads() == 1
+        raise ValueError("no")
+    assert torch.get_num_threads() == 2
 
 
 def test_both_halves_together_have_the_gradients_and_the_losses_of_the_whole():
