@@ -54,7 +54,7 @@ class ItemSpace:
 
     def lost_without(self, items: np.ndarray, places: np.ndarray) -> np.ndarray:
         """How much lower the cosines are without the item at each of some places: [P, N]."""
-        return np.array([self.cosines(items) - self.cosines(np.delete(items, place)) for place in places])
+        return self.cosines(items) - np.array([self.cosines(np.delete(items, place)) for place in places])
 
     @functools.cached_property
     def _directions(self) -> np.ndarray:

@@ -6,25 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
+from small_models import IDS
 
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.support.errors import NoPredictedScores
-
-IDS = [10, 20, 30, 40, 50]
-
-
-@pytest.fixture
-def popular():
-    """A model that knows only how popular each title is: 10 % for the first, then 20, 40, 20 and 10 %."""
-    model = BERT4Rec(ModelConfig(5, 8, num_heads=2, max_seq_len=4)).eval()
-    with torch.no_grad():
-        model.project.weight.zero_()
-        model.item_bias.copy_(torch.tensor([0.1, 0.2, 0.4, 0.2, 0.1]).log())
-    return Recommender(model, Vocabulary.of(IDS))
 
 
 @pytest.fixture
