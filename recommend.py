@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_who(settings.person, settings.recommendations)
     settings = replace(settings, person=named(settings.person))
     what = settings.recommendations
-    today = read_day(what.at) if what.at else day_in_japan(time.time())
+    today = read_day(what.at) if what.at is not None else day_in_japan(time.time())
     with logging_to():
         if what.html:
             require_own_text(what.html, PERSON_PAGE)
@@ -153,7 +153,7 @@ def load(settings: Settings, today: int) -> Asked:
 
 def known_by(settings: Settings, today: int) -> Callable[[Sequence[ListEntry]], list[ListEntry]]:
     """Gives what of a list was known on the day of --at; without one, all."""
-    return functools.partial(known_on, today) if settings.recommendations.at else list
+    return functools.partial(known_on, today) if settings.recommendations.at is not None else list
 
 
 def titles_to_show(settings: Settings, today: int, database: Database) -> TitlesToShow:

@@ -120,6 +120,8 @@ def test_a_title_that_is_not_out_still_tells_of_the_person(run, clock):
 def test_errors_are_one_line(run, clock):
     code, out, err = run("--anime", 13, "--at", "yesterday")
     assert (code, out, err) == (2, "", "error: --at must be a day such as 2026-10-04, not 'yesterday'\n")
+    code, out, err = run("--anime", 13, "--at", "")
+    assert (code, out, err) == (2, "", "error: --at must be a day such as 2026-10-04, not ''\n"), "no day is not today"
     clock(2025, 9, 1, 12)
     code, out, err = run("--anime", 13, "--upcoming", "--at", "2026-12-31", "--genre", "Drama")
     assert (code, out) == (1, "") and err == (

@@ -64,6 +64,15 @@ def test_a_person_who_has_seen_everything_gets_nothing(popular):
     assert popular.because(IDS, []) == []
 
 
+def test_what_is_no_id_is_refused_instead_of_cut_to_one(knowing):
+    for ids in ([5.7], ["5"], [None]):
+        with pytest.raises(TypeError):
+            knowing.recommend(ids)
+        with pytest.raises(TypeError):
+            knowing.recommend([3], exclude=ids)
+    assert knowing.recommend(np.array([3, 4], np.int32)) == knowing.recommend([3, 4])
+
+
 def test_many_at_once_are_as_one_by_one(knowing):
     histories = [[3, 4, 5], [], [20], [999], list(range(1, 20))]
     many = list(knowing.recommend_many(histories, 5, [[6], [], [], [], [25]]))

@@ -91,8 +91,8 @@ class RecommendationSettings(Checked):
         "romaji", "of titles: romaji, english or native", choices=("romaji", "english", "native"), metavar="LANGUAGE"
     )
     upcoming: bool = setting(False, "only titles that are not out yet, instead of those that are")
-    at: str = setting(
-        "", "the day that counts as today, such as 2026-10-04 (default: the day that it is in Japan)", metavar="DATE"
+    at: str | None = setting(
+        None, "the day that counts as today, such as 2026-10-04 (default: the day that it is in Japan)", metavar="DATE"
     )
     html: Path | None = setting(
         None, "also write them to a page: cards to filter and sort, and the place on the map", metavar="FILE"

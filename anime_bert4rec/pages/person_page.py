@@ -12,7 +12,6 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.pages.kept_map import KeptMap, read_map
 from anime_bert4rec.pages.page import page, write_page
 from anime_bert4rec.pages.title_table import TitleTable
-from anime_bert4rec.recommending.asked_people import GIVEN
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.rows import LANGUAGES, RecommendedAnime
 from anime_bert4rec.support.errors import UserError
@@ -99,8 +98,8 @@ def write_person_page(
     similar: bool,
 ) -> None:
     """Write the page of these rows for these people, with the map where there is that file. day: 20261004."""
-    names = [person.name for person in people if person.name != GIVEN]
-    given = [anime_id for person in people if person.name == GIVEN for anime_id in person.history]
+    names = [person.name for person in people if not person.named_titles]
+    given = [anime_id for person in people if person.named_titles for anime_id in person.history]
     watched = sorted({anime_id for person in people for anime_id in person.seen})
     made = f"{day // 10_000}-{day // 100 % 100:02}-{day % 100:02}"
     try:

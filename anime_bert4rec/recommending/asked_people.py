@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 MAL_SCORES = "POINT_10"
 """How everybody scores on MyAnimeList, in AniList's word."""
-GIVEN = "the titles given"
-"""What somebody is called of whom only titles are known."""
 NICHE_OF_TITLES, ALIKE_OF_TITLES, ALIKE_OF_ONE = 0.3, 1.5, 3.0
 """Who names titles has seen what everybody has, too, and wants what is like them. Of one title alone the model says
 little but what is popular (benchmarks/LOG.md)."""
@@ -81,7 +79,7 @@ def leaning_of(
 ) -> tuple[float, float]:
     """How much less by popularity, and more by likeness, is ranked for these people; None where they don't say."""
     usual = 0.0, 0.0
-    if [person.name for person in people] == [GIVEN] and recommender.knows_popularity:
+    if [person.named_titles for person in people] == [True] and recommender.knows_popularity:
         usual = NICHE_OF_TITLES, ALIKE_OF_ONE if len(people[0].history) == 1 else ALIKE_OF_TITLES
     return usual[0] if niche is None else niche, usual[1] if alike is None else alike
 
@@ -97,7 +95,7 @@ def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person
         if not known:
             raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
         log.warning("The model knows no anime with the id %s: passed over.", shown)
-    return replace(person, history=known, name=GIVEN)
+    return replace(person, history=known, name="the titles given", named_titles=True)
 
 
 def stored_or_fetched(

@@ -43,6 +43,8 @@ class Person:
     """How the person scores, as in records.UserList."""
     user_id: int | None = None
     """Whose stored list in the database is the person's, if there is one."""
+    named_titles: bool = False
+    """Whether it is nobody's list, but titles that were named."""
 
     @property
     def scale(self) -> Scale:
