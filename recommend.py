@@ -324,7 +324,7 @@ def people_of(
 
         return open_source(settings.anilist, sandbox=settings.paths.sandbox).user_list(name)
 
-    people, store = [], UserListSettings().min_anime if who.store else None
+    people, store = [], (database.min_anime() or UserListSettings().min_anime) if who.store else None
     for name in [*who.user, *([who.compare_with] if who.compare_with else [])]:
         found = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
         people.append(person_of_user(found, recommender.vocabulary, known))

@@ -224,6 +224,10 @@ def test_with_store_it_is_stored_as_load_users_does(folder, tmp_path, anilist, a
         users = database.users()
         assert [users[key].left_out for key in ("newcomer", "hidden", "nobody")] == ["short", "private", "unknown"]
         assert [each.anime_id for each in database.entries(users["newcomer"].user_id)] == [12, 13]
+        database.mark_short_users(2)
+    assert ask("Newcomer", "--refresh") == 0
+    with Database.open(copy, create=False) as database:
+        assert database.users()["newcomer"].left_out is None, "judged as load_users.py has judged all, not by 20"
 
 
 @needs_mounts

@@ -120,6 +120,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         with _closed_on_error(connection):
             _set_up(connection, path)
             _use_write_ahead_log(connection)
+            connection.execute("PRAGMA secure_delete = ON")  # of who is removed nothing is left in the file either
         return connection
 
 

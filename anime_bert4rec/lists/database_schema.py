@@ -110,6 +110,11 @@ MIGRATIONS = (
     );
     """,
     "ALTER TABLE user ADD COLUMN score_format TEXT;  -- AniList's word, such as POINT_10_DECIMAL",
+    """
+    CREATE TABLE training_limit (
+        min_anime INTEGER NOT NULL  -- of one row: what all stored lists were judged by last
+    );
+    """,
 )
 """Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
 

@@ -123,14 +123,17 @@ class ListTables(DatabaseFile):
 
     def remove(self, names: Sequence[str]) -> list[Removed]:
         """Take everybody of these names out, all or none. Raises NobodyOfThisName, for one that is nobody's."""
-        with explained(self.path):
-            self._connection.execute("PRAGMA secure_delete = ON")  # nothing is left of them in the file either
         with self._transaction() as connection:
             return remove(connection, names)
 
     def has_somebody(self, name: str) -> bool:
         """Whether somebody is of this name, letter by letter but for the case on AniList."""
-        return bool(rows_of(self._connection, name))
+        with explained(self.path):
+            return bool(rows_of(self._connection, name))
+
+    def min_anime(self) -> int | None:
+        """The limit that all stored lists were judged by last, or None if they never were."""
+        return next((limit for (limit,) in self._rows("SELECT min_anime FROM training_limit")), None)
 
     def mark_short_users(self, min_anime: int) -> int:
         """Judge every stored list anew: the limit or the catalogue may have changed. Returns how many fewer people
@@ -245,7 +248,10 @@ class ListTables(DatabaseFile):
 
 
 def _mark_short(connection: sqlite3.Connection, min_anime: int, user_id: int | None = None) -> None:
-    """Set or clear `short` for one user or for all, except those out for another reason."""
+    """Set or clear `short` for one user or for all, except those out for another reason. For all, the limit is kept."""
+    if user_id is None:
+        connection.execute("DELETE FROM training_limit")
+        connection.execute("INSERT INTO training_limit (min_anime) VALUES (?)", (min_anime,))
     connection.execute(
         f"""UPDATE user SET left_out =
                 CASE WHEN (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id) < ? THEN 'short' END
