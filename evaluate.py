@@ -1,4 +1,4 @@
-"""Say how well the trained model ranks, on the validation users, whom training never saw, and beside baselines.
+"""Say how well the trained model ranks, on the validation users, whose lists were not trained on, and beside baselines.
 
     python evaluate.py
     python evaluate.py --output-dir elsewhere
@@ -47,7 +47,7 @@ class Settings(ScriptSettings):
 
 @script
 def main(argv: Sequence[str] | None = None) -> int:
-    settings = parse(argv, Settings, "Say how well the trained model ranks, on users whom training never saw.")
+    settings = parse(argv, Settings, "Say how well the trained model ranks, on users whose lists were not trained on.")
     paths = settings.paths
     with logging_to():
         report = evaluate_run(paths, settings.asked.newcomers)

@@ -13,7 +13,7 @@ What is where, each folder using only those before it:
     model         what learns: batches, BERT4Rec, the item memory that it starts from, the files that hold them
     recommending  from a model's scores to titles for a person
     training      what surrounds the training loop
-    evaluation    how well a model ranks for people whom it never saw, beside baselines
+    evaluation    how well a model ranks for people whose lists it was not trained on, beside baselines
     plots         the pictures
     recommender   the trained model as a larger program uses it
     command_line  what the scripts share; the rest of the package knows nothing of it

@@ -1,1 +1,1 @@
-"""How well a trained model ranks for people whom it never saw, beside baselines."""
+"""How well a trained model ranks for people whose lists it was not trained on, beside baselines."""

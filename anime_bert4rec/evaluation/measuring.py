@@ -1,4 +1,4 @@
-"""Measures how well the model and the baselines answer: full ranking on users whom training never saw."""
+"""Measures how well the model and the baselines answer: full ranking on users whose lists were not trained on."""
 
 from __future__ import annotations
 

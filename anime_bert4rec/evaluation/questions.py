@@ -1,4 +1,4 @@
-"""What is asked about people whom training never saw: the next item, the rest of the list, and both without sequels;
+"""What is asked about people whose lists were not trained on: the next item, the rest of the list, and both without sequels;
 and the list from a few titles of it.
 
 Pure functions on the lists of `lists/sequences.py`; no torch, no SQL.
