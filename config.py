@@ -158,11 +158,11 @@ class LocalTaskSettings(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.columns and not self.csv:
-            raise SettingError("--columns is about the file of --csv, which is not given")
+            raise SettingError("--columns needs --csv")
         if self.source and not self.csv:
-            raise SettingError("--source is about the file of --csv, which is not given")
+            raise SettingError("--source needs --csv")
         if self.keep_names and not (self.csv or self.mal_xml):
-            raise SettingError("--keep-names is about the file of --csv or --mal-xml, and neither is given")
+            raise SettingError("--keep-names needs --csv or --mal-xml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +225,7 @@ class TrainingSettings(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.use_fp16 and self.precision != "auto":
-            raise SettingError(f"--fp16 and --precision {self.precision} are two answers to one question: give one")
+            raise SettingError(f"--fp16 and --precision {self.precision} cannot be used together")
         if self.hidden_size % self.num_heads:
             raise SettingError(
                 f"--hidden-size must be a multiple of --num-heads: {self.hidden_size} is not one of {self.num_heads}"

@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted, task, paths = settings.users, settings.task, settings.paths
     usual = UserListSettings()
     if wanted.refresh and task.remove:
-        raise SettingError("--refresh and --remove exclude each other")
+        raise SettingError("--refresh and --remove cannot be used together")
     if wanted.refresh and (task.csv or task.mal_xml):
         raise SettingError("--refresh is about people of AniList, who are not asked for now")
     if wanted.file != usual.file and (task.csv or task.mal_xml):

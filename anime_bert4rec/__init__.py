@@ -15,6 +15,7 @@ What is where, each folder using only those before it:
     training      what surrounds the training loop
     evaluation    how well a model ranks for people whose lists it was not trained on, beside baselines
     plots         the pictures
+    pages         the pages in HTML
     recommender   the trained model as a larger program uses it
     command_line  what the scripts share; the rest of the package knows nothing of it
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from anime_bert4rec.support.errors import ModelFileError, NoPredictedScores, ScoresFailed, UserError
 
 __version__ = "1.0"
-"""The version of the project: pyproject.toml and config.py take it from here."""
+"""The version of the project: pyproject.toml takes it from here."""
 
 __all__ = [
     "Catalogue",

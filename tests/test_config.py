@@ -146,8 +146,8 @@ def test_text_that_is_none_is_refused_but_not_in_paths():
         (TrainingSettings, ["--epoch", "3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
         (TrainingSettings, ["--epoch=3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
         (TrainingSettings, ["--zzzz"], "unrecognized arguments: --zzzz (--help shows all flags)"),
-        (LocalTaskSettings, ["--csv", "a", "--mal-xml", "b"], "--csv and --mal-xml exclude each other"),
-        (DrawingSettings, ["--compare", "a", "b", "--metrics", "c"], "--compare and --metrics exclude each other"),
+        (LocalTaskSettings, ["--csv", "a", "--mal-xml", "b"], "--csv and --mal-xml cannot be used together"),
+        (DrawingSettings, ["--compare", "a", "b", "--metrics", "c"], "--compare and --metrics cannot be used together"),
     ],
 )
 def test_flags_are_not_abbreviated_and_exclude_each_other(settings, argv, message):

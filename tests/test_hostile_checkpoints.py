@@ -144,7 +144,7 @@ def test_what_does_not_fit_the_run_is_refused_and_nothing_is_changed(db, copied,
     before = contents(copied)
     assert train(db, copied, "--epochs", 3, "--resume") == 1
     (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert str(path) in error and "cannot be gone on from" in error
+    assert str(path) in error and "cannot be resumed from" in error
     assert contents(copied) == before
 
 

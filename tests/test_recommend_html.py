@@ -42,7 +42,7 @@ def test_the_person_has_a_place_on_the_map(folder, tmp_path, capsys):
 
 
 def test_covers_without_a_page_are_refused(folder, capsys):
-    refused = "error: --covers is about the page of --html, which is not given\n"
+    refused = "error: --covers needs --html\n"
     assert ask(folder, capsys, "--user", "Ann", "--covers") == (2, "", refused)
 
 

@@ -116,7 +116,7 @@ def test_it_goes_with_no_other_task(path, remove):
     for other in (["--csv", "x.csv"], ["--mal-xml", "x.xml"], ["--refresh"]):
         code, out, err = remove("Ann", *other)
         assert (code, out) == (2, "")
-        assert err in {f"error: {a} and {b} exclude each other\n" for a, b in permutations(("--remove", other[0]))}
+        assert err in {f"error: {a} and {b} cannot be used together\n" for a, b in permutations(("--remove", other[0]))}
     assert "Ann" in left(path)
 
 

@@ -264,7 +264,7 @@ def test_each_run_starts_with_the_usual_voice(monkeypatch, capsys):
 @pytest.mark.parametrize("main", [prepare_dataset.main, load_users.main])
 def test_quiet_and_verbose_exclude_each_other(main, capsys):
     assert main(["--sandbox", "--quiet", "--verbose"]) == 2
-    assert capsys.readouterr().err == "error: --quiet and --verbose exclude each other\n"
+    assert capsys.readouterr().err == "error: --quiet and --verbose cannot be used together\n"
 
 
 def test_verbose_shows_the_requests(tmp_path, capsys):

@@ -98,7 +98,9 @@ class Verbosity(Checked):
 
     quiet: bool = setting(False, "only warnings, errors and results", exclusive="verbosity")
     verbose: bool = setting(
-        False, "also what helps to find a fault, such as every request to AniList", exclusive="verbosity"
+        False,
+        "also what helps to find a fault, such as every request to AniList, and all tables at the end of a training",
+        exclusive="verbosity",
     )
 
 
@@ -135,7 +137,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> typing.NoReturn:
         if both := re.fullmatch(r"argument (\S+): not allowed with argument (\S+)", message):
-            raise SettingError(f"{both[2]} and {both[1]} exclude each other")
+            raise SettingError(f"{both[2]} and {both[1]} cannot be used together")
         if unknown := re.match(r"unrecognized arguments: (--[^\s=]+)", message):
             known = re.findall(r"--[\w-]+", self.format_usage())
             if meant := difflib.get_close_matches(unknown[1], known, n=1):

@@ -104,7 +104,7 @@ class RecommendationSettings(Checked):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.covers and not self.html:
-            raise SettingError("--covers is about the page of --html, which is not given")
+            raise SettingError("--covers needs --html")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,7 +150,7 @@ class _LogFile(logging.FileHandler):
         if not self.failed:
             self.failed = True
             reason = describe_os_error(error) if isinstance(error := sys.exc_info()[1], OSError) else repr(error)
-            logging.getLogger(__name__).warning("%s is not written from here on: %s", self.baseFilename, reason)
+            logging.getLogger(__name__).warning("%s is no longer written: %s", self.baseFilename, reason)
 
     def emit(self, record: logging.LogRecord) -> None:
         if not self.failed:

@@ -53,7 +53,7 @@ class GrowingFile:
             is_same = note and note["work"] == self.work and 0 <= note["size"] <= self._part.stat().st_size
             if note and is_same and note["done"]:
                 self.done, self._size = note["done"], note["size"]
-                log.info("%s is gone on with, where it was stopped.", self.path)
+                log.info("%s: resumed where it was stopped.", self.path)
             elif note and not is_same:
                 log.warning(
                     "%s was begun with another model, database or day, or with other flags: it is begun anew.",

@@ -92,7 +92,7 @@ def checkpoint_to_resume(
     try:
         check_fit(checkpoint, network, make_optimizer(network, learning_rate=1.0), steps_per_epoch)
     except WrongForm as error:
-        raise CannotResume(f"{path} cannot be gone on from: {error}; choose another, or start anew") from error
+        raise CannotResume(f"{path} cannot be resumed from: {error}; choose another, or start anew") from error
     log.info("Going on after epoch %d, from %s.", checkpoint["epoch"], path)
     if any(before.get(name) != identity[name] for name in ("epochs", "lr")):
         log.info(

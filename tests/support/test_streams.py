@@ -118,6 +118,6 @@ def test_a_log_that_cannot_be_written_is_said_once(tmp_path: Path, capsys: pytes
         for text in ("first", "second"):
             logging.getLogger("test").info(text)
     lines = capsys.readouterr().err.splitlines()
-    said = f"{tmp_path / 'full.log'} is not written from here on: No space left on device"
+    said = f"{tmp_path / 'full.log'} is no longer written: No space left on device"
     assert lines == ["first", said, "second"]
     assert (tmp_path / "good.log").read_text().count("second") == 1
