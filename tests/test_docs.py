@@ -28,7 +28,7 @@ from anime_bert4rec.model import (
 from anime_bert4rec.model import memory_ease as ease
 from anime_bert4rec.model import memory_transitions as transitions
 from anime_bert4rec.model import memory_unlisted as unlisted
-from anime_bert4rec.training import weights
+from anime_bert4rec.training import new_model, weights
 from config import PROJECT_DIR, TrainingSettings
 
 HOW_IT_WORKS = (PROJECT_DIR / "docs/how-it-works.md").read_text(encoding="utf-8")
@@ -39,6 +39,7 @@ NUMBERS = (
     f"round({hidden_positions.CUT_RATIO} *L*)",
     f"*E* starts with a standard deviation of {bert4rec.EMBEDDING_SPREAD:.2f}".replace("0.", ".")
     + f", the matrices of the layers with {encoder_layer.LAYER_SPREAD}".replace("0.", "."),
+    f"Beside a memory, {new_model.ALIKE_AT_FIRST:.0%} of its variance".replace("%", " %"),
     "betas 0.9 and 0.98, decay 0.01 on matrices but not on embeddings and distances",
     f"rises over the first {weights.WARM_UP:.0%} of the".replace("%", " %"),
     f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {memory_popularity.SMOOTHING}), log listed together,"

@@ -100,7 +100,11 @@ def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch,
     part = tmp_path / "all.jsonl.part"
     assert not path.exists() and [json.loads(line) for line in part.read_text("utf-8").splitlines()] == expected[:2]
     said, lines = written()
-    assert lines == expected and "resumed where it was stopped" in said and "4 people, 2 of those written now with nothing" in said
+    assert (
+        lines == expected
+        and "resumed where it was stopped" in said
+        and "4 people, 2 of those written now with nothing" in said
+    )
 
 
 def test_a_file_that_was_stopped_at_its_start_has_one_header(run, tmp_path, monkeypatch):

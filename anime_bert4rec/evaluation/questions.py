@@ -1,5 +1,5 @@
-"""What is asked about people whose lists were not trained on: the next item, the rest of the list, and both without sequels;
-and the list from a few titles of it.
+"""What is asked about people whose lists were not trained on: the next item, the rest of the list,
+both without sequels, and the list from a few titles of it.
 
 Pure functions on the lists of `lists/sequences.py`; no torch, no SQL.
 """

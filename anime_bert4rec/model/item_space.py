@@ -49,15 +49,15 @@ class ItemSpace:
 
     def cosines(self, items: np.ndarray) -> np.ndarray:
         """Of each item's vector, and of the sum of the directions of some items 1 … N: [N], 0 for what has none."""
-        whole = self._directions[items - 1].sum(0)
-        return self._directions @ (whole / max(float(np.linalg.norm(whole)), SHORTEST))
+        whole = self.directions[items - 1].sum(0)
+        return self.directions @ (whole / max(float(np.linalg.norm(whole)), SHORTEST))
 
     def lost_without(self, items: np.ndarray, places: np.ndarray) -> np.ndarray:
         """How much lower the cosines are without the item at each of some places: [P, N]."""
         return self.cosines(items) - np.array([self.cosines(np.delete(items, place)) for place in places])
 
     @functools.cached_property
-    def _directions(self) -> np.ndarray:
+    def directions(self) -> np.ndarray:
         """[N, D] of length 1, or 0 for what has no vector."""
         directions = np.zeros((self.num_items, self.vectors.shape[1]), np.float32)
         lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)

@@ -8,13 +8,17 @@ from typing import Protocol
 
 import torch
 
-from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.bert4rec import EMBEDDING_SPREAD, BERT4Rec, ModelConfig
+from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
 from anime_bert4rec.model.score_weight import fit_weight
 from anime_bert4rec.model.training_data import Data, LearningSettings
+
+ALIKE_AT_FIRST = 0.8
+"""This share of the variance of the embeddings that training starts from is what items that go together share."""
 
 
 class NetworkSettings(LearningSettings, Protocol):
@@ -83,6 +87,8 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
         sizes_of_sets = None if unordered_memory is None else unordered_memory.config
         config = replace(config, memory=memory.config, unordered_memory=sizes_of_sets)
     model = BERT4Rec(config, memory, unordered_memory)
+    if memory is not None:
+        begin_alike(model)
     if memory is None or config.answers_alone:
         model.start_from_popularity(torch.from_numpy(data.popularity()))
     if data.earlier is not None:
@@ -94,3 +100,18 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
         model.predicted_scores = None if predicted is None else fit_weight(model, predicted, data.scored)
     model.recent_strengths = recent_strengths
     return model
+
+
+@torch.no_grad()
+def begin_alike(model: BERT4Rec) -> None:
+    """Let the embeddings of items that go together, by the memory, begin near each other.
+
+    They stay noise of the same spread, but the direction of an item among the others decides most of it: by a random
+    projection, which keeps angles. So the network need not learn from few lists what the memory knows of them.
+    """
+    directions = torch.from_numpy(ItemSpace.of_lists(model).directions)
+    embeddings = model.item_embedding.weight[1:-1]
+    shared = EMBEDDING_SPREAD * directions @ torch.randn(directions.shape[1], embeddings.shape[1])
+    has_direction = directions.any(1, keepdim=True)
+    share = ALIKE_AT_FIRST * has_direction
+    embeddings.copy_(share**0.5 * shared + (1 - share) ** 0.5 * embeddings)

@@ -10,12 +10,13 @@ import sqlite3
 import numpy as np
 import pytest
 import torch
-from small_lists import ITEMS, some_lists
+from small_lists import ITEMS, sequences_of, some_lists
 from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
+from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.run_folder import BEST_MODEL
 from anime_bert4rec.model.training_data import Data
@@ -102,6 +103,31 @@ def test_titles_without_an_order_have_a_memory_of_their_own_of_the_same_lists():
     assert model.config.unordered_memory == model.unordered_memory.config
     alone = new_model.build_model(data, dataclasses.replace(settings, memory=False))
     assert alone.unordered_memory is None and alone.config.unordered_memory is None
+
+
+@pytest.mark.parametrize("memory", [True, False])
+def test_embeddings_begin_near_each_other_where_items_go_together(memory):
+    """The first six items are listed together, and the others."""
+    random = np.random.default_rng(0)
+    lists = [random.permutation(6)[:4] + first for first in [1, 7] * 20]
+    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), sequences_of(*lists), sequences_of(*lists[:2]))
+    settings = TrainingSettings(hidden_size=256, max_seq_len=20, memory=memory)
+    embeddings = new_model.build_model(data, settings).item_embedding.weight.detach()
+    assert not embeddings[0].any() and float(embeddings[1:].std()) == pytest.approx(0.02, rel=0.1)
+    cosines = torch.nn.functional.normalize(embeddings[1:-1]) @ torch.nn.functional.normalize(embeddings[1:-1]).T
+    together, apart = cosines[:6, :6].mean(), cosines[:6, 6:].mean()
+    assert together - apart > 0.5 if memory else cosines.fill_diagonal_(0).abs().max() < 0.3
+
+
+def test_an_item_without_a_direction_begins_as_noise(monkeypatch):
+    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(30), some_lists(9, seed=5))
+    model = new_model.build_model(data, TrainingSettings(hidden_size=8, num_heads=2, max_seq_len=20))
+    known = ItemSpace(np.arange(1, ITEMS), np.ones((ITEMS - 1, 50), np.float32), ITEMS)
+    monkeypatch.setattr(new_model.ItemSpace, "of_lists", lambda model: known)
+    before = model.item_embedding.weight.detach().clone()
+    new_model.begin_alike(model)
+    changed = (model.item_embedding.weight != before).all(1)
+    assert changed.tolist() == [False, False, *[True] * (ITEMS - 1), False]  # padding, the item, the others, the mask
 
 
 def test_a_model_of_an_earlier_version_gets_what_it_lacks_when_it_goes_on():
