@@ -7,6 +7,7 @@ written; `entries(…)` streams the entries and reports what became of every row
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -19,7 +20,6 @@ from anime_bert4rec.lists.csv_rows import CsvRow, CsvRows
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
     MAL_NUMBERS,
-    SECONDS_NOW,
     UNCLEAR_SCORE,
     BadRow,
     RowReport,
@@ -30,6 +30,7 @@ from anime_bert4rec.lists.list_values import (
     parse_score,
     parse_status,
     parse_when,
+    tomorrow,
 )
 from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
@@ -136,7 +137,8 @@ class CsvLists:
         at_user, at_anime, at_date, at_time, at_score, at_status = place
         user_of, anime_of = _Remembered(_parse_user), _Remembered(lambda text: _parse_anime(text, known))
         shown = _Remembered(lambda text: plain(name_in_table(text), 100))
-        when_of = _Remembered(partial(parse_when, day_first=self._day_first))
+        when_of = _Remembered(partial(parse_when, day_first=self._day_first, latest=tomorrow()))
+        seconds_now = str(int(time.time()))
         score_of, status_of = _Remembered(parse_score), _Remembered(partial(parse_status, numbers=self._numbers))
         needed, width = self._needed, self.header.width
         score, status, day, second = None, "COMPLETED", None, None
@@ -164,7 +166,7 @@ class CsvLists:
                     continue
                 if at_time >= 0:
                     text = row[at_time]  # most are ten digits, and different from all others
-                    if len(text) == 10 and "1" <= text <= SECONDS_NOW and text.isdecimal():
+                    if len(text) == 10 and "1" <= text <= seconds_now and text.isdecimal():
                         day, second = None, int(text)
                     elif given := when_of[text]:
                         day, second = given

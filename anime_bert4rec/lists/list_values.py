@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,11 +42,6 @@ ANILIST_NUMBERS = {
 _NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231, 16010101}
 """The days that programs write for "no date": the first or the last that they know."""
 _YEARS = range(1900, 2201)
-_NOW = datetime.now(UTC)
-_TOMORROW = int((_NOW + timedelta(days=1)).strftime("%Y%m%d"))
-"""Nobody has watched anything later, wherever they are."""
-SECONDS_NOW = str(int(_NOW.timestamp()))
-"""The unix time at which the program was started."""
 _DAY = 86_400
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _WEEKDAYS = "montuewedthufrisatsun"
@@ -191,13 +187,25 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
     return False if days_second > 10 * days_first else None
 
 
-def parse_when(text: str, day_first: bool | None = None) -> When | None:
+def tomorrow() -> int:
+    """The day after today as YYYYMMDD: nobody has watched anything later, wherever they are."""
+    return int(f"{datetime.fromtimestamp(time.time(), UTC) + timedelta(days=1):%Y%m%d}")
+
+
+def parse_when(text: str, day_first: bool | None = None, latest: int | None = None) -> When | None:
     """A day or a time; NO_DATE where the text says so, None for what is neither.
 
     Known are 2015-04-30, 2015/4/30, 2015.04, 2015 and 20150430, 30/4/2015 and 4/30/2015, 04/2015, Apr 30, 2015,
     30-Apr-2015 and 2015年4月30日, with or without weekday and time of day, ISO 8601, and unix time in seconds or
     smaller units. `day_first` is what `day_comes_first` has found: without it, only the year is taken from 05/06/2015.
+    What is after `latest`, a day as YYYYMMDD, is no date; where it is not given, that is tomorrow.
     """
+    when = _when(text, day_first)
+    return when if (_day_of(when) or 0) <= (latest or tomorrow()) else None
+
+
+def _when(text: str, day_first: bool | None) -> When | None:
+    """What a text says, also of days to come."""
     text = text.strip(" \t\r\n\"'").lower()
     if says_nothing(text):
         return NO_DATE
@@ -206,20 +214,24 @@ def parse_when(text: str, day_first: bool | None = None) -> When | None:
     if _POWER_OF_TEN.fullmatch(text):
         return _of_seconds(int(float(text.replace(",", "."))))
     with contextlib.suppress(ValueError, OverflowError):
-        time = datetime.fromisoformat(re.sub(r" ?(?:utc|gmt)$", "Z", text.replace("/", "-")).upper())
-        day = _of_day(time.year, time.month, time.day)
+        moment = datetime.fromisoformat(re.sub(r" ?(?:utc|gmt)$", "Z", text.replace("/", "-")).upper())
+        day = _of_day(moment.year, moment.month, moment.day)
         if ":" not in text or not day or not day[0]:
             return day
-        return None, int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+        return None, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     return _of_parts(_TIME_OF_DAY.sub(r"\1", text), day_first)  # a time that is none takes nothing from its day
 
 
-def parse_day(text: str, day_first: bool | None = None) -> tuple[int | None, bool]:
+def parse_day(text: str, day_first: bool | None = None, latest: int | None = None) -> tuple[int | None, bool]:
     """The day, also of a text with a time, and whether the text was understood."""
-    when = parse_when(text, day_first)
-    if when is None or when[1] is None:
-        return (when[0], True) if when else (None, False)
-    return int(datetime.fromtimestamp(when[1], UTC).strftime("%Y%m%d")), True
+    when = parse_when(text, day_first, latest)
+    return _day_of(when), when is not None
+
+
+def _day_of(when: When | None) -> int | None:
+    """The day of a day or a time."""
+    day, seconds = when or NO_DATE
+    return day if seconds is None else int(f"{datetime.fromtimestamp(seconds, UTC):%Y%m%d}")
 
 
 def _of_parts(text: str, day_first: bool | None) -> When | None:
@@ -250,8 +262,6 @@ def _of_digits(digits: str) -> When | None:
         year, month, day = int(digits[:4]), int(digits[4:6] or 0), int(digits[6:8] or 0)
         if found := _of_day(year, month, day):
             return found
-        if _is_day(year, month, day):
-            return None  # it is still to come
     if len(digits) <= 8:
         return None
     unit = 1 if len(digits) <= 10 else 1_000 if len(digits) <= 15 else {16: 10**6, 19: 10**9}.get(len(digits), 1)
@@ -262,10 +272,10 @@ def _of_seconds(seconds: int) -> When | None:
     if abs(seconds) <= _DAY:
         return NO_DATE
     try:
-        time = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+        moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
     except OverflowError:
         return None
-    day = _of_day(time.year, time.month, time.day)
+    day = _of_day(moment.year, moment.month, moment.day)
     return day if day in (None, NO_DATE) else (None, seconds) if seconds > 0 else None
 
 
@@ -273,7 +283,7 @@ def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
     number = year * 10_000 + month * 100 + day
     if year <= 1 or number in _NO_DAYS:
         return NO_DATE
-    if not _is_day(year, month, day) or number > _TOMORROW:
+    if not _is_day(year, month, day):
         return None
     return number if month else year * 10_000, None
 

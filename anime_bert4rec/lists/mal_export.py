@@ -23,6 +23,7 @@ from anime_bert4rec.lists.list_values import (
     parse_score,
     parse_status,
     points,
+    tomorrow,
 )
 from anime_bert4rec.support.errors import UserError
 
@@ -70,11 +71,12 @@ def read_export(path: Path) -> MalExport:
     name, found = _fields_of_anime(path, text)
     report = RowReport(rows=len(found))
     day_first = day_comes_first(fields[each] for fields in found for each in _DATES if each in fields)
+    latest = tomorrow()
     entries = []
     scores = []
     for number, fields in enumerate(found, start=1):
         try:
-            entries.append((number, _entry(fields, day_first, report, number)))
+            entries.append((number, _entry(fields, day_first, latest, report, number)))
         except BadRow as error:
             report.leave_out(str(error), number, error.example)
             continue
@@ -90,12 +92,12 @@ def read_export(path: Path) -> MalExport:
     return MalExport(name, tuple(scored), report)
 
 
-def _entry(fields: dict[str, str], day_first: bool | None, report: RowReport, number: int) -> MalEntry:
+def _entry(fields: dict[str, str], day_first: bool | None, latest: int, report: RowReport, number: int) -> MalEntry:
     """The entry without its score. Raises BadRow for one that cannot be used."""
     mal_id = _number(fields.get("series_animedb_id", ""))
     if not 0 < mal_id <= MAX_ID:
         raise BadRow("an anime without a usable <series_animedb_id>")
-    days = [parse_day(fields.get(each, ""), day_first) for each in _DATES]
+    days = [parse_day(fields.get(each, ""), day_first, latest) for each in _DATES]
     for (_, understood), which in zip(days, ("its start date", "its finish date"), strict=True):
         if not understood:
             report.without(which, number)

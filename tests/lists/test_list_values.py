@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from anime_bert4rec.lists.csv_lists import CsvLists
 from anime_bert4rec.lists.list_values import (
     ANILIST_NUMBERS,
     MAL_NUMBERS,
@@ -23,6 +24,7 @@ from anime_bert4rec.lists.list_values import (
     parse_when,
     points,
 )
+from anime_bert4rec.lists.mal_export import read_export
 
 DAYS = {
     20150430: "2015-04-30 2015/04/30 2015.4.30 2015-4-30 20150430 20150430.0 30/4/2015 30.04.2015 30-4-2015 4/30/2015",
@@ -193,6 +195,18 @@ def test_nobody_has_watched_anything_later_than_tomorrow():
     assert parse_when(f"{later:%Y-%m-%d}") is None and parse_when(f"{today.year + 1}") is None
     assert parse_when(f"{later:%Y%m%d}1200") is None and parse_when(f"{later:%Y%m%d}") is None
     assert parse_when(str(int(datetime.now(UTC).timestamp()) + 3 * 86_400)) is None
+
+
+def test_a_program_that_runs_for_days_reads_what_was_watched_since_it_began(monkeypatch, write):
+    now = int(time.time()) + 40 * 86_400
+    day = datetime.fromtimestamp(now, UTC).date()
+    export = f"""<myanimelist><anime><series_animedb_id>1</series_animedb_id>
+                 <my_finish_date>{day}</my_finish_date></anime></myanimelist>"""
+    table, list_file = write(f"user,anime_id,date,timestamp\nAnn,1,{day},{now}\n"), write(export, "list.xml")
+    monkeypatch.setattr(time, "time", lambda: now)
+    (entry,), report = CsvLists(table).entries({1: 1}, False, RowReport()), read_export(list_file)
+    assert entry[8:] == (int(f"{day:%Y%m%d}"), now)
+    assert report.entries[0][1].completed == int(f"{day:%Y%m%d}") and not report.report.unclear
 
 
 def test_what_is_below_nothing():
