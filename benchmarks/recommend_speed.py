@@ -32,7 +32,8 @@ import torch
 from anime_bert4rec.anilist.sandbox import Sandbox
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.recent_starts import RecentStarts, day_of
+from anime_bert4rec.lists.dates import day_of
+from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime, ListEntry, UserList
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig

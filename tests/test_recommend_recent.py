@@ -12,7 +12,8 @@ import pytest
 from small_recommendations import ask, entry, fill, rows_of
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.recent_starts import FEWEST_RECENT, day_of
+from anime_bert4rec.lists.dates import day_of
+from anime_bert4rec.lists.recent_starts import FEWEST_RECENT
 from anime_bert4rec.lists.records import UserList
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.recent_strengths import TERMS, RecentStrengths

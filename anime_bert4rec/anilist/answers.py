@@ -8,12 +8,12 @@ raises Refused.
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from anime_bert4rec.anilist.connection import BadAnswer, Refused
+from anime_bert4rec.lists.dates import date_of_parts
 from anime_bert4rec.lists.records import Anime, ListEntry, Relation, Studio, Tag
 
 TOP_ANIME = """
@@ -230,13 +230,7 @@ def _date(value: Any) -> int | None:
     """YYYYMMDD of a FuzzyDate, an unknown month or day as 00; None without a year or if there is no such day."""
     date = _dict(value)
     year, month, day = (_number(date.get(part)) for part in ("year", "month", "day"))
-    if not year or year < 1800:
-        return None
-    try:
-        datetime.date(year, month or 1, (month and day) or 1)
-    except (ValueError, OverflowError):
-        return None
-    return year * 10_000 + (month or 0) * 100 + ((month and day) or 0)
+    return date_of_parts(year, month or 0, day or 0) if year and year >= 1800 else None
 
 
 def _number(value: Any, low: int = 0, high: int = LARGEST) -> int | None:

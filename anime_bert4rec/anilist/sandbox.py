@@ -38,8 +38,8 @@ from anime_bert4rec.anilist.sandbox_catalogue import (
     last_airing,
     members,
     sorted_by,
-    yyyymmdd,
 )
+from anime_bert4rec.lists.dates import DAY_SECONDS, date_of
 from anime_bert4rec.lists.records import CatalogueCursor, CataloguePage, ListEntry, ListUnavailable, UserList
 
 USERS = 50_000
@@ -199,10 +199,10 @@ def _entries(number: int) -> tuple[ListEntry, ...]:
         precision = dice.choice((100, 10_000)) if dice.random() < vague else 1
         if status != "PLANNING" and dice.random() < dated:
             if not imported or import_dates == "kept":
-                started = yyyymmdd(each.started) // precision * precision
+                started = date_of(int(each.started)) // precision * precision
             if done and not (imported and import_dates == "none"):
                 day = import_day if imported and import_dates == "its own" else each.finished
-                completed = yyyymmdd(day) // precision * precision
+                completed = date_of(int(day)) // precision * precision
         updated = created if imported else max(created, each.finished)
         entries.append(
             ListEntry(
@@ -214,8 +214,8 @@ def _entries(number: int) -> tuple[ListEntry, ...]:
                 repeats=repeats,
                 started=started,
                 completed=completed,
-                updated=int(86_400 * updated) if created >= timeless_until else None,
-                created=int(86_400 * created) if created >= timeless_until else None,
+                updated=int(DAY_SECONDS * updated) if created >= timeless_until else None,
+                created=int(DAY_SECONDS * created) if created >= timeless_until else None,
             )
         )
     return tuple(entries)

@@ -7,7 +7,6 @@ each later and a little less popular than what it follows.
 
 from __future__ import annotations
 
-import datetime
 import functools
 import random
 import re
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anime_bert4rec.lists.dates import DAY_SECONDS, SEASONS, date_of, quarter_of
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 
 SEED = 20_260_901
@@ -164,7 +164,7 @@ def catalogue() -> Catalogue:
     score = (66 + 8.5 * quality).round().clip(25, 94).astype(int)
     score[(age < 0) | (popularity < rng.integers(0, 400, row.size))] = 0
     ids = np.cumsum(rng.geometric(1 / 9, row.size))[_ranks(day + rng.normal(0, 150, row.size))]
-    updated = 86_400 * TODAY - rng.exponential(86_400 * 200, row.size).astype(int)
+    updated = DAY_SECONDS * TODAY - rng.exponential(DAY_SECONDS * 200, row.size).astype(int)
     favourites = (popularity * 0.03 * np.exp(0.6 * quality)).astype(int)
     trending = (popularity * np.exp(-np.abs(age))).astype(int)
     follow = (popularity / popularity[parent]).clip(0.03, 0.93)
@@ -203,7 +203,7 @@ def as_record(row: Row) -> Anime:
     romaji, english, native = _titles(row)
     ahead = row.day > TODAY
     dated = not ahead or row.row % 2 == 0
-    date = yyyymmdd(row.day)
+    date = date_of(row.day)
     mal_id = row.anime_id + 13_000 * (row.anime_id > 20_000)  # as in reality, only old ones are the same
     return Anime(
         anime_id=row.anime_id,
@@ -216,7 +216,7 @@ def as_record(row: Row) -> Anime:
         source=source,
         episodes=row.episodes if dated else None,
         duration=list(FORMATS.values())[row.format][2],
-        season=("WINTER", "SPRING", "SUMMER", "FALL")[(date // 100 % 100 - 1) // 3] if dated else None,
+        season=SEASONS[quarter_of(date) % 4] if dated else None,
         year=date // 10_000 if dated else None,
         start_date=(date if row.row % 5 or date > 1990_00_00 else date // 10_000 * 10_000) if dated else None,
         country="JP",
@@ -237,12 +237,6 @@ def as_record(row: Row) -> Anime:
 def last_airing(row: Row) -> int:
     """Return the day of the last episode, with one a week."""
     return row.day + 7 * (row.episodes - 1)
-
-
-def yyyymmdd(day: float) -> int:
-    """Write a day since 1970 as a number such as 20260901."""
-    date = datetime.date.fromordinal(int(day) + 719_163)
-    return date.year * 10_000 + date.month * 100 + date.day
 
 
 def _relations(row: Row) -> Iterator[Relation]:

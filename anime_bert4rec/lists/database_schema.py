@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from anime_bert4rec.lists.dates import DAY_SECONDS
 from anime_bert4rec.support.text import plain
 
 APPLICATION_ID = 0x42345265
@@ -128,7 +129,7 @@ RANGES = {
     "year": (0, 9999),
     **dict.fromkeys(("score", "average_score", "mean_score"), (0, 100)),
     **dict.fromkeys(("start_date", "started", "completed"), (0, LAST_DAY)),
-    "finished_at": (0, LAST_SECOND - 86_400),  # so that it is a day of the calendar in every time zone
+    "finished_at": (0, LAST_SECOND - DAY_SECONDS),  # so that it is a day of the calendar in every time zone
     **dict.fromkeys(("updated", "created", "fetched_at"), (-LAST_SECOND, LAST_SECOND)),
 }
 """The smallest and the largest number of these columns."""

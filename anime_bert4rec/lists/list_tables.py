@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import operator
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
 from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, transaction
 from anime_bert4rec.lists.database_removal import Removed, remove, rows_of
+from anime_bert4rec.lists.dates import DAY_SECONDS, date_of
 from anime_bert4rec.lists.records import ImportedEntry, ListEntry, UserList
 from anime_bert4rec.lists.user_names import name_key
 
@@ -24,8 +24,6 @@ _IS_WATCHED = """(entry.status <> 'PLANNING'
     OR entry.status IS NULL AND (entry.progress > 0 OR entry.completed IS NOT NULL))"""
 _WATCHED = f"list_entry AS entry JOIN anime USING (anime_id) WHERE {_IS_WATCHED}"
 
-
-DAY_SECONDS = 86_400
 KEEP_SECONDS = 7 * DAY_SECONDS
 """How long a list, or the answer that there is none, is kept before AniList is asked again."""
 
@@ -217,15 +215,14 @@ class ListTables(DatabaseFile):
         `(user_id, anime_id, started, completed, created)`, as in records.ListEntry. days: only what has one of these
         dates from the first of the days to the second, both counted from 1970.
         """
-        epoch = datetime.date(1970, 1, 1).toordinal()
-        first, last = (datetime.date.fromordinal(max(epoch + day, 1)) for day in days or (0, 0))
+        dates = map(date_of, days or (0, 0))
         seconds = days and (days[0] * DAY_SECONDS, (days[1] + 1) * DAY_SECONDS - 1)
         return self._rows(
             f"""SELECT entry.user_id, anime_id, started, completed, created
                 FROM list_entry AS entry JOIN user USING (user_id)
                 WHERE left_out IS NULL AND {_IS_WATCHED} AND (started IS NOT NULL OR created IS NOT NULL)
                   AND (? OR started BETWEEN ? AND ? OR created BETWEEN ? AND ?)""",  # noqa: S608
-            [days is None, int(f"{first:%Y%m%d}"), int(f"{last:%Y%m%d}"), *(seconds or (0, 0))],
+            [days is None, *dates, *(seconds or (0, 0))],
         )
 
     def first_starts(self) -> dict[int, int]:

@@ -11,8 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from anime_bert4rec.lists.dates import DAY_SECONDS, date_of, date_of_parts
 from anime_bert4rec.support.text import plain
 
 MAX_SCORE = 100
@@ -42,7 +43,6 @@ ANILIST_NUMBERS = {
 _NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231, 16010101}
 """The days that programs write for "no date": the first or the last that they know."""
 _YEARS = range(1900, 2201)
-_DAY = 86_400
 _MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
 _WEEKDAYS = "montuewedthufrisatsun"
 _BESIDE = {"st", "nd", "rd", "th", "of", "年", "月", "日", "xx", "x"}
@@ -189,7 +189,7 @@ def day_comes_first(texts: Iterable[str]) -> bool | None:
 
 def tomorrow() -> int:
     """The day after today as YYYYMMDD: nobody has watched anything later, wherever they are."""
-    return int(f"{datetime.fromtimestamp(time.time(), UTC) + timedelta(days=1):%Y%m%d}")
+    return date_of(int(time.time()) // DAY_SECONDS + 1)
 
 
 def parse_when(text: str, day_first: bool | None = None, latest: int | None = None) -> When | None:
@@ -201,7 +201,7 @@ def parse_when(text: str, day_first: bool | None = None, latest: int | None = No
     What is after `latest`, a day as YYYYMMDD, is no date; where it is not given, that is tomorrow.
     """
     when = _when(text, day_first)
-    return when if (_day_of(when) or 0) <= (latest or tomorrow()) else None
+    return when if (_date_of(when) or 0) <= (latest or tomorrow()) else None
 
 
 def _when(text: str, day_first: bool | None) -> When | None:
@@ -225,13 +225,13 @@ def _when(text: str, day_first: bool | None) -> When | None:
 def parse_day(text: str, day_first: bool | None = None, latest: int | None = None) -> tuple[int | None, bool]:
     """The day, also of a text with a time, and whether the text was understood."""
     when = parse_when(text, day_first, latest)
-    return _day_of(when), when is not None
+    return _date_of(when), when is not None
 
 
-def _day_of(when: When | None) -> int | None:
+def _date_of(when: When | None) -> int | None:
     """The day of a day or a time."""
     day, seconds = when or NO_DATE
-    return day if seconds is None else int(f"{datetime.fromtimestamp(seconds, UTC):%Y%m%d}")
+    return day if seconds is None else date_of(seconds // DAY_SECONDS)
 
 
 def _of_parts(text: str, day_first: bool | None) -> When | None:
@@ -269,7 +269,7 @@ def _of_digits(digits: str) -> When | None:
 
 
 def _of_seconds(seconds: int) -> When | None:
-    if abs(seconds) <= _DAY:
+    if abs(seconds) <= DAY_SECONDS:
         return NO_DATE
     try:
         moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
@@ -280,21 +280,10 @@ def _of_seconds(seconds: int) -> When | None:
 
 
 def _of_day(year: int, month: int = 0, day: int = 0) -> When | None:
-    number = year * 10_000 + month * 100 + day
-    if year <= 1 or number in _NO_DAYS:
+    date = date_of_parts(year, month, day)
+    if year <= 1 or date in _NO_DAYS:
         return NO_DATE
-    if not _is_day(year, month, day):
-        return None
-    return number if month else year * 10_000, None
-
-
-def _is_day(year: int, month: int, day: int) -> bool:
-    """Whether there is such a day; an unknown month or day is 0."""
-    try:
-        date(year, month or 1, (day or 1) if month else 1)
-    except ValueError:
-        return False
-    return year in _YEARS
+    return None if date is None or year not in _YEARS else (date, None)
 
 
 def _of_year_last(first: int, second: int, year: int, day_first: bool | None) -> When | None:

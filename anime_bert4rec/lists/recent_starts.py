@@ -6,7 +6,6 @@ titles were started in their own season, and what was started last. Pure functio
 
 from __future__ import annotations
 
-import datetime
 import itertools
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 
 from anime_bert4rec.lists.common_traits import prequels
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.dates import SEASONS, date_of, parts, quarter_of
 from anime_bert4rec.lists.records import Anime, ListEntry
 from anime_bert4rec.lists.sequences import BULK_DAY, PAD, UNDATED, Sequences, Vocabulary, when_watched
 
@@ -54,19 +54,10 @@ ROWS_AT_ONCE = 250_000
 MISTYPED, FAR_OFF = 0.05, 90
 """The share of the newest starts whose days may be typing errors, if they are more days behind the others than that."""
 
-QUARTERS = {"WINTER": 0, "SPRING": 1, "SUMMER": 2, "FALL": 3}
-EPOCH = datetime.date(1970, 1, 1).toordinal()
-
-
-def day_of(date: int) -> int:
-    """The day since 1970 of a whole YYYYMMDD date."""
-    return datetime.date(date // 10_000, date // 100 % 100, date % 100).toordinal() - EPOCH
-
 
 def season_of(day: int) -> int:
     """The number of the season whose titles begin around this day since 1970: four a year, of the years 1 to 9999."""
-    date = datetime.date.fromordinal(min(max(day + EPOCH + EARLY, 1), datetime.date.max.toordinal()))
-    return date.year * 4 + (date.month - 1) // 3
+    return quarter_of(date_of(day + EARLY))
 
 
 def start_days(started: np.ndarray, completed: np.ndarray, created: np.ndarray) -> np.ndarray:
@@ -76,7 +67,8 @@ def start_days(started: np.ndarray, completed: np.ndarray, created: np.ndarray) 
     entry was added.
     """
     nothing = np.zeros_like(started)
-    whole = (started % 100 > 0) & (started // 100 % 100 > 0)
+    _, month, day_of_month = parts(started)
+    whole = (day_of_month > 0) & (month > 0)
     day, _ = when_watched(nothing, np.where(whole, started, 0), nothing, created)
     finished, _ = when_watched(completed, nothing, nothing, nothing)
     return np.where(whole | (finished == UNDATED) | (finished >= day), day, UNDATED)
@@ -212,10 +204,10 @@ class Calendar:
 
 
 def _season(anime: Anime) -> int:
-    date = anime.start_date or 0
-    if anime.season in QUARTERS and anime.year:
-        return anime.year * 4 + QUARTERS[anime.season]
-    return date // 10_000 * 4 + (date // 100 % 100 - 1) // 3 if date // 100 % 100 else 0
+    if anime.season in SEASONS and anime.year:
+        return anime.year * 4 + SEASONS.index(anime.season)
+    _, month, _ = parts(date := anime.start_date or 0)
+    return quarter_of(date) if month else 0
 
 
 def features_at(

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.dates import DAY_SECONDS
 from anime_bert4rec.lists.sequence_files import (
     ABOUT,
     FILE_NAME,
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 KEPT = 3
 """How many folders of lists are kept: a database has one for every seed and every share of validation users."""
-ABANDONED = 86_400
+ABANDONED = DAY_SECONDS
 """The age in seconds from which a half-made folder is taken to be left by a process that was killed."""
 
 VERSION = 2

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anime_bert4rec.lists.dates import DAY_SECONDS, parts
+
 PAD = 0
 """The padding's index. Items are 1 … N; the mask is N + 1 (`Vocabulary.mask`)."""
 
@@ -215,13 +217,13 @@ def when_watched(
     Dates are YYYYMMDD; a month or day of 00 is unknown and counts as the first. Times are unix seconds. 0 is unknown.
     """
     date = np.where(completed > 0, completed, started)
-    month = np.maximum(date // 100 % 100, 1)
-    first_of_month = ((date // 10_000 - 1970) * 12 + month - 1).astype("M8[M]").astype("M8[D]").astype(np.int64)
-    day_of_date = first_of_month + np.maximum(date % 100, 1) - 1
+    year, month, day_of_month = parts(date)
+    months = (year - 1970) * 12 + np.maximum(month, 1) - 1
+    day_of_date = months.astype("M8[M]").astype("M8[D]").astype(np.int64) + np.maximum(day_of_month, 1) - 1
 
     time = np.where(updated > 0, updated, created)
-    day = np.where(date > 0, day_of_date, np.where(time > 0, time // 86_400, UNDATED))
-    second = np.where((date <= 0) & (time > 0), time % 86_400, 0)
+    day = np.where(date > 0, day_of_date, np.where(time > 0, time // DAY_SECONDS, UNDATED))
+    second = np.where((date <= 0) & (time > 0), time % DAY_SECONDS, 0)
     return day, second
 
 

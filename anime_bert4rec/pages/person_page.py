@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from anime_bert4rec.lists.dates import parts
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.pages.kept_map import KeptMap, read_map
 from anime_bert4rec.pages.page import page, write_page
@@ -101,7 +102,7 @@ def write_person_page(
     names = [person.name for person in people if not person.named_titles]
     given = [anime_id for person in people if person.named_titles for anime_id in person.history]
     watched = sorted({anime_id for person in people for anime_id in person.seen})
-    made = f"{day // 10_000}-{day // 100 % 100:02}-{day % 100:02}"
+    made = "{}-{:02}-{:02}".format(*parts(day))
     try:
         on_map = read_map(map_file)
     except UserError as error:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.recent_starts import WINDOW, Calendar, Starts, day_of, features_at, started_on
+from anime_bert4rec.lists.dates import DAY_SECONDS, day_of
+from anime_bert4rec.lists.recent_starts import WINDOW, Calendar, Starts, features_at, started_on
 from anime_bert4rec.lists.records import Anime, ListEntry
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.person import Person
@@ -63,7 +64,7 @@ def known_on(day: int, entries: Iterable[ListEntry]) -> list[ListEntry]:
     for entry in listed:
         first, later = started.get(entry.anime_id), (entry.completed or 0) > day
         # A list that was tidied up later was changed later, which says nothing of what has been completed before.
-        changed_later = not entry.completed and (entry.updated or 0) // 86_400 > number
+        changed_later = not entry.completed and (entry.updated or 0) // DAY_SECONDS > number
         if first > number if first is not None else later or changed_later:
             continue
         if later:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime
 import re
 
+from anime_bert4rec.lists.dates import SEASONS, number_of, parts, quarter_of
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.support.errors import SettingError
 
@@ -27,9 +28,6 @@ UPCOMING = (NEXT_SEASON, NOT_OUT)
 BEGUN = ("RELEASING", "FINISHED", "HIATUS")
 """AniList's statuses of titles that are out."""
 
-SEASONS = {"WINTER": 1, "SPRING": 4, "SUMMER": 7, "FALL": 10}
-"""The first month of each of AniList's seasons."""
-
 WEEKLY = ("TV", "TV_SHORT")
 """The formats of which an episode a week is shown."""
 
@@ -38,7 +36,7 @@ JAPAN = datetime.timezone(datetime.timedelta(hours=9))
 
 def day_in_japan(seconds: float) -> int:
     """The day that it is in Japan at a moment, given in unix seconds."""
-    return _number(datetime.datetime.fromtimestamp(seconds, JAPAN).date())
+    return number_of(datetime.datetime.fromtimestamp(seconds, JAPAN).date())
 
 
 def read_day(text: str) -> int:
@@ -46,7 +44,7 @@ def read_day(text: str) -> int:
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise SettingError(f"--at must be a day such as 2026-10-04, not {text!r}")
     try:
-        return _number(datetime.date.fromisoformat(text))
+        return number_of(datetime.date.fromisoformat(text))
     except ValueError:
         raise SettingError(f"--at: there is no day {text}") from None
 
@@ -90,9 +88,8 @@ def _is_airing(day: int, anime: Anime, fetched: int | None) -> bool:
 
 
 def _starts_next_season(day: int, anime: Anime) -> bool:
-    season = (day // 10_000 * 12 + day // 100 % 100 - 1) // 3 + 1
     start = _start(anime)
-    return start is not None and {(each // 10_000 * 12 + each // 100 % 100 - 1) // 3 for each in start} == {season}
+    return start is not None and {quarter_of(each) for each in start} == {quarter_of(day) + 1}
 
 
 def _start(anime: Anime) -> tuple[int, int] | None:
@@ -104,19 +101,16 @@ def _start(anime: Anime) -> tuple[int, int] | None:
         return start, start
     if start % 10_000:
         return start + 1, start + 31
-    month = SEASONS.get(anime.season or "") if anime.year == start // 10_000 else None
-    return start + 100 * (month or 1) + 1, start + 100 * (month + 2 if month else 12) + 31
+    if anime.season in SEASONS and anime.year == start // 10_000:
+        month = 3 * SEASONS.index(anime.season) + 1
+        return start + 100 * month + 1, start + 100 * (month + 2) + 31
+    return start + 101, start + 1231
 
 
 def _last_episode(anime: Anime) -> int | None:
     """The day of the last episode, with one a week, if the day of the first and their number are known."""
-    start = anime.start_date or 0
     try:
-        first = datetime.date(start // 10_000, start // 100 % 100, start % 100)
-        return _number(first + datetime.timedelta(weeks=(anime.episodes or 0) - 1)) if anime.episodes else None
+        first = datetime.date(*parts(anime.start_date or 0))
+        return number_of(first + datetime.timedelta(weeks=(anime.episodes or 0) - 1)) if anime.episodes else None
     except (ValueError, OverflowError):
         return None
-
-
-def _number(day: datetime.date) -> int:
-    return day.year * 10_000 + day.month * 100 + day.day

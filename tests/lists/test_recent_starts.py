@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from anime_bert4rec.lists import recent_starts
+from anime_bert4rec.lists.dates import day_of
 from anime_bert4rec.lists.recent_starts import (
     FEATURES,
     FEWEST_RECENT,
@@ -17,7 +18,6 @@ from anime_bert4rec.lists.recent_starts import (
     Calendar,
     RecentStarts,
     Starts,
-    day_of,
     features_at,
     season_of,
     start_days,

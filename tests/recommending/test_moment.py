@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.recent_starts import FEWEST_RECENT, LEAST, day_of
+from anime_bert4rec.lists.dates import day_of
+from anime_bert4rec.lists.recent_starts import FEWEST_RECENT, LEAST
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.moment import Moment, known_on
