@@ -41,7 +41,6 @@ from anime_bert4rec.plots.map_layout import force_layout, nearest_first
 from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.training_curves import PLOTS
 from anime_bert4rec.plots.training_metrics import read_metrics
-from anime_bert4rec.recommending.person import is_watched
 from anime_bert4rec.support.errors import UserError
 from config import DrawingSettings, PathSettings
 
@@ -143,7 +142,7 @@ def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
         if not stored or stored.left_out not in (None, "short"):
             raise UserError(f'the database has no list of "{user}": load_users.py fetches it')
         entries = database.entries(stored.user_id)
-    return stored.name, [each.anime_id for each in entries if is_watched(each)]
+    return stored.name, [each.anime_id for each in entries if each.is_watched]
 
 
 def _database_of_run(paths: PathSettings) -> Path:

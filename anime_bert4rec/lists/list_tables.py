@@ -13,16 +13,13 @@ from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
 from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, transaction
 from anime_bert4rec.lists.database_removal import Removed, remove, rows_of
 from anime_bert4rec.lists.dates import DAY_SECONDS, date_of
-from anime_bert4rec.lists.records import ImportedEntry, ListEntry, UserList
+from anime_bert4rec.lists.records import IS_WATCHED, ImportedEntry, ListEntry, UserList
 from anime_bert4rec.lists.user_names import name_key
 
 _ENTRY_COLUMNS = [field.name for field in dataclasses.fields(ListEntry)]
 _SAVE_ENTRY = insert_into("list_entry", [*_ENTRY_COLUMNS, "user_id"]) + " ON CONFLICT DO NOTHING"
 
-# An entry without a status counts as watched when something of it was seen.
-_IS_WATCHED = """(entry.status <> 'PLANNING'
-    OR entry.status IS NULL AND (entry.progress > 0 OR entry.completed IS NOT NULL))"""
-_WATCHED = f"list_entry AS entry JOIN anime USING (anime_id) WHERE {_IS_WATCHED}"
+_WATCHED = f"list_entry AS entry JOIN anime USING (anime_id) WHERE {IS_WATCHED}"
 
 KEEP_SECONDS = 7 * DAY_SECONDS
 """How long a list, or the answer that there is none, is kept before AniList is asked again."""
@@ -202,7 +199,7 @@ class ListTables(DatabaseFile):
         `(user_id, anime_id, entry_id, completed, started, updated, created)`, as in records.ListEntry. Anime that the
         catalogue does not have are left out if `of_catalogue`.
         """
-        watched = _WATCHED if of_catalogue else f"list_entry AS entry WHERE {_IS_WATCHED}"
+        watched = _WATCHED if of_catalogue else f"list_entry AS entry WHERE {IS_WATCHED}"
         return self._rows(
             f"""SELECT entry.user_id, anime_id, entry_id, completed, started, updated, created
                 FROM {watched} AND entry.user_id IN (SELECT user_id FROM user WHERE left_out IS NULL)
@@ -220,7 +217,7 @@ class ListTables(DatabaseFile):
         return self._rows(
             f"""SELECT entry.user_id, anime_id, started, completed, created
                 FROM list_entry AS entry JOIN user USING (user_id)
-                WHERE left_out IS NULL AND {_IS_WATCHED} AND (started IS NOT NULL OR created IS NOT NULL)
+                WHERE left_out IS NULL AND {IS_WATCHED} AND (started IS NOT NULL OR created IS NOT NULL)
                   AND (? OR started BETWEEN ? AND ? OR created BETWEEN ? AND ?)""",  # noqa: S608
             [days is None, *dates, *(seconds or (0, 0))],
         )
@@ -239,7 +236,7 @@ class ListTables(DatabaseFile):
         for user_id in user_ids:
             yield from self._rows(
                 f"""SELECT user_id, anime_id, score FROM list_entry AS entry
-                    WHERE user_id = ? AND score > 0 AND {_IS_WATCHED} ORDER BY anime_id""",  # noqa: S608
+                    WHERE user_id = ? AND score > 0 AND {IS_WATCHED} ORDER BY anime_id""",  # noqa: S608
                 [user_id],
             )
 

@@ -88,6 +88,18 @@ class ListEntry:
     updated: int | None = None
     created: int | None = None
 
+    @property
+    def is_watched(self) -> bool:
+        """An entry without a status counts as watched when something of it was seen."""
+        if self.status is None:
+            return self.progress > 0 or self.completed is not None
+        return self.status != "PLANNING"
+
+
+IS_WATCHED = """(entry.status <> 'PLANNING'
+    OR entry.status IS NULL AND (entry.progress > 0 OR entry.completed IS NOT NULL))"""
+"""`ListEntry.is_watched` in SQL, of a row of the table list_entry that is called `entry`."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserList:

@@ -75,7 +75,7 @@ class Person:
         they are the history all the same.
         """
         entries = list(entries)
-        watched = [entry for entry in entries if is_watched(entry)]
+        watched = [entry for entry in entries if entry.is_watched]
         scores = {entry.anime_id: entry.score for entry in watched if entry.score is not None}
         limit = sum(scores.values()) / len(scores) - WELL_BELOW if scores else 0
         liked = [
@@ -91,13 +91,6 @@ class Person:
         return cls(
             history, of_liked, seen, planned, scores, unfinished, name, started, has_order, score_format, user_id
         )
-
-
-def is_watched(entry: ListEntry) -> bool:
-    """An entry without a status counts as watched when something of it was seen."""
-    if entry.status is None:
-        return entry.progress > 0 or entry.completed is not None
-    return entry.status != "PLANNING"
 
 
 def in_order(entries: Iterable[ListEntry], vocabulary: Vocabulary) -> tuple[tuple[int, ...], bool]:

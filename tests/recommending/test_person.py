@@ -8,7 +8,7 @@ from anime_bert4rec.lists.list_values import RowReport
 from anime_bert4rec.lists.mal_export import MalEntry, MalExport
 from anime_bert4rec.lists.records import ListEntry
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.recommending.person import Person, from_export, is_watched
+from anime_bert4rec.recommending.person import Person, from_export
 
 KNOWN = Vocabulary.of(range(1, 50))
 
@@ -77,7 +77,6 @@ def test_what_is_only_planned_has_no_part_in_the_mean():
     [(False, {}), (True, {"progress": 1}), (True, {"completed": 20200101}), (False, {"started": 20200101})],
 )
 def test_without_a_status_it_was_watched_if_something_of_it_was(seen, more):
-    assert is_watched(entry(1, None, **more)) == seen
     assert (1 in Person.of_list([entry(1, None, **more)], KNOWN).seen) == seen
 
 
