@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.person import Person
@@ -21,7 +23,8 @@ log = logging.getLogger(__name__)
 
 def say_what_is_missing(recommender: Recommender, catalogue: Sequence[Anime], has_scores: bool) -> None:
     """Log what keeps recommendations from being what they could be. has_scores: whether scores are to be predicted."""
-    known, count = sum(recommender.knows(each.anime_id) for each in catalogue), recommender.vocabulary.num_items
+    ids, count = np.array([each.anime_id for each in catalogue], np.int64), recommender.vocabulary.num_items
+    known = np.count_nonzero(recommender.vocabulary.encode(ids))
     if known < count / 2:
         log.warning(
             "The catalogue has %d of the %d anime that the model knows: is this another database?", known, count
