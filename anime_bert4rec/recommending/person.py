@@ -10,7 +10,7 @@ import numpy as np
 from anime_bert4rec.lists.mal_export import MalExport
 from anime_bert4rec.lists.recent_starts import started_on
 from anime_bert4rec.lists.records import ListEntry
-from anime_bert4rec.lists.scores import WELL_BELOW, Scale, scale_of
+from anime_bert4rec.lists.scores import Scale, is_liked, scale_of
 from anime_bert4rec.lists.sequences import PAD, Vocabulary, WatchedRow, build_sequences, columns_of, when_watched
 
 FEWEST_OTHER_DAYS = 5
@@ -77,10 +77,9 @@ class Person:
         entries = list(entries)
         watched = [entry for entry in entries if entry.is_watched]
         scores = {entry.anime_id: entry.score for entry in watched if entry.score is not None}
-        limit = sum(scores.values()) / len(scores) - WELL_BELOW if scores else 0
-        liked = [
-            entry for entry in watched if entry.status != "DROPPED" and (entry.score is None or entry.score > limit)
-        ]
+        given = np.array(list(scores.values()))
+        well_scored = dict(zip(scores, is_liked(given, given), strict=True)) if scores else {}
+        liked = [entry for entry in watched if entry.status != "DROPPED" and well_scored.get(entry.anime_id, True)]
         history, has_order = in_order(liked, vocabulary)
         if not history:
             history, has_order = in_order(watched, vocabulary)
