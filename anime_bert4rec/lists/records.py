@@ -68,6 +68,11 @@ class Anime:
     studios: tuple[Studio, ...] = ()
     relations: tuple[Relation, ...] = ()
 
+    @property
+    def usual_score(self) -> int | None:
+        """What the people of AniList give it, of 100: the mean score or, where only that is known, the average."""
+        return self.mean_score if self.mean_score is not None else self.average_score
+
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:

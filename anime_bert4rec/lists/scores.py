@@ -52,9 +52,8 @@ class Scores:
         _, person = np.unique(columns["user_id"][known], return_inverse=True)
         of_catalogue = np.full(vocabulary.num_items + 1, np.nan, np.float32)
         anime = list(catalogue)
-        means = [each.mean_score if each.mean_score is not None else each.average_score for each in anime]
         at = vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))
-        of_catalogue[at] = np.array(means, np.float32)
+        of_catalogue[at] = np.array([each.usual_score for each in anime], np.float32)
         return cls(items[known], columns["score"][known], person, of_catalogue[1:])
 
 

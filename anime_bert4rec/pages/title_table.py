@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from anime_bert4rec.lists.records import Anime
-from anime_bert4rec.recommending.rows import mean_score_of
 from anime_bert4rec.support.text import plain
 
 LONGEST_TITLE = 200
@@ -52,7 +51,7 @@ class TitleTable:
             "year": [each.year for each in anime],
             "format": [plain(each.format or "", 20) or None for each in anime],
             "episodes": [each.episodes for each in anime],
-            "mean": [mean_score_of(each) for each in anime],
+            "mean": [each.usual_score for each in anime],
             "genres": [[self._genre(genre) for genre in each.genres[:MOST_GENRES]] for each in anime],
             "genre_names": list(self._genres),
         }

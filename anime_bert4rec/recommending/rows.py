@@ -113,7 +113,7 @@ class RecommendedAnime:
             title_english=plain(anime.title_english or "") or None,
             title_native=plain(anime.title_native or "") or None,
             episodes=anime.episodes,
-            mean_score=mean_score_of(anime),
+            mean_score=anime.usual_score,
             cover_url=_https(anime.cover_url),
         )
 
@@ -174,11 +174,6 @@ def title_of(anime: Anime, language: str = LANGUAGES[0]) -> str:
     titles = dict(zip(LANGUAGES, (anime.title_romaji, anime.title_english, anime.title_native), strict=True))
     title = titles[language] or next(filter(None, titles.values()), "")
     return plain(title) or f"anime {anime.anime_id}"
-
-
-def mean_score_of(anime: Anime) -> int | None:
-    """What the people of AniList give an anime, of 100."""
-    return anime.mean_score if anime.mean_score is not None else anime.average_score
 
 
 def _address(anime: Anime) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.release import UPCOMING
-from anime_bert4rec.recommending.rows import mean_score_of
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.text import plain
 
@@ -96,7 +95,7 @@ def of_catalogue(
     ranges: tuple[tuple[str, str, Range | None, Callable[[Anime], int | None]], ...] = (
         ("with other --episodes", "numbers of episodes", episodes, lambda anime: anime.episodes),
         ("with other --year", "years", years, lambda anime: anime.year),
-        ("with a lower --min-score", "mean scores", (least, MOST) if least else None, mean_score_of),
+        ("with a lower --min-score", "mean scores", (least, MOST) if least else None, lambda anime: anime.usual_score),
         (
             "with a lower --min-popularity",
             "popularity",
