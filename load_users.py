@@ -17,12 +17,10 @@ stopping.while_importing(__name__)
 
 import contextlib
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from anilist_client import open_source
 from anime_bert4rec.command_line.flags import ScriptSettings, group
@@ -33,7 +31,7 @@ from anime_bert4rec.lists.database_removal import NobodyOfThisName
 from anime_bert4rec.lists.list_import import import_csv, import_export
 from anime_bert4rec.lists.records import AniListSource, ListUnavailable
 from anime_bert4rec.lists.sequence_store import folder_of, forget
-from anime_bert4rec.lists.user_names import UserName, name_key, read_user_names
+from anime_bert4rec.lists.user_names import UserName, name_key, profiles_in, read_user_names
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.text import plain
@@ -164,8 +162,7 @@ def readings_of(text: str) -> Iterator[str]:
 def meant_by(text: str) -> str:
     """The name in @name or in the address of a profile, or the text itself."""
     text = text.strip(" \t,;")
-    address = re.search(r"anilist\.co/user/([^/?#\s]+)", text, re.IGNORECASE)
-    return unquote(address[1]) if address else text.removeprefix("@")
+    return next(iter(profiles_in(text)), text.removeprefix("@"))
 
 
 def names_to_load(wanted: UserListSettings, paths: DatabaseSettings) -> tuple[list[UserName], list[str]]:

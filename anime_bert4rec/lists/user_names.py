@@ -61,6 +61,11 @@ def user_hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
+def profiles_in(text: str) -> list[str]:
+    """The names in the addresses of profiles on AniList that are in a text."""
+    return list(map(unquote, _PROFILE.findall(text)))
+
+
 def anilist_name(text: str) -> str:
     """The name that is meant by a name, @name, name/animelist or a profile's address.
 
@@ -68,8 +73,8 @@ def anilist_name(text: str) -> str:
     """
     shown = f'"{plain(text.strip(), limit=40)}"'
     text = _BULLET.sub("", _usual_characters(text).strip(_AROUND), count=1)
-    if len(addresses := _PROFILE.findall(text)) == 1:
-        text = unquote(addresses[0])
+    if len(profiles := profiles_in(text)) == 1:
+        text = profiles[0]
     elif re.search(r"https?://|www\.|\.[a-z]{2,}/", text, re.IGNORECASE):
         raise UserError(f"{shown} is an address, but not of somebody on AniList (https://anilist.co/user/NAME)")
     elif page := _PAGE_OF_PROFILE.fullmatch(text):
