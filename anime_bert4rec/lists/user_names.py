@@ -135,7 +135,7 @@ def _is_table(text: str) -> bool:
     """
     lines = [[part.strip(_AROUND) for part in _CELLS.split(line.partition("#")[0])] for line in text.splitlines()]
     lines = [cells for cells in lines if any(cells)]
-    names = [cells[0] for cells in lines if any(map(_NUMBER.fullmatch, cells[1:]))]
+    names = [cells[0] for cells in lines if cells[0] and any(map(_NUMBER.fullmatch, cells[1:]))]
     return len(names) >= 3 and 2 * len(names) > len(lines) and 2 * len(set(names)) <= len(names)
 
 

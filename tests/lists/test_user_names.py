@@ -242,6 +242,7 @@ def test_names_with_numbers_are_no_table(read):
     assert [name.name for name in names] == ["Ann", "2001", "Bob", "Cee", "Dee"] and not problems
     assert [name.name for name in read("Ann,2001\n")[0]] == ["Ann", "2001"]
     assert [name.name for name in read("12\n34\n56\n")[0]] == ["12", "34", "56"]
+    assert [name.name for name in read("\t12\n\t34\n\t56\n")[0]] == ["12", "34", "56"]
     commented = "# my friends, 2024\nAnn # joined, 2019\nBob # joined, 2020\nCee # joined, 2021\n# Dee, 12\n"
     assert [name.name for name in read(commented)[0]] == ["Ann", "Bob", "Cee"]
     assert [name.name for name in read("Ann, 2001\nBob, 1998\nCee, 1987\n")[0]][::2] == ["Ann", "Bob", "Cee"]
