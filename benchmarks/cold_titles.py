@@ -30,6 +30,7 @@ from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.baselines import Popularity
 from anime_bert4rec.evaluation.ranking import Ranks, Scorer, ranks_of
 from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.ndcg import ideal
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -157,8 +158,7 @@ def chance(targets: np.ndarray, candidates: np.ndarray, num_cold: int) -> dict[s
 
 def expected_ndcg(targets: np.ndarray, candidates: np.ndarray, k: int) -> np.ndarray:
     """A target is at each place with the same probability, so each discount comes in with that."""
-    gain = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))])
-    return targets / candidates * gain[np.minimum(candidates, k)] / gain[np.minimum(targets, k)]
+    return targets / candidates * ideal(k)[np.minimum(candidates, k)] / ideal(k)[np.minimum(targets, k)]
 
 
 def expected_reciprocal_rank(targets: int, candidates: int) -> float:

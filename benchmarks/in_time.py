@@ -38,7 +38,7 @@ import torch
 
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain, Weighting
-from anime_bert4rec.evaluation.in_time import gains, places, told_the_day
+from anime_bert4rec.evaluation.in_time import places, told_the_day
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error
 from anime_bert4rec.lists.common_traits import groups_in_common
 from anime_bert4rec.lists.recent_starts import NEWEST, AskedStart, Calendar, RecentStarts, StartRow, Starts, season_of
@@ -46,6 +46,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
+from anime_bert4rec.model.ndcg import gains
 from anime_bert4rec.model.next_item_scorer import ModelScorer, SetScorer
 from anime_bert4rec.model.recent_strengths import Lately, RecentStrengths, fit_recent
 from anime_bert4rec.support.errors import UserError
@@ -248,7 +249,7 @@ def tune(
 
     def quality(name: str, setting: int, share: float) -> float:
         recent, logs = parts[name][setting]
-        return float(gains(places(recent + share * logs, asked)).mean())
+        return float(gains(places(recent + share * logs, asked), 10).mean())
 
     return {
         name: max(itertools.product(range(len(grid)), SHARES), key=lambda chosen: quality(name, *chosen))
@@ -285,8 +286,8 @@ def summary(found: Mapping[str, np.ndarray]) -> Results:
     """HR@10 and NDCG@10 of each contender, and by how much ours is better, with the standard errors over starts."""
     results: Results = {}
     for name, each in found.items():
-        hits, gain = each <= 10, gains(each)
-        difference = gains(found[OURS]) - gain
+        hits, gain = each <= 10, gains(each, 10)
+        difference = gains(found[OURS], 10) - gain
         measured = {"hr@10": hits, "ndcg@10": gain, "ours_less": difference}
         results[name] = {key: mean_and_error(values) for key, values in measured.items()}
     return results

@@ -12,6 +12,7 @@ import numpy as np
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.recent_starts import NEWEST, AskedStart, RecentStarts
+from anime_bert4rec.model.ndcg import gains
 from anime_bert4rec.model.recent_strengths import RecentStrengths
 
 MOST_STARTS, MOST_NUMBERS = 1_000, 3_000_000
@@ -92,11 +93,6 @@ def places(scores: np.ndarray, asked: Sequence[AskedStart]) -> np.ndarray:
     return np.array(found, np.int64)
 
 
-def gains(places: np.ndarray) -> np.ndarray:
-    """The NDCG@10 of each place."""
-    return np.where(places <= 10, 1 / np.log2(places + 1), 0)
-
-
 def paragraphs(found: InTime | None) -> list[str]:
     """The table, and what it means; nothing where nobody was asked."""
     if found is None:
@@ -104,7 +100,7 @@ def paragraphs(found: InTime | None) -> list[str]:
     head = f"In time ({found.starts:,} starts of {found.people:,} people)"
     lines = [f"{head:50}{'HR@10':>8}{'NDCG@10':>9}{'±':>7}"]
     for name, each in found.places.items():
-        mean, error = mean_and_error(gains(each))
+        mean, error = mean_and_error(gains(each, 10))
         lines.append(f"{name:50}{(each <= 10).mean():8.3f}{mean:9.3f}{error:7.3f}")
     return ["\n".join(lines), textwrap.fill(NOTE, WIDTH, break_on_hyphens=False)]
 
@@ -118,9 +114,9 @@ def as_json(found: InTime | None) -> dict[str, Any] | None:
         return dict(zip(("mean", "error"), mean_and_error(values), strict=True))
 
     contenders = {
-        name: {"hr@10": number(each <= 10), "ndcg@10": number(gains(each))} for name, each in found.places.items()
+        name: {"hr@10": number(each <= 10), "ndcg@10": number(gains(each, 10))} for name, each in found.places.items()
     }
-    told, not_told = (gains(found.places[name]) for name in (TOLD, NOT_TOLD))
+    told, not_told = (gains(found.places[name], 10) for name in (TOLD, NOT_TOLD))
     return {
         "starts": found.starts,
         "people": found.people,

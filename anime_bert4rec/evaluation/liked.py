@@ -19,8 +19,9 @@ from anime_bert4rec.evaluation.score_errors import errors, rank_correlation
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.scored_lists import FEWEST_SCORES, ScoredList
 from anime_bert4rec.lists.scores import Scores
+from anime_bert4rec.model.ndcg import ndcg
 from anime_bert4rec.model.predicted_scores import PredictedScores, standard
-from anime_bert4rec.model.score_weight import FEWEST_ASKED, TOP, ndcg
+from anime_bert4rec.model.score_weight import FEWEST_ASKED, TOP
 
 BY_CATALOGUE, BY_TRAINING_USERS = "AniList's mean score", "mean of the training users"
 BY_LIST, BY_BOTH = "by list", "by both"

@@ -1,9 +1,7 @@
 """How well scores rank what people really chose: full ranking, seen items left out, and ties against the model.
 
-    ranks = ranks_of(scores, seen=histories, targets=next_items)
-    mean, error = mean_and_error(ranks.ndcg(10))
-
-Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002, with gains of 0 and 1.
+ranks = ranks_of(scores, seen=histories, targets=next_items)
+mean, error = mean_and_error(ranks.ndcg(10))
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anime_bert4rec.lists.sequences import ItemLists, flatten, list_of, part_of
+from anime_bert4rec.model.ndcg import gains, ideal
 
 Scorer = Callable[[ItemLists], np.ndarray]
 """Histories of U users → scores [U, N], column 0 of which belongs to item 1."""
@@ -49,9 +48,7 @@ class Ranks:
 
     def ndcg(self, k: int) -> np.ndarray:
         """Each user's discounted gain of the first k, divided by the best that is possible within k: [U]."""
-        gains = np.where(self.ranks <= k, 1 / np.log2(self.ranks.astype(float) + 1), 0.0)
-        best = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(1, k + 1) + 1))])
-        return self._sum(gains) / best[np.minimum(self.num_targets, k)]
+        return self._sum(gains(self.ranks, k)) / ideal(k)[np.minimum(self.num_targets, k)]
 
     def reciprocal_rank(self) -> np.ndarray:
         """1 / rank of each user's first target; its mean is the MRR: [U]."""

@@ -20,6 +20,7 @@ from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
+from anime_bert4rec.model.ndcg import discounts, ideal
 
 MOST_NUMBERS, ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH = 12_000_000, 1_500, 48_000_000
 """Positions are left out at random until memory and network have no more than MOST_NUMBERS logits at the rest of them,
@@ -152,15 +153,15 @@ def as_far_as_it_ranks_best(asked: GateExamples, weights: Tensor) -> Tensor:
 def ndcg(asked: GateExamples, weights: Tensor) -> float:
     """The mean NDCG@10 of what is wanted among what isn't visible, with these weights [2, KNOTS]."""
     of_rows = (asked.shares @ weights.double().t().to(asked.shares.device)).float()
-    discounts = 1 / torch.arange(2, 12, device=of_rows.device).log2()
-    gains = []
+    gains, best = (torch.from_numpy(each).float().to(of_rows.device) for each in (discounts(10), ideal(10)))
+    found = []
     for rows in _parts(asked):
         logits = torch.bmm(of_rows[rows, None], asked.said[rows])[:, 0].masked_fill_(asked.seen[rows], -torch.inf)
         first = logits.topk(min(10, logits.shape[1]), 1)[1]
         hits = (first[:, :, None] == asked.targets[rows, None]).any(2)
-        best = discounts.cumsum(0)[(asked.targets[rows] >= 0).sum(1).clamp_max(10) - 1]
-        gains.append((hits * discounts[: first.shape[1]]).sum(1) / best)
-    return float((torch.cat(gains) * asked.shares_of_ndcg).sum())
+        number = (asked.targets[rows] >= 0).sum(1).clamp_max(10)
+        found.append((hits * gains[: first.shape[1]]).sum(1) / best[number])
+    return float((torch.cat(found) * asked.shares_of_ndcg).sum())
 
 
 def likeliest(asked: GateExamples) -> Tensor:

@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from anime_bert4rec.model.memory_strengths import Asked, hats, parts_of_rows, penalty
+from anime_bert4rec.model.ndcg import gains, ideal
 
 STEPS = 2
 """More steps change nothing that the ranking of a sample shows (benchmarks/LOG.md)."""
@@ -99,8 +101,8 @@ def better_along(
 
 def ndcg(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> float:
     """The mean NDCG@10 by these strengths on all grounds."""
-    fronts, gains = in_front(asked, wanted, strength, grounds, PLACES), discounts(PLACES)
-    return sum(float(weights @ (hits @ gains[: hits.shape[1]])) for *_, hits, weights in fronts)
+    fronts, of_places = in_front(asked, wanted, strength, grounds, PLACES), gains_of(PLACES)
+    return sum(float(weights @ (hits @ of_places[: hits.shape[1]])) for *_, hits, weights in fronts)
 
 
 def foremost(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> Foremost:
@@ -122,11 +124,12 @@ def in_front(
     lists, _, items = asked.terms.shape
     is_wanted = torch.zeros(lists, items)
     is_wanted[wanted[0], wanted[1] - 1] = 1
-    weights = []
+    best, weights = torch.from_numpy(ideal(PLACES)).float(), []
     for out in grounds:
         there = ~out.expand(lists, -1)[wanted[0], wanted[1] - 1]
         number = torch.zeros(lists, dtype=torch.long).index_add_(0, wanted[0], there.long())
-        weights.append(asked.weights * (number > 0) / best_gain(number) / (asked.weights.sum() * len(grounds)))
+        share = asked.weights * (number > 0) / best[number.clamp(1, PLACES)]
+        weights.append(share / (asked.weights.sum() * len(grounds)))
     of_rows = hats(asked.counts, strength.shape[1]) @ strength.t()
     for rows in parts_of_rows(asked):
         logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
@@ -138,24 +141,17 @@ def in_front(
             yield rows, columns, is_candidate, is_wanted[rows].gather(1, columns) * is_candidate, of_lists[rows]
 
 
-def discounts(count: int) -> Tensor:
+def gains_of(count: int) -> Tensor:
     """What the items in the first `count` places gain; nothing behind the first ten."""
-    gains = 1 / torch.arange(2, count + 2).log2()
-    gains[PLACES:] = 0
-    return gains
-
-
-def best_gain(number: Tensor) -> Tensor:
-    """The most that so many wanted items can gain together; for none, that of one."""
-    return discounts(PLACES).cumsum(0)[number.clamp(1, PLACES) - 1]
+    return torch.from_numpy(gains(np.arange(1, count + 1), PLACES)).float()
 
 
 def step_from(first: Foremost, strength: Tensor, start: Tensor) -> Tensor:
     """Newton's step [T, knots] from these strengths, for the loss of all pairs with the places that these lead to, and
     what the distance from the strengths at the start costs."""
     (terms, knots), count = strength.shape, first.said.shape[2]
-    top, gains = min(PLACES, count), discounts(count)
-    apart = (gains[:top, None] - gains).abs()
+    top, of_places = min(PLACES, count), gains_of(count)
+    apart = (of_places[:top, None] - of_places).abs()
     apart[:, :top] /= 2  # two of the first ten are a pair twice
     gradients, curvatures = [], []
     for rows in first.parts():

@@ -15,6 +15,7 @@ import numpy as np
 
 from anime_bert4rec.lists.scored_lists import ScoredList
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.ndcg import ndcg
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.predicted_scores import Expectation, PredictedScores
 
@@ -66,12 +67,6 @@ def gains_of(
             gains.append([[ndcg(ranked, wanted) for ranked in best] for wanted in (question.liked, question.hidden)])
     liked, listed = np.array(gains).reshape(-1, 2, len(WEIGHTS)).transpose(1, 2, 0)
     return liked, listed
-
-
-def ndcg(ranked: np.ndarray, wanted: np.ndarray) -> float:
-    """The discounted gain of the wanted items among those that come first, of the highest that is possible."""
-    discounts = 1 / np.log2(np.arange(2, len(ranked) + 2))
-    return float(discounts[np.isin(ranked, wanted)].sum() / discounts[: len(wanted)].sum())
 
 
 def nearest_of_the_best(gains: np.ndarray) -> float:

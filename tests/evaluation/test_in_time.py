@@ -13,7 +13,6 @@ from anime_bert4rec.evaluation.in_time import (
     TOLD,
     InTime,
     as_json,
-    gains,
     measure_in_time,
     paragraphs,
     places,
@@ -33,7 +32,6 @@ def test_places_by_hand():
     scores = np.array([[4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 3.0, 1.0], [np.inf, 0.0, -1.0, -np.inf]])
     found = places(scores, [asked(3, [1]), asked(2, [4]), asked(4, [1])])
     assert found.tolist() == [2, 3, 3]  # what was seen is no candidate; a tie is the worse place
-    assert gains(np.array([1, 3, 10, 11])).tolist() == pytest.approx([1, 0.5, 1 / math.log2(11), 0])
 
 
 def two_weeks_behind(people=30):

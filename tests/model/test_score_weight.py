@@ -19,7 +19,6 @@ from anime_bert4rec.model.score_weight import (
     WEIGHTS,
     fit_weight,
     gains_of,
-    ndcg,
     nearest_of_the_best,
 )
 
@@ -36,10 +35,6 @@ def question(hidden, given, seen=(), scores=(70.0,)):
 
 
 def test_the_gain_is_of_what_was_liked_among_what_is_not_known():
-    assert ndcg(np.array([5, 3, 9]), np.array([3])) == pytest.approx(1 / math.log2(3))
-    assert ndcg(np.array([5, 3, 9]), np.array([3, 9])) == pytest.approx(
-        (1 / math.log2(3) + 1 / math.log2(4)) / (1 + 1 / math.log2(3))
-    )
     logits = np.array([[9.0, 1, 0.89, 0.82, 0.45]])
     asked = question(hidden=[2, 4], given=[60, 90])  # 1 is known; 4 is liked
     (liked,), (listed,) = (each.T for each in gains_of(logits, [expectation([0, -1, 0, 1, 0])], [asked]))
