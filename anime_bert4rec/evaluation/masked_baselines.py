@@ -20,6 +20,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.masked_metrics import TOP_K, ranks, top_k_hits
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.progress import progress
+from anime_bert4rec.support.slices import slices
 
 MOST_ITEMS = 3_000
 """How many of the most popular items are in the tables, which take time with the third power of it."""
@@ -70,7 +71,10 @@ def _hits(scorer: Scorer, batch: Batch) -> Tensor:
     histories = [row[(row != PAD) & (row != mask)] for row in visible]
     scores = _without_seen(scorer(histories), histories)
     return sum(
-        (top_k_hits(ranks(scores[batch.rows[part]], _targets(batch)[part])) for part in _parts(batch)),
+        (
+            top_k_hits(ranks(scores[batch.rows[part]], _targets(batch)[part]))
+            for part in slices(len(batch.rows), POSITIONS_AT_ONCE)
+        ),
         torch.zeros(len(TOP_K), dtype=torch.long),
     )
 
@@ -80,17 +84,13 @@ def _hits_before(scorer: Scorer, batch: Batch) -> Tensor:
     items = batch.items.numpy()
     mask = items.max()
     hits = torch.zeros(len(TOP_K), dtype=torch.long)
-    for part in _parts(batch):
+    for part in slices(len(batch.rows), POSITIONS_AT_ONCE):
         places = list(zip(batch.rows[part].tolist(), batch.columns[part].tolist(), strict=True))
         shown = [(items[row] != PAD) & (items[row] != mask) for row, _ in places]
         before = [items[row, :at][here[:at]] for (row, at), here in zip(places, shown, strict=True)]
         seen = [items[row][here] for (row, _), here in zip(places, shown, strict=True)]
         hits += top_k_hits(ranks(_without_seen(scorer(before), seen), _targets(batch)[part]))
     return hits
-
-
-def _parts(batch: Batch) -> list[slice]:
-    return [slice(start, start + POSITIONS_AT_ONCE) for start in range(0, len(batch.rows), POSITIONS_AT_ONCE)]
 
 
 def _without_seen(scores: np.ndarray, seen: list[np.ndarray]) -> Tensor:

@@ -21,6 +21,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
 from anime_bert4rec.model.ndcg import discounts, ideal
+from anime_bert4rec.support.slices import slices
 
 MOST_NUMBERS, ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH = 12_000_000, 1_500, 48_000_000
 """Positions are left out at random until memory and network have no more than MOST_NUMBERS logits at the rest of them,
@@ -220,5 +221,4 @@ def _loss(asked: GateExamples, of_targets: Tensor, weights: Tensor) -> tuple[flo
 
 
 def _parts(asked: GateExamples) -> Iterator[slice]:
-    at_once = max(1, NUMBERS_AT_ONCE // asked.said.shape[2])
-    return (slice(start, start + at_once) for start in range(0, len(asked.said), at_once))
+    return slices(len(asked.said), max(1, NUMBERS_AT_ONCE // asked.said.shape[2]))

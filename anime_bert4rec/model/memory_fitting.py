@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,7 @@ from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.two_threads import one_thread
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
+from anime_bert4rec.support.slices import slices
 
 log = logging.getLogger(__name__)
 
@@ -325,7 +326,7 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
     assert batch.targets is not None
     columns = torch.arange(batch.items.shape[1])
     gains, near = torch.zeros(len(SHARES_OF_EASE)), range(len(SHARES_OF_EASE))
-    for some in parts_of(by_ease):
+    for some in slices(len(by_ease), max(1, NUMBERS_AT_ONCE // by_ease.shape[1])):
         if some.start > len(by_ease) / 4 and len(near) > 3:  # by then it is known well enough where the best one is
             best = int(gains.argmax())
             near = range(max(best - 1, 0), min(best + 2, len(gains)))
@@ -342,9 +343,3 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
             gains[number] += (1 / torch.log2(1 + place)).sum()
     best = int(gains.argmax())
     return gains[best].item() / len(by_ease), SHARES_OF_EASE[best]
-
-
-def parts_of(opinion: Tensor) -> Iterator[slice]:
-    """The rows of logits [M, N], some at a time."""
-    at_once = max(1, NUMBERS_AT_ONCE // opinion.shape[1])
-    return (slice(start, start + at_once) for start in range(0, len(opinion), at_once))

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from anime_bert4rec.model.memory_strengths import Asked, hats, parts_of_rows, penalty
 from anime_bert4rec.model.ndcg import gains, ideal
+from anime_bert4rec.support.slices import slices
 
 STEPS = 2
 """More steps change nothing that the ranking of a sample shows (benchmarks/LOG.md)."""
@@ -50,9 +51,6 @@ class Foremost(NamedTuple):
     """float64 [R, knots] how much each knot counts for."""
     weights: Tensor
     """[R] what the gains of each ranking are multiplied by, so that they sum to the mean NDCG."""
-
-    def parts(self) -> list[slice]:
-        return [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(self.said), ROWS_AT_ONCE)]
 
     def in_order(self, rows: slice, strength: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The logits [r, C] from the highest to the lowest, what the terms say [r, T, C] and what is wanted [r, C]."""
@@ -154,7 +152,7 @@ def step_from(first: Foremost, strength: Tensor, start: Tensor) -> Tensor:
     apart = (of_places[:top, None] - of_places).abs()
     apart[:, :top] /= 2  # two of the first ten are a pair twice
     gradients, curvatures = [], []
-    for rows in first.parts():
+    for rows in slices(len(first.said), ROWS_AT_ONCE):
         logits, said, wanted = first.in_order(rows, strength)
         of_top = said[:, :, :top]
         # 1 where the first of the two is wanted alone, -1 where the second is

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.support.slices import slices
 
 KNOTS = 10
 """Strengths are known at 1, 2, 4, … 512 visible items, and in between they change with the logarithm of the number."""
@@ -232,5 +233,4 @@ def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tu
 
 def parts_of_rows(asked: Asked) -> Iterator[slice]:
     """The lists, some at a time."""
-    at_once = max(1, NUMBERS_AT_ONCE // asked.terms.shape[2])
-    return (slice(start, start + at_once) for start in range(0, len(asked.counts), at_once))
+    return slices(len(asked.counts), max(1, NUMBERS_AT_ONCE // asked.terms.shape[2]))
