@@ -7,12 +7,11 @@ which it does not know by heart (model/gate_fitting.py): for nothing at first, a
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.memory_strengths import hats
+from anime_bert4rec.model.visible_items import count_visible
 
 KNOTS = 5
 """The weights are known at 1, 4, 16, 64 and 256 visible items; in between they change with the logarithm of the
@@ -41,15 +40,6 @@ class Gate(nn.Module):
     def silence(self) -> None:
         """From now on the memory counts for 1 and the network for 0."""
         self.values[:, MEMORY], self.values[:, NETWORK] = 1, 0
-
-
-def count_visible(batch: Batch, num_items: int) -> Tensor:
-    """How many items are visible where each position is asked for: int64 [M]."""
-    items = batch.all_visible if batch.cuts is None else batch.items
-    is_item = (items != PAD) & (items <= num_items)
-    if batch.cuts is None:
-        return is_item.sum(1)[batch.rows]
-    return F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns]
 
 
 def knot_shares(counts: Tensor) -> Tensor:

@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
+from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, knot_shares
 from anime_bert4rec.model.ndcg import discounts, ideal
+from anime_bert4rec.model.visible_items import count_visible, visible_at
 from anime_bert4rec.support.slices import slices
 
 MOST_NUMBERS, ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH = 12_000_000, 1_500, 48_000_000
@@ -133,12 +133,9 @@ def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> GateExamples:
 
 def _seen(batch: Batch, num_items: int) -> Tensor:
     """What is visible at each position [M, N]."""
-    items = (batch.all_visible if batch.cuts is None else batch.items)[batch.rows]
-    is_item = (items != PAD) & (items <= num_items)
-    if batch.cuts is not None:
-        is_item &= torch.arange(items.shape[1], device=items.device) < batch.columns[:, None]
+    items = visible_at(batch, num_items)
     seen = torch.zeros(len(items), num_items + 1, dtype=torch.bool, device=items.device)
-    return seen.scatter_(1, torch.where(is_item, items, PAD).long(), True)[:, 1:]
+    return seen.scatter_(1, items.long(), True)[:, 1:]
 
 
 def as_far_as_it_ranks_best(asked: GateExamples, weights: Tensor) -> Tensor:

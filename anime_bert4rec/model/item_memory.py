@@ -18,7 +18,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.item_space import DIMENSIONS
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
@@ -31,6 +30,7 @@ from anime_bert4rec.model.memory_popularity import log_popularity
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions, nearest_before
 from anime_bert4rec.model.memory_unlisted import New, UnlistedItems, UnlistedSizes
+from anime_bert4rec.model.visible_items import count_visible, is_item
 from anime_bert4rec.support.forms import WrongForm, check
 
 NEIGHBOURS = 8
@@ -213,14 +213,11 @@ class ItemMemory(nn.Module):
     @torch.no_grad()
     def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
         """The values of `config.terms`. Without an order they are the same at all positions of a list."""
-        is_item = self._is_item(batch.items if self.config.ordered else batch.all_visible)
         new = self._new() if rank_unlisted else None
         values = [self._ease(batch, new), *self._others(batch, new)]
-        if not self.config.ordered:
-            return Terms(values, is_item.sum(1), batch.rows)
-        if batch.cuts is None:
-            return Terms(values, is_item.sum(1)[batch.rows], None)
-        return Terms(values, F.pad(is_item.cumsum(1), (1, 0))[batch.rows, batch.columns], None)
+        if self.config.ordered:
+            return Terms(values, count_visible(batch, self.config.num_items), None)
+        return Terms(values, is_item(batch.all_visible, self.config.num_items).sum(1), batch.rows)
 
     def _new(self) -> New | None:
         return self.unlisted.new(self.popularity, self.popularity_prior, all_may_be=self.config.ordered)
@@ -255,9 +252,6 @@ class ItemMemory(nn.Module):
             values.append(self.direction(batch.all_visible, batch.lists))
         return values
 
-    def _is_item(self, items: Tensor) -> Tensor:
-        return (items != PAD) & (items <= self.config.num_items)
-
     def by_popularity(self, batch: Batch) -> Tensor:
         """The logarithm of how popular each item is, without the list that is asked about [R, N]."""
         values = log_popularity(self.popularity, self.popularity_prior, batch.lists)
@@ -287,7 +281,7 @@ class ItemMemory(nn.Module):
         """The table's rows of the nearest visible items before each position [M, K] and, for training lists, what they
         added."""
         assert self.transitions is not None
-        visible = self._is_item(batch.items)
+        visible = is_item(batch.items, self.config.num_items)
         at = batch.rows[:, None], nearest_before(visible, batch.rows, batch.columns, NEIGHBOURS)
         items = F.pad(batch.items, (0, 1))[at]
         rows = self.transitions.rows_of(items, self.column)

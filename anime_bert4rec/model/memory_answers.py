@@ -10,8 +10,9 @@ from torch import Tensor
 
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
-from anime_bert4rec.model.memory_samples import Wanted, seen_at
+from anime_bert4rec.model.memory_samples import Wanted
 from anime_bert4rec.model.memory_strengths import Asked, joined
+from anime_bert4rec.model.visible_items import visible_at
 
 NUMBERS_AT_ONCE = 2**21
 """How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
@@ -24,7 +25,7 @@ def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
     asked = []
     for part in in_parts(batch, memory.config.num_items):
         assert part.targets is not None
-        terms, seen = memory.terms(part), seen_at(part, memory.config.num_items)
+        terms, seen = memory.terms(part), visible_at(part, memory.config.num_items)
         asked.append(Asked.of(terms.values, terms.counts, seen, (torch.arange(len(part.rows)), part.targets)))
     return joined(asked)
 

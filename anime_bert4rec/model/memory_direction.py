@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import WholeLists
 from anime_bert4rec.model.item_space import DIMENSIONS, spectral
+from anime_bert4rec.model.visible_items import is_item
 
 MOST_ITEMS = 3_000
 """This many of the most popular items have a direction."""
@@ -72,8 +73,7 @@ class Direction(nn.Module):
     def _cosines(self, visible: Tensor, number: int) -> Tensor:
         vectors = self.vectors[number]
         of_items = vectors.new_zeros(self.num_items + 2, vectors.shape[1]).index_copy_(0, self.columns + 1, vectors)
-        is_item = (visible != PAD) & (visible <= self.num_items)
-        count = is_item.sum(1, keepdim=True).clamp_min(1)
+        count = is_item(visible, self.num_items).sum(1, keepdim=True).clamp_min(1)
         weight = (1 - 1 / count) * (1 + (ENOUGH / count).log2()).clamp(0, 1)
         whole = F.normalize(F.embedding_bag(visible, of_items, mode="sum"), dim=1) * weight
         found = vectors.new_zeros(len(visible), self.num_items)

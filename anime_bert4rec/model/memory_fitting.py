@@ -45,6 +45,7 @@ from anime_bert4rec.model.memory_strengths import (
 )
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.two_threads import one_thread
+from anime_bert4rec.model.visible_items import visible_at
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.slices import slices
@@ -324,18 +325,14 @@ def best_share(by_ease: Tensor, by_transitions: Tensor, batch: Batch) -> tuple[f
     by_ease, by_transitions: what these say of the batch [M, N].
     """
     assert batch.targets is not None
-    columns = torch.arange(batch.items.shape[1])
+    seen = visible_at(batch, by_ease.shape[1])
     gains, near = torch.zeros(len(SHARES_OF_EASE)), range(len(SHARES_OF_EASE))
     for some in slices(len(by_ease), max(1, NUMBERS_AT_ONCE // by_ease.shape[1])):
         if some.start > len(by_ease) / 4 and len(near) > 3:  # by then it is known well enough where the best one is
             best = int(gains.argmax())
             near = range(max(best - 1, 0), min(best + 2, len(gains)))
         ease, follows, target = by_ease[some], by_transitions[some], batch.targets[some, None]
-        seen = batch.items[batch.rows[some]]
-        is_item = (seen != PAD) & (seen <= ease.shape[1])
-        if batch.cuts is not None:
-            is_item &= columns < batch.columns[some, None]
-        others = ease.scatter(1, torch.where(is_item, seen, target) - 1, -torch.inf)
+        others = ease.scatter(1, torch.where(seen[some] != PAD, seen[some], target) - 1, -torch.inf)
         for number in near:
             share = SHARES_OF_EASE[number]
             wanted = torch.lerp(follows.gather(1, target - 1), ease.gather(1, target - 1), share)

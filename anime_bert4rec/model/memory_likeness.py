@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.lists.common_traits import FRANCHISE
-from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import WholeLists
 from anime_bert4rec.model.memory_transitions import SMOOTHING
+from anime_bert4rec.model.visible_items import is_item
 
 LEAST_COSINE = 0.01
 """Added to the mean cosine of items by their groups."""
@@ -107,13 +108,12 @@ class Likeness(nn.Module):
     def cosines(self, visible: Tensor) -> Tensor:
         """The mean cosine of each item with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
         among them."""
-        is_item = self._is_item(visible)
         scale = F.pad(self.scale, (1, 1))
         on_list = scale.new_zeros(len(scale), len(visible))
         on_list[visible, torch.arange(len(visible), device=visible.device)[:, None]] = scale[visible]
         of_group = F.embedding_bag(self.members, on_list, self.group_starts, mode="mean")
         sums = F.embedding_bag(self.groups, of_group, self.item_starts, mode="sum").mul_(self.scale[:, None])
-        return sums.t().div_(is_item.sum(1, keepdim=True).clamp_min(1))
+        return sums.t().div_(is_item(visible, len(self.scale)).sum(1, keepdim=True).clamp_min(1))
 
     def same_franchise(self, visible: Tensor) -> Tensor:
         """1 for each item that is in a franchise of which something is visible, 0 for the others [B, N]."""
@@ -135,6 +135,3 @@ class Likeness(nn.Module):
         of_franchise = self.scale.new_zeros(len(listed), len(self.group_starts) + 1).index_add_(1, self.franchise, own)
         others = of_franchise.index_select(1, self.franchise).sub_(1).mul_(own).mul_(self.franchise > 0)
         return (self.beside - others).div_(popularity + SMOOTHING - own)
-
-    def _is_item(self, visible: Tensor) -> Tensor:
-        return (visible != PAD) & (visible <= len(self.scale))

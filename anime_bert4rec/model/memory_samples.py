@@ -12,6 +12,7 @@ from torch import Tensor
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import Batch, MaskedBatches, WholeLists
 from anime_bert4rec.model.hidden_positions import BatchSettings
+from anime_bert4rec.model.visible_items import count_visible
 
 TRIAL_LISTS = 1_000
 TRIAL_TARGETS = 6_000
@@ -89,17 +90,8 @@ def shown_in_part(batch: Batch, num_items: int, random: np.random.Generator) -> 
     entries = None if batch.entries is None else torch.where(inside, batch.entries, -1)
     part = batch._replace(items=items, entries=entries)
     asked_for = (batch.columns >= first[batch.rows]) & (batch.columns < last[batch.rows])
-    asked_for &= (seen_at(part, num_items) != PAD).any(1)
+    asked_for &= count_visible(part, num_items) > 0
     return part.only(asked_for) if asked_for.any() else batch
-
-
-def seen_at(batch: Batch, num_items: int) -> Tensor:
-    """The items that are visible at each position of a batch of ordered lists, and PAD [M, L]."""
-    items = batch.items[batch.rows]
-    is_item = items <= num_items
-    if batch.cuts is not None:
-        is_item &= torch.arange(items.shape[1]) < batch.columns[:, None]
-    return torch.where(is_item, items, PAD)
 
 
 def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple[Batch, Wanted]]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.model.visible_items import is_item
 from anime_bert4rec.support.slices import slices
 
 KNOTS = 10
@@ -102,9 +102,9 @@ def joined(parts: Sequence[Asked]) -> Asked:
 
 
 def _columns(visible: Tensor, num_items: int) -> Tensor:
-    is_item = (visible != PAD) & (visible <= num_items)
-    some = torch.where(is_item, visible, 0).amax(1, keepdim=True)
-    return torch.where(is_item, visible, some) - 1
+    there = is_item(visible, num_items)
+    some = torch.where(there, visible, 0).amax(1, keepdim=True)
+    return torch.where(there, visible, some) - 1
 
 
 def likeliest_strengths(

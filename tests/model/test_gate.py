@@ -4,8 +4,9 @@ import pytest
 import torch
 from small_lists import ITEMS, MASK, asked_of_others, cut_at, masked_at, untrained_model
 
-from anime_bert4rec.model.gate import CUTS, MASKS, MEMORY, NETWORK, Gate, count_visible, knot_shares
+from anime_bert4rec.model.gate import CUTS, MASKS, MEMORY, NETWORK, Gate, knot_shares
 from anime_bert4rec.model.model_files import GATE, load_model, save_model
+from anime_bert4rec.model.visible_items import count_visible
 
 
 def test_between_the_knots_weights_change_with_the_logarithm_and_beyond_them_not_at_all():
@@ -22,17 +23,6 @@ def test_between_the_knots_weights_change_with_the_logarithm_and_beyond_them_not
         [0, 0, 0, 0, 1],
     ]
     torch.testing.assert_close(knot_shares(counts), torch.tensor(expected, dtype=torch.float32))
-
-
-def test_visible_is_what_is_shown_of_a_list_and_before_a_cut_what_is_before_it():
-    items = torch.tensor([[0, 1, 2, MASK, 3], [4, MASK, 5, MASK, 6]])
-    batch = masked_at(items, torch.tensor([3, 6, 8]))
-    assert count_visible(batch, ITEMS).tolist() == [3, 3, 3]
-    whole = batch._replace(visible=torch.tensor([[1, 2, 3, 7, 8], [4, 5, 6, 0, 0]]))
-    assert count_visible(whole, ITEMS).tolist() == [5, 3, 3]
-    cut = cut_at(torch.tensor([[0, 1, 2, 3], [4, 5, 6, 7]]), torch.tensor([2, 4]), torch.tensor([0, 0, 1, 1]),
-                 torch.tensor([0, 1, 0, 1]))  # fmt: skip
-    assert count_visible(cut, ITEMS).tolist() == [1, 3, 2, 4]
 
 
 def test_masks_and_cuts_have_weights_of_their_own():

@@ -9,7 +9,7 @@ from small_lists import ITEMS, asked_of_others, untrained_model
 
 from anime_bert4rec.model import gate_fitting
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, count_visible, knot_shares
+from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, knot_shares
 from anime_bert4rec.model.gate_fitting import (
     GateExamples,
     GateFitting,
@@ -18,6 +18,7 @@ from anime_bert4rec.model.gate_fitting import (
     likeliest,
     ndcg,
 )
+from anime_bert4rec.model.visible_items import count_visible
 
 
 def made_up(weights: torch.Tensor, each: int = 4000) -> GateExamples:
@@ -126,8 +127,6 @@ def test_what_is_visible_is_not_ranked():
     items = torch.tensor([[2, ITEMS + 1, 5], [0, 3, 1]])
     masks = Batch(items[:1], torch.tensor([0]), torch.tensor([1]))
     assert _seen(masks, ITEMS)[0].nonzero()[:, 0].tolist() == [1, 4]
-    beyond = masks._replace(visible=torch.tensor([[2, ITEMS + 1, 5, 9]]))
-    assert _seen(beyond, ITEMS)[0].nonzero()[:, 0].tolist() == [1, 4, 8], "what is beyond the window is visible, too"
     cuts = torch.tensor([1, 2])
     at_cuts = Batch(items, torch.tensor([0, 1]), cuts, cuts=cuts)
     assert [row.nonzero()[:, 0].tolist() for row in _seen(at_cuts, ITEMS)] == [[1], [2]]

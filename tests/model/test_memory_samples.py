@@ -9,7 +9,8 @@ from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists
 
 from anime_bert4rec.model import memory_samples
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.memory_samples import lists_in_part, newer_half, sample, seen_at, shown_in_part
+from anime_bert4rec.model.memory_samples import lists_in_part, newer_half, sample, shown_in_part
+from anime_bert4rec.model.visible_items import visible_at
 
 
 def test_a_sample_is_reproducible_and_small(monkeypatch):
@@ -95,7 +96,7 @@ def test_of_half_of_the_lists_in_order_only_what_is_near_is_shown(cut_share):
     part = shown_in_part(batch, ITEMS, np.random.default_rng(0))
     kept = part.items > 0
     assert torch.equal(part.items[kept], batch.items[kept]) and (part.entries[~kept] == -1).all()
-    assert (seen_at(part, ITEMS) > 0).any(1).all(), "something is visible at each position"
+    assert (visible_at(part, ITEMS) > 0).any(1).all(), "something is visible at each position"
     fewer = (kept.sum(1) < (batch.items > 0).sum(1))[part.rows]
     assert fewer.any() and not fewer.all()
     for row in kept[fewer.new_tensor(part.rows[fewer].tolist(), dtype=torch.long)]:
@@ -105,13 +106,6 @@ def test_of_half_of_the_lists_in_order_only_what_is_near_is_shown(cut_share):
         assert kept[:, -1].all(), "up to the cut"
     else:
         assert (part.items[part.rows, part.columns] == MASK).all()
-
-
-def test_at_a_cut_what_is_before_it_is_seen_and_at_a_mask_what_is_no_mask():
-    items = torch.tensor([[1, 2, 3, MASK]])
-    where = torch.tensor([0]), torch.tensor([2])
-    assert seen_at(Batch(items, *where), ITEMS).tolist() == [[1, 2, 3, 0]]
-    assert seen_at(Batch(items, *where, cuts=torch.tensor([2])), ITEMS).tolist() == [[1, 2, 0, 0]]
 
 
 def test_what_is_shown_in_part_is_the_same_however_many_threads_there_are():
