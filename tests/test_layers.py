@@ -42,6 +42,7 @@ TESTED_BY = {
     "model.leaving_out": "model/test_next_item_scorer.py",
     "model.memory_answers": "model/test_item_memory.py",
     "model.memory_ease": "test_memory_by_hand.py",
+    "model.memory_groups": "model/test_memory_likeness.py",
     "model.memory_fitting": "model/test_item_memory.py",
     "model.memory_tables": "model/test_item_memory.py",
     "model.tensor_file": "test_hostile_models.py",

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from anime_bert4rec.lists.common_traits import FRANCHISE
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import WholeLists
+from anime_bert4rec.model.memory_groups import Groups
 from anime_bert4rec.model.memory_transitions import SMOOTHING
 from anime_bert4rec.model.visible_items import is_item
 
@@ -31,30 +32,17 @@ class LikenessSizes:
     memberships: int = 0
 
 
-class Likeness(nn.Module):
+class Likeness(Groups):
     """The cosine of two items is that of their groups (a genre, a studio, …; see lists/common_traits.py), of which each
-    counts 1 / its size."""
+    counts 1 / its size. The items are all, 1 … N, and `scale` makes the cosine of each with itself 1."""
 
     def __init__(self, sizes: LikenessSizes, num_items: int, missing: bool = False) -> None:
         """missing: whether it knows what of its franchise is usually beside an item."""
-        super().__init__()
         items = num_items if sizes.groups else 0
-        self.register_buffer("members", torch.zeros(sizes.memberships, dtype=torch.long))
-        self.register_buffer("group_starts", torch.zeros(sizes.groups, dtype=torch.long))
-        self.register_buffer("groups", torch.zeros(sizes.memberships, dtype=torch.long))
-        self.register_buffer("item_starts", torch.zeros(items, dtype=torch.long))
-        self.register_buffer("scale", torch.zeros(items))
+        super().__init__(items, sizes.groups, sizes.memberships, sizes.memberships)
         self.register_buffer("franchise", torch.zeros(items, dtype=torch.long))
         self.register_buffer("beside", torch.zeros(items) if missing else None)
 
-    members: Tensor
-    group_starts: Tensor
-    """The item indices of the groups, one group after the other, and where each starts."""
-    groups: Tensor
-    item_starts: Tensor
-    """The groups of the items 1 … N, one item after the other, and where each starts."""
-    scale: Tensor
-    """[N] what makes the cosine of each item with itself 1."""
     franchise: Tensor
     """[N] the group that is the franchise of each item, plus 1; 0 for none."""
     beside: Tensor | None
@@ -65,23 +53,13 @@ class Likeness(nn.Module):
         """alike: the items of each group. lists: those that tell what is beside what, if that is to be known."""
         made = cls(LikenessSizes(len(alike), len(alike.items)), num_items, lists is not None)
         group = np.repeat(np.arange(len(alike)), alike.lengths)
-        order = np.argsort(alike.items, kind="stable")
-        counts = np.bincount(alike.items, minlength=num_items + 1)[1:]
         squares = np.bincount(alike.items, 1 / alike.lengths[group], minlength=num_items + 1)[1:]
         franchise = np.zeros(num_items + 1, np.int64)
         of_franchise = (alike.user_ids == FRANCHISE)[group]
         franchise[alike.items[of_franchise]] = group[of_franchise] + 1
-        values = {
-            "members": alike.items,
-            "group_starts": alike.offsets[:-1],
-            "groups": group[order],
-            "item_starts": np.cumsum(counts) - counts,
-            "scale": np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, 1e-9)), 0),
-            "franchise": franchise[1:],
-        }
-        for name, value in values.items():
-            buffer = getattr(made, name)
-            buffer.copy_(torch.from_numpy(value.astype(np.float32 if name == "scale" else np.int64)))
+        made.fill(alike, np.arange(1, num_items + 1))
+        made.scale.copy_(torch.from_numpy(np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, 1e-9)), 0)))
+        made.franchise.copy_(torch.from_numpy(franchise[1:]))
         if lists is not None:
             made.beside = made._counted(lists)
         return made
@@ -108,11 +86,7 @@ class Likeness(nn.Module):
     def cosines(self, visible: Tensor) -> Tensor:
         """The mean cosine of each item with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
         among them."""
-        scale = F.pad(self.scale, (1, 1))
-        on_list = scale.new_zeros(len(scale), len(visible))
-        on_list[visible, torch.arange(len(visible), device=visible.device)[:, None]] = scale[visible]
-        of_group = F.embedding_bag(self.members, on_list, self.group_starts, mode="mean")
-        sums = F.embedding_bag(self.groups, of_group, self.item_starts, mode="sum").mul_(self.scale[:, None])
+        sums = self.sums(visible, F.pad(self.scale, (1, 1))).mul_(self.scale[:, None])
         return sums.t().div_(is_item(visible, len(self.scale)).sum(1, keepdim=True).clamp_min(1))
 
     def same_franchise(self, visible: Tensor) -> Tensor:

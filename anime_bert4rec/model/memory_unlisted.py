@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.memory_groups import Groups
 from anime_bert4rec.model.memory_popularity import SURELY, expected_shares, must_be_new
 
 WEIGHT = 0.3
@@ -43,7 +44,7 @@ class New(NamedTuple):
     """[C] what each is expected to have of all chances."""
 
 
-class UnlistedItems(nn.Module):
+class UnlistedItems(Groups):
     """`forward(visible)` → what to add to the EASE scores of the unlisted items, [B, C].
 
     With G the groups of an item (a genre, a studio, …; see lists/common_traits.py), that is in proportion to the sum
@@ -52,23 +53,11 @@ class UnlistedItems(nn.Module):
     """
 
     def __init__(self, sizes: UnlistedSizes = UnlistedSizes()) -> None:
-        super().__init__()
+        super().__init__(sizes.items, sizes.groups, sizes.members, sizes.memberships)
         self.register_buffer("columns", torch.zeros(sizes.items, dtype=torch.long))
-        self.register_buffer("members", torch.zeros(sizes.members, dtype=torch.long))
-        self.register_buffer("group_starts", torch.zeros(sizes.groups, dtype=torch.long))
-        self.register_buffer("groups", torch.zeros(sizes.memberships, dtype=torch.long))
-        self.register_buffer("item_starts", torch.zeros(sizes.items, dtype=torch.long))
-        self.register_buffer("scale", torch.zeros(sizes.items))
 
     columns: Tensor
     """[C] item index - 1 of each unlisted item."""
-    members: Tensor
-    group_starts: Tensor
-    """The item indices of the groups, one group after the other, and where each starts."""
-    groups: Tensor
-    item_starts: Tensor
-    """The groups of the unlisted items, one item after the other, and where each starts."""
-    scale: Tensor
 
     @classmethod
     def of(cls, alike: Sequences, popularity: np.ndarray) -> UnlistedItems:
@@ -80,21 +69,14 @@ class UnlistedItems(nn.Module):
             np.bincount(group_of_entry[~is_unlisted], minlength=len(alike)) > 0
         )  # other groups relate no unlisted item to a listed one
         chosen = alike.select(np.flatnonzero(mixed))
-        group_of_entry = np.repeat(np.arange(len(chosen)), chosen.lengths)
-        is_unlisted = unlisted[chosen.items]
-        order = np.flatnonzero(is_unlisted)[np.argsort(chosen.items[is_unlisted], kind="stable")]
-        items, item_starts = np.unique(chosen.items[order], return_index=True)
-
-        sizes = UnlistedSizes(len(items), len(chosen), len(chosen.items), len(order))
-        made = cls(sizes)
-        values = (items - 1, chosen.items, chosen.offsets[:-1], group_of_entry[order], item_starts)
-        buffers = (made.columns, made.members, made.group_starts, made.groups, made.item_starts)
-        for buffer, value in zip(buffers, values, strict=True):
-            buffer.copy_(torch.from_numpy(value.astype(np.int64)))
+        memberships = chosen.items[unlisted[chosen.items]]
+        items = np.unique(memberships)
+        made = cls(UnlistedSizes(len(items), len(chosen), len(chosen.items), len(memberships)))
+        made.fill(chosen, items)
+        made.columns.copy_(torch.from_numpy(items - 1))
         if len(items):
-            listed = torch.from_numpy(np.append(~unlisted, False)).float()  # and the mask
-            listed[PAD] = 0
-            made.scale.copy_(WEIGHT / made._in_common(listed[:, None])[0])
+            all_listed = torch.from_numpy(np.flatnonzero(popularity) + 1)[None]
+            made.scale.copy_(WEIGHT / made._in_common(all_listed, len(popularity))[0])
         return made
 
     @property
@@ -117,15 +99,8 @@ class UnlistedItems(nn.Module):
 
     def forward(self, visible: Tensor, num_items: int) -> Tensor:
         """visible: item indices [B, any], PAD and the mask among them."""
-        on_list = torch.zeros(num_items + 2, len(visible), device=visible.device)
-        on_list[visible, torch.arange(len(visible), device=visible.device)[:, None]] = 1
-        on_list[PAD] = 0
-        return self._in_common(on_list) * self.scale
+        return self._in_common(visible, num_items) * self.scale
 
-    def _in_common(self, on_list: Tensor) -> Tensor:
-        """The sum over the groups of each unlisted item of the share of the group that is on the list [B, C].
-
-        on_list: float [N + 2, B], 1 for what is on it.
-        """
-        of_group = F.embedding_bag(self.members, on_list, self.group_starts, mode="mean")
-        return F.embedding_bag(self.groups, of_group, self.item_starts, mode="sum").t()
+    def _in_common(self, visible: Tensor, num_items: int) -> Tensor:
+        """The sum over the groups of each unlisted item of the share of the group that is on the list [B, C]."""
+        return self.sums(visible, F.pad(torch.ones(num_items, device=visible.device), (1, 1))).t()
