@@ -19,6 +19,7 @@ from torch import Tensor
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, knot_shares
+from anime_bert4rec.model.memory_strengths import Asked, log_likelihood
 from anime_bert4rec.model.ndcg import discounts, ideal
 from anime_bert4rec.model.visible_items import count_visible, visible_at
 from anime_bert4rec.support.slices import slices
@@ -44,8 +45,8 @@ class GateExamples(NamedTuple):
 
     said: Tensor
     """float32 [M, 2, N]: of memory and network."""
-    shares: Tensor
-    """float64 [M, KNOTS]: how much each knot counts for."""
+    counts: Tensor
+    """[M]: how many items are visible."""
     targets: Tensor
     """int64 [M, A]: columns of what is wanted, -1 behind the last."""
     weights: Tensor
@@ -55,11 +56,17 @@ class GateExamples(NamedTuple):
     shares_of_ndcg: Tensor
     """float64 [M]: what each position counts for in the mean NDCG; they sum to 1."""
 
-    def said_of_targets(self) -> Tensor:
-        """What memory and network say of what is wanted, in the mean [M, 2]."""
+    @property
+    def shares(self) -> Tensor:
+        """float64 [M, KNOTS]: how much each knot counts for."""
+        return knot_shares(self.counts).double()
+
+    def among_all(self) -> Asked:
+        """The same, in the form in which strengths are fitted; what is visible is a candidate, too."""
         real = self.targets >= 0
         at = self.targets.clamp_min(0)[:, None].expand(-1, 2, -1)
-        return (self.said.gather(2, at) * real[:, None]).sum(2).double() / real.sum(1, keepdim=True)
+        of_targets = (self.said.gather(2, at) * real[:, None]).sum(2).double() / real.sum(1, keepdim=True)
+        return Asked(self.said, self.counts, self.targets[:, :0], of_targets, self.weights)
 
 
 class GateFitting:
@@ -128,7 +135,7 @@ def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> GateExamples:
         weights[given == length] *= lists / len(lengths) / weights[given == length].sum()
         of_ndcg[given == length] /= len(lengths) * (given == length).sum()
     seen = torch.cat([_seen(batch, num_items) for batch in batches])
-    return GateExamples(said, knot_shares(counts).double(), targets, weights, seen, of_ndcg)
+    return GateExamples(said, counts, targets, weights, seen, of_ndcg)
 
 
 def _seen(batch: Batch, num_items: int) -> Tensor:
@@ -169,12 +176,12 @@ def likeliest(asked: GateExamples) -> Tensor:
     memory_only[MEMORY] = 1
     bend = torch.eye(KNOTS, dtype=torch.double).diff(dim=0)
     costs = torch.block_diag(*[DISTANCE * torch.eye(KNOTS) + ROUGHNESS * bend.t() @ bend] * 2).double()
-    of_targets = asked.said_of_targets()
+    among_all, shares = asked.among_all(), asked.shares
 
     def cost(weights: Tensor) -> tuple[float, Tensor, Tensor]:
-        loss, gradient, curvature = _loss(asked, of_targets, weights)
+        likelihood, gradient, curvature = log_likelihood(among_all, shares, weights, _parts(asked))
         off = (weights - memory_only).flatten()
-        return loss + float(off @ costs @ off) / 2, gradient + costs @ off, curvature + costs
+        return float(off @ costs @ off) / 2 - likelihood, costs @ off - gradient.flatten(), curvature + costs
 
     weights = memory_only
     lowest, gradient, curvature = cost(weights)
@@ -196,25 +203,6 @@ def likeliest(asked: GateExamples) -> Tensor:
             break
         weights, (lowest, gradient, curvature) = tried, found
     return weights.float()
-
-
-def _loss(asked: GateExamples, of_targets: Tensor, weights: Tensor) -> tuple[float, Tensor, Tensor]:
-    """The sum of the losses, its gradient [2 KNOTS] and its curvature [2 KNOTS, 2 KNOTS]."""
-    loss, gradient = torch.zeros((), dtype=torch.double), torch.zeros(2, KNOTS, dtype=torch.double)
-    curvature = torch.zeros(2, KNOTS, 2, KNOTS, dtype=torch.double)
-    of_rows = asked.shares @ weights.t().to(asked.shares.device)
-    for rows in _parts(asked):
-        said, share, counts, of_row = asked.said[rows], asked.shares[rows], asked.weights[rows], of_rows[rows]
-        logits = torch.bmm(of_row.float()[:, None], said)[:, 0]
-        total = logits.logsumexp(1, keepdim=True)
-        weighted = said * logits.sub_(total).exp_()[:, None]
-        mean = weighted.sum(2)
-        spread = (torch.bmm(weighted, said.transpose(1, 2)) - mean[:, :, None] * mean[:, None]).double()
-        loss += (counts * (total[:, 0] - (of_row * of_targets[rows]).sum(1))).sum().cpu()
-        gradient += ((mean - of_targets[rows]) * counts[:, None]).t().mm(share).cpu()
-        weighted_spread = spread * counts[:, None, None]
-        curvature += torch.einsum("mab,mk,ml->akbl", weighted_spread, share, share).cpu()
-    return float(loss), gradient.flatten(), curvature.reshape(2 * KNOTS, 2 * KNOTS)
 
 
 def _parts(asked: GateExamples) -> Iterator[slice]:

@@ -8,7 +8,7 @@ wanted most likely comes first; model/memory_ranking.py goes on from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -207,12 +207,24 @@ def calibrated(asked: Asked, strength: Tensor) -> Tensor:
 
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
     """The mean log likelihood less the cost, its gradient [T, knots] and the negative of its curvature."""
-    (terms, knots), number = strength.shape, float(asked.weights.sum())
-    of_rows = (shares @ strength.t()).float()
+    number, costs = float(asked.weights.sum()), torch.block_diag(*[cost] * len(strength))
+    likelihood, gradient, curvature = log_likelihood(asked, shares, strength, parts_of_rows(asked))
+    quality = likelihood / number - float((strength @ cost * strength).sum())
+    return quality, gradient / number - 2 * strength @ cost, curvature / number + 2 * costs
+
+
+def log_likelihood(
+    asked: Asked, shares: Tensor, strength: Tensor, parts: Iterable[slice]
+) -> tuple[float, Tensor, Tensor]:
+    """The sum of the log likelihoods, its gradient [T, knots] and the negative of its curvature [T · knots, T · knots].
+
+    shares: float64 [M, knots], how much each knot counts for. parts: the lists, some at a time.
+    """
+    of_rows = shares @ strength.t().to(shares.device)
     totals, means, products = [], [], []
-    for rows in parts_of_rows(asked):
+    for rows in parts:
         said = asked.terms[rows].float()
-        logits = torch.bmm(of_rows[rows, None], said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
+        logits = torch.bmm(of_rows[rows, None].float(), said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
         highest = logits.amax(1, keepdim=True)
         chances = logits.sub_(highest).exp_()
         total = chances.sum(1, keepdim=True)
@@ -223,12 +235,10 @@ def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tu
     mean, counted = torch.cat(means), shares * asked.weights[:, None]
     spread = (torch.cat(products) - mean[:, :, None] * mean[:, None]).double()
     likelihoods = (of_rows * asked.of_targets).sum(1) - torch.cat(totals)
-    quality = float((likelihoods * asked.weights).sum()) / number - float((strength @ cost * strength).sum())
-    gradient = (asked.of_targets - mean).double().t() @ counted / number - 2 * strength @ cost
-    curvature = torch.einsum("mab,mkl->akbl", spread, counted[:, :, None] * shares[:, None]) / number
-    for term in range(terms):
-        curvature[term, :, term] += 2 * cost
-    return quality, gradient, curvature.reshape(terms * knots, terms * knots)
+    gradient = (asked.of_targets - mean).double().t() @ counted
+    curvature = torch.einsum("mab,mkl->akbl", spread, counted[:, :, None] * shares[:, None])
+    size = strength.numel()
+    return float((likelihoods * asked.weights).sum()), gradient.cpu(), curvature.reshape(size, size).cpu()
 
 
 def parts_of_rows(asked: Asked) -> Iterator[slice]:

@@ -20,23 +20,26 @@ from anime_bert4rec.model.gate_fitting import (
 )
 from anime_bert4rec.model.visible_items import count_visible
 
+AT_KNOTS = 4 ** torch.arange(KNOTS)
+"""The numbers of visible items at which the weights are known."""
+
 
 def made_up(weights: torch.Tensor, each: int = 4000) -> GateExamples:
     """Positions with these numbers of items visible, at which items come as often as the weights have it."""
     random = torch.Generator().manual_seed(1)
-    shares = torch.eye(KNOTS, dtype=torch.double).repeat(each, 1)
-    said = torch.randn(len(shares), 2, ITEMS, generator=random)
-    logits = torch.einsum("mk,tk,mtn->mn", shares.float(), weights, said)
+    counts = AT_KNOTS.repeat(each)
+    said = torch.randn(len(counts), 2, ITEMS, generator=random)
+    logits = torch.einsum("mk,tk,mtn->mn", knot_shares(counts), weights, said)
     targets = torch.multinomial(logits.softmax(1), 2, replacement=True, generator=random)
     targets[::2, 1] = -1
-    return asked(said, shares, targets)
+    return asked(said, counts, targets)
 
 
-def asked(said: torch.Tensor, shares: torch.Tensor, targets: torch.Tensor) -> GateExamples:
+def asked(said: torch.Tensor, counts: torch.Tensor, targets: torch.Tensor) -> GateExamples:
     """Each position is a list of its own, of which nothing that could be named is visible."""
-    ones = torch.ones(len(shares), dtype=torch.double)
+    ones = torch.ones(len(counts), dtype=torch.double)
     seen = torch.zeros(len(said), said.shape[2], dtype=torch.bool)
-    return GateExamples(said, shares, targets, ones, seen, ones / len(ones))
+    return GateExamples(said, counts, targets, ones, seen, ones / len(ones))
 
 
 def test_the_weights_that_have_made_the_data_are_found():
@@ -76,12 +79,12 @@ def test_a_network_that_only_harms_has_no_say():
 def test_a_weight_that_would_fall_below_nothing_stays_there():
     """The network repeats the memory, with noise. At first more of either is better; in the end, less of the noise."""
     random = torch.Generator().manual_seed(1)
-    shares = torch.eye(KNOTS, dtype=torch.double).repeat(2000, 1)
-    said = torch.randn(len(shares), 2, ITEMS, generator=random)
+    counts = AT_KNOTS.repeat(2000)
+    said = torch.randn(len(counts), 2, ITEMS, generator=random)
     said[:, NETWORK] = said[:, MEMORY] + 0.5 * said[:, NETWORK]
     truth = (1.8 * said[:, MEMORY] - 0.3 * said[:, NETWORK]).softmax(1)
     targets = torch.multinomial(truth, 1, generator=random)
-    found = likeliest(asked(said, shares, targets))
+    found = likeliest(asked(said, counts, targets))
     assert found[NETWORK].tolist() == [0] * KNOTS
     torch.testing.assert_close(found[MEMORY], torch.full((KNOTS,), 1.5), atol=0.15, rtol=0)
 
@@ -92,8 +95,7 @@ def misleading(puts_in_front: int, rows: int = 1000) -> GateExamples:
     said = torch.zeros(rows, 2, ITEMS)
     said[:, MEMORY, 1] = 0.001
     said[::2, NETWORK, 1], said[1::2, NETWORK, puts_in_front] = 3.0, 0.3
-    shares = torch.eye(KNOTS, dtype=torch.double).repeat_interleave(rows // KNOTS, 0)
-    return asked(said, shares, torch.ones(rows, 1, dtype=torch.long))
+    return asked(said, AT_KNOTS.repeat_interleave(rows // KNOTS), torch.ones(rows, 1, dtype=torch.long))
 
 
 def test_a_network_that_lowers_the_loss_and_ranks_worse_has_no_say():
@@ -116,7 +118,7 @@ def test_ndcg_by_hand():
     """Two wanted: of the first list in the places 1 and 3, as one item is seen; of the second one, in place 2."""
     said = torch.zeros(2, 2, ITEMS)
     said[:, MEMORY] = torch.arange(ITEMS, 0, -1).float()
-    made = asked(said, torch.eye(KNOTS, dtype=torch.double)[:2], torch.tensor([[1, 3], [1, -1]]))
+    made = asked(said, AT_KNOTS[:2], torch.tensor([[1, 3], [1, -1]]))
     made.seen[0, 0] = True
     both = (1 + 1 / 2) / (1 + 1 / math.log2(3))
     assert ndcg(made, torch.tensor([[1.0], [0.0]]).expand(2, KNOTS)) == pytest.approx((both + 1 / math.log2(3)) / 2)
@@ -162,8 +164,7 @@ def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
     with torch.no_grad():
         said = torch.cat([torch.stack([model.memory(batch), model.opinion(batch)], 1) for batch in batches])
     targets = torch.cat([batch.targets for batch in batches])[:, None] - 1
-    shares = knot_shares(torch.cat([count_visible(batch, ITEMS) for batch in batches])).double()
-    of_lists = asked(said, shares, targets)
+    of_lists = asked(said, torch.cat([count_visible(batch, ITEMS) for batch in batches]), targets)
     of_lists = of_lists._replace(
         weights=torch.full((len(said),), 20 / len(said), dtype=torch.double),
         seen=torch.cat([_seen(batch, ITEMS) for batch in batches]),
