@@ -130,6 +130,9 @@ class Asked:
     similar_to: int | None
     """The anime that others are to be like, where it isn't about people."""
 
+    def leaning(self, what: RecommendationSettings) -> tuple[float, float]:
+        return leaning_of(self.people, self.recommender, what.niche, what.alike)
+
 
 def load(settings: Settings, today: int) -> Asked:
     """All that is needed of the database, the model and, where a list isn't there, AniList."""
@@ -229,7 +232,7 @@ def rows_for(
     """The rows of the best `top_k` of the ranked anime that suit these people and the wishes."""
     shown = asked.shown
     chosen = shown.best(ranked, people, what.top_k)
-    has_reasons, (_, alike) = asked.similar_to is None, leaning_of(people, asked.recommender, what.niche, what.alike)
+    has_reasons, (_, alike) = asked.similar_to is None, asked.leaning(what)
     facts = shown.names, shown.release, what.language
     return rows_of(chosen, scores, people, asked.recommender, *facts, has_reasons, alike)
 
@@ -245,7 +248,7 @@ def ranking(asked: Asked, people: Sequence[Person], what: RecommendationSettings
     recents = [asked.moment.of_person(person) for person in people] if asked.moment else ()
     if what.by == "score" and not any(scores):
         log.info("No scores are known: ranked by what most people would give.")
-    niche, alike = leaning_of(people, asked.recommender, what.niche, what.alike)
+    niche, alike = asked.leaning(what)
     ranked = asked.recommender.recommend_together(
         histories, everything, exclude, niche, recents, scores, what.by, alike
     )
@@ -337,7 +340,8 @@ def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:
     """The ids of the anime that are named by id or title. Raises UserError for a title that isn't clear."""
     if who.similar_to is not None:
         return [id_of(who.similar_to, catalogue, "--similar-to")]
-    return [*who.anime, *(anime.anime_id for anime in anime_of_titles(who.title, catalogue))]
+    ids = [*who.anime, *(anime.anime_id for anime in anime_of_titles(who.title, catalogue))]
+    return list(dict.fromkeys(ids))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import recommend
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.recommending.asked_people import leaning_of, person_of_titles
 from anime_bert4rec.recommending.person import Person
@@ -46,15 +47,16 @@ def test_what_is_told_apart_here_ranks_differently(ranked):
 
 
 def test_one_title_and_a_list(rows, ranked):
-    assert [row["anime_id"] for row in rows("--anime", 22, *EVERYTHING)] == ranked(ONE, 0.3, 3)
+    for once in (("--anime", 22), ("--anime", 22, 22), ("--anime", 22, "--title", "Title 22")):
+        assert [row["anime_id"] for row in rows(*once, *EVERYTHING)] == ranked(ONE, 0.3, 3)
     for flags, alike in (((), 0), (("--alike", 10), 10)):
         found = [row["anime_id"] for row in rows("--user", "Ann", *EVERYTHING, *flags)]
         assert found == ranked(OF_ANN, 0, alike)
 
 
 def test_everybody(run, ranked, tmp_path):
-    for flags, leaning in (((), (0, 0)), (("--niche", 1, "--alike", 10), (1, 10))):
-        path = tmp_path / f"all_{leaning[0]}.jsonl"
+    for flags, leaning in (((), (0, 0)), (("--niche", 1, "--alike", 10), (1, 10)), (("--alike", 10), (0, 10))):
+        path = tmp_path / f"all_{leaning}.jsonl"
         assert run("--all", "--format", "jsonl", "-o", path, *EVERYTHING, *flags)[0] == 0
         first = json.loads(path.read_text("utf-8").splitlines()[0])
         assert first["name"] == "Ann"
@@ -85,3 +87,30 @@ def test_the_leaning_of_each_kind_of_people(knowing, popular):
 def test_what_makes_no_sense_is_refused(run, flags, message):
     code, _, err = run("--anime", 22, *flags)
     assert code == 2 and message in err
+
+
+def test_reasons_know_of_it(rows, folder):
+    """What a title owes to being like one that is named is a reason, too."""
+    recommender = Recommender.load(folder / "out")
+    for alike in (0, 10):
+        found = rows("--user", "Ann", *EVERYTHING, "--alike", alike)
+        wanted = recommender.because(OF_ANN, [row["anime_id"] for row in found], alike=alike)
+        assert [tuple(each["anime_id"] for each in row["because"]) for row in found] == wanted
+
+
+def test_beside_somebody_titles_are_ranked_as_lists_are(folder, monkeypatch):
+    """So that both are ranked in the same way; what each could show the other follows from it."""
+    asked = []
+    monkeypatch.setattr(recommend, "leaning_of", lambda people, *_: asked.append(len(people)) or (0.0, 0.0))
+    flags = [
+        "--anime",
+        "22",
+        "--compare-with",
+        "Ann",
+        "--db",
+        str(folder / "bert.db"),
+        "--output-dir",
+        str(folder / "out"),
+    ]
+    assert recommend.main(flags) == 0
+    assert set(asked) == {2}

@@ -3,6 +3,7 @@ add to it. No torch."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,7 +71,7 @@ class RankingByScores:
         and ValueError for a score that is not of 100."""
         if self.predicted is None:
             raise NoPredictedScores
-        ids = [each for each in scores if 0 <= each < 2**63]
+        ids = [each for each in map(operator.index, scores) if 0 <= each < 2**63]
         items = self.vocabulary.encode(np.array(ids, np.int64))
         given = np.array([scores[each] for each in ids], np.float64)[items != PAD]
         if not ((given >= 0) & (given <= 100)).all():

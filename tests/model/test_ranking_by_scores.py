@@ -116,6 +116,13 @@ def test_many_at_once_are_ranked_by_their_own_scores(with_scores):
     assert [each.anime_id for each in both[0]] == [50, 20, 10] and [each.anime_id for each in both[3]] == [40, 10, 50]
 
 
+def test_scores_of_what_is_no_id_are_refused(with_scores):
+    with pytest.raises(TypeError):
+        with_scores.predicted_scores([30.7], [90], [20])
+    with pytest.raises(TypeError):
+        with_scores.recommend([30], scores={40.9: 10}, by="score")
+
+
 def test_together_it_is_the_mean_of_what_is_expected_of_each(with_scores):
     one, other = {30: 70}, {}
     # The other has scored nothing, so that a quarter of each deviation counts: log .2 + .25 and log .1 + .5.
