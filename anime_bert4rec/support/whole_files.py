@@ -22,20 +22,26 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def write_aside(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well; otherwise `path` stays as it was."""
+    """A binary file that takes the place of `path` when the block ends well; otherwise `path` stays as it was.
+
+    A link stays a link to what is replaced, and who may read and write what was there may do so with what is new.
+    """
     require_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
     with naming(path):
         file = aside.open("xb")
         try:
             with file:
+                if os.name == "posix" and place.exists():
+                    aside.chmod(stat.S_IMODE(place.stat().st_mode))  # before there is anything to read in it
                 hold(file)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
-            _flush_folder(path.parent)
+            aside.replace(place)
+            flush_folder(place.parent)
         finally:
             aside.unlink(missing_ok=True)
     log.debug("written: %s", path)
@@ -102,8 +108,8 @@ def read_json(path: Path) -> Any:
         raise ValueError("it is not JSON") from None
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the rename itself survive a power loss. Windows has no such call, and needs none."""
+def flush_folder(folder: Path) -> None:
+    """Make a rename in the folder itself survive a power loss. Windows has no such call, and needs none."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

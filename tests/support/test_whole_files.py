@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,31 @@ def test_nobody_sees_a_half_written_file(tmp_path):
         file.flush()
         assert not path.exists()
     assert path.read_bytes() == b"half"
+
+
+def test_a_link_stays_a_link_to_what_is_replaced(tmp_path):
+    target, link = tmp_path / "there" / "file", tmp_path / "link"
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip("this system makes no links")
+    for value in (1, 2):  # at first there is nothing at the end of the link
+        write_json(link, value)
+        assert link.is_symlink() and json.loads(target.read_text()) == value
+    assert [each.name for each in target.parent.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no modes of files")
+def test_who_may_read_a_file_is_who_might_before(tmp_path):
+    path = tmp_path / "file"
+    write_json(path, 1)
+    as_new = path.stat().st_mode
+    write_json(path, 2)
+    assert path.stat().st_mode == as_new
+    path.chmod(0o600)
+    with write_aside(path) as file:
+        assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_an_error_that_names_no_file_is_about_this_one(tmp_path):
