@@ -16,7 +16,7 @@ from typing import BinaryIO, TypedDict
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.locks import lock
-from anime_bert4rec.support.whole_files import naming, read_json, require_own_text, write_json
+from anime_bert4rec.support.whole_files import flush_folder, naming, read_json, require_own_text, write_json
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,7 @@ class GrowingFile:
         if sys.platform == "win32":  # where no open file is renamed
             self._file.close()
         self._part.replace(self.path)
+        flush_folder(self.path.parent)  # before the note goes: a part without a note would be somebody else's
         if self._read_note() == self._own_note():  # and not that of another process, which has begun since
             self._note.unlink(missing_ok=True)
         self._file.close()

@@ -116,6 +116,18 @@ def test_what_is_finished_while_another_begins_stays_whole(tmp_path: Path, monke
     assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
 
 
+def test_a_power_cut_leaves_no_part_without_its_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_the_disk = []
+
+    def flush(folder: Path) -> None:
+        on_the_disk.append(sorted(each.name for each in folder.iterdir()))
+
+    with GrowingFile(tmp_path / "file.txt", "one") as file:
+        monkeypatch.setattr(growing_file, "flush_folder", flush)
+        file.finish()
+    assert on_the_disk == [["file.txt", "file.txt.part.json"]]
+
+
 def test_what_somebody_else_has_put_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file.txt.part").write_bytes(b"mine")
     with pytest.raises(UserError, match="in the way"), GrowingFile(tmp_path / "file.txt", "one"):
