@@ -183,11 +183,13 @@ class CheckpointFiles:
             self.save_latest(checkpoint)
 
     def save_latest(self, checkpoint: Checkpoint) -> None:
-        latest = self.folder / LATEST_CHECKPOINT
+        latest, previous = self.folder / LATEST_CHECKPOINT, self.folder / PREVIOUS_CHECKPOINT
+        if latest.is_symlink() and latest.exists():  # what it leads to is an earlier checkpoint, which stays
+            latest.replace(previous)
         with write_aside(latest) as file:
             write_tensors(checkpoint, file)
             if latest.exists():  # only now, when the new one is written
-                latest.replace(self.folder / PREVIOUS_CHECKPOINT)
+                latest.replace(previous)
         self._written_at, self._written_epoch = time.monotonic(), checkpoint["epoch"]
 
     def save_numbered(self, checkpoint: Checkpoint) -> None:

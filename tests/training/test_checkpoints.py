@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
+from anime_bert4rec.model.tensor_file import read_tensors
 from anime_bert4rec.training.checkpoints import CheckpointFiles, numbered_checkpoints
 
 
@@ -28,3 +30,12 @@ def test_only_checkpoints_of_the_run_are_removed(tmp_path):
         files.save_numbered({"epoch": epoch})
     assert {*tmp_path.iterdir()} - others == {tmp_path / "checkpoint_epoch_20.pth"}
     assert others <= {*tmp_path.iterdir()}
+
+
+def test_a_link_as_the_latest_becomes_the_one_before_and_leads_to_what_it_did(tmp_path):
+    files = CheckpointFiles(tmp_path, keep=0)
+    files.save_numbered({"epoch": 10})
+    (tmp_path / LATEST_CHECKPOINT).symlink_to("checkpoint_epoch_10.pth")
+    files.save_latest({"epoch": 11})
+    names = (LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT, "checkpoint_epoch_10.pth")
+    assert [read_tensors(tmp_path / name)["epoch"] for name in names] == [11, 10, 10]
