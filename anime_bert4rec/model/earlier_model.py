@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import load_model_with_items
 from anime_bert4rec.model.run_folder import BEST_MODEL, RunFolder
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import as_argument
 
 OF_ITEMS = ("item_bias", "alone_bias")
 """The weights that have a number for each item, beside the embeddings; of new items they are those of a new model."""
@@ -43,7 +43,7 @@ class EarlierModel:
         if not (folder.models / BEST_MODEL).exists() and (earlier := folder.newest_moved_aside()):
             raise CannotBeginWith(
                 f"{output} has no model yet; that of the run before is in {earlier} now: --from-model"
-                f" {shlex.quote(str(earlier))}"
+                f" {as_argument(earlier)}"
             )
         model, saved, vocabulary = load_model_with_items(folder.models)
         people = load_people(folder.people_file)

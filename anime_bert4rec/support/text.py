@@ -1,9 +1,13 @@
-"""Text for people: strangers' text that no terminal would obey, errors of the system, durations."""
+"""Text for people: strangers' text that no terminal would obey, errors of the system, arguments, durations."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 import unicodedata
+from pathlib import Path
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.")
 _UNDECODED_BYTE = re.compile("[\udc80-\udcff]")  # of a file name that is no text
@@ -30,6 +34,11 @@ def describe_os_error(error: OSError) -> str:
     """`No space left on device: output/models/best_model.pth`, without the errno and the quotes."""
     reason = error.strerror or str(error)
     return f"{reason}: {error.filename}" if error.filename else reason
+
+
+def as_argument(path: Path) -> str:
+    """A path as one argument of a command that is to be copied into a terminal, in quotes where it needs them."""
+    return subprocess.list2cmdline([str(path)]) if sys.platform == "win32" else shlex.quote(str(path))
 
 
 def count_of(number: int, what: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -19,6 +18,7 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.earlier_model import CannotBeginWith, EarlierModel
 from anime_bert4rec.model.model_files import load_model_with_items
 from anime_bert4rec.model.training_data import load_data
+from anime_bert4rec.support.text import as_argument
 from config import TrainingSettings
 
 BEFORE = Vocabulary.of([10, 20, 40])
@@ -269,7 +269,7 @@ def test_stopped_in_its_first_epoch_it_says_where_the_earlier_model_is_now(
     (old,) = (output / "old").iterdir()
     capsys.readouterr()
     assert train_model.main([*flags, str(output)]) == 1
-    assert f"that of the run before is in {old} now: --from-model {shlex.quote(str(old))}\n" in capsys.readouterr().err
+    assert f"that of the run before is in {old} now: --from-model {as_argument(old)}\n" in capsys.readouterr().err
     assert train_model.main([*flags, str(old)]) == 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anime_bert4rec.support.text import count_of, count_people, duration, plain
+from anime_bert4rec.support.text import as_argument, count_of, count_people, duration, plain
 
 
 def test_control_sequences_do_not_reach_the_terminal():
@@ -21,6 +24,15 @@ def test_plain_text_is_one_printable_line(text):
     shown = plain(text)
     shown.encode()
     assert not any(ord(c) < 32 or ord(c) == 127 or 128 <= ord(c) < 160 for c in shown)
+
+
+@pytest.mark.parametrize(
+    ("system", "quoted"), [("linux", "'my lists.db'"), ("darwin", "'my lists.db'"), ("win32", '"my lists.db"')]
+)
+def test_a_path_with_a_space_is_one_argument_of_a_command(monkeypatch, system, quoted):
+    monkeypatch.setattr(sys, "platform", system)
+    assert as_argument(Path("lists.db")) == "lists.db"
+    assert as_argument(Path("my lists.db")) == quoted
 
 
 def test_one_and_more():
