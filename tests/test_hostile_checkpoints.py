@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import train_model
 from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.support.errors import ModelFileError
+from anime_bert4rec.training import checkpoints
 from anime_bert4rec.training.checkpoints import load_checkpoint
 
 NAN = float("nan")
@@ -97,6 +99,23 @@ def test_what_is_no_checkpoint_in_itself_is_one_line(copied, change):
     with pytest.raises(ModelFileError) as caught:
         load_checkpoint(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_a_name_in_the_file_is_not_taken_for_a_lack_of_memory(tmp_path):
+    path = tmp_path / "checkpoint.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("bad_alloc/data.pkl", b"")  # the error about what is missing quotes this name
+    with pytest.raises(ModelFileError, match="damaged or no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_too_little_memory_is_not_taken_for_a_damage(copied, monkeypatch):
+    def fail(path):
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(checkpoints, "read_tensors", fail)
+    with pytest.raises(RuntimeError, match="can't allocate"):
+        load_checkpoint(copied / "checkpoints" / LATEST_CHECKPOINT)
 
 
 def test_the_one_before_it_is_taken(db, copied, capsys):

@@ -21,6 +21,7 @@ from anime_bert4rec.support.errors import ModelFileError, UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
 from anime_bert4rec.training.epoch_metrics import Measured, check_measured
+from anime_bert4rec.training.failures import tells_of_too_little_memory
 
 log = logging.getLogger(__name__)
 
@@ -77,10 +78,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         _check_checkpoint(checkpoint)
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist") from None
-    except (OSError, MemoryError):
+    except OSError:
         raise
     except Exception as error:  # whatever a damaged or hostile file leads to
-        if "alloc" in str(error):
+        if tells_of_too_little_memory(error):
             raise
         raise ModelFileError(f"{path} is damaged or no checkpoint to resume from ({why(error)})") from error
     return checkpoint

@@ -43,9 +43,13 @@ def naming_what_saves_memory() -> Iterator[None]:
     """In the block, errors that tell of too little memory become OutOfMemory, which names the flags that help."""
     try:
         yield
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory from error
-    except RuntimeError as error:
-        if any(words in str(error) for words in NO_MEMORY):
+    except (MemoryError, RuntimeError) as error:
+        if tells_of_too_little_memory(error):
             raise OutOfMemory from error
         raise
+
+
+def tells_of_too_little_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)

@@ -73,7 +73,7 @@ def naming_a_lost_process() -> Iterator[None]:
         yield
     except RuntimeError as error:
         lost = isinstance(error, dist.DistError) or any(s in str(error) for s in ("gloo", "NCCL", "onnection "))
-        if not lost:
+        if not lost or not started_by_torchrun():
             raise
         raise ProcessLost from error
 

@@ -25,6 +25,7 @@ from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
 from anime_bert4rec.training.checkpoints import load_checkpoint
+from anime_bert4rec.training.processes import ProcessLost, naming_a_lost_process
 from config import PROJECT_DIR
 
 SMALL = [
@@ -126,6 +127,20 @@ def test_where_torchrun_is_killed_its_processes_end_and_save(db: Path, tmp_path:
     done = metrics_of(tmp_path)["summary"]["epochs_done"]
     assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == done < 100_000
     assert (tmp_path / "models" / "final_model.pth").exists()
+
+
+@pytest.mark.parametrize(("processes", "named"), [("2", ProcessLost), ("1", RuntimeError), (None, RuntimeError)])
+def test_only_of_several_processes_one_is_lost(
+    monkeypatch: pytest.MonkeyPatch, processes: str | None, named: type[Exception]
+) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    if processes:
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", processes)
+    with pytest.raises((ProcessLost, RuntimeError)) as caught, naming_a_lost_process():
+        raise RuntimeError("Connection closed by peer")
+    assert caught.type is named
 
 
 def process_of_rank(rank: int, parent: int) -> int:
