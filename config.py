@@ -273,8 +273,8 @@ class DrawingSettings(Checked):
                 raise SettingError(f"{flag} is about the map of the output folder: not with --metrics or --compare")
 
 
-NEWEST = Path()
-"""The value of --resume without a file: the newest good checkpoint is meant."""
+NEWEST = Path("\0")
+"""The value of --resume without a file: the newest good checkpoint is meant. No file can have this name."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,6 +135,11 @@ def test_a_model_is_no_checkpoint(copied):
         load_checkpoint(copied / "models/best_model.pth")
 
 
+def test_a_folder_is_not_the_newest_checkpoint(db, copied, capsys):
+    assert train(db, copied, "--resume", ".") == 1
+    assert "error: . is damaged or no checkpoint to resume from (it is not a file)\n" in capsys.readouterr().err
+
+
 @pytest.fixture
 def refused(copied, monkeypatch, capsys):
     """What the one line of `--resume` says; nothing was fitted before it, and everything is as it was."""
