@@ -263,9 +263,9 @@ def test_the_most_popular_is_first_on_the_map_and_what_is_gone_is_not_on_it() ->
         (b'{"train_losses": [1.0, 2', "FILE is not JSON"),
         (b"[" * 100_000, "FILE is not JSON"),
         (b'{"train_losses": [' + b"9" * 5000 + b"]}", "FILE is not JSON"),
-        (b"[]", 'FILE: "the file" is not an object'),
-        (b"null", 'FILE: "the file" is missing'),
-        (b"{}", 'FILE: "train_losses" is missing'),
+        (b"[]", "FILE: the file is not a table of names and values"),
+        (b"null", "FILE: the file is not a table of names and values"),
+        (b"{}", "FILE: the file.train_accuracies is missing"),
     ],
     ids=["missing", "empty", "binary", "cut", "deep", "huge number", "a list", "null", "no keys"],
 )

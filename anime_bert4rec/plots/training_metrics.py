@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.text import describe_os_error, plain
 from anime_bert4rec.support.whole_files import read_json
 
@@ -53,14 +55,43 @@ class Metrics:
         return max(len(series) for series in (self.train_losses, self.val_losses, *accuracies))
 
 
+Series = list[Real | None]
+
+
+class SavedSummary(TypedDict):
+    """What is read of the summary, which a run that was killed lacks; null is as good as missing."""
+
+    best_epoch: NotRequired[int | None]
+    users_train: NotRequired[int | None]
+    users_val: NotRequired[int | None]
+    num_items: NotRequired[int | None]
+    epochs_done: NotRequired[int | None]
+    epochs_planned: NotRequired[int | None]
+    baselines: NotRequired[dict[str, dict[str, Real | None] | None] | None]
+    validated_on: NotRequired[str | None]
+
+
+class SavedMetrics(TypedDict):
+    """What is read of the file. What is NotRequired, earlier versions have not written."""
+
+    train_losses: Series
+    val_losses: Series
+    train_accuracies: dict[str, Series]
+    val_accuracies: dict[str, Series]
+    val_accuracy_errors: NotRequired[dict[str, Series] | None]
+    val_losses_by_length: NotRequired[dict[str, Any] | None]
+    learning_rates: NotRequired[Series | None]
+    summary: NotRequired[SavedSummary | None]
+
+
 def read_metrics(source: Mapping[str, Any] | Path) -> Metrics:
     """Check what training_metrics.json holds. Raises UserError, one line, if it is not what train_model.py writes."""
     where = str(source) if isinstance(source, Path) else "metrics"
     data = _load(source) if isinstance(source, Path) else source
     try:
         return _parse(data)
-    except UserError as error:
-        raise UserError(f"{where}: {error}; it must be a training_metrics.json of train_model.py") from None
+    except WrongForm as error:
+        raise UserError(f"{where}: {plain(str(error))}; it must be a training_metrics.json of train_model.py") from None
 
 
 def _load(path: Path) -> Any:
@@ -75,26 +106,31 @@ def _load(path: Path) -> Any:
         raise UserError(f"{path} {reason}: give a training_metrics.json with --metrics") from None
 
 
-def _parse(data: Any) -> Metrics:
-    data = _object(data, "the file")
-    summary = _object(data.get("summary") or {}, "summary")
-    baselines = _object(summary.get("baselines") or {}, "baselines")
-    best = _best_baseline(baselines)
+def _parse(saved: Any) -> Metrics:
+    check(saved, SavedMetrics, "the file")
+    summary: SavedSummary = saved.get("summary") or SavedSummary()
+    for name in SavedSummary.__annotations__:
+        count = summary.get(name)
+        if isinstance(count, int) and not 0 <= count <= LARGEST:
+            raise WrongForm(f"the file.summary.{name} is negative or too large")
+    levels = {name: _levels(by_k or {}) for name, by_k in (summary.get("baselines") or {}).items()}
+    others = [name for name in levels if name != "popularity" and 10 in levels[name]]
+    best = max(others, key=lambda name: levels[name][10], default="")
     metrics = Metrics(
-        train_losses=_series(data, "train_losses"),
-        val_losses=_series(data, "val_losses"),
-        train_accuracies=_accuracies(data, "train_accuracies"),
-        val_accuracies=_accuracies(data, "val_accuracies"),
-        learning_rates=_series(data, "learning_rates") if data.get("learning_rates") else np.array([]),
-        popularity=_levels(baselines, "popularity"),
+        train_losses=_array(saved["train_losses"]),
+        val_losses=_array(saved["val_losses"]),
+        train_accuracies=_accuracies(saved["train_accuracies"], "train_accuracies"),
+        val_accuracies=_accuracies(saved["val_accuracies"], "val_accuracies"),
+        learning_rates=_array(saved.get("learning_rates") or []),
+        popularity=levels.get("popularity", {}),
         baseline=best,
-        baseline_levels=_levels(baselines, best) if best else {},
-        val_errors=_accuracies(data, "val_accuracy_errors") if data.get("val_accuracy_errors") else {},
-        best_epoch=_count(summary, "best_epoch"),
+        baseline_levels=levels.get(best, {}),
+        val_errors=_accuracies(errors, "val_accuracy_errors") if (errors := saved.get("val_accuracy_errors")) else {},
+        best_epoch=summary.get("best_epoch"),
         facts=_facts(summary),
-        validated_on=(_count(summary, "users_val"), _count(summary, "num_items")),
-        validation_people=str(summary.get("validated_on") or ""),
-        several_lengths=len(_object(data.get("val_losses_by_length") or {}, "val_losses_by_length")) > 1,
+        validated_on=(summary.get("users_val"), summary.get("num_items")),
+        validation_people=summary.get("validated_on") or "",
+        several_lengths=len(saved.get("val_losses_by_length") or {}) > 1,
     )
     losses = metrics.val_losses
     if not 1 <= (metrics.best_epoch or 0) <= metrics.epochs:  # killed before its summary was written
@@ -102,10 +138,10 @@ def _parse(data: Any) -> Metrics:
     return metrics if metrics.epochs else replace(metrics, popularity={}, baseline="", baseline_levels={})
 
 
-def _facts(summary: Mapping[str, Any]) -> str:
+def _facts(summary: SavedSummary) -> str:
     """`2,700 training and 300 validation users · 3,000 anime · 30 of 200 epochs`, as far as it is known."""
-    users_train, users_val = _count(summary, "users_train"), _count(summary, "users_val")
-    items, done, planned = (_count(summary, key) for key in ("num_items", "epochs_done", "epochs_planned"))
+    users_train, users_val = summary.get("users_train"), summary.get("users_val")
+    items, done, planned = summary.get("num_items"), summary.get("epochs_done"), summary.get("epochs_planned")
     facts = []
     if users_train is not None and users_val is not None:
         facts.append(f"{users_train:,} training and {users_val:,} validation users")
@@ -116,53 +152,25 @@ def _facts(summary: Mapping[str, Any]) -> str:
     return " · ".join(facts)
 
 
-def _object(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UserError(f'"{name}" is not an object' if value is not None else f'"{name}" is missing')
-    return value
+def _array(values: Sequence[Any]) -> np.ndarray:
+    """NaN for null, and for what is too large to draw."""
+    return np.array([each if each is not None and abs(each) <= LARGEST else np.nan for each in values], dtype=float)
 
 
-def _series(data: Mapping[str, Any], key: str, name: str = "") -> np.ndarray:
-    values, name = data.get(key), name or key
-    if not isinstance(values, list):
-        raise UserError(f'"{name}" is not a list' if values is not None else f'"{name}" is missing')
-    return np.array([_number(value, name) for value in values], dtype=float)
+def _accuracies(by_k: Mapping[str, Series], name: str) -> dict[int, np.ndarray]:
+    for k in TOP_K:
+        if str(k) not in by_k:
+            raise WrongForm(f"the file.{name}.{k} is missing")
+    return {k: _percents(by_k[str(k)], name) for k in TOP_K}
 
 
-def _accuracies(data: Mapping[str, Any], key: str) -> dict[int, np.ndarray]:
-    by_k = _object(data.get(key), key)
-    return {k: _percents(_series(by_k, str(k), f"{key}.{k}"), key) for k in TOP_K}
-
-
-def _best_baseline(baselines: Mapping[str, Any]) -> str:
-    others = [name for name in baselines if name != "popularity" and 10 in _levels(baselines, name)]
-    return max(others, key=lambda name: _levels(baselines, name)[10], default="")
-
-
-def _levels(baselines: Mapping[str, Any], name: str) -> dict[int, float]:
-    shown = plain(name, 40)
-    by_k = _object(baselines.get(name) or {}, shown)
-    levels = {k: _percents(np.array([_number(by_k.get(str(k)), shown)]), shown)[0] for k in TOP_K}
+def _levels(by_k: Mapping[str, Real | None]) -> dict[int, float]:
+    levels = {k: _percents([by_k.get(str(k))], "summary.baselines")[0] for k in TOP_K}
     return {k: float(level) for k, level in levels.items() if np.isfinite(level)}
 
 
-def _percents(fractions: np.ndarray, name: str) -> np.ndarray:
-    if ((fractions < 0) | (fractions > 1)).any():
-        raise UserError(f'"{name}" holds a number that is not between 0 and 1')
-    return 100 * fractions
-
-
-def _number(value: Any, name: str) -> float:
-    """NaN for null, and for what is too large to draw."""
-    if value is None:
-        return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f'"{name}" holds something that is not a number')
-    return float(value) if abs(value) <= LARGEST else float("nan")
-
-
-def _count(summary: Mapping[str, Any], key: str) -> int | None:
-    value = summary.get(key)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST):
-        raise UserError(f'"{key}" is not a whole number')
-    return value
+def _percents(fractions: Sequence[Real | None], name: str) -> np.ndarray:
+    shares = _array(fractions)
+    if ((shares < 0) | (shares > 1)).any():
+        raise WrongForm(f"the file.{name} holds a number that is not between 0 and 1")
+    return 100 * shares

@@ -7,6 +7,7 @@ import functools
 import math
 import types
 import typing
+from numbers import Real
 from typing import Any
 
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "nothing"}
@@ -19,9 +20,9 @@ class WrongForm(ValueError):
 def check(value: Any, hint: Any, at: str) -> None:
     """Raises WrongForm, naming the place `at` or one below it, unless `value` is what `hint` declares.
 
-    Whole numbers are numbers too, but true and false are not, and a number is finite. A dataclass stands for the dict
-    of its fields, of which those with a default may be missing; a TypedDict for a dict that may have more keys,
-    and lack those that are NotRequired.
+    Whole numbers are numbers too, but true and false are not; a float is finite, and a Real need not be. A dataclass
+    stands for the dict of its fields, of which those with a default may be missing; a TypedDict for a dict that may
+    have more keys, and lack those that are NotRequired.
     """
     if hint is Any or type(value) is hint is not float:
         return
@@ -45,9 +46,9 @@ def check(value: Any, hint: Any, at: str) -> None:
             check(each, parts[1], f"{at}.{key}" if isinstance(key, int) or key.isidentifier() else at)
     elif dataclasses.is_dataclass(hint) or typing.is_typeddict(hint):
         _check_record(value, hint, at)
-    elif hint is float:
+    elif hint in (float, Real):
         _require(type(value) in (int, float), at, NAMES[float])
-        _require(abs(value) < math.inf, at, "a finite number")
+        _require(hint is Real or abs(value) < math.inf, at, "a finite number")
     else:
         _require(type(value) is hint if hint in NAMES else isinstance(value, hint), at, _named(hint))
 

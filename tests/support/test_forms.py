@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import NotRequired, TypedDict
 
 import pytest
@@ -31,6 +32,7 @@ class Sizes:
         ({"width": 1, "names": {"a": [1, 2]}}, Sizes),
         (1, float),
         (None, int | None),
+        ([1, float("nan"), float("inf"), None], list[Real | None]),
     ],
 )
 def test_what_has_the_form_passes(value: object, hint: object) -> None:
@@ -47,6 +49,7 @@ def test_what_has_the_form_passes(value: object, hint: object) -> None:
         ({"width": 1, "names": {}, "height": 3}, Sizes, "it has more than width, names, depth"),
         ({"width": 1, "names": {"a": [1, None]}}, Sizes, "it.names.a is not a whole number"),
         (float("nan"), float, "it is not a finite number"),
+        ([True], list[Real | None], "it is not a number"),
         ([1], Sizes, "it is not a table of names and values"),
     ],
 )
