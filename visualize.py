@@ -30,7 +30,7 @@ from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.lists.user_names import name_key
-from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, read_config
+from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, RUN_COMPARISON, read_config
 from anime_bert4rec.pages.kept_map import LAYOUT_DIGITS, NEAR, KeptMap, earlier_map
 from anime_bert4rec.pages.page import write_page
 from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
@@ -90,7 +90,7 @@ def plot_data(paths: PathSettings, language: str | None = None) -> tuple[list[Pa
         drawn.append(paths.plots / ANIME_MAP)
         shown = replace(shown, on_map=on_map)
     except UserError as error:
-        missing = "data_overview.png and anime_map.png were" if not drawn else "anime_map.png was"
+        missing = f"{DATA_OVERVIEW} and {ANIME_MAP} were" if not drawn else f"{ANIME_MAP} was"
         log.warning("%s not drawn: %s", missing, error)
     return drawn, shown
 
@@ -154,8 +154,8 @@ def _database_of_run(paths: PathSettings) -> Path:
 
 def plot_comparison(runs: Sequence[Path], plots_dir: Path) -> Path:
     """Draw comparison.png of several runs: their output folders or metrics files. Raises UserError."""
-    style.save(comparison(runs), plots_dir / "comparison.png")
-    return plots_dir / "comparison.png"
+    style.save(comparison(runs), plots_dir / RUN_COMPARISON)
+    return plots_dir / RUN_COMPARISON
 
 
 @dataclass(frozen=True, kw_only=True)

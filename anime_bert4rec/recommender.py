@@ -37,6 +37,7 @@ from anime_bert4rec.model.ranking_by_scores import (
     by_id,
 )
 from anime_bert4rec.model.ranking_leaning import Leaning
+from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Recommender:
         """
         from anime_bert4rec.model.model_files import load_model_with_items
 
-        model, _, vocabulary = load_model_with_items(Path(output_dir) / "models")
+        model, _, vocabulary = load_model_with_items(RunFolder(Path(output_dir)).models)
         return cls(model, vocabulary)
 
     def recommend(

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.plots.training_curves import PLOTS
-from anime_bert4rec.plots.training_metrics import TOP_K, read_metrics
+from anime_bert4rec.plots.training_metrics import read_metrics
 
 NAN = float("nan")
 

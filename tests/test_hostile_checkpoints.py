@@ -12,8 +12,7 @@ import torch
 from small_runs import draw_nothing, training_flags
 
 import train_model
-from anime_bert4rec.model.masked_metrics import TOP_K
-from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT
+from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, TOP_K
 from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training import checkpoints
 from anime_bert4rec.training.checkpoints import load_checkpoint

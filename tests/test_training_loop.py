@@ -18,8 +18,9 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.masked_metrics import TOP_K, ranks
+from anime_bert4rec.model.masked_metrics import ranks
 from anime_bert4rec.model.model_files import load_model
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.model.training_data import Data, batches, load_data
 from anime_bert4rec.training.epoch_metrics import Result
 from anime_bert4rec.training.training_run import TrainingRun

@@ -17,7 +17,8 @@ from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
 from anime_bert4rec.evaluation.ranking import Scorer
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.masked_metrics import TOP_K, ranks, top_k_hits
+from anime_bert4rec.model.masked_metrics import ranks, top_k_hits
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.slices import slices

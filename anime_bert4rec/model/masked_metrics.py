@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TOP_K = (1, 5, 10, 20)
+from anime_bert4rec.model.run_folder import TOP_K
 
 
 def ranks(scores: Tensor, targets: Tensor) -> Tensor:

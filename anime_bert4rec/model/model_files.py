@@ -198,7 +198,6 @@ def load_model_with_items(models: Path) -> tuple[BERT4Rec, dict[str, Any], Vocab
     model, saved = load_model(models / BEST_MODEL)
     if model.config.num_items != vocabulary.num_items or saved.get("items") not in (None, mark_of(vocabulary)):
         raise ModelFileError(
-            f"{models / BEST_MODEL} and item_mappings.pkl beside it are of two runs: train again"
-            " (python train_model.py)"
+            f"{models / BEST_MODEL} and {ITEM_MAPPINGS} beside it are of two runs: train again (python train_model.py)"
         )
     return model, saved, vocabulary

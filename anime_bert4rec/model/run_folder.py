@@ -13,8 +13,10 @@ from anime_bert4rec.support.whole_files import read_json
 BEST_MODEL, FINAL_MODEL = "best_model.pth", "final_model.pth"
 ITEM_MAPPINGS, PEOPLE, TRAINING_CONFIG = "item_mappings.pkl", "people.npz", "training_config.json"
 TRAINING_METRICS = "training_metrics.json"
-COMBINED_METRICS = "combined_metrics.png"
-CURVES = ("loss_curve.png", "accuracy_curve.png", "learning_curve.png", COMBINED_METRICS)
+TOP_K = (1, 5, 10, 20)
+"""The k of the Top-k accuracies in it."""
+LOSS_CURVE, ACCURACY_CURVE = "loss_curve.png", "accuracy_curve.png"
+LEARNING_CURVE, COMBINED_METRICS = "learning_curve.png", "combined_metrics.png"
 DATA_OVERVIEW, ANIME_MAP = "data_overview.png", "anime_map.png"
 MAP_FILE = "anime_map.json"
 RANKING_COMPARISON, RUN_COMPARISON = "ranking_comparison.png", "comparison.png"
@@ -30,7 +32,10 @@ def _one_of(*names: str) -> str:
 MADE = {
     "checkpoints": r"checkpoint_(latest|previous|epoch_[0-9]+)(\.pth|(_[0-9]+)?\.damaged)",
     "models": _one_of(BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS, TRAINING_CONFIG, PEOPLE),
-    "plots": _one_of(*CURVES, DATA_OVERVIEW, ANIME_MAP, MAP_FILE, RANKING_COMPARISON, RUN_COMPARISON, TRAINING_METRICS),
+    "plots": _one_of(
+        *(LOSS_CURVE, ACCURACY_CURVE, LEARNING_CURVE, COMBINED_METRICS, DATA_OVERVIEW, ANIME_MAP, MAP_FILE),
+        *(RANKING_COMPARISON, RUN_COMPARISON, TRAINING_METRICS),
+    ),
     "": _one_of(EVALUATION, EVALUATION_TEXT, REPORT_PAGE),
 }
 """Patterns of the names of the files of a run, by folder. Other files in these folders are somebody else's."""

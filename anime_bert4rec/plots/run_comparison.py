@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from anime_bert4rec.model.run_folder import TRAINING_METRICS, RunFolder
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
 from anime_bert4rec.plots.style import EndLabel
@@ -74,17 +75,18 @@ def warning_of(metrics: Sequence[Metrics]) -> str:
 
 def metrics_of(run: Path) -> Path:
     """The metrics file of a run, given as that file, as the output folder or as the plots folder in it."""
-    for path in (run / "plots" / "training_metrics.json", run / "training_metrics.json"):
+    for path in (RunFolder(run).metrics_file, run / TRAINING_METRICS):
         if path.exists():
             return path
     if run.is_dir():
-        raise UserError(f"no training_metrics.json in {run}: give the output folder of a run to --compare")
+        raise UserError(f"no {TRAINING_METRICS} in {run}: give the output folder of a run to --compare")
     return run
 
 
 def run_names(runs: Sequence[Path]) -> list[str]:
     """The first thing in each path, from the end, that differs between all as drawn; numbers where nothing does."""
-    parts = [[part for part in run.resolve().parts if part not in ("plots", "training_metrics.json")] for run in runs]
+    same = RunFolder(Path()).metrics_file.parts
+    parts = [[part for part in run.resolve().parts if part not in same] for run in runs]
     for back in range(1, max(map(len, parts)) + 1):
         names = [style.drawable(each[-back], 200) if back <= len(each) else "" for each in parts]
         short = [name if len(name) <= LONGEST_NAME else "…" + name[1 - LONGEST_NAME :] for name in names]

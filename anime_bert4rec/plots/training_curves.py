@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from anime_bert4rec.model.run_folder import ACCURACY_CURVE, COMBINED_METRICS, LEARNING_CURVE, LOSS_CURVE, TOP_K
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
 from anime_bert4rec.plots.style import TRAINING, VALIDATION, EndLabel
-from anime_bert4rec.plots.training_metrics import TOP_K, Metrics
+from anime_bert4rec.plots.training_metrics import Metrics
 
 Form = Callable[[float], str]  # how a value is written
 
@@ -99,10 +100,10 @@ def learning_curve(metrics: Metrics) -> Figure:
 
 
 PLOTS = {
-    "loss_curve.png": loss_curve,
-    "accuracy_curve.png": accuracy_curve,
-    "combined_metrics.png": combined_metrics,
-    "learning_curve.png": learning_curve,
+    LOSS_CURVE: loss_curve,
+    ACCURACY_CURVE: accuracy_curve,
+    COMBINED_METRICS: combined_metrics,
+    LEARNING_CURVE: learning_curve,
 }
 
 

@@ -10,12 +10,12 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.text import describe_os_error, plain
 from anime_bert4rec.support.whole_files import read_json
 
-TOP_K = (1, 5, 10, 20)  # as in model/masked_metrics.py, which would bring torch along
 LARGEST = 1e12  # what is larger is as good as infinite: a gap in the curve
 
 

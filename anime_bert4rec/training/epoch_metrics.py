@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import torch
 
-from anime_bert4rec.model.masked_metrics import TOP_K, standard_errors
+from anime_bert4rec.model.masked_metrics import standard_errors
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.text import duration
 from anime_bert4rec.training.processes import add_up

@@ -103,7 +103,7 @@ def checkpoint_to_resume(
 
 def models_beside(chosen: Path | None, folder: RunFolder) -> Path:
     """The folder of the models of the run that the checkpoint `chosen`, or the newest of the folder, is of."""
-    return chosen.absolute().parent.parent / "models" if chosen else folder.models
+    return (RunFolder(chosen.absolute().parent.parent) if chosen else folder).models
 
 
 def fitted_before(models: Path, checkpoint: Checkpoint) -> BERT4Rec | None:

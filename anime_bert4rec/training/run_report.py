@@ -16,13 +16,13 @@ import torch
 
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.masked_metrics import TOP_K
 from anime_bert4rec.model.run_folder import (
     BEST_MODEL,
     COMBINED_METRICS,
     ITEM_MAPPINGS,
     RANKING_COMPARISON,
     REPORT_PAGE,
+    TOP_K,
     RunFolder,
 )
 from anime_bert4rec.model.training_data import Data

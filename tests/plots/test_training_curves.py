@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from made_up_runs import NAN, RUNS, best_at, diverged, draw, line, run, shown_texts, texts
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.plots import style as plot_style
 from anime_bert4rec.plots.training_curves import PLOTS
-from anime_bert4rec.plots.training_metrics import TOP_K, read_metrics
+from anime_bert4rec.plots.training_metrics import read_metrics
 
 # ---- what they show
 

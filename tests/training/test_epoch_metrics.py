@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anime_bert4rec.model.masked_metrics import TOP_K, squares_of_rows
+from anime_bert4rec.model.masked_metrics import squares_of_rows
+from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result, Totals, check_measured
 
 
