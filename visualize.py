@@ -28,6 +28,7 @@ import numpy as np
 from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.overview import read_overview
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, RUN_COMPARISON, read_config
@@ -36,7 +37,7 @@ from anime_bert4rec.pages.page import write_page
 from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.anime_map import MapPoints, anime_map, load_map_points, spread_out
-from anime_bert4rec.plots.data_overview import data_overview, read_overview
+from anime_bert4rec.plots.data_overview import data_overview
 from anime_bert4rec.plots.map_layout import force_layout, nearest_first
 from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.training_curves import PLOTS

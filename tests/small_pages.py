@@ -7,12 +7,12 @@ import re
 
 import numpy as np
 
+from anime_bert4rec.lists.overview import Overview
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.scores import TEN
 from anime_bert4rec.pages.kept_map import KeptMap
 from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.pages.report_page import ReportData, report_page
-from anime_bert4rec.plots.data_overview import Overview
 from anime_bert4rec.plots.training_metrics import Metrics
 from anime_bert4rec.recommending.rows import Reason, RecommendedAnime
 

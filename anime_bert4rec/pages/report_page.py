@@ -9,12 +9,12 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from anime_bert4rec.lists.overview import Overview, length_edges, usual_years
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.pages.kept_map import KeptMap
 from anime_bert4rec.pages.page import page
 from anime_bert4rec.pages.title_table import TitleTable
-from anime_bert4rec.plots.data_overview import Overview, length_edges, usual_years
 from anime_bert4rec.plots.training_metrics import Metrics
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from small_pages import data_of, some_anime, some_map, some_metrics, some_tasks
 
+from anime_bert4rec.lists.overview import Overview
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
-from anime_bert4rec.plots.data_overview import Overview
 from anime_bert4rec.support.errors import UserError
 
 MEAN = {"mean": 0.25, "error": 0.0123456}

@@ -19,9 +19,10 @@ from made_up_runs import draw, run
 import visualize
 from anime_bert4rec.evaluation.measuring import MODEL, Answers, RankingMetrics, TaskResult
 from anime_bert4rec.evaluation.questions import EVERYTHING, NEXT_ITEM
+from anime_bert4rec.lists.overview import Overview
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.plots.anime_map import anime_map
-from anime_bert4rec.plots.data_overview import Overview, data_overview
+from anime_bert4rec.plots.data_overview import data_overview
 from anime_bert4rec.plots.ranking_comparison import ranking_comparison
 from anime_bert4rec.plots.run_comparison import comparison
 from anime_bert4rec.plots.style import save
