@@ -243,6 +243,7 @@ def train_epochs(
             checkpoint = run.snapshot()
             if run.metrics.is_best():
                 run.save_average(paths.models / BEST_MODEL)
+                paths.forget_evaluation()
             files.save(checkpoint)
             write_json(paths.metrics_file, run.metrics.as_dict())
             log.info(run.metrics.line(), extra=on_screen(run.metrics.short_line(), good=run.metrics.is_best()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -103,6 +104,12 @@ class RunFolder:
     def evaluation_text(self) -> Path:
         """How well the model ranks: tables to read."""
         return self.output / EVALUATION_TEXT
+
+    def forget_evaluation(self) -> None:
+        """Delete what was said of the best model, once another one has taken its place."""
+        for path in (self.evaluation_file, self.evaluation_text, self.plots / RANKING_COMPARISON):
+            with contextlib.suppress(PermissionError):  # Windows doesn't delete what somebody looks at
+                path.unlink(missing_ok=True)
 
     def newest_moved_aside(self) -> Path | None:
         """The folder of the newest of the runs that were moved aside (training/output_folder.py) and have a model."""
