@@ -34,7 +34,7 @@ from anime_bert4rec.lists.sequence_store import folder_of, forget
 from anime_bert4rec.lists.user_names import UserName, name_key, profiles_in, read_user_names
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.progress import progress
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import count_of, plain
 from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, LocalTaskSettings, UserListSettings
 
 log = logging.getLogger(__name__)
@@ -255,7 +255,7 @@ def print_summary(
     trained = [user for user in users.values() if not user.left_out]
     others = len(trained) - sum(not user.left_out for user in named)
     print(
-        f"{len(names):,} users: {loaded.new:,} new, {loaded.updated:,} updated,"
+        f"{count_of(len(names), 'user')}: {loaded.new:,} new, {loaded.updated:,} updated,"
         f" {loaded.kept:,} skipped (fetched within the last 7 days)."
     )
     if problems:

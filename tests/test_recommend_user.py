@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sqlite3
+import time
 
 import numpy as np
 import pytest
@@ -228,6 +229,30 @@ def test_with_store_it_is_stored_as_load_users_does(folder, tmp_path, anilist, a
     assert ask("Newcomer", "--refresh") == 0
     with Database.open(copy, create=False) as database:
         assert database.users()["newcomer"].left_out is None, "judged as load_users.py has judged all, not by 20"
+
+
+def test_for_everybody_scores_count_as_for_one(folder, tmp_path, predicting, capsys):
+    db, path = tmp_path / "copy.db", tmp_path / "all.jsonl"
+    db.write_bytes((folder / "bert.db").read_bytes())
+    entries = tuple(entry(k, score=score) for k, score in enumerate((90, 80, 20, 10), 1))
+    with Database.open(db, create=False) as database:
+        database.save_user_list(UserList(77, "Scorer", entries), "scorer", int(time.time()), 2)
+
+    def ask(*flags):
+        given = [*flags, "--top-k", 5, "--db", db, "--output-dir", folder / "out"]
+        assert main(list(map(str, given))) == 0
+        return capsys.readouterr().out
+
+    found = {}
+    for by in ("both", "list"):
+        ask("--all", "--format", "jsonl", "-o", path, "--by", by)
+        everybody = map(json.loads, path.read_text("utf-8").splitlines())
+        (of_all,) = (each["recommendations"] for each in everybody if each["name"] == "Scorer")
+        found[by] = [each["anime_id"] for each in of_all]
+        alone = json.loads(ask("--user", "Scorer", "--by", by, "--format", "json"))
+        assert found[by] == [each["anime_id"] for each in alone]
+        path.unlink()
+    assert found["both"] != found["list"]
 
 
 @needs_mounts

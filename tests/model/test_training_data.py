@@ -11,7 +11,7 @@ from small_lists import ITEMS, sequences_of, some_lists
 
 from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.model import training_data
+from anime_bert4rec.model import hidden_positions, training_data
 from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, read_lists
 from config import TrainingSettings
 
@@ -64,6 +64,16 @@ def test_training_has_cuts_and_three_of_four_batches_are_for_the_network_alone(f
     assert [batch.without_memory for batch in training] == [False, True, True, True, False]
     fewer = data_of(some_lists(19))
     assert not any(batch.without_memory for batch in batches(fewer.training, fewer, CUTS_ALONE, 1))
+
+
+def test_without_a_memory_all_of_short_lists_are_cut_at(monkeypatch):
+    monkeypatch.setattr(hidden_positions, "FEWEST_CUTS", 1)
+    asked = []
+    for memory in (True, False):
+        settings = dataclasses.replace(CUTS_ALONE, memory=memory, cut_share=1.0)
+        data = data_of(sequences_of(*([1, 2, 3, 4, 5, 6, 7, 8, 9],) * 8))
+        asked.append([len(batch.targets) / len(batch.items) for batch in batches(data.training, data, settings, 1)])
+    assert all(few < 8 for few in asked[0]) and asked[1] == [8, 8], "each entry but the first, of nine"
 
 
 @pytest.mark.parametrize("epoch", [1, None])
