@@ -10,6 +10,8 @@ from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.wishes import Wishes
 
 NOTHING: frozenset[int] = frozenset()
+SEASONS = ("TV", "TV_SHORT", "ONA")
+"""The formats of which one title is a season of another."""
 
 
 class Shortlists:
@@ -19,6 +21,7 @@ class Shortlists:
         self._of_id = {anime.anime_id: anime for anime in catalogue}
         self._before = prequels(catalogue)
         self._just_before = latest(self._before, self._of_id)
+        self._seasons_before = earlier_seasons(self._before, self._of_id)
         self._retold = related(catalogue, leads=("SUMMARY", "COMPILATION"), comes_from=("CONTAINS",))
         self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
         self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
@@ -29,7 +32,8 @@ class Shortlists:
 
         Recaps of what one of them has seen are left out. Unless `with_sequels`, one that continues others of the
         catalogue needs the latest of these finished by everybody, and neither they nor what it is a side story of may
-        be what somebody is still watching, has paused or has dropped; and only the first of a franchise is shown.
+        be what somebody is still watching, has paused or has dropped; of several seasons that continue the same one the
+        earliest comes first; and only the first of a franchise is shown.
         """
         seen = frozenset().union(*(person.seen for person in people))
         shown: set[int] = set()
@@ -39,6 +43,9 @@ class Shortlists:
                 continue
             if not wishes.with_sequels:
                 if self.franchise[anime_id] in shown or self._waits(anime_id, people):
+                    continue
+                earlier = self._seasons_before.get(anime_id, NOTHING) - seen
+                if any(wishes.allow(self._of_id[each]) and not self._waits(each, people) for each in earlier):
                     continue
                 shown.add(self.franchise[anime_id])
             yield anime
@@ -75,6 +82,24 @@ def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[i
     return {
         anime_id: {each for each in earlier if not any(takes_its_place(other, each) for other in earlier)} or earlier
         for anime_id, earlier in before.items()
+    }
+
+
+def earlier_seasons(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[int, set[int]]:
+    """Of each season those that began before it and continue the same title: AniList may name the first season alone as
+    the prequel of all others."""
+    after: dict[int, set[int]] = {}
+    for anime_id, earlier in before.items():
+        for each in earlier:
+            after.setdefault(each, set()).add(anime_id)
+
+    def began_before(other: Anime, anime: Anime) -> bool:
+        return other.format == anime.format and 0 < (other.start_date or 0) < (anime.start_date or 0)
+
+    return {
+        anime_id: {each for one in earlier for each in after[one] if began_before(of_id[each], of_id[anime_id])}
+        for anime_id, earlier in before.items()
+        if of_id[anime_id].format in SEASONS
     }
 
 

@@ -60,6 +60,27 @@ def test_of_several_seasons_before_it_the_latest_is_needed():
     assert shortlists.continued_by([3]) == {1, 2, 4} and shortlists.continued_by([1, 2]) == {1}
 
 
+def test_of_several_seasons_that_continue_the_same_one_the_earliest_comes_first():
+    """As where the first season alone is named as the prequel of all others."""
+    first = Relation(1, "PREQUEL")
+    catalogue = [
+        Anime(1, format="TV", start_date=2013_04_07),
+        Anime(2, format="TV", start_date=2017_04_01, genres=("Drama",), relations=(first,)),
+        Anime(3, format="TV", start_date=2021_01_10, relations=(first,)),
+        Anime(4, format="MOVIE", start_date=2015_01_01, relations=(first,)),
+        Anime(5, format="TV", relations=(first,)),  # nobody knows when
+        Anime(6, format="TV", start_date=2017_04_01, relations=(Relation(3, "PREQUEL"),)),
+    ]
+
+    def shown(ranked, *liked, **wishes):
+        wishes = Wishes(of_catalogue(catalogue, **wishes))
+        return [each.anime_id for each in Shortlists(catalogue).of(ranked, [Person.of_ids(liked)], wishes)]
+
+    assert (shown([3, 2], 1), shown([3], 1, 2), shown([3]), shown([6], 1, 3)) == ([2], [3], [], [6])
+    assert (shown([3], 1), shown([4], 1), shown([5], 1)) == ([], [4], [5]), "only seasons whose days are known wait"
+    assert shown([3, 2], 1, not_genre=["Drama"]) == [3], "what may not be shown is not waited for"
+
+
 def test_of_three_that_continue_each_other_in_a_circle_any_is_enough():
     circle = [Anime(n, relations=(Relation(n % 3 + 1, "PREQUEL"),)) for n in (1, 2, 3)]
     last = Anime(4, relations=tuple(Relation(n, "PREQUEL") for n in (1, 2, 3)))
