@@ -10,7 +10,7 @@ from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.wishes import Wishes
 
 NOTHING: frozenset[int] = frozenset()
-SEASONS = ("TV", "TV_SHORT", "ONA")
+SEASON_FORMATS = ("TV", "TV_SHORT", "ONA")
 """The formats of which one title is a season of another."""
 
 
@@ -99,7 +99,7 @@ def earlier_seasons(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) 
     return {
         anime_id: {each for one in earlier for each in after[one] if began_before(of_id[each], of_id[anime_id])}
         for anime_id, earlier in before.items()
-        if of_id[anime_id].format in SEASONS
+        if of_id[anime_id].format in SEASON_FORMATS
     }
 
 
