@@ -77,8 +77,10 @@ def children() -> list[str]:
 
 
 @linux
-@pytest.mark.parametrize("where", ["before", "after_in_parent"])
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(
+    ("number", "where"),
+    [*((number, "after_in_parent") for number in SIGNALS), (signal.SIGINT, "before")],
+)
 def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_path, forks, capfd, number, where):
     for place in (where, "after_in_child"):
         forks.todo[2, place] = lambda: os.kill(os.getpid(), number)
