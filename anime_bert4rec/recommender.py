@@ -36,7 +36,7 @@ from anime_bert4rec.model.ranking_by_scores import (
     best_columns,
     by_id,
 )
-from anime_bert4rec.model.ranking_leaning import Leaning
+from anime_bert4rec.model.ranking_leaning import Leaning, TitleLikeness
 from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import UserError
 
@@ -279,7 +279,7 @@ class Recommender:
         with np.errstate(invalid="ignore"):  # a title of the history owes nothing to others: -inf less -inf
             lost = scores[0] - scores[1:]  # [tried, recommended]
         if alike:
-            lost += alike * self._space_of_lists.lost_without(items, tried)[:, columns]
+            lost += alike * self._likeness.lost_without(items, tried)[:, columns]
         strongest = np.argsort(-lost, axis=0, kind="stable")[: max(most, 0)]
         reasons = (
             tuple(self.vocabulary.decode(items[tried[best[lost[best, which] > 0]]]).tolist())
@@ -307,11 +307,11 @@ class Recommender:
         return ItemSpace.of(self._score.model)
 
     @functools.cached_property
-    def _space_of_lists(self) -> ItemSpace:
-        return ItemSpace.of_lists(self._score.model)
+    def _likeness(self) -> TitleLikeness:
+        return TitleLikeness.of(self._score.model)
 
     def _leaning(self, niche: float, alike: float) -> Leaning:
-        return Leaning.of(niche, alike, self._popularity, lambda: self._space_of_lists)
+        return Leaning.of(niche, alike, self._popularity, lambda: self._likeness)
 
     def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[np.ndarray, np.ndarray, GivenScores]]:
         """For each person the items of the history that are known, the logarithms of the scores [N], -inf for what is

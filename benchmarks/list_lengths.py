@@ -40,9 +40,8 @@ from anime_bert4rec.evaluation.ranking import mean_and_error, ranks_of
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.item_space import ItemSpace
-from anime_bert4rec.model.ranking_leaning import Leaning
-from anime_bert4rec.recommending.asked_people import ALIKE_OF_ONE, ALIKE_OF_TITLES, NICHE_OF_TITLES
+from anime_bert4rec.model.ranking_leaning import Leaning, TitleLikeness
+from anime_bert4rec.recommending.asked_people import usual_leaning
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
 
@@ -151,21 +150,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def data_parser(description: str | None) -> argparse.ArgumentParser:
+    """The flags that say which lists and titles there are, and how many of the lists are learnt from."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = interactions.DATA_DIR
     parser.add_argument("--data", type=Path, default=folder / "anime_lists.csv.gz", help="user, anime_id")
     parser.add_argument("--catalogue", type=Path, default=folder / "anilist_catalogue.jsonl.gz", help="JSON lines")
     parser.add_argument("--scores", type=Path, default=folder / "anime_scores.csv.gz", help="user, anime_id, status")
     parser.add_argument("--items", type=int, default=3000, help="the most popular ones of the catalogue")
-    parser.add_argument("--users", nargs="+", type=int, default=[430], help="to train on")
+    parser.add_argument("--users", nargs="+", type=int, default=[430], help="lists to learn from")
+    parser.add_argument("--output", type=Path, default=HERE / "results")
+    return parser
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = data_parser(__doc__)
     parser.add_argument("--asked", type=int, default=ASKED, help="people to be asked about, and as many to tune on")
     parser.add_argument("--given", nargs="+", type=float, default=list(GIVEN), help="titles; below 1, a share")
     parser.add_argument("--epochs", type=int, default=40, help="of this project's model")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--quick", action="store_true", help="fewer people and epochs: whether it works")
-    parser.add_argument("--output", type=Path, default=HERE / "results")
     return parser
 
 
@@ -231,11 +236,10 @@ def ask(lists: Sequences, users: np.ndarray, given: float, seed: int) -> Questio
 
 def lowered_for_named(model: BERT4Rec, popularity: np.ndarray, given: Sequence[np.ndarray]) -> np.ndarray:
     """What recommend.py takes off the logits of who names titles [U, N]."""
-    space = ItemSpace.of_lists(model)
-    of_one, of_more = (
-        Leaning.of(NICHE_OF_TITLES, alike, popularity, lambda: space) for alike in (ALIKE_OF_ONE, ALIKE_OF_TITLES)
+    likeness = TitleLikeness.of(model)
+    return np.array(
+        [Leaning.of(*usual_leaning(len(items)), popularity, lambda: likeness).lowered(items) for items in given]
     )
-    return np.array([(of_one if len(items) == 1 else of_more).lowered(items) for items in given])
 
 
 def joined(all_questions: Sequence[Questions]) -> Questions:

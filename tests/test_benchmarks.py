@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_benchmarks import two_kinds_of_people
 
 from anime_bert4rec.evaluation.ranking import NEVER
 from anime_bert4rec.lists.sequences import Sequences
@@ -258,25 +259,7 @@ def test_list_lengths_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixt
     """People who like one of two kinds of anime: what one title tells is enough for all but popularity."""
     import list_lengths
 
-    random = np.random.default_rng(0)
-    catalogue = [
-        {"id": n, "popularity": 900 - n, "genres": [], "relations": [["SEQUEL", n + 2]] if n < 3 else []}
-        for n in range(1, 301)
-    ]
-    rows = [
-        f"{'m' if person else 'a'}{person},{n},"
-        for person in range(90)
-        for n in np.flatnonzero(random.random(300) < 0.3 * (np.arange(300) % 2 == person % 2)) + 1
-    ]
-    texts = {
-        "anilist_catalogue.jsonl.gz": "\n".join(map(json.dumps, catalogue)),
-        "anime_lists.csv.gz": "\n".join(["user,anime_id,date", *rows]),
-        "anime_scores.csv.gz": "user,anime_id,status\na0,1,PLANNING",
-    }
-    for name, text in texts.items():
-        with gzip.open(tmp_path / name, "wt") as file:
-            file.write(text + "\n")
-    files = [f"--{kind}={tmp_path / name}" for kind, name in zip(("catalogue", "data", "scores"), texts, strict=True)]
+    files = two_kinds_of_people(tmp_path)
     flags = ("--users", 40, "--asked", 20, "--given", 1, 0.8, "--epochs", 1, "--threads", 1, "--output", tmp_path)
     assert list_lengths.main([*files, *map(str, flags)]) == 0
     results = json.loads((tmp_path / "list_lengths.json").read_text())["results"]

@@ -13,16 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from anime_bert4rec.lists.common_traits import CONTENT
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model import model_files as checkpoints
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
-from anime_bert4rec.model.model_files import (
-    load_item_mappings,
-    load_model,
-    save_item_mappings,
-    save_model,
-)
+from anime_bert4rec.model.model_files import load_item_mappings, load_model, save_item_mappings, save_model
 from anime_bert4rec.plots.anime_map import load_map_points
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.support.errors import ModelFileError, UserError
@@ -37,7 +33,7 @@ def saved(tmp_path_factory, request):
     ordered = request.param != "no order"
     blocks = np.array([0, 1, 2, 0, 1]) if ordered else np.zeros(5, np.int64)
     lists = Sequences(np.array([1, 2, 3, 3, 4]), blocks, np.array([0, 3, 5]), np.arange(2))
-    alike = Sequences(np.array([1, 7, 2, 7]), np.zeros(4, np.int64), np.array([0, 2, 4]), np.arange(2))
+    alike = Sequences(np.array([1, 7, 2, 7]), np.zeros(4, np.int64), np.array([0, 2, 4]), np.array([CONTENT, 1]))
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "order, many items":
             patch.setattr("anime_bert4rec.model.memory_fitting.MOST_ITEMS", 4)
@@ -159,9 +155,9 @@ def test_a_weight_that_is_no_number_is_refused(refuse, saved, value):
 @pytest.mark.parametrize("value", [-7, 10**6, 2**62])
 @pytest.mark.parametrize(
     "name",
-    ["kept", "column"] + [f"unlisted.{name}" for name in ("columns", "members", "group_starts", "groups",
-                                                          "item_starts")]
-    + [f"likeness.{name}" for name in ("members", "group_starts", "groups", "item_starts", "franchise")]
+    ["kept", "column", "unlisted.columns", "likeness.franchise", "likeness.content"]
+    + [f"{part}.{name}" for part in ("unlisted", "likeness") for name in ("members", "group_starts", "groups",
+                                                                          "item_starts")]
     + ["transitions.row_starts", "transitions.followers"],
 )  # fmt: skip
 def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):

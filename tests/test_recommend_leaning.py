@@ -27,11 +27,11 @@ def ranked(folder):
 @pytest.mark.parametrize(
     ("flags", "niche", "alike"),
     [
-        ((), 0.3, 1.5),
-        (("--niche", 0), 0, 1.5),
-        (("--niche", 1), 1, 1.5),
-        (("--alike", 0), 0.3, 0),
-        (("--alike", 10), 0.3, 10),
+        ((), 0.5, 3),
+        (("--niche", 0), 0, 3),
+        (("--niche", 1), 1, 3),
+        (("--alike", 0), 0.5, 0),
+        (("--alike", 10), 0.5, 10),
         (("--niche", 0, "--alike", 0), 0, 0),
     ],
 )
@@ -41,14 +41,14 @@ def test_titles_that_are_named(rows, ranked, flags, niche, alike):
 
 
 def test_what_is_told_apart_here_ranks_differently(ranked):
-    orders = {tuple(ranked(AS_SET, *leaning)) for leaning in ((0.3, 1.5), (0.3, 0), (0.3, 10), (0, 0), (1, 1.5))}
+    orders = {tuple(ranked(AS_SET, *leaning)) for leaning in ((0.5, 3), (0.5, 0), (0.5, 10), (0, 0), (1, 3))}
     assert len(orders) == 5
-    assert ranked(ONE, 0.3, 3) != ranked(ONE, 0.3, 0) and ranked(OF_ANN, 0, 10) != ranked(OF_ANN, 0, 0)
+    assert ranked(ONE, 1, 6) != ranked(ONE, 1, 0) and ranked(OF_ANN, 0, 10) != ranked(OF_ANN, 0, 0)
 
 
 def test_one_title_and_a_list(rows, ranked):
     for once in (("--anime", 22), ("--anime", 22, 22), ("--anime", 22, "--title", "Title 22")):
-        assert [row["anime_id"] for row in rows(*once, *EVERYTHING)] == ranked(ONE, 0.3, 3)
+        assert [row["anime_id"] for row in rows(*once, *EVERYTHING)] == ranked(ONE, 1, 6)
     for flags, alike in (((), 0), (("--alike", 10), 10)):
         found = [row["anime_id"] for row in rows("--user", "Ann", *EVERYTHING, *flags)]
         assert found == ranked(OF_ANN, 0, alike)
@@ -64,12 +64,13 @@ def test_everybody(run, ranked, tmp_path):
 
 
 def test_the_leaning_of_each_kind_of_people(knowing, popular):
-    titles, one = (person_of_titles(ids, knowing.vocabulary) for ids in ([4, 20], [4]))
+    one, titles, ten = (person_of_titles(ids, knowing.vocabulary) for ids in ([4], [4, 20], range(1, 11)))
     somebody = Person.of_ids([4, 20])
-    assert leaning_of([titles], knowing, None, None) == (0.3, 1.5)
-    assert leaning_of([one], knowing, None, None) == (0.3, 3.0)
-    assert leaning_of([titles], knowing, 0.0, None) == (0.0, 1.5)
-    assert leaning_of([titles], knowing, None, 0.0) == (0.3, 0.0)
+    assert leaning_of([one], knowing, None, None) == (1.0, 6.0)
+    assert leaning_of([titles], knowing, None, None) == (0.5, 3.0), "each of n titles counts an n-th"
+    assert leaning_of([ten], knowing, None, None) == pytest.approx((0.1, 0.6))
+    assert leaning_of([titles], knowing, 0.0, None) == (0.0, 3.0)
+    assert leaning_of([titles], knowing, None, 0.0) == (0.5, 0.0)
     for people, recommender in (([somebody], knowing), ([titles, somebody], knowing), ([titles], popular)):
         assert leaning_of(people, recommender, None, None) == (0.0, 0.0)
         assert leaning_of(people, recommender, 0.5, 2.0) == (0.5, 2.0)

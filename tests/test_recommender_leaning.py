@@ -65,7 +65,7 @@ def test_what_a_title_is_like_is_a_reason_for_it(knowing):
     assert beside == dict.fromkeys((2, 3, 5, 6), 4) | dict.fromkeys((18, 19, 21, 22), 20)
     reasons = knowing.because({4, 20}, list(beside), most=1, alike=10.0)
     assert dict(zip(beside, reasons, strict=True)) == {each: (title,) for each, title in beside.items()}
-    lost = knowing._space_of_lists.lost_without(np.array([4, 20]), np.array([0, 1]))
+    lost = knowing._likeness.lost_without(np.array([4, 20]), np.array([0, 1]))
     assert lost[1, 20] == pytest.approx(cosines_by_hand(knowing, [4, 20])[21] - cosines[4][21], abs=1e-6)
     assert knowing.because({4}, [5], alike=10.0) == [(4,)], "of one title all of it"
 

@@ -13,8 +13,10 @@ from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 
 LARGEST_GROUP = 1_000
 """A trait that more anime share says nothing about them, and is left out."""
-FRANCHISE = -1
-"""What stands in the place of the user's id in groups that are franchises."""
+FRANCHISE, CONTENT = -1, -2
+"""What stands in the place of the user's id in groups that are franchises, and in those of a genre or a tag, which say
+what an anime is about."""
+KINDS = {"franchise": FRANCHISE, "genre": CONTENT, "tag": CONTENT}
 
 
 def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
@@ -28,7 +30,7 @@ def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequ
             groups[group].append(item)
     chosen = {group: members for group, members in groups.items() if 2 <= len(members) <= LARGEST_GROUP}
     lists = list(chosen.values())
-    kinds = [FRANCHISE if kind == "franchise" else number for number, (kind, _) in enumerate(chosen)]
+    kinds = [KINDS.get(kind, number) for number, (kind, _) in enumerate(chosen)]
     flat = np.array([item for members in lists for item in members], np.int32)
     offsets = np.cumsum([0, *map(len, lists)])
     return Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.array(kinds, np.int64))

@@ -126,6 +126,8 @@ class MemoryConfig:
             "item_starts": self.likeness.memberships + 1,
             "franchise": self.likeness.groups + 1,
         }
+        if self.likeness.contents:
+            of_likeness["content"] = self.likeness.groups
         own = {"kept": self.num_items, "column": self.table_size + 1}
         own |= {"direction.columns": self.num_items} if self.directions else {}
         own |= {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}

@@ -52,10 +52,6 @@ class ItemSpace:
         whole = self.directions[items - 1].sum(0)
         return self.directions @ (whole / max(float(np.linalg.norm(whole)), SHORTEST))
 
-    def lost_without(self, items: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """How much lower the cosines are without the item at each of some places: [P, N]."""
-        return self.cosines(items) - np.array([self.cosines(np.delete(items, place)) for place in places])
-
     @functools.cached_property
     def directions(self) -> np.ndarray:
         """[N, D] of length 1, or 0 for what has no vector."""

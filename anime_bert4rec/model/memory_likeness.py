@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from anime_bert4rec.lists.common_traits import FRANCHISE
+from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import WholeLists
 from anime_bert4rec.model.memory_groups import Groups
@@ -30,6 +30,8 @@ class LikenessSizes:
 
     groups: int = 0
     memberships: int = 0
+    contents: int = 0
+    """How many of the groups are of content; 0 in models of earlier versions, in which that isn't known."""
 
 
 class Likeness(Groups):
@@ -42,16 +44,21 @@ class Likeness(Groups):
         super().__init__(items, sizes.groups, sizes.memberships, sizes.memberships)
         self.register_buffer("franchise", torch.zeros(items, dtype=torch.long))
         self.register_buffer("beside", torch.zeros(items) if missing else None)
+        self.register_buffer("content", torch.zeros(sizes.contents, dtype=torch.long) if sizes.contents else None)
 
     franchise: Tensor
     """[N] the group that is the franchise of each item, plus 1; 0 for none."""
     beside: Tensor | None
     """[N] how many others of its franchise are on the lists that have each item, added up; None if not known."""
+    content: Tensor | None
+    """The groups, ascending, that are genres and tags, and say what an item is about; None if there are none, or not
+    known."""
 
     @classmethod
     def of(cls, alike: Sequences, num_items: int, lists: Sequences | None = None) -> Likeness:
         """alike: the items of each group. lists: those that tell what is beside what, if that is to be known."""
-        made = cls(LikenessSizes(len(alike), len(alike.items)), num_items, lists is not None)
+        content = np.flatnonzero(alike.user_ids == CONTENT)
+        made = cls(LikenessSizes(len(alike), len(alike.items), len(content)), num_items, lists is not None)
         group = np.repeat(np.arange(len(alike)), alike.lengths)
         squares = np.bincount(alike.items, 1 / alike.lengths[group], minlength=num_items + 1)[1:]
         franchise = np.zeros(num_items + 1, np.int64)
@@ -60,13 +67,17 @@ class Likeness(Groups):
         made.fill(alike, np.arange(1, num_items + 1))
         made.scale.copy_(torch.from_numpy(np.where(squares > 0, 1 / np.sqrt(np.maximum(squares, 1e-9)), 0)))
         made.franchise.copy_(torch.from_numpy(franchise[1:]))
+        if made.content is not None:
+            made.content.copy_(torch.from_numpy(content))
         if lists is not None:
             made.beside = made._counted(lists)
         return made
 
     @property
     def sizes(self) -> LikenessSizes:
-        return LikenessSizes(len(self.group_starts), len(self.members))
+        return LikenessSizes(
+            len(self.group_starts), len(self.members), 0 if self.content is None else len(self.content)
+        )
 
     def _counted(self, lists: Sequences) -> Tensor:
         """How many others of its franchise are on the lists that have each item, added up [N]."""

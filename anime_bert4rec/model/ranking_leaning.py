@@ -6,18 +6,48 @@ torch takes seconds to import, so that nothing here does before a model is there
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from anime_bert4rec.model.content_space import ContentSpace
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.support.errors import UserError
+
+if TYPE_CHECKING:
+    from anime_bert4rec.model.bert4rec import BERT4Rec
 
 RARE, FEW = 0.1, 30
 """What is on fewer lists than a tenth of the most listed title's, or than 30, is to `niche` not much rarer than what is
 on none, for little is known of it (benchmarks/LOG.md)."""
 MOST_ALIKE = 10.0
 """So much that little else counts."""
+CONTENT_COUNTS = 0.5
+"""What the cosine by genres and tags counts for beside that by lists, of which few say little of a title
+(benchmarks/LOG.md)."""
+
+
+@dataclass(frozen=True)
+class TitleLikeness:
+    """How like titles are: by the lists that have them, and by what the catalogue says they are about."""
+
+    by_lists: ItemSpace
+    by_content: ContentSpace | None = None
+
+    @classmethod
+    def of(cls, model: BERT4Rec) -> TitleLikeness:
+        """Raises UserError for weights of no use."""
+        return cls(ItemSpace.of_lists(model), ContentSpace.of(model))
+
+    def to(self, items: np.ndarray) -> np.ndarray:
+        """The sum of the cosines of each title and of all of some items 1 … N: [N]."""
+        found = self.by_lists.cosines(items)
+        return found if self.by_content is None else found + CONTENT_COUNTS * self.by_content.cosines(items)
+
+    def lost_without(self, items: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """How much lower it is without the item at each of some places: [P, N]."""
+        return self.to(items) - np.array([self.to(np.delete(items, place)) for place in places])
 
 
 class Leaning(NamedTuple):
@@ -25,12 +55,14 @@ class Leaning(NamedTuple):
 
     for_popularity: np.ndarray | float
     alike: float
-    space: ItemSpace | None
+    likeness: TitleLikeness | None
 
     @classmethod
-    def of(cls, niche: float, alike: float, popularity: np.ndarray | None, space: Callable[[], ItemSpace]) -> Leaning:
+    def of(
+        cls, niche: float, alike: float, popularity: np.ndarray | None, likeness: Callable[[], TitleLikeness]
+    ) -> Leaning:
         """niche: from 0 to 1, the share of the logarithm of each title's popularity. alike: from 0 to MOST_ALIKE, what
-        the cosine of each title and of the person's counts for. popularity: on how many lists each title is [N].
+        it counts for how like the person's titles each is. popularity: on how many lists each title is [N].
 
         Raises UserError where `niche` is asked of a model that doesn't know what is popular.
         """
@@ -41,10 +73,10 @@ class Leaning(NamedTuple):
         if niche and popularity is None:
             raise UserError("this model doesn't know how popular its titles are: train again, without --no-memory")
         lowered = 0.0 if popularity is None else niche * np.log(popularity + max(FEW, RARE * popularity.max()))
-        return cls(lowered, alike, space() if alike else None)
+        return cls(lowered, alike, likeness() if alike else None)
 
     def lowered(self, items: np.ndarray) -> np.ndarray | float:
         """For somebody with these items, 1 … N: [N]."""
-        if self.space is None:
+        if self.likeness is None:
             return self.for_popularity
-        return self.for_popularity - self.alike * self.space.cosines(items)
+        return self.for_popularity - self.alike * self.likeness.to(items)

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 MAL_SCORES = "POINT_10"
 """How everybody scores on MyAnimeList, in AniList's word."""
-NICHE_OF_TITLES, ALIKE_OF_TITLES, ALIKE_OF_ONE = 0.3, 1.5, 3.0
-"""Who names titles has seen what everybody has, too, and wants what is like them. Of one title alone the model says
-little but what is popular (benchmarks/LOG.md)."""
+NICHE_OF_ONE, ALIKE_OF_ONE = 1.0, 6.0
+"""Who names one title wants what is like it, and the model says of one little but what is popular. The more titles are
+named, the more it says of them: of n, an n-th of these is taken (benchmarks/LOG.md)."""
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,13 @@ def leaning_of(
     """How much less by popularity, and more by likeness, is ranked for these people; None where they don't say."""
     usual = 0.0, 0.0
     if [person.named_titles for person in people] == [True] and recommender.knows_popularity:
-        usual = NICHE_OF_TITLES, ALIKE_OF_ONE if len(people[0].history) == 1 else ALIKE_OF_TITLES
+        usual = usual_leaning(len(people[0].history))
     return usual[0] if niche is None else niche, usual[1] if alike is None else alike
+
+
+def usual_leaning(titles: int) -> tuple[float, float]:
+    """How much less by popularity, and more by likeness, is ranked for somebody who names so many titles."""
+    return NICHE_OF_ONE / titles, ALIKE_OF_ONE / titles
 
 
 def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person:

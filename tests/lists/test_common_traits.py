@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anime_bert4rec.lists import common_traits as features
-from anime_bert4rec.lists.common_traits import franchises, groups_in_common, groups_of
+from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE, franchises, groups_in_common, groups_of
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.memory_ease import gram_matrix
@@ -48,6 +48,20 @@ def test_a_franchise_is_all_that_relations_lead_to():
         Anime(5, relations=(Relation(4, "SIDE_STORY"),)),
     ]
     assert franchises(catalogue) == [1, 1, 1, 4, 4]
+
+
+def test_genres_and_tags_are_told_from_studios_and_franchises():
+    traits = {
+        "genres": ("A",),
+        "tags": (Tag("B"),),
+        "studios": (Studio(7, "S"),),
+        "relations": (Relation(1, "SEQUEL"),),
+    }
+    catalogue = [Anime(1), *(Anime(k, **traits) for k in (2, 3))]
+    groups = groups_in_common(catalogue, Vocabulary.of([1, 2, 3]))
+    of_kind = {kind: [groups.of_user(k).tolist() for k in np.flatnonzero(groups.user_ids == kind)] for kind in (-1, -2)}
+    assert of_kind == {FRANCHISE: [[1, 2, 3]], CONTENT: [[2, 3], [2, 3]]}
+    assert len(groups) == 4, "and the studio"
 
 
 def test_a_group_has_two_at_least_and_as_many_as_may_be_at_most(monkeypatch):

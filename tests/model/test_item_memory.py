@@ -269,7 +269,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "knots": KNOTS,
         "list_weight": 0.0,
         "by_shares": False,
-        "likeness": {"groups": 0, "memberships": 0},
+        "likeness": {"groups": 0, "memberships": 0, "contents": 0},
         "popularity_prior": False,
         "missing": False,
         "directions": 0,

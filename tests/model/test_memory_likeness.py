@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists, without
 
-from anime_bert4rec.lists.common_traits import FRANCHISE
+from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_likeness import Likeness
@@ -71,6 +71,14 @@ def test_what_is_missing_counts_where_nothing_of_the_franchise_is_visible():
     assert len(likeness_of([3, 1])(visible, popularity, None)) == 2, "as models of earlier versions have it"
 
 
+def test_it_knows_which_groups_are_genres_and_tags():
+    alike = sequences_of(*GROUPS)
+    kinds = np.array([CONTENT, 1, FRANCHISE, CONTENT, 4])
+    likeness = Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS)
+    assert likeness.content.tolist() == [0, 3] and likeness.sizes.contents == 2
+    assert likeness_of([1]).content is None
+
+
 def test_a_list_that_was_counted_is_left_out():
     sequences, alike = some_lists(unordered=True), sequences_of(*GROUPS)
     alike = Sequences(alike.items, alike.blocks, alike.offsets, np.array([0, FRANCHISE, FRANCHISE, 3, 4]))
@@ -83,5 +91,7 @@ def test_a_list_that_was_counted_is_left_out():
         expected = others.terms(batch._replace(lists=None)).values[-2][row]
         torch.testing.assert_close(got[row], expected)
     saved = dataclasses.asdict(memory.config)
-    del saved["missing"], saved["directions"]
-    assert ItemMemory(MemoryConfig.from_dict(saved)).config.terms == memory.config.terms[:-2]
+    del saved["missing"], saved["directions"], saved["likeness"]["contents"]
+    of_earlier_version = ItemMemory(MemoryConfig.from_dict(saved))
+    assert of_earlier_version.config.terms == memory.config.terms[:-2]
+    assert of_earlier_version.likeness.content is None
