@@ -24,6 +24,7 @@ def ideal(k: int) -> np.ndarray:
 
 
 def ndcg(ranked: np.ndarray, wanted: np.ndarray) -> float:
-    """The NDCG of the items that come first, of which as many count as are `ranked`; at least one is wanted."""
+    """The NDCG of the items that come first, of which as many count as are `ranked`; at least one is wanted. None is
+    named twice in either."""
     k = len(ranked)
     return float(discounts(k)[np.isin(ranked, wanted)].sum() / ideal(k)[min(len(wanted), k)])

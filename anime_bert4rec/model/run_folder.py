@@ -106,9 +106,10 @@ class RunFolder:
         return self.output / EVALUATION_TEXT
 
     def forget_evaluation(self) -> None:
-        """Delete what was said of the best model, once another one has taken its place."""
-        for path in (self.evaluation_file, self.evaluation_text, self.plots / RANKING_COMPARISON):
-            with contextlib.suppress(PermissionError):  # Windows doesn't delete what somebody looks at
+        """Delete what was said of the best model, once another one has taken its place. The page is made anew in the
+        end."""
+        for path in (self.evaluation_file, self.evaluation_text, self.plots / RANKING_COMPARISON, self.report_page):
+            with contextlib.suppress(OSError):  # as of a file that somebody looks at on Windows: no reason to stop
                 path.unlink(missing_ok=True)
 
     def newest_moved_aside(self) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from anime_bert4rec.lists.common_traits import franchises, prequels
@@ -19,10 +20,10 @@ class Shortlists:
 
     def __init__(self, catalogue: Sequence[Anime]) -> None:
         self._of_id = {anime.anime_id: anime for anime in catalogue}
-        self._before = prequels(catalogue)
-        self._just_before = latest(self._before, self._of_id)
-        self._seasons_before = earlier_seasons(self._before, self._of_id)
         self._retold = related(catalogue, leads=("SUMMARY", "COMPILATION"), comes_from=("CONTAINS",))
+        seasons = [each for each in catalogue if each.format in SEASON_FORMATS and each.anime_id not in self._retold]
+        self._before = seasons_in_turn(prequels(catalogue), seasons)
+        self._just_before = latest(self._before, self._of_id)
         self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
         self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
         """Of each anime: the smallest id of its franchise."""
@@ -32,8 +33,7 @@ class Shortlists:
 
         Recaps of what one of them has seen are left out. Unless `with_sequels`, one that continues others of the
         catalogue needs the latest of these finished by everybody, and neither they nor what it is a side story of may
-        be what somebody is still watching, has paused or has dropped; of several seasons that continue the same one the
-        earliest comes first; and only the first of a franchise is shown.
+        be what somebody is still watching, has paused or has dropped; and only the first of a franchise is shown.
         """
         seen = frozenset().union(*(person.seen for person in people))
         shown: set[int] = set()
@@ -43,9 +43,6 @@ class Shortlists:
                 continue
             if not wishes.with_sequels:
                 if self.franchise[anime_id] in shown or self._waits(anime_id, people):
-                    continue
-                earlier = self._seasons_before.get(anime_id, NOTHING) - seen
-                if any(wishes.allow(self._of_id[each]) and not self._waits(each, people) for each in earlier):
                     continue
                 shown.add(self.franchise[anime_id])
             yield anime
@@ -85,22 +82,34 @@ def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[i
     }
 
 
-def earlier_seasons(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[int, set[int]]:
-    """Of each season those that began before it and continue the same title: AniList may name the first season alone as
-    the prequel of all others."""
-    after: dict[int, set[int]] = {}
-    for anime_id, earlier in before.items():
-        for each in earlier:
-            after.setdefault(each, set()).add(anime_id)
+def seasons_in_turn(before: Mapping[int, set[int]], seasons: Iterable[Anime]) -> dict[int, set[int]]:
+    """`before`, where each season that continues a title also continues the last of those that surely began before it
+    and continue no other: AniList may name the first season alone as the prequel of all others.
 
-    def began_before(other: Anime, anime: Anime) -> bool:
-        return other.format == anime.format and 0 < (other.start_date or 0) < (anime.start_date or 0)
+    So nothing comes to continue itself that did not before.
+    """
+    found = {anime_id: set(earlier) for anime_id, earlier in before.items()}
+    after: dict[tuple[int, str | None], list[Anime]] = {}
+    for anime in seasons:
+        if anime.start_date:
+            for each in before.get(anime.anime_id, NOTHING):
+                after.setdefault((each, anime.format), []).append(anime)
+    for group in after.values():
+        group.sort(key=latest_start)
+        starts = [latest_start(anime) for anime in group]
+        for anime in group:
+            began_before = reversed(group[: bisect.bisect_left(starts, anime.start_date or 0)])
+            for other in began_before:
+                if before[other.anime_id] <= before[anime.anime_id]:
+                    found[anime.anime_id].add(other.anime_id)
+                    break
+    return found
 
-    return {
-        anime_id: {each for one in earlier for each in after[one] if began_before(of_id[each], of_id[anime_id])}
-        for anime_id, earlier in before.items()
-        if of_id[anime_id].format in SEASON_FORMATS
-    }
+
+def latest_start(anime: Anime) -> int:
+    """The last day on which it may have started, as a number like its start date: the day or the month may be 0."""
+    start = anime.start_date or 0
+    return start + (9999 if start % 10_000 == 0 else 99 if start % 100 == 0 else 0)
 
 
 def why_nothing_is_left(

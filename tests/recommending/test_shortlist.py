@@ -78,7 +78,86 @@ def test_of_several_seasons_that_continue_the_same_one_the_earliest_comes_first(
 
     assert (shown([3, 2], 1), shown([3], 1, 2), shown([3]), shown([6], 1, 3)) == ([2], [3], [], [6])
     assert (shown([3], 1), shown([4], 1), shown([5], 1)) == ([], [4], [5]), "only seasons whose days are known wait"
-    assert shown([3, 2], 1, not_genre=["Drama"]) == [3], "what may not be shown is not waited for"
+    assert shown([3, 2], 1, not_genre=["Drama"]) == [], "as for any other prequel"
+    assert Shortlists(catalogue).continued_by([6]) == {1, 2, 3}
+
+
+def seasons(*starts, formats=(), **more):
+    """1 continues nothing; 2, 3, … continue it and started on these days."""
+    formats = formats or ["TV"] * (len(starts) + 1)
+    first = (Relation(1, "PREQUEL"),)
+    later = [Anime(n, format=formats[n - 1], start_date=day, relations=first) for n, day in enumerate(starts, 2)]
+    return [Anime(1, format=formats[0], start_date=2000_01_01, **more), *later]
+
+
+def waits_for(catalogue, anime_id):
+    return Shortlists(catalogue)._just_before[anime_id]
+
+
+def test_the_season_before_must_have_been_finished_by_all():
+    shortlists = Shortlists(seasons(2017_04_01, 2021_01_10))
+
+    def shown(*people):
+        return [each.anime_id for each in shortlists.of([3], people, Wishes())]
+
+    for status, expected in {"COMPLETED": [3], "CURRENT": [], "PAUSED": [], "DROPPED": []}.items():
+        assert shown(of_list(a1="COMPLETED", a2=status)) == expected
+    assert shown(Person.of_ids([1, 2]), Person.of_ids([1])) == []
+    assert shown(Person.of_ids([1, 2]), Person.of_ids([2])) == [3]
+
+
+def test_a_season_that_did_not_surely_begin_before_is_not_waited_for():
+    for other, waited in {
+        2021_01_10: False,
+        2021_01_09: True,
+        2021_01_00: False,
+        2020_12_00: True,
+        2021_00_00: False,
+        2020_00_00: True,
+    }.items():
+        assert waits_for(seasons(other, 2021_01_10), 3) == ({2} if waited else {1}), other
+    assert waits_for(seasons(2021_01_10, 2021_00_00), 3) == waits_for(seasons(2021_01_10, 2021_01_00), 3) == {1}
+    assert waits_for(seasons(2020_12_31, 2021_00_00), 3) == {2}
+
+
+def test_each_season_waits_for_the_one_before_it():
+    catalogue = seasons(2005_01_01, 2004_01_01, 2003_01_01, 2006_01_01)
+    assert [waits_for(catalogue, n) for n in (2, 3, 4, 5)] == [{3}, {4}, {1}, {2}]
+
+
+def test_seasons_are_of_one_format():
+    for formats, waited in {
+        ("TV", "TV", "TV"): True,
+        ("TV", "ONA", "ONA"): True,
+        ("TV", "TV_SHORT", "TV_SHORT"): True,
+        ("TV", "TV", "ONA"): False,
+        ("TV", "MOVIE", "MOVIE"): False,
+        ("TV", "OVA", "OVA"): False,
+    }.items():
+        catalogue = seasons(2017_04_01, 2021_01_10, formats=formats)
+        assert (2 in Shortlists(catalogue)._before[3]) == waited, formats
+
+
+def test_a_recap_is_no_season():
+    catalogue = seasons(2017_04_01, 2021_01_10)
+    catalogue[0] = Anime(1, format="TV", relations=(Relation(2, "SUMMARY"),))
+    assert waits_for(catalogue, 3) == {1}
+
+
+def test_what_continues_more_than_another_does_not_come_before_it():
+    """3 tells what was before 2, and came later; 2 doesn't wait for it and it for 2 in a circle."""
+    first, third = Relation(1, "PREQUEL"), Relation(3, "PREQUEL")
+    catalogue = [
+        Anime(1, format="TV", start_date=2000_01_01),
+        Anime(2, format="TV", start_date=2005_01_01, relations=(first, third)),
+        Anime(3, format="TV", start_date=2010_01_01, relations=(first,)),
+    ]
+    assert (waits_for(catalogue, 2), waits_for(catalogue, 3)) == ({3}, {1})
+
+
+def test_thousands_that_continue_one_title_take_no_time():
+    catalogue = seasons(*range(1000_01_01, 1000_01_01 + 6000))
+    assert sum(map(len, Shortlists(catalogue)._before.values())) < 2 * 6000
 
 
 def test_of_three_that_continue_each_other_in_a_circle_any_is_enough():
