@@ -7,15 +7,16 @@ Most of what is on any list is what everybody has, so that popularity is the bes
 (list_lengths.py). Here a title is worth as much as it is typical: the binary logarithm of how many times as many of the
 lists with the named title have it as lists of their lengths would by chance (0 if fewer), times the root of the share
 of them that do. By these gains there is the NDCG@10 of what is suggested for each of 250 titles, drawn from the 600 on
-the most lists, with no title of the same franchise. The lists that tell are those that nothing is learnt from. Beside
-it, which share of them have the ten suggested titles, and how many times as many as by chance.
+the most lists, with no title of the same franchise. The lists that tell are those that nothing is learnt from and no
+epoch is chosen by. Beside it, which share of them have the ten suggested titles, and how many times as many as by
+chance.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,25 +29,20 @@ import list_lengths
 import numpy as np
 import ours
 import report
-import torch
 from tuned_baselines import Contenders
 
-import train_model
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.baselines import co_occurrences
 from anime_bert4rec.evaluation.ranking import mean_and_error
-from anime_bert4rec.lists.common_traits import franchises, groups_in_common, popularity_of
-from anime_bert4rec.lists.sequences import Sequences, Vocabulary
+from anime_bert4rec.lists.common_traits import franchises
+from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.ndcg import discounts
-from anime_bert4rec.model.next_item_scorer import ModelScorer
-from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.whole_files import write_json
-from config import TrainingSettings
 
 MOST_LISTED, SHOWN = 600, 10
 FEW = 10
 """So many lists are added to both numbers of a quotient, for a few may have a title by chance."""
-OURS, PLAIN = "ours, as for --title", "ours, without leaning"
+OURS, PLAIN, MEMORY = "ours, as for --title", "ours, without leaning", "our memory, as for --title"
 
 
 @dataclass(frozen=True)
@@ -89,24 +85,35 @@ class Typical:
 @script
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    torch.set_num_threads(args.threads)
     catalogue = fold_in.read_catalogue(args.catalogue)
     lists, names, kinds = list_lengths.read_lists(args.data, catalogue, args.items, args.scores)
-    anime, vocabulary = ours.anime_of(catalogue, names), Vocabulary.of(range(1, len(names) + 1))
-    franchise = np.array(franchises(anime))
+    franchise = np.array(franchises(ours.anime_of(catalogue, names)))
     results: list[dict[str, Any]] = []
     for seed in args.seeds:
-        *_, pool = list_lengths.people(kinds, args.asked, seed)
+        _, tuned_on, pool = list_lengths.people(kinds, args.asked, seed)
+        mixed = list_lengths.joined([list_lengths.ask(lists, tuned_on, given, seed) for given in list_lengths.GIVEN])
         for users in args.users:
             training = lists.select(pool[:users])
-            others = lists.select(np.setdiff1d(np.concatenate(kinds), pool[:users]))
+            memory, trained = ours.fit_with_memory(
+                training,
+                mixed.given,
+                mixed.left,
+                item_names=names,
+                catalogue=catalogue,
+                seed=seed,
+                threads=args.threads,
+                epochs=args.epochs,
+            )
+            others = lists.select(np.setdiff1d(np.concatenate(kinds), [*pool[:users], *tuned_on]))
             popular = np.argsort(-others.popularity(len(names)), kind="stable")[:MOST_LISTED] + 1
             titles = np.sort(np.random.default_rng(seed).permutation(popular)[: args.asked])
+            given = [np.array([title]) for title in titles]
+            lowered = list_lengths.lowered_for_named(trained.model, training.popularity(len(names)), given)
+            grids = {name: list(grid.values()) for name, grid in Contenders(training, len(names)).of(given).items()}
+            grids |= {PLAIN: [trained(given)], OURS: [trained(given) - lowered], MEMORY: [memory(given) - lowered]}
             typical = Typical.of(others, len(names), titles)
-            known = groups_in_common(anime, vocabulary), popularity_of(anime, vocabulary)
-            data = Data(vocabulary, training, training, *known)
             out = franchise == franchise[titles - 1][:, None]
-            for name, grid in answers(data, TrainingSettings(seed=seed, use_gpu=False), titles).items():
+            for name, grid in grids.items():
                 judged = max((typical.judged(scores, out) for scores in grid), key=lambda of: of["ndcg@10"].mean())
                 row = {"users": users, "seed": seed, "name": name}
                 for measure, values in judged.items():
@@ -119,26 +126,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     parser = list_lengths.data_parser(__doc__)
-    parser.add_argument("--asked", type=int, default=250, help="titles")
+    parser.add_argument("--asked", type=int, default=250, help="titles, and as many people to choose the epoch by")
+    parser.add_argument("--epochs", type=int, default=30, help="of this project's model")
     parser.add_argument("--seeds", nargs="+", type=int, default=[11])
     parser.add_argument("--threads", type=int, default=2)
     return parser
-
-
-def answers(data: Data, settings: TrainingSettings, titles: np.ndarray) -> Mapping[str, list[np.ndarray]]:
-    """What each contender says of each title [T, N], baselines with all their settings: the best of these is judged,
-    which favours them. The network is not trained: for one title it hardly counts."""
-    num_items, given = data.vocabulary.num_items, [np.array([title]) for title in titles]
-    baselines = Contenders(data.training, num_items).of(given)
-    model = train_model.build_model(data, settings)
-    assert model.memory is not None
-    plain = ModelScorer(ours.MemoryOnly(model.config, model.memory))(given)
-    popularity = data.training.popularity(num_items)
-    return {
-        **{name: list(of_settings.values()) for name, of_settings in baselines.items()},
-        PLAIN: [plain],
-        OURS: [plain - list_lengths.lowered_for_named(model, popularity, given)],
-    }
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:

@@ -97,10 +97,18 @@ def test_one_title_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture
     """People have titles of one kind alone, which all contenders but popularity see."""
     import one_title
 
-    flags = ("--users", 40, "--asked", 20, "--seeds", 1, "--threads", 1, "--output", tmp_path)
+    flags = ("--users", 40, "--asked", 20, "--epochs", 1, "--seeds", 1, "--threads", 1, "--output", tmp_path)
     assert one_title.main([*two_kinds_of_people(tmp_path), *map(str, flags)]) == 0
     rows = {row["name"]: row for row in json.loads((tmp_path / "one-title.json").read_text())["results"]}
-    assert list(rows) == ["popularity", "item-kNN", "EASE", "co-listing", one_title.PLAIN, one_title.OURS]
+    assert list(rows) == [
+        "popularity",
+        "item-kNN",
+        "EASE",
+        "co-listing",
+        one_title.PLAIN,
+        one_title.OURS,
+        one_title.MEMORY,
+    ]
     assert rows["popularity"]["share"] < 0.25 < rows[one_title.OURS]["share"]
     assert rows[one_title.OURS]["ndcg@10"] > rows["popularity"]["ndcg@10"] + 0.08
-    assert len(capsys.readouterr().out.splitlines()) == 2 + 6
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 7

@@ -66,16 +66,16 @@ class RecommendationSettings(Checked):
     )
     niche: float | None = setting(
         None,
-        "rank less by popularity: 0 as the model does, 1 without it (default: 0, and 0.3 for titles that are named, for"
-        " it isn't known what else has been seen)",
+        "rank less by popularity: 0 as the model does, 1 without it (default: 0; 1 for a title that is named, 1/n for n"
+        " of them, for few titles tell the model little else)",
         at_least=0,
         at_most=1,
         metavar="X",
     )
     alike: float | None = setting(
         None,
-        "rank more by what is like the titles of the list: 0 as the model does, 10 hardly by anything else (default: 0,"
-        " and for titles that are named 1.5, of one alone 3)",
+        "rank more by what is like the titles of the list: 0 as the model does, 10 hardly by anything else (default: 0;"
+        " 6 for a title that is named, 6/n for n of them)",
         at_least=0,
         at_most=10,
         metavar="X",
