@@ -283,7 +283,8 @@ class ResumeSettings(Checked):
 
     resume: Path | None = setting(
         None,
-        "go on from a checkpoint, with the same flags as before (without a file: from the newest good one)",
+        "go on from a checkpoint, with the same flags as before, of which --epochs and --lr may change (without a file:"
+        " from the newest good one)",
         metavar="CHECKPOINT",
         without_value=NEWEST,
     )
