@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
+import sqlite3
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from small_lists import ITEMS, sequences_of, some_lists
 from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import hidden_positions, training_data
-from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, read_lists
+from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, load_data, read_lists
 from config import TrainingSettings
 
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
@@ -174,6 +177,19 @@ def test_the_lists_of_other_people_are_read_anew(db):
             for each in (vocabulary, others)
         ]
         assert anime[1] == anime[0] - {int(vocabulary.anime_ids[0])}
+
+
+def test_starts_and_scores_are_those_of_the_training_users_that_the_memory_counts(db, tmp_path, monkeypatch):
+    """Everybody scores with the own number, so that each score tells whose it is."""
+    monkeypatch.setattr(training_data, "MOST_ENTRIES", 1_000)
+    copy = shutil.copy(db, tmp_path / "scored.db")
+    with contextlib.closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute("UPDATE list_entry SET score = user_id, started = 20200101")
+    data = load_data(copy, TrainingSettings())
+    counted = data.training.user_ids[data.counted].tolist()
+    assert 0 < len(counted) < len(data.training) and len(data.validation)
+    assert np.unique(data.recent.starts.users).tolist() == counted
+    assert np.unique(data.scores.values).tolist() == counted
 
 
 def test_popularity_is_on_how_many_training_lists_each_item_is():
