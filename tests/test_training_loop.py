@@ -269,6 +269,23 @@ def test_so_many_epochs_without_a_lower_loss_end_the_run(db, tmp_path, monkeypat
     assert (last, at_best) == (len(losses), best)
 
 
+def test_an_evaluation_stays_while_the_model_that_it_is_of_is_the_best(db, tmp_path, monkeypatch):
+    """One is written in each epoch. The first two epochs are better than what was before, and the others are not."""
+    to_come, even = iter([9.0, 3.0, 2.0, 2.5, 2.1]), dict.fromkeys(TOP_K, 0.1)
+    evaluation, found = tmp_path / "evaluation.json", []
+
+    def train_one_epoch(*_):
+        found.append(evaluation.exists())
+        evaluation.write_text("{}")
+        return Result(3.0, even)
+
+    monkeypatch.setattr(train_model, "validate", lambda *_: Result(next(to_come), even, even))
+    monkeypatch.setattr(train_model, "train_one_epoch", train_one_epoch)
+    draw_nothing(monkeypatch)
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 4)) == 0
+    assert found == [False, False, False, True] and evaluation.exists()
+
+
 def test_no_epoch_is_worse_than_the_memory_alone(db, tmp_path, monkeypatch):
     """A learning rate at which the network only harms: then it has no say, and what is saved ranks as the memory."""
     draw_nothing(monkeypatch)

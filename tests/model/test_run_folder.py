@@ -1,4 +1,4 @@
-"""training_config.json, read again: what is not that of a run ends in one line."""
+"""training_config.json, read again: what is not that of a run ends in one line. And what is forgotten of a run."""
 
 from __future__ import annotations
 
@@ -43,3 +43,17 @@ def test_a_run_of_before_the_split_seed_is_read(tmp_path):
     (models / "training_config.json").write_text(json.dumps(config))
     assert read_config(models)["seed"] == 1
     assert "split_seed" not in read_config(models)
+
+
+FORGOTTEN = ("evaluation.json", "evaluation.txt", "plots/ranking_comparison.png", "report.html")
+
+
+@pytest.mark.parametrize("is_folder", [None, *FORGOTTEN])
+def test_all_that_was_said_of_the_best_model_goes_but_a_folder_of_such_a_name(tmp_path, is_folder):
+    others = ("plots/loss_curve.png", "notes.txt")
+    (tmp_path / "plots").mkdir()
+    for name in (*FORGOTTEN, *others):
+        (tmp_path / name).mkdir() if name == is_folder else (tmp_path / name).touch()
+    RunFolder(tmp_path).forget_evaluation()
+    assert {name for name in (*FORGOTTEN, *others) if (tmp_path / name).exists()} == {*others, is_folder} - {None}
+    RunFolder(tmp_path / "new").forget_evaluation()
