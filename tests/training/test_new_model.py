@@ -16,6 +16,7 @@ from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.model_files import load_model
 from anime_bert4rec.model.run_folder import BEST_MODEL
@@ -117,6 +118,21 @@ def test_embeddings_begin_near_each_other_where_items_go_together(memory):
     cosines = torch.nn.functional.normalize(embeddings[1:-1]) @ torch.nn.functional.normalize(embeddings[1:-1]).T
     together, apart = cosines[:6, :6].mean(), cosines[:6, 6:].mean()
     assert together - apart > 0.5 if memory else cosines.fill_diagonal_(0).abs().max() < 0.3
+
+
+def test_items_of_one_direction_share_four_fifths_of_their_variance(monkeypatch):
+    """Each two items have a direction, and nothing in common with the others."""
+    torch.manual_seed(0)
+    model = BERT4Rec(ModelConfig(ITEMS, 1024, 1, 2, 8))
+    pairs = ItemSpace(np.arange(ITEMS), np.repeat(np.eye(ITEMS // 2, dtype=np.float32), 2, 0), ITEMS)
+    monkeypatch.setattr(new_model.ItemSpace, "of_lists", lambda model: pairs)
+    new_model.begin_alike(model)
+    embeddings = model.item_embedding.weight[1:-1].detach()
+    assert float(embeddings.std()) == pytest.approx(0.02, rel=0.03)
+    unit = torch.nn.functional.normalize(embeddings)
+    cosines, together = unit @ unit.T, torch.from_numpy(pairs.directions @ pairs.directions.T).bool()
+    assert float(cosines[together.fill_diagonal_(False)].mean()) == pytest.approx(0.8, abs=0.02)
+    assert float(cosines[~together.fill_diagonal_(True)].mean()) == pytest.approx(0, abs=0.05)
 
 
 def test_an_item_without_a_direction_begins_as_noise(monkeypatch):
