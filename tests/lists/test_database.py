@@ -217,21 +217,32 @@ class TestUsers:
         started(2, 20200109, 20210301, 20190000)
         assert database.first_starts() == {1: 20200109, 2: 20210301}
 
+    def test_starts_are_of_whole_days_from_the_first_to_the_last(self, database):
+        """Days 100 and 101 since 1970 are 11 and 12 April."""
+        created = (100 * 86_400 - 1, 100 * 86_400, 102 * 86_400 - 1, 102 * 86_400)
+        started = (19700410, 19700411, 19700412, 19700413)
+        entries = [ListEntry(k, k, "COMPLETED", created=second) for k, second in enumerate(created, 1)]
+        entries += [ListEntry(k, k, "COMPLETED", started=date) for k, date in enumerate(started, 5)]
+        save(database, UserList(1, "Ann", tuple(entries)), min_anime=0)
+        assert sorted(anime_id for _, anime_id, *_ in database.starts((100, 101))) == [2, 3, 6, 7]
+        assert sorted(anime_id for _, anime_id, *_ in database.starts()) == [*range(1, 9)]
+
     def test_short_lists_are_out_until_the_limit_falls_or_the_catalogue_grows(self, database):
         add_catalogue(database, 1, 2)
         assert save(database, watched_list(1, "Ann", 1, 2, 3), min_anime=3).left_out == "short"
         assert database.user_keys() == [] and list(database.iter_watched()) == []
         database.mark_short_users(2)
-        assert database.users()["ann"].left_out is None
+        assert (database.users()["ann"].left_out, database.min_anime()) == (None, 2)
         database.mark_short_users(3)
-        assert database.users()["ann"].left_out == "short"
+        assert (database.users()["ann"].left_out, database.min_anime()) == ("short", 3)
         add_catalogue(database, 3)
         database.mark_short_users(3)
         assert database.users()["ann"].left_out is None
         assert len(list(database.iter_watched())) == 3
 
-    def test_saving_one_list_judges_no_other(self, database):
+    def test_saving_one_list_judges_no_other_and_leaves_the_limit_for_all(self, database):
         add_catalogue(database, 1)
+        database.mark_short_users(7)
         save(database, watched_list(1, "Ann", 1), min_anime=1)
         for other in ("Bea", "Cy"):
             save(database, watched_list(ord(other[0]), other, 1), min_anime=2)
@@ -241,6 +252,7 @@ class TestUsers:
             "bea": None,
             "cy": "short",
         }
+        assert database.min_anime() == 7
 
     def test_who_goes_private_or_vanishes_loses_the_stored_list_and_can_come_back(self, database):
         add_catalogue(database, 1)
