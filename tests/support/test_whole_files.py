@@ -42,16 +42,21 @@ def test_nobody_sees_a_half_written_file(tmp_path):
     assert path.read_bytes() == b"half"
 
 
-def test_a_link_stays_a_link_to_what_is_replaced(tmp_path):
-    target, link = tmp_path / "there" / "file", tmp_path / "link"
+def test_a_link_stays_a_link_to_what_is_replaced_also_by_way_of_another(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(files, "flush_folder", flushed.append)
+    target, another, link = tmp_path / "there" / "file", tmp_path / "links" / "another", tmp_path / "link"
+    another.parent.mkdir()
     try:
-        link.symlink_to(target)
+        another.symlink_to(target)
+        link.symlink_to(another)
     except OSError:
         pytest.skip("this system makes no links")
     for value in (1, 2):  # at first there is nothing at the end of the link
         write_json(link, value)
-        assert link.is_symlink() and json.loads(target.read_text()) == value
+        assert link.is_symlink() and another.is_symlink() and json.loads(target.read_text()) == value
     assert [each.name for each in target.parent.iterdir()] == ["file"]
+    assert flushed == [target.parent.resolve()] * 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no modes of files")
