@@ -9,6 +9,7 @@ from itertools import permutations
 
 import pytest
 
+from anime_bert4rec.lists import database_file
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ImportedEntry, ListEntry, UserList
 from anime_bert4rec.lists.sequence_store import MARK, folder_of
@@ -75,6 +76,19 @@ def test_who_was_fetched_goes_whatever_the_case_and_the_file_forgets(path, remov
     assert "Pages and files that recommend.py has written (--html, --all)" in out.splitlines()[-1]
     assert max(map(len, out.splitlines()[3:])) <= 100
     assert left(path) == {"Bob", "Cat", "gone", "bob", "csv"}
+    assert SECRET.to_bytes(4, "big") not in path.read_bytes()
+
+
+def test_nothing_of_them_is_left_in_the_file_though_sqlite_by_itself_leaves_it(path, remove, monkeypatch):
+    real = database_file._open
+
+    def _open(*args):
+        connection = real(*args)
+        connection.execute("PRAGMA secure_delete = OFF")
+        return connection
+
+    monkeypatch.setattr(database_file, "_open", _open)
+    assert remove("Ann")[0] == 0
     assert SECRET.to_bytes(4, "big") not in path.read_bytes()
 
 
