@@ -93,6 +93,7 @@ def read_all(path):
         for at in database.anime_fetched_at().values():
             day_in_japan(at)
         database.training_size()
+        database.min_anime()
         list(database.identities())
     load_data(path, TrainingSettings())
 
@@ -131,6 +132,7 @@ def test_what_is_no_date_is_one_line(path, column, value):
         ("anime_relation", "kind", "CAST(kind AS BLOB)"),
         ("user", "name", "CAST(name AS BLOB)"),
         ("user", "fetched_at", "'now'"),
+        *(("training_limit", "min_anime", value) for value in ("'few'", "0", "-5", "1000001", str(2**63 - 1))),
         *(("catalogue_fetch", "finished_at", value) for value in ("'now'", "1.5", "-1", str(253_402_300_799))),
     ],
 )

@@ -129,6 +129,7 @@ RANGES = {
     "year": (0, 9999),
     **dict.fromkeys(("score", "average_score", "mean_score"), (0, 100)),
     **dict.fromkeys(("start_date", "started", "completed"), (0, LAST_DAY)),
+    "min_anime": (1, 1_000_000),  # as --min-anime may be
     "finished_at": (0, LAST_SECOND - DAY_SECONDS),  # so that it is a day of the calendar in every time zone
     **dict.fromkeys(("updated", "created", "fetched_at"), (-LAST_SECOND, LAST_SECOND)),
 }
