@@ -108,7 +108,11 @@ class CatalogueSettings(Checked):
 
     count: int = setting(3000, "how many anime to fetch", at_least=1, at_most=1_000_000, metavar="N")
     sort: str = setting(
-        "POPULARITY_DESC", "AniList's sort order that decides which", choices=CATALOGUE_SORTS, metavar="SORT"
+        "POPULARITY_DESC",
+        "AniList's sort order that decides which: POPULARITY, SCORE, TRENDING, FAVOURITES, START_DATE, UPDATED_AT,"
+        " EPISODES or ID, with _DESC from the highest down",
+        choices=CATALOGUE_SORTS,
+        metavar="SORT",
     )
 
 

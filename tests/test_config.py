@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_flags_that_may_be_repeated():
 
 
 SETTINGS = (AniListSettings, CatalogueSettings, UserListSettings, TrainingSettings, ResumeSettings, PersonSettings)
-SETTINGS += (RecommendationSettings, WishSettings)
+SETTINGS += (RecommendationSettings, WishSettings, DrawingSettings)
 HUGE = ("1" + "0" * 30, "-1" + "0" * 30, "1" + "0" * 400, "9" * 5000, "1e400", "nan", "inf", "-inf", "-1e30", "1e30")
 NUMBERS = [
     (settings, "--" + field.name.replace("_", "-"))
@@ -119,6 +120,15 @@ NUMBERS = [
     for field in dataclasses.fields(settings)
     if field.type in ("int", "float", "tuple[int, ...]") and field.metadata["help"]
 ]
+
+
+CHOICES = [field for settings in SETTINGS for field in dataclasses.fields(settings) if field.metadata["choices"]]
+
+
+@pytest.mark.parametrize("field", CHOICES, ids=[field.name for field in CHOICES])
+def test_the_help_of_a_flag_names_the_values_that_it_takes(field):
+    named = set(re.findall(r"\w+", field.metadata["help"]))
+    assert {choice.removesuffix("_DESC") for choice in field.metadata["choices"]} <= named
 
 
 @pytest.mark.parametrize(("settings", "flag"), NUMBERS)

@@ -60,7 +60,8 @@ class RecommendationSettings(Checked):
     )
     by: str = setting(
         "both",
-        "rank by what is listed next, by the score that it would get, or, where scores are known, by both",
+        "list: rank by what is listed next; score: by the score that it would get; both: by both, where scores are"
+        " known",
         choices=("list", "score", "both"),
         metavar="WHAT",
     )
