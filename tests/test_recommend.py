@@ -283,8 +283,8 @@ def test_niche_takes_popularity_off_the_rank(rows, run):
     plain, niche = (rows("--anime", 22, 13, "--top-k", 30, "--niche", each) for each in (0, 1))
     assert sorted(ids(plain)) == sorted(ids(niche)) and ids(plain) != ids(niche)
     assert {row["anime_id"]: row["score"] for row in plain} == {row["anime_id"]: row["score"] for row in niche}
-    as_for_titles, as_it_is = ("--niche", 0.3, "--alike", 1.5), ("--niche", 0, "--alike", 0)
-    assert rows("--anime", 22, 13) == rows("--anime", 22, 13, *as_for_titles), "what everybody has seen, they have, too"
+    as_for_titles, as_it_is = ("--niche", 0.5, "--alike", 3), ("--niche", 0, "--alike", 0)
+    assert rows("--anime", 22, 13) == rows("--anime", 22, 13, *as_for_titles), "two are named"
     assert rows("--user", "Ann", "--top-k", 30) == rows("--user", "Ann", *as_it_is, "--top-k", 30)
     together = [rows("--user", "Ann", "--anime", 22, "--top-k", 30, *more) for more in ((), as_it_is)]
     assert together[0] == together[1]

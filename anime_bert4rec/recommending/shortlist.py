@@ -13,6 +13,8 @@ from anime_bert4rec.recommending.wishes import Wishes
 NOTHING: frozenset[int] = frozenset()
 SEASON_FORMATS = ("TV", "TV_SHORT", "ONA")
 """The formats of which one title is a season of another."""
+EXTRA_FORMATS = ("OVA", "SPECIAL", "MUSIC")
+"""The formats of what often comes with something else."""
 
 
 class Shortlists:
@@ -22,7 +24,7 @@ class Shortlists:
         self._of_id = {anime.anime_id: anime for anime in catalogue}
         self._retold = related(catalogue, leads=("SUMMARY", "COMPILATION"), comes_from=("CONTAINS",))
         seasons = [each for each in catalogue if each.format in SEASON_FORMATS and each.anime_id not in self._retold]
-        self._before = seasons_in_turn(prequels(catalogue), seasons)
+        self._before = seasons_in_turn(to_see_before(prequels(catalogue), self._of_id), seasons)
         self._just_before = latest(self._before, self._of_id)
         self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
         self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
@@ -48,7 +50,7 @@ class Shortlists:
             yield anime
 
     def continued_by(self, anime_ids: Iterable[int]) -> frozenset[int]:
-        """All that these titles continue, in any number of steps."""
+        """All that these titles continue and that is to be seen before, in any number of steps."""
         found: set[int] = set()
         left = list(anime_ids)
         while left:
@@ -82,6 +84,32 @@ def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[i
     }
 
 
+def to_see_before(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[int, set[int]]:
+    """`before` without what tells of earlier days but need not be seen first: what surely came out later than the
+    title, and an extra that not half as many people know. What such a one continues stands in its place."""
+
+    def may_be_left(earlier: Anime, later: Anime) -> bool:
+        came_later = 0 < latest_start(later) < (earlier.start_date or 0)
+        is_extra = earlier.format in EXTRA_FORMATS and later.format not in EXTRA_FORMATS
+        known, title_known = earlier.popularity, later.popularity
+        return came_later or (is_extra and known is not None and title_known is not None and 2 * known < title_known)
+
+    found = {}
+    for anime_id, earlier in before.items():
+        needed, looked_at, left = set(), {anime_id}, list(earlier)
+        while left:
+            each = left.pop()
+            if each not in looked_at:
+                looked_at.add(each)
+                if may_be_left(of_id[each], of_id[anime_id]):
+                    left += before.get(each, NOTHING)
+                else:
+                    needed.add(each)
+        if needed:
+            found[anime_id] = needed
+    return found
+
+
 def seasons_in_turn(before: Mapping[int, set[int]], seasons: Iterable[Anime]) -> dict[int, set[int]]:
     """`before`, where each season that continues a title also continues the last of those that surely began before it
     and continue no other: AniList may name the first season alone as the prequel of all others.
@@ -107,9 +135,10 @@ def seasons_in_turn(before: Mapping[int, set[int]], seasons: Iterable[Anime]) ->
 
 
 def latest_start(anime: Anime) -> int:
-    """The last day on which it may have started, as a number like its start date: the day or the month may be 0."""
+    """The last day on which it may have started, a number like its start date, of which day and month may be 0; 0 if
+    nothing is known."""
     start = anime.start_date or 0
-    return start + (9999 if start % 10_000 == 0 else 99 if start % 100 == 0 else 0)
+    return start + (0 if start % 100 or not start else 99 if start % 10_000 else 9999)
 
 
 def why_nothing_is_left(

@@ -69,7 +69,7 @@ def test_of_several_seasons_that_continue_the_same_one_the_earliest_comes_first(
         Anime(3, format="TV", start_date=2021_01_10, relations=(first,)),
         Anime(4, format="MOVIE", start_date=2015_01_01, relations=(first,)),
         Anime(5, format="TV", relations=(first,)),  # nobody knows when
-        Anime(6, format="TV", start_date=2017_04_01, relations=(Relation(3, "PREQUEL"),)),
+        Anime(6, format="TV", start_date=2022_04_01, relations=(Relation(3, "PREQUEL"),)),
     ]
 
     def shown(ranked, *liked, **wishes):
@@ -144,15 +144,63 @@ def test_a_recap_is_no_season():
     assert waits_for(catalogue, 3) == {1}
 
 
-def test_what_continues_more_than_another_does_not_come_before_it():
-    """3 tells what was before 2, and came later; 2 doesn't wait for it and it for 2 in a circle."""
-    first, third = Relation(1, "PREQUEL"), Relation(3, "PREQUEL")
+def test_a_season_does_not_wait_for_one_that_continues_more():
+    first, other = Relation(1, "PREQUEL"), Relation(4, "PREQUEL")
     catalogue = [
         Anime(1, format="TV", start_date=2000_01_01),
-        Anime(2, format="TV", start_date=2005_01_01, relations=(first, third)),
+        Anime(2, format="TV", start_date=2005_01_01, relations=(first, other)),
         Anime(3, format="TV", start_date=2010_01_01, relations=(first,)),
+        Anime(4, format="TV", start_date=2001_01_01),
     ]
-    assert (waits_for(catalogue, 2), waits_for(catalogue, 3)) == ({3}, {1})
+    assert (waits_for(catalogue, 2), waits_for(catalogue, 3)) == ({1, 4}, {1})
+
+
+def before(*prequels):
+    """What is to be seen before the last of some anime, of which each names the one before it as its prequel."""
+    chain = [
+        Anime(n, relations=(Relation(n - 1, "PREQUEL"),), **facts) if n > 1 else Anime(n, **facts)
+        for n, facts in enumerate(prequels, 1)
+    ]
+    return Shortlists(chain)._before.get(len(chain), set())
+
+
+def test_what_came_out_later_need_not_be_seen_first():
+    """As an OVA of 2015 that tells what was before a series of October 2014."""
+    for start, needed in {
+        2014_11_01: set(),
+        2015_00_00: set(),
+        2014_10_09: {1},
+        2014_10_00: {1},
+        2014_00_00: {1},
+        None: {1},
+    }.items():
+        assert before({"format": "TV", "start_date": start}, {"format": "TV", "start_date": 2014_10_00}) == needed, (
+            start
+        )
+    assert before({"format": "TV", "start_date": 2014_10_10}, {"format": "TV", "start_date": 2014_10_09}) == set()
+    assert before({"format": "TV", "start_date": 2014_10_10}, {"format": "TV", "start_date": 2014_00_00}) == {1}
+    assert before({"format": "TV", "start_date": 2015_01_01}, {"format": "TV"}) == {1}, "nobody knows when"
+
+
+def test_an_extra_that_few_know_need_not_be_seen_first():
+    """An episode 0; but not FLCL, an OVA that more people know than what continues it."""
+    title = {"format": "TV", "popularity": 1000}
+    for known, needed in {499: set(), 500: {1}, 2000: {1}, 0: set(), None: {1}}.items():
+        assert before({"format": "OVA", "popularity": known}, title) == needed, known
+    assert before({"format": "TV", "popularity": 1}, title) == {1}, "a season"
+    assert before({"format": "OVA", "popularity": 1}, {"format": "OVA", "popularity": 9}) == {1}
+    assert before({"format": "OVA", "popularity": 1}, {"format": "TV"}) == {1}
+    assert before({"format": "SPECIAL", "popularity": 1}, title) == before({"format": "MUSIC", "popularity": 1}, title)
+
+
+def test_what_an_extra_continues_stands_in_its_place():
+    first, third = {"format": "TV", "popularity": 2000}, {"format": "TV", "popularity": 900}
+    extra = {"format": "OVA", "popularity": 100}
+    assert before(first, extra, third) == before(first, extra, extra, third) == {1}
+    assert before(extra, third) == set()
+    shortlists = Shortlists([Anime(1), Anime(2, start_date=2015_01_01), Anime(3, start_date=2014_01_01, relations=(
+        Relation(2, "PREQUEL"),))])  # fmt: skip
+    assert shortlists.continued_by([3]) == frozenset(), "who names it need not have seen what came out later"
 
 
 def test_thousands_that_continue_one_title_take_no_time():
