@@ -67,8 +67,8 @@ class RecommendationSettings(Checked):
     )
     niche: float | None = setting(
         None,
-        "rank less by popularity: 0 as the model does, 1 without it (default: 0; 1 for a title that is named, 1/n for n"
-        " of them, for few titles tell the model little else)",
+        "rank less by popularity: 0 as the model does, 1 without it (default: 0; 1 for a title that is named, for it"
+        " tells the model little else, and half of it with each further one)",
         at_least=0,
         at_most=1,
         metavar="X",
@@ -76,7 +76,7 @@ class RecommendationSettings(Checked):
     alike: float | None = setting(
         None,
         "rank more by what is like the titles of the list: 0 as the model does, 10 hardly by anything else (default: 0;"
-        " 6 for a title that is named, 6/n for n of them)",
+        " 6 for a title that is named, and half of it with each further one)",
         at_least=0,
         at_most=10,
         metavar="X",

@@ -25,7 +25,7 @@ MAL_SCORES = "POINT_10"
 """How everybody scores on MyAnimeList, in AniList's word."""
 NICHE_OF_ONE, ALIKE_OF_ONE = 1.0, 6.0
 """Who names one title wants what is like it, and the model says of one little but what is popular. The more titles are
-named, the more it says of them: of n, an n-th of these is taken (benchmarks/LOG.md)."""
+named, the more it says of them: each further one halves these (benchmarks/LOG.md)."""
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,8 @@ def leaning_of(
 
 def usual_leaning(titles: int) -> tuple[float, float]:
     """How much less by popularity, and more by likeness, is ranked for somebody who names so many titles."""
-    return NICHE_OF_ONE / titles, ALIKE_OF_ONE / titles
+    share = 0.5 ** (titles - 1)
+    return NICHE_OF_ONE * share, ALIKE_OF_ONE * share
 
 
 def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person:
