@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for seed in args.seeds:
         _, tuned_on, pool = list_lengths.people(kinds, args.asked, seed)
         mixed = list_lengths.joined([list_lengths.ask(lists, tuned_on, given, seed) for given in list_lengths.GIVEN])
-        for users in args.users:
+        for users in sorted({min(users, len(pool)) for users in args.users}):
             training = lists.select(pool[:users])
             memory, trained = ours.fit_with_memory(
                 training,

@@ -75,8 +75,9 @@ class RecommendationSettings(Checked):
     )
     alike: float | None = setting(
         None,
-        "rank more by what is like the titles of the list: 0 as the model does, 10 hardly by anything else (default: 0;"
-        " 6 for a title that is named, and half of it with each further one)",
+        "rank more by what is like the titles of the list, by the lists that have it and by genres and tags: 0 as the"
+        " model does, 10 hardly by anything else (default: 0; 6 for a title that is named, and half of it with each"
+        " further one)",
         at_least=0,
         at_most=10,
         metavar="X",

@@ -1,7 +1,8 @@
 """What items are about, by the genres and tags that the catalogue gives them: of similar direction for similar ones.
 
-Each item is a vector with a number for each genre and tag that it has: the logarithm of how many times fewer items have
-it than there are (the inverse document frequency), as words count in documents that are searched.
+Each item is a vector with a number for each genre and tag that it has, and not nearly all have: the logarithm of how
+many times fewer items have it than there are (the inverse document frequency), as words count in documents that are
+searched.
 """
 
 from __future__ import annotations

@@ -40,14 +40,15 @@ class TitleLikeness:
         """Raises UserError for weights of no use."""
         return cls(ItemSpace.of_lists(model), ContentSpace.of(model))
 
-    def to(self, items: np.ndarray) -> np.ndarray:
+    def likeness_to(self, items: np.ndarray) -> np.ndarray:
         """The sum of the cosines of each title and of all of some items 1 … N: [N]."""
         found = self.by_lists.cosines(items)
         return found if self.by_content is None else found + CONTENT_COUNTS * self.by_content.cosines(items)
 
     def lost_without(self, items: np.ndarray, places: np.ndarray) -> np.ndarray:
         """How much lower it is without the item at each of some places: [P, N]."""
-        return self.to(items) - np.array([self.to(np.delete(items, place)) for place in places])
+        whole = self.likeness_to(items)
+        return whole - np.array([self.likeness_to(np.delete(items, place)) for place in places])
 
 
 class Leaning(NamedTuple):
@@ -79,4 +80,4 @@ class Leaning(NamedTuple):
         """For somebody with these items, 1 … N: [N]."""
         if self.likeness is None:
             return self.for_popularity
-        return self.for_popularity - self.alike * self.likeness.to(items)
+        return self.for_popularity - self.alike * self.likeness.likeness_to(items)

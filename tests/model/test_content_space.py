@@ -13,7 +13,8 @@ from anime_bert4rec.lists.common_traits import CONTENT
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.content_space import ContentSpace
-from anime_bert4rec.model.memory_fitting import fit_unordered_memory
+from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
+from anime_bert4rec.model.ranking_leaning import TitleLikeness
 
 
 def test_what_few_items_have_counts_for_more() -> None:
@@ -44,8 +45,11 @@ def test_a_models_is_that_of_its_memory_of_sets() -> None:
     space = ContentSpace.of(model)
     assert space is not None
     assert space.cosines(np.array([3])).nonzero()[0].tolist() == [2, 3], "1 and 2 are of one studio"
-    in_order = ModelConfig(ITEMS, 4, num_heads=2, unordered_memory=memory.config)
-    beside = ContentSpace.of(BERT4Rec(in_order, None, memory))
-    assert beside is not None and np.array_equal(beside.values, space.values)
+    by_hand = ContentSpace.of_groups(np.array([2, 3, 3, 4]), np.array([0, 0, 1, 1]), ITEMS)
+    assert space.cosines(np.array([4])) == pytest.approx(by_hand.cosines(np.array([4])))
+    what_follows = fit_memory(some_lists(), ITEMS, max_seq_len=20, seed=0, alike=alike)
+    in_order = ModelConfig(ITEMS, 4, num_heads=2, memory=what_follows.config, unordered_memory=memory.config)
+    likeness = TitleLikeness.of(BERT4Rec(in_order, what_follows, memory))
+    assert likeness.by_content is not None and np.array_equal(likeness.by_content.values, space.values)
     assert ContentSpace.of(small_models.knowing_recommender(False)._score.model) is None, "without a catalogue"
     assert ContentSpace.of(BERT4Rec(ModelConfig(6, 4, num_heads=2))) is None

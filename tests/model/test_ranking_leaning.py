@@ -48,10 +48,10 @@ def test_what_is_popular_must_be_known() -> None:
 def test_what_titles_are_about_counts_half_beside_the_lists_that_have_them() -> None:
     both = TitleLikeness(BY_LISTS, BY_CONTENT)
     # By lists 1, 0 and, unknown, 0; by content 1, nothing known, and 3 / 5.
-    assert both.to(np.array([1])) == pytest.approx([1.5, 0, 0.3])
+    assert both.likeness_to(np.array([1])) == pytest.approx([1.5, 0, 0.3])
     # The directions (.6, .8) and (1, 0) have the sum (1.6, .8), whose length is √3.2.
     of_two = np.array([0.96 + 0.64, 0, 1.6]) / math.sqrt(3.2) / 2 + [1, 0, 0]
-    assert both.to(np.array([1, 3])) == pytest.approx(of_two, abs=1e-6)
+    assert both.likeness_to(np.array([1, 3])) == pytest.approx(of_two, abs=1e-6)
     lost = both.lost_without(np.array([1, 3]), np.array([0, 1]))
     assert lost == pytest.approx(np.array([of_two - [0.3, 0, 0.5], of_two - [1.5, 0, 0.3]]), abs=1e-6)
     assert Leaning.of(0.0, 2.0, None, lambda: both).lowered(np.array([1])) == pytest.approx([-3, 0, -0.6])
