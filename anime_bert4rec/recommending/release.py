@@ -68,7 +68,7 @@ def _is_out(day: int, anime: Anime, fetched: int | None, first_started: int | No
             return True
         if anime.status == "NOT_YET_RELEASED" and day <= fetched:
             return False
-    start = _start(anime)
+    start = start_of(anime)
     if start and not start[0] <= day < start[1]:
         return day >= start[1]
     if first_started is not None:
@@ -88,11 +88,11 @@ def _is_airing(day: int, anime: Anime, fetched: int | None) -> bool:
 
 
 def _starts_next_season(day: int, anime: Anime) -> bool:
-    start = _start(anime)
+    start = start_of(anime)
     return start is not None and {quarter_of(each) for each in start} == {quarter_of(day) + 1}
 
 
-def _start(anime: Anime) -> tuple[int, int] | None:
+def start_of(anime: Anime) -> tuple[int, int] | None:
     """The first and the last day on which the title may have started; None if nothing is known of it."""
     start = anime.start_date or (anime.year or 0) * 10_000
     if not start:

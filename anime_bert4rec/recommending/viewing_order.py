@@ -6,6 +6,7 @@ import bisect
 from collections.abc import Iterable, Mapping
 
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.release import BEGUN, start_of
 
 NOTHING: frozenset[int] = frozenset()
 SEASON_FORMATS = ("TV", "TV_SHORT", "ONA")
@@ -19,11 +20,14 @@ def to_see_before(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) ->
     and an extra that not half as many people know. What such a one continues stands in its place."""
 
     def need_not_be_seen(earlier: Anime, later: Anime) -> bool:
-        came_later = 0 < latest_start(later) < (earlier.start_date or 0) or earlier.status == "CANCELLED"
-        came_later |= earlier.status == "NOT_YET_RELEASED" != later.status
+        if earlier.status == "CANCELLED" or (earlier.status == "NOT_YET_RELEASED" and later.status in BEGUN):
+            return True
+        start, title_start = start_of(earlier), start_of(later)
+        if start and title_start and title_start[1] < start[0]:
+            return True
         is_extra = earlier.format in EXTRA_FORMATS and later.format not in EXTRA_FORMATS
         known, title_known = earlier.popularity, later.popularity
-        return came_later or (is_extra and known is not None and title_known is not None and 2 * known < title_known)
+        return is_extra and known is not None and title_known is not None and 2 * known < title_known
 
     found = {}
     for anime_id, earlier in before.items():
@@ -45,20 +49,19 @@ def seasons_in_turn(before: Mapping[int, set[int]], seasons: Iterable[Anime]) ->
     """`before`, where each season that continues a title continues, in its place, the last of those that surely began
     before it and continue no other: AniList may name the first season alone as the prequel of all others."""
     found = {anime_id: set(earlier) for anime_id, earlier in before.items()}
-    after: dict[tuple[int, str | None], list[Anime]] = {}
+    after: dict[tuple[int, str | None], list[tuple[int, int, int]]] = {}  # the last and first day of its start, its id
     for anime in seasons:
-        if anime.start_date:
+        if start := start_of(anime):
             for each in before.get(anime.anime_id, NOTHING):
-                after.setdefault((each, anime.format), []).append(anime)
+                after.setdefault((each, anime.format), []).append((start[1], start[0], anime.anime_id))
     for group in after.values():
-        group.sort(key=latest_start)
-        starts = [latest_start(anime) for anime in group]
-        for anime in group:
-            began_before = reversed(group[: bisect.bisect_left(starts, anime.start_date or 0)])
-            for other in began_before:
-                if before[other.anime_id] <= before[anime.anime_id]:
-                    found[anime.anime_id] -= before[other.anime_id]
-                    found[anime.anime_id].add(other.anime_id)
+        group.sort()
+        for _, first_day, anime_id in group:
+            began_before = reversed(group[: bisect.bisect_left(group, (first_day,))])
+            for *_, other in began_before:
+                if before[other] <= before[anime_id]:
+                    found[anime_id] -= before[other]
+                    found[anime_id].add(other)
                     break
     return found
 
@@ -76,10 +79,3 @@ def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[i
         anime_id: {each for each in earlier if not any(takes_its_place(other, each) for other in earlier)} or earlier
         for anime_id, earlier in before.items()
     }
-
-
-def latest_start(anime: Anime) -> int:
-    """The last day on which it may have started, a number like its start date, of which day and month may be 0; 0 if
-    nothing is known."""
-    start = anime.start_date or 0
-    return start + (0 if start % 100 or not start else 99 if start % 10_000 else 9999)

@@ -104,6 +104,10 @@ def test_what_came_out_later_need_not_be_seen_first():
         )
     assert before({"format": "TV", "start_date": 2014_10_10}, {"format": "TV", "start_date": 2014_10_09}) == set()
     assert before({"format": "TV", "start_date": 2014_10_10}, {"format": "TV", "start_date": 2014_00_00}) == {1}
+    assert before({"format": "TV", "year": 2020}, {"format": "TV", "year": 2014}) == set(), (
+        "of which the years are known"
+    )
+    assert before({"format": "TV", "year": 2014}, {"format": "TV", "year": 2014}) == {1}
     same_day = {"format": "TV", "start_date": 2014_10_09}
     assert before(same_day, same_day) == {1}
     assert before({"format": "TV", "start_date": 2015_01_01}, {"format": "TV"}) == {1}, "nobody knows when"
