@@ -36,10 +36,11 @@ import report
 from tuned_baselines import Answers, Contenders, best_shares, blended, logs_of
 
 from anime_bert4rec.command_line.script import script
-from anime_bert4rec.evaluation.ranking import mean_and_error, ranks_of
+from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, ranks_of
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.ranking_leaning import Leaning, TitleLikeness
 from anime_bert4rec.recommending.asked_people import usual_leaning
 from anime_bert4rec.support.errors import UserError
@@ -118,16 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for users in sorted({min(users, len(pool)) for users in args.users}):
             training = lists.select(pool[:users])
             clock = time.perf_counter()
-            memory, trained = ours.fit_with_memory(
-                training,
-                mixed.given,
-                mixed.left,
-                item_names=item_names,
-                catalogue=catalogue,
-                seed=seed,
-                threads=args.threads,
-                epochs=args.epochs,
-            )
+            memory, trained = fitted(training, mixed, item_names, catalogue, seed, args)
             print(f"{users} lists, seed {seed}: {time.perf_counter() - clock:.0f} s", file=sys.stderr, flush=True)
             contenders = Contenders(training, len(item_names))
             popularity = np.bincount(training.items, minlength=len(item_names) + 1)[1:]
@@ -148,6 +140,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                     write_json(args.output / "list_lengths.json", {**facts, "results": results})
     print(tables(results))
     return 0
+
+
+def fitted(
+    training: Sequences,
+    tuning: Questions,
+    item_names: Sequence[str],
+    catalogue: ours.Catalogue,
+    seed: int,
+    args: argparse.Namespace,
+) -> tuple[Scorer, ModelScorer]:
+    """The memory of these lists by itself, and the trained model, whose epoch is the one that answers `tuning` best."""
+    how = {"seed": seed, "threads": args.threads, "epochs": args.epochs, "item_names": item_names}
+    return ours.fit_with_memory(training, tuning.given, tuning.left, catalogue=catalogue, **how)
 
 
 def data_parser(description: str | None) -> argparse.ArgumentParser:

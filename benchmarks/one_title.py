@@ -94,16 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         mixed = list_lengths.joined([list_lengths.ask(lists, tuned_on, given, seed) for given in list_lengths.GIVEN])
         for users in sorted({min(users, len(pool)) for users in args.users}):
             training = lists.select(pool[:users])
-            memory, trained = ours.fit_with_memory(
-                training,
-                mixed.given,
-                mixed.left,
-                item_names=names,
-                catalogue=catalogue,
-                seed=seed,
-                threads=args.threads,
-                epochs=args.epochs,
-            )
+            memory, trained = list_lengths.fitted(training, mixed, names, catalogue, seed, args)
             others = lists.select(np.setdiff1d(np.concatenate(kinds), [*pool[:users], *tuned_on]))
             popular = np.argsort(-others.popularity(len(names)), kind="stable")[:MOST_LISTED] + 1
             titles = np.sort(np.random.default_rng(seed).permutation(popular)[: args.asked])
