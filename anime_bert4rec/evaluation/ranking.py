@@ -1,7 +1,9 @@
 """How well scores rank what people really chose: full ranking, seen items left out, and ties against the model.
 
-ranks = ranks_of(scores, seen=histories, targets=next_items)
-mean, error = mean_and_error(ranks.ndcg(10))
+    ranks = ranks_of(scores, seen=histories, targets=next_items)
+    mean, error = mean_and_error(ranks.ndcg(10))
+
+What a place gains is in model/ndcg.py.
 """
 
 from __future__ import annotations
