@@ -49,8 +49,10 @@ def test_the_log_is_appended_and_cleaned(tmp_path):
     assert first.endswith("INFO first") and second.endswith("INFO second cleared")
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp950", "ascii"])
-def test_a_console_that_lacks_characters_does_not_end_the_script(encoding):
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("cp1252", "????? é ->"), ("cp950", "進?の巨人 ? →"), ("ascii", "????? ? ->")]
+)
+def test_a_console_that_lacks_characters_does_not_end_the_script(encoding, shown):
     code = """
 from anime_bert4rec.command_line.script import script
 @script
@@ -62,7 +64,7 @@ raise SystemExit(main())
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT_DIR, env={"PYTHONIOENCODING": encoding}, capture_output=True
     )
-    assert (run.returncode, run.stderr) == (0, b"")
+    assert (run.returncode, run.stderr, run.stdout.decode(encoding)) == (0, b"", f"{shown}\n")
 
 
 def test_nothing_is_written_to_stdout_by_the_log(capsys):
