@@ -63,6 +63,8 @@ def known_on(day: int, entries: Iterable[ListEntry]) -> list[ListEntry]:
     known = []
     for entry in listed:
         first, later = started.get(entry.anime_id), (entry.completed or 0) > day
+        if (entry.started or 0) > day:  # also where only the month or the year is known, and surely a later one
+            continue
         # A list that was tidied up later was changed later, which says nothing of what has been completed before.
         changed_later = not entry.completed and (entry.updated or 0) // DAY_SECONDS > number
         if first > number if first is not None else later or changed_later:

@@ -14,11 +14,14 @@ from anime_bert4rec.recommending.wishes import Wishes
 class Shortlists:
     """Makes the shortlists of any number of people from one catalogue, which is looked through once."""
 
-    def __init__(self, catalogue: Sequence[Anime]) -> None:
+    def __init__(self, catalogue: Sequence[Anime], not_out: Collection[int] | None = None) -> None:
+        """not_out: the ids of what isn't out on the day that it is about; if not given, by the catalogue's status."""
+        if not_out is None:
+            not_out = {anime.anime_id for anime in catalogue if anime.status == "NOT_YET_RELEASED"}
         self._of_id = {anime.anime_id: anime for anime in catalogue}
         self._retold = related(catalogue, leads=("SUMMARY", "COMPILATION"), comes_from=("CONTAINS",))
         seasons = [each for each in catalogue if each.format in SEASON_FORMATS and each.anime_id not in self._retold]
-        self._before = seasons_in_turn(to_see_before(prequels(catalogue), self._of_id), seasons)
+        self._before = seasons_in_turn(to_see_before(prequels(catalogue), self._of_id, not_out), seasons, not_out)
         self._just_before = latest(self._before, self._of_id)
         self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
         self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))

@@ -11,7 +11,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.diversity import LOOKED_AT, diversified
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.release import CANCELLED, day_in_japan, release_on
+from anime_bert4rec.recommending.release import CANCELLED, UPCOMING, day_in_japan, release_on
 from anime_bert4rec.recommending.rows import title_of
 from anime_bert4rec.recommending.shortlist import Shortlists
 from anime_bert4rec.recommending.wishes import Wish, Wishes, of_people, of_release
@@ -76,7 +76,7 @@ class TitlesToShow:
     @functools.cached_property
     def shortlists(self) -> Shortlists:
         """What makes the shortlists of people."""
-        return Shortlists(self.catalogue)
+        return Shortlists(self.catalogue, {anime_id for anime_id, word in self.release.items() if word in UPCOMING})
 
     @functools.cached_property
     def cancelled(self) -> frozenset[int]:

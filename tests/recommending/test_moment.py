@@ -43,6 +43,9 @@ def seconds(date):
         ({"updated": seconds(DAY)}, True),
         ({"updated": seconds(20200502)}, False),
         ({"started": 20200301, "updated": seconds(20200601)}, True),
+        ({"started": 20200600, "completed": 20200700, "created": seconds(20190101)}, False),  # of June, on whatever day
+        ({"started": 20210000}, False),
+        ({"started": 20200500, "created": seconds(20190101)}, True),
     ],
 )
 def test_what_was_known(dates, known):

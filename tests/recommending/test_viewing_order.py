@@ -117,6 +117,15 @@ def test_what_is_not_out_or_never_came_need_not_be_seen_first():
     out, announced = {"format": "TV", "status": "FINISHED"}, {"format": "TV", "status": "NOT_YET_RELEASED"}
     assert before(announced, out) == before({**out, "status": "CANCELLED"}, out) == set()
     assert before(out, announced) == before(announced, announced) == {1}
+    for status in ("CANCELLED", "NOT_YET_RELEASED"):
+        catalogue = seasons(2010_01_01, 2020_01_01)
+        catalogue[1] = dataclasses.replace(catalogue[1], status=status)
+        assert waits_for(catalogue, 3) == {1}, "nor is it the season before another"
+
+
+def test_what_is_out_is_said_by_the_day():
+    chain = [Anime(1, format="TV"), Anime(2, format="TV", relations=(Relation(1, "PREQUEL"),))]
+    assert [Shortlists(chain, out)._before for out in ((), (1,), (2,), (1, 2))] == [{2: {1}}, {}, {2: {1}}, {2: {1}}]
 
 
 def test_what_came_out_later_may_continue_the_title_or_another_such_one():
