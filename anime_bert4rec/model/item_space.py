@@ -94,11 +94,16 @@ def _of_use(weights: np.ndarray) -> np.ndarray:
 def spectral(table: np.ndarray, dimensions: int = DIMENSIONS, rounds: int = 8) -> np.ndarray:
     """Points [N, D] whose products come near a symmetric matrix [N, N]: its largest eigenvectors, by their size.
 
-    By subspace iteration from noise; what has a negative eigenvalue is left at zero.
+    By subspace iteration from noise; what has a negative eigenvalue is left at zero. torch multiplies, for it keeps to
+    `one_thread`: NumPy's own threads, which spin, took ten times as long on a busy machine.
     """
+    import torch
+
+    whole = torch.from_numpy(table)
     noise = np.random.default_rng(0).standard_normal((len(table), min(dimensions, len(table))))
-    basis = np.linalg.qr(noise.astype(table.dtype))[0]
+    basis = torch.linalg.qr(torch.from_numpy(noise).to(whole.dtype))[0]
     for _ in range(rounds):
-        basis = np.linalg.qr(table @ basis)[0]
-    values, rotation = np.linalg.eigh(basis.T @ table @ basis)
-    return basis @ rotation * np.sqrt(np.maximum(values, 0))
+        basis = torch.linalg.qr(whole @ basis)[0]
+    values, rotation = map(torch.from_numpy, np.linalg.eigh((basis.t() @ whole @ basis).numpy()))
+    points: np.ndarray = (basis @ rotation * values.clamp_min(0).sqrt()).numpy()
+    return points

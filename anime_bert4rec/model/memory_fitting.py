@@ -165,6 +165,7 @@ class Settings(NamedTuple):
         return f"ridge {self.ridge:g}, {recency}item features {self.alike_weight:g}"
 
 
+@one_thread()
 def _fitted_like(
     memory: ItemMemory,
     settings: Settings,
@@ -280,7 +281,7 @@ def _fitted_without_order(
 
         @functools.cache
         def quality(ridge: float, alike_weight: float) -> float:
-            memory = trial.memory(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
+            memory = trial.with_ease(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
             tried = with_ease_of(memory, asked, some)
             return ranking_strengths(tried, wanted, strength, grounds, TRIAL_STEPS)[0]
 

@@ -115,14 +115,6 @@ class Tables:
         if self.pairs is not None:
             transitions = memory.transitions = self.fitted_transitions()
             memory.config = replace(memory.config, prior=transitions.prior, reliance=transitions.reliance)
-        return memory
-
-    def with_ease(
-        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
-    ) -> ItemMemory:
-        """The same, but for the transitions, of which it knows nothing."""
-        memory = self._without_values(recency)
-        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
         if memory.direction is not None:
             rows = self._directed()
             at = np.ix_(rows, rows)
@@ -134,6 +126,14 @@ class Tables:
                     ease.fill(gram, ridge, alike, alike_weight, popularity_ridge)
                 scores.append(ease.scores)
             memory.direction.fill(scores, self.kept[rows])
+        return memory
+
+    def with_ease(
+        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
+    ) -> ItemMemory:
+        """The same, but for the transitions and the direction of a list, of which it knows nothing."""
+        memory = self._without_values(recency)
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
         return memory
 
     def by_transitions(self, batch: Batch) -> Tensor:

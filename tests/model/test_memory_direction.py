@@ -8,10 +8,12 @@ import torch
 from small_lists import ITEMS, MASK, sequences_of, some_lists
 
 from anime_bert4rec.lists.sequences import PAD
+from anime_bert4rec.model import memory_direction
 from anime_bert4rec.model.batches import Batch, WholeLists
 from anime_bert4rec.model.item_space import spectral
 from anime_bert4rec.model.memory_direction import ENOUGH, Direction, half_of
 from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
+from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_tables import Tables
 
 
@@ -80,3 +82,11 @@ def test_only_the_most_popular_items_have_a_direction(monkeypatch):
     assert memory.direction.columns.tolist() == popular.tolist() and memory.config.directions == 5
     got = memory.direction(torch.from_numpy(popular[None, :3] + 1), None)[0]
     assert (got[np.delete(np.arange(ITEMS), popular)] == 0).all() and got.abs().max() > 0.1
+
+
+def test_no_direction_is_sought_for_a_setting_that_is_only_tried(monkeypatch):
+    """Vectors cost more than all else that a setting is tried by: there are some of the first and of the best alone."""
+    sought = []
+    monkeypatch.setattr(memory_direction, "spectral", lambda table: sought.append(table) or spectral(table))
+    fit_memory(some_lists(unordered=True), ITEMS, max_seq_len=20, seed=0)
+    assert len(sought) in (3, 6)  # of all lists, and of each half
