@@ -217,10 +217,11 @@ def measured(work: Callable[[], object], runs: int = RUNS) -> Times:
 def random_model(vocabulary: Vocabulary, hidden_size: int, ordered: bool = True) -> BERT4Rec:
     settings = TrainingSettings(hidden_size=hidden_size)
     size = vocabulary.num_items
-    terms: dict[str, Any] = (
-        {"ordered": True, "recency": 0.95} if ordered else {"ordered": False, "recency": 1.0, "list_weight": 256.0}
-    )
-    memory = ItemMemory(MemoryConfig(size, size, **terms, knots=0 if ordered else 10))
+    if ordered:
+        memory = ItemMemory(MemoryConfig(size, size, ordered=True, recency=0.95))
+    else:
+        without_order: dict[str, Any] = {"knots": 10, "list_weight": 256.0, "completeness": True}
+        memory = ItemMemory(MemoryConfig(size, size, ordered=False, recency=1.0, **without_order))
     memory.kept.copy_(torch.arange(size))
     memory.column[1:-1] = torch.arange(size)
     random = np.random.default_rng(1)

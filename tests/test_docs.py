@@ -45,10 +45,9 @@ NUMBERS = (
     f"log softplus(ease / {item_memory.SOFTNESS}), log(pop + {memory_popularity.SMOOTHING}), log listed together,"
     f" log(cosine + {memory_likeness.LEAST_COSINE}), franchise, missing",
     f"{memory_colisting.SMOOTHING} / [pop] · popⱼ / Σ pop",
-    f"up to {memory_samples.SHOWN_IN_PART:,} times a list, of which a third misses {memory_samples.MASKED:.0%}".replace(
+    f"up to {memory_samples.SHOWN_IN_PART:,} times a list, of which a fifth misses {memory_samples.MASKED:.0%}".replace(
         "%", " %"
-    )
-    + f" and of the others 1 to {memory_samples.MOST_SHOWN} items",
+    ),
     f"among the {memory_strengths.AMONG} items that these have first",
     f"{memory_strengths.ROUGHNESS} Σ (second differences of s)²  +  {memory_strengths.SIZE:.4f} Σ s²",
     f"above and {memory_ranking.ROUGHNESS} for {memory_strengths.ROUGHNESS}",

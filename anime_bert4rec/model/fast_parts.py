@@ -54,6 +54,11 @@ def sums_of_rows(items: Tensor, weights: Tensor | None = None) -> Callable[[Tens
     return lambda table: F.embedding_bag(flat, table, starts, per_sample_weights=weights, mode="sum")
 
 
+def log_softplus(x: Tensor) -> Tensor:
+    """log log(1 + exp x): close to log x for large x, and to x itself for very negative ones. `x` is used up."""
+    return F.softplus(x.clamp_min_(-20)).log_()
+
+
 class Dropout:
     """`F.dropout` in one forward pass, with factors that are read off a table of random ones, each time from a random
     place on.

@@ -66,7 +66,7 @@ class GateExamples(NamedTuple):
         real = self.targets >= 0
         at = self.targets.clamp_min(0)[:, None].expand(-1, 2, -1)
         of_targets = (self.said.gather(2, at) * real[:, None]).sum(2).double() / real.sum(1, keepdim=True)
-        return Asked(self.said, self.counts, self.targets[:, :0], of_targets, self.weights)
+        return Asked(self.said, self.shares, self.targets[:, :0], of_targets, self.weights)
 
 
 class GateFitting:

@@ -19,8 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anime_bert4rec.model.batches import Batch, columns_of_masks
+from anime_bert4rec.model.fast_parts import log_softplus
 from anime_bert4rec.model.item_space import DIMENSIONS
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
+from anime_bert4rec.model.memory_completeness import SIDES, Completeness, both_sides, signs_of
 from anime_bert4rec.model.memory_direction import Direction
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
@@ -73,6 +75,8 @@ class MemoryConfig:
     """Whether what of its franchise is usually beside an item counts; not in models of earlier versions."""
     directions: int = 0
     """How many items have a vector; none in models of earlier versions, and of lists in order."""
+    completeness: bool = False
+    """Whether it counts if a list looks whole; not in models of earlier versions, and of lists in order."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
@@ -101,6 +105,11 @@ class MemoryConfig:
             return ("EASE", "transitions", "popularity", *(("lateness",) if self.lateness else ()))
         of_catalogue = ("likeness", "franchise", "missing")[: 2 + self.missing] if self.likeness.groups else ()
         return ("EASE", "popularity", "co-listing", *of_catalogue, *(("direction",) if self.directions else ()))
+
+    @property
+    def sides(self) -> int:
+        """In how many rows the knots are."""
+        return SIDES if self.completeness else 1
 
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
@@ -143,8 +152,8 @@ class Terms(NamedTuple):
 
     values: list[Tensor]
     """[R, N] each, for R lists with some visible items."""
-    counts: Tensor
-    """[R] how many items are visible."""
+    shares: Tensor
+    """[R, K] how much of the strengths at each knot they have."""
     at: Tensor | None
     """[M] which of the R lists each position of the batch is in; None: R is M, and they come in the same order."""
 
@@ -170,11 +179,13 @@ class ItemMemory(nn.Module):
         self.lateness = Lateness(config.num_items) if "lateness" in terms else None
         self.likeness = Likeness(config.likeness, config.num_items, config.missing) if "likeness" in terms else None
         self.direction = Direction(config.directions, config.num_items) if "direction" in terms else None
+        self.completeness = Completeness() if config.completeness else None
         self.unlisted = UnlistedItems(config.unlisted)
         if config.knots:
             self.register_buffer("popularity", torch.zeros(config.num_items))
             self.register_buffer("popularity_prior", torch.ones(config.num_items) if config.popularity_prior else None)
-            self.register_buffer("strength", torch.ones(2 if config.ordered else 1, len(terms), config.knots))
+            kinds, knots = 2 if config.ordered else 1, config.sides * config.knots
+            self.register_buffer("strength", torch.ones(kinds, len(terms), knots))
         else:  # nothing is known of the popularity, so it is the same for all
             self.register_buffer("popularity", torch.ones(config.num_items), persistent=False)
             self.register_buffer("popularity_prior", None)
@@ -191,35 +202,43 @@ class ItemMemory(nn.Module):
     popularity_prior: Tensor | None
     """[N] on how many lists more it counts as (model/memory_popularity.py)."""
     strength: Tensor
-    """[1 or 2, T, knots] what the terms are multiplied by: first for masks, of which what is behind them tells EASE
-    more, then for cuts. [2, 2] where it doesn't depend on the number of visible items."""
+    """[1 or 2, T, sides · knots] what the terms are multiplied by: first for masks, of which what is behind them tells
+    EASE more, then for cuts. [2, 2] where it doesn't depend on the number of visible items."""
     column: Tensor
     """[N + 2] the row and column of each item index in the tables; `table_size` for none."""
 
     @torch.no_grad()
     def forward(self, batch: Batch, rank_unlisted: bool = False) -> Tensor:
         terms = self.terms(batch, rank_unlisted)
-        strengths = self.strengths(terms.counts, 0 if batch.cuts is None else 1)
+        strengths = self.strengths(terms.shares, 0 if batch.cuts is None else 1)
         prior = terms.values[0].mul_(strengths[:, :1])
         for number, term in enumerate(terms.values[1:], 1):
             prior.addcmul_(term, strengths[:, number, None])
         return prior if terms.at is None else prior.index_select(0, terms.at)
 
-    def strengths(self, counts: Tensor, kind: int) -> Tensor:
-        """What the terms are multiplied by [R, T], for counts [R] of visible items. kind: 0 for masks, 1 for cuts."""
+    def strengths(self, shares: Tensor, kind: int) -> Tensor:
+        """What the terms are multiplied by [R, T]. shares [R, K]: of each knot. kind: 0 for masks, 1 for cuts."""
         strength = self.strength[kind if len(self.strength) > 1 else 0]
-        if not self.config.knots:
-            return strength.expand(len(counts), -1)
-        return hats(counts, self.config.knots) @ strength.t()
+        return shares @ (strength.t() if self.config.knots else strength[None])
 
     @torch.no_grad()
     def terms(self, batch: Batch, rank_unlisted: bool = False) -> Terms:
         """The values of `config.terms`. Without an order they are the same at all positions of a list."""
         new = self._new() if rank_unlisted else None
         values = [self._ease(batch, new), *self._others(batch, new)]
+        num_items, knots = self.config.num_items, max(self.config.knots, 1)
         if self.config.ordered:
-            return Terms(values, count_visible(batch, self.config.num_items), None)
-        return Terms(values, is_item(batch.all_visible, self.config.num_items).sum(1), batch.rows)
+            return Terms(values, hats(count_visible(batch, num_items), knots), None)
+        shares = hats(is_item(batch.all_visible, num_items).sum(1), knots)
+        if self.completeness is not None:
+            of_franchise = dict(zip(self.config.terms, values, strict=True)).get("franchise")
+            shares = both_sides(shares, self.completeness(self.signs(batch, of_franchise)))
+        return Terms(values, shares, batch.rows)
+
+    def signs(self, batch: Batch, same_franchise: Tensor | None) -> Tensor:
+        """What tells whether each list is shown whole [R, SIGNS], as `signs_of` has it."""
+        by_popularity = log_popularity(self.popularity, self.popularity_prior, batch.lists)
+        return signs_of(batch.all_visible, by_popularity, same_franchise)
 
     def _new(self) -> New | None:
         return self.unlisted.new(self.popularity, self.popularity_prior, all_may_be=self.config.ordered)
@@ -338,8 +357,3 @@ class ItemMemory(nn.Module):
         gap = columns[:, :, None] - torch.arange(batch.items.shape[1], device=columns.device)
         weights = recency ** (gap.abs() - 1).clamp_min(0)
         return self.ease(self.column[batch.items], weights, own), at
-
-
-def log_softplus(x: Tensor) -> Tensor:
-    """log log(1 + exp x): close to log x for large x, and to x itself for very negative ones. `x` is used up."""
-    return F.softplus(x.clamp_min_(-20)).log_()

@@ -26,7 +26,7 @@ def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
     for part in in_parts(batch, memory.config.num_items):
         assert part.targets is not None
         terms, seen = memory.terms(part), visible_at(part, memory.config.num_items)
-        asked.append(Asked.of(terms.values, terms.counts, seen, (torch.arange(len(part.rows)), part.targets)))
+        asked.append(Asked.of(terms.values, terms.shares, seen, (torch.arange(len(part.rows)), part.targets)))
     return joined(asked)
 
 
@@ -40,7 +40,7 @@ def in_parts(batch: Batch, num_items: int) -> list[Batch]:
 def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:
     """What the memory says of lists without an order, all in one batch."""
     terms = memory.terms(batch)
-    return Asked.of(terms.values, terms.counts, batch.all_visible, wanted[:2], wanted.weights)
+    return Asked.of(terms.values, terms.shares, batch.all_visible, wanted[:2], wanted.weights, memory.config.sides)
 
 
 def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Wanted]]) -> Asked:

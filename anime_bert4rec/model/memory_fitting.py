@@ -184,6 +184,7 @@ def _fitted_like(
         tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch)
         found = tables.memory(settings.recency, settings.ridge, settings.alike_weight)
     found.strength.copy_(memory.strength)
+    found.completeness = memory.completeness
     return found
 
 
@@ -222,7 +223,7 @@ def _fitted_in_order(
 
         memory = tables.memory(recency, ridge, weight)
         of_masks, of_cuts = (shown_in_part(asked, num_items, np.random.default_rng(seed)) for asked in (masks, batch))
-        strength = likeliest_strengths(asked_at(memory, of_masks), KNOTS)[1]
+        strength = likeliest_strengths(asked_at(memory, of_masks))[1]
         memory.strength[0] = not_against(strength, memory.config.terms)
         memory.strength[1] = _strengths_for_what_comes_next(memory, of_cuts, strength)
         bar.update()
@@ -233,8 +234,8 @@ def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tenso
     """The likeliest strengths [T, knots] among the items that come first, if they rank better than the likeliest."""
     asked, targets = asked_at(memory, cuts), cuts.targets
     assert targets is not None
-    likeliest = likeliest_strengths(asked, KNOTS, start)[1]
-    among_the_first = strengths_for_the_first(asked, targets, KNOTS, likeliest)
+    likeliest = likeliest_strengths(asked, start)[1]
+    among_the_first = strengths_for_the_first(asked, targets, likeliest)
     likeliest, among_the_first = (not_against(each, memory.config.terms) for each in (likeliest, among_the_first))
     wanted = torch.arange(len(targets)), targets
     everything = [torch.zeros(1, memory.config.num_items, dtype=torch.bool)]
@@ -269,13 +270,14 @@ def _fitted_without_order(
     wanted = wanted_of(some)
     with progress("item memory", 4, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, most, False, alike, in_catalogue=in_catalogue)
+        tables.fit_completeness(batch for batch, _ in shown)
         trial = tables.of_most_popular(TRIAL_ITEMS)
         bar.update()
 
         ridge, weight = start = 200.0, (0.25 if alike is not None else 0.0)
         memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
         asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in some])
-        strength = first_place_strengths(asked, wanted, KNOTS)
+        strength = first_place_strengths(asked, wanted)
         grounds = grounds_of(asked, memory.config.terms, tables.popularity)
         bar.update()
 
@@ -295,13 +297,13 @@ def _fitted_without_order(
             memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
             known, others = [], shown
         asked = joined([*known, *(asked_of(memory, batch, of_batch) for batch, of_batch in others)])
-        strength = first_place_strengths(asked, wanted_of(shown), KNOTS, strength)
+        strength = first_place_strengths(asked, wanted_of(shown), strength)
         grounds = grounds_of(asked, memory.config.terms, tables.popularity)
         strength = ranking_strengths(asked, wanted_of(shown), strength, grounds)[1]
         strength = not_against(strength, memory.config.terms)
         if "franchise" in memory.config.terms:
             of_franchise = strength[memory.config.terms.index("franchise")]
-            of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0)
+            of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0).repeat(memory.config.sides)
         memory.strength[0] = calibrated(asked, strength)
         bar.update()
     return memory, Settings(ridge, weight)

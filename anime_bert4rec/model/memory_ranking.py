@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anime_bert4rec.model.memory_strengths import Asked, hats, parts_of_rows, penalty
+from anime_bert4rec.model.memory_strengths import Asked, parts_of_rows, penalty
 from anime_bert4rec.model.ndcg import gains, ideal
 from anime_bert4rec.support.slices import slices
 
@@ -48,7 +48,7 @@ class Foremost(NamedTuple):
     is_candidate: Tensor
     """bool [R, C]"""
     shares: Tensor
-    """float64 [R, knots] how much each knot counts for."""
+    """float64 [R, K] how much each knot counts for."""
     weights: Tensor
     """[R] what the gains of each ranking are multiplied by, so that they sum to the mean NDCG."""
 
@@ -64,7 +64,7 @@ class Foremost(NamedTuple):
 def ranking_strengths(
     asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], steps: int = STEPS
 ) -> tuple[float, Tensor]:
-    """The mean NDCG@10 that `steps` from the given strengths [T, knots] lead to, each of which raises it, and the
+    """The mean NDCG@10 that `steps` from the given strengths [T, K] lead to, each of which raises it, and the
     strengths there.
 
     wanted: rows and items. grounds: bool [M or 1, N] each, what is neither wanted nor a candidate there; each ground
@@ -72,7 +72,7 @@ def ranking_strengths(
     """
     start, best = strength, ndcg(asked, wanted, strength, grounds)
     for _ in range(steps):
-        step = step_from(foremost(asked, wanted, strength, grounds), strength, start)
+        step = step_from(foremost(asked, wanted, strength, grounds), strength, start, asked.sides)
         now, strength = better_along(step, asked, wanted, strength, grounds, best)
         if now == best:
             break
@@ -108,8 +108,7 @@ def foremost(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grou
     terms, parts = asked.terms.shape[1], []
     for rows, columns, is_candidate, hits, weights in in_front(asked, wanted, strength, grounds, CANDIDATES):
         said = asked.terms[rows].gather(2, columns[:, None].expand(-1, terms, -1))
-        shares = hats(asked.counts[rows], strength.shape[1]).double()
-        parts.append(Foremost(said, hits > 0, is_candidate, shares, weights))
+        parts.append(Foremost(said, hits > 0, is_candidate, asked.shares[rows].double(), weights))
     return Foremost(*map(torch.cat, zip(*parts, strict=True)))
 
 
@@ -128,7 +127,7 @@ def in_front(
         number = torch.zeros(lists, dtype=torch.long).index_add_(0, wanted[0], there.long())
         share = asked.weights * (number > 0) / best[number.clamp(1, PLACES)]
         weights.append(share / (asked.weights.sum() * len(grounds)))
-    of_rows = hats(asked.counts, strength.shape[1]) @ strength.t()
+    of_rows = asked.shares @ strength.t()
     for rows in parts_of_rows(asked):
         logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
         logits.scatter_(1, asked.seen[rows], -torch.inf)
@@ -144,8 +143,8 @@ def gains_of(count: int) -> Tensor:
     return torch.from_numpy(gains(np.arange(1, count + 1), PLACES)).float()
 
 
-def step_from(first: Foremost, strength: Tensor, start: Tensor) -> Tensor:
-    """Newton's step [T, knots] from these strengths, for the loss of all pairs with the places that these lead to, and
+def step_from(first: Foremost, strength: Tensor, start: Tensor, sides: int = 1) -> Tensor:
+    """Newton's step [T, K] from these strengths, for the loss of all pairs with the places that these lead to, and
     what the distance from the strengths at the start costs."""
     (terms, knots), count = strength.shape, first.said.shape[2]
     top, of_places = min(PLACES, count), gains_of(count)
@@ -167,8 +166,8 @@ def step_from(first: Foremost, strength: Tensor, start: Tensor) -> Tensor:
         within = torch.bmm(of_top * bend.sum(2)[:, None], of_top.transpose(1, 2))
         within += torch.bmm(said * bend.sum(1)[:, None], said.transpose(1, 2))
         curvatures.append(within - across - across.transpose(1, 2))
-    cost, now = penalty(knots, ROUGHNESS), strength.double()
-    near = DISTANCE * (1 - torch.arange(knots) / FEW).clamp_min(0).double()
+    cost, now = penalty(knots, sides, ROUGHNESS), strength.double()
+    near = DISTANCE * (1 - torch.arange(knots // sides) / FEW).clamp_min(0).double().repeat(sides)
     gradient = torch.cat(gradients).double().t() @ first.shares - 2 * now @ cost - 2 * (now - start) * near
     cost += near.diag()
     both = first.shares[:, :, None] * first.shares[:, None]

@@ -23,9 +23,8 @@ SHOWN_IN_PART, SHOWN_AT_ONCE = 3_000, 125
 """How many lists without an order are shown in part, to learn how much the terms count for, and how many at once."""
 MOST_TIMES = 15
 """A list is shown this often at the most."""
-SHOWN_WHOLE, MASKED = 1 / 3, 0.15
+SHOWN_WHOLE, MASKED = 0.2, 0.15
 """The share of these lists that is shown whole but for the share MASKED; of the other lists a few items are shown."""
-MOST_SHOWN = 128
 FEWEST_LEFT = 5
 
 
@@ -105,7 +104,7 @@ def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple
         items = random.permutation(sequences.of_user(users[row % len(users)])).astype(np.int64)
         count, left = round((1 - MASKED) * len(items)), 1
         if random.random() >= SHOWN_WHOLE:
-            count, left = round(MOST_SHOWN ** random.random()), min(FEWEST_LEFT, len(items) // 2)
+            count, left = round(len(items) ** random.random()), min(FEWEST_LEFT, len(items) // 2)
         count = max(1, min(count, len(items) - left))
         drawn.append((items[:count], items[count:], left == 1))
     # A list counts for the root of what is wanted of it: what most people have decides which ten come first. But those

@@ -52,29 +52,32 @@ class Asked(NamedTuple):
 
     terms: Tensor
     """float16 [M, T, N]"""
-    counts: Tensor
-    """[M] how many items are visible, at least one."""
+    shares: Tensor
+    """[M, K] how much of what is known at each of K knots a list has."""
     seen: Tensor
     """[M, any] columns that are no candidates; every row has some."""
     of_targets: Tensor
     """[M, T] what each term says of what is wanted, the mean if that are several items."""
     weights: Tensor
     """[M] what each list counts for."""
+    sides: int = 1
+    """In how many rows, each as long as another, the knots are."""
 
     @classmethod
     def of(
         cls,
         terms: Sequence[Tensor],
-        counts: Tensor,
+        shares: Tensor,
         visible: Tensor,
         wanted: tuple[Tensor, Tensor],
         weights: Tensor | None = None,
+        sides: int = 1,
     ) -> Asked:
         """visible: items [M, any], others than 1 … N don't count; wanted: rows and items, in any number."""
         of_targets = torch.stack([mean_of(term, wanted) for term in terms], 1)
         said = torch.stack([term.half() for term in terms], 1)
         seen = _columns(visible, said.shape[2])
-        return cls(said, counts, seen, of_targets, torch.ones(len(said)) if weights is None else weights)
+        return cls(said, shares, seen, of_targets, torch.ones(len(said)) if weights is None else weights, sides)
 
     def with_first_term(self, term: Tensor, wanted: tuple[Tensor, Tensor]) -> Asked:
         """What is asked, with other values of the first term."""
@@ -95,10 +98,10 @@ def joined(parts: Sequence[Asked]) -> Asked:
     widest = max(part.seen.shape[1] for part in parts)
     seen = torch.cat([torch.cat([part.seen, part.seen[:, :1].expand(-1, widest - part.seen.shape[1])], 1)
                       for part in parts])  # fmt: skip
-    terms, counts, of_targets, weights = (
-        torch.cat([getattr(part, name) for part in parts]) for name in ("terms", "counts", "of_targets", "weights")
+    terms, shares, of_targets, weights = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("terms", "shares", "of_targets", "weights")
     )
-    return Asked(terms, counts, seen, of_targets, weights)
+    return Asked(terms, shares, seen, of_targets, weights, parts[0].sides)
 
 
 def _columns(visible: Tensor, num_items: int) -> Tensor:
@@ -108,14 +111,14 @@ def _columns(visible: Tensor, num_items: int) -> Tensor:
 
 
 def likeliest_strengths(
-    asked: Asked, knots: int, start: Tensor | None = None, most_steps: int = MOST_STEPS
+    asked: Asked, start: Tensor | None = None, most_steps: int = MOST_STEPS
 ) -> tuple[float, Tensor]:
-    """The mean log likelihood of the targets, less what the strengths cost, and the strengths [T, knots] at which it is
+    """The mean log likelihood of the targets, less what the strengths cost, and the strengths [T, K] at which it is
     highest."""
-    terms = asked.terms.shape[1]
-    shares = hats(asked.counts, knots).double()
+    terms, knots = asked.terms.shape[1], asked.shares.shape[1]
+    shares = asked.shares.double()
     strength = torch.full((terms, knots), START, dtype=torch.double) if start is None else start.double()
-    cost = penalty(knots)
+    cost = penalty(knots, asked.sides)
     best, gradient, curvature = _quality(asked, shares, strength, cost)
     for _ in range(most_steps):
         step = torch.linalg.solve(curvature, gradient.flatten()).view_as(strength)
@@ -139,27 +142,26 @@ def likeliest_strengths(
 def first_place_strengths(
     asked: Asked,
     wanted: tuple[Tensor, Tensor],
-    knots: int,
     start: Tensor | None = None,
     rounds: int = ROUNDS,
     most_steps: int = MOST_STEPS,
 ) -> Tensor:
-    """The strengths [T, knots] with which one item, drawn as the softmax has it, most likely is any of what is wanted.
+    """The strengths [T, K] with which one item, drawn as the softmax has it, most likely is any of what is wanted.
 
     By expectation and maximization: each item that is wanted counts for its share of what all that is wanted of its
     list has by the strengths of the round before. wanted: rows and items.
     """
     rows, items = wanted
     said = asked.terms[rows, :, items - 1].float()
-    strength = likeliest_strengths(asked, knots, None, most_steps)[1] if start is None else start
-    of_rows = hats(asked.counts, knots)
+    strength = likeliest_strengths(asked, None, most_steps)[1] if start is None else start
+    of_rows = asked.shares
     for _ in range(rounds):
         logits = (said * (of_rows @ strength.t())[rows]).sum(1)
         highest = torch.full((len(of_rows),), -torch.inf).scatter_reduce_(0, rows, logits, "amax")
         shares = logits.sub(highest[rows]).exp_()
         shares /= _sums(rows, shares, len(of_rows))[rows]
         of_targets = torch.stack([_sums(rows, of_term * shares, len(of_rows)) for of_term in said.unbind(1)], 1)
-        strength = likeliest_strengths(asked._replace(of_targets=of_targets), knots, strength, most_steps)[1]
+        strength = likeliest_strengths(asked._replace(of_targets=of_targets), strength, most_steps)[1]
     return strength
 
 
@@ -167,10 +169,10 @@ def _sums(rows: Tensor, values: Tensor, number: int) -> Tensor:
     return torch.zeros(number).index_add_(0, rows, values)
 
 
-def strengths_for_the_first(asked: Asked, targets: Tensor, knots: int, strength: Tensor) -> Tensor:
-    """The strengths [T, knots] at which targets [M] are the likeliest among the AMONG items that `strength` has first;
+def strengths_for_the_first(asked: Asked, targets: Tensor, strength: Tensor) -> Tensor:
+    """The strengths [T, K] at which targets [M] are the likeliest among the AMONG items that `strength` has first;
     those that aren't there don't count."""
-    of_rows, first = hats(asked.counts, knots) @ strength.t(), []
+    of_rows, first = asked.shares @ strength.t(), []
     for rows in parts_of_rows(asked):
         logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
         logits.scatter_(1, asked.seen[rows], -torch.inf)
@@ -182,31 +184,31 @@ def strengths_for_the_first(asked: Asked, targets: Tensor, knots: int, strength:
     said = asked.terms[found].gather(2, columns[found, None].expand(-1, asked.terms.shape[1], -1))
     nothing = torch.full((len(found), 1), said.shape[2])  # a column more, which is then no candidate
     said = torch.cat([said, torch.zeros_like(said[:, :, :1])], 2)
-    among = Asked(said, asked.counts[found], nothing, asked.of_targets[found], asked.weights[found])
-    return likeliest_strengths(among, knots, strength)[1]
+    among = Asked(said, asked.shares[found], nothing, asked.of_targets[found], asked.weights[found], asked.sides)
+    return likeliest_strengths(among, strength)[1]
 
 
-def penalty(knots: int, roughness: float = ROUGHNESS) -> Tensor:
-    """What the strengths of a term cost: their product with this [knots, knots] on either side."""
-    bend = torch.eye(knots, dtype=torch.double).diff(n=2, dim=0) if knots > 2 else torch.zeros(0, knots).double()
-    return roughness * bend.t() @ bend + SIZE * torch.eye(knots)
+def penalty(knots: int, sides: int = 1, roughness: float = ROUGHNESS) -> Tensor:
+    """What the strengths of a term cost: their product with this [knots, knots] before and behind it."""
+    one = torch.eye(knots // sides, dtype=torch.double)
+    bend = one.diff(n=2, dim=0) if len(one) > 2 else one[:0]
+    return torch.block_diag(*[roughness * bend.t() @ bend + SIZE * one] * sides)
 
 
 def calibrated(asked: Asked, strength: Tensor) -> Tensor:
-    """The same strengths times a factor for each number of visible items, with which they are the likeliest.
+    """The same strengths times a factor for each knot, with which they are the likeliest.
 
     It is never so small that what ranks well would say nothing, or the opposite.
     """
-    knots = strength.shape[1]
-    of_rows = hats(asked.counts, knots) @ strength.t()
+    of_rows = asked.shares @ strength.t()
     in_all = torch.stack([of_row @ terms.float() for of_row, terms in zip(of_rows, asked.terms, strict=True)]).half()
     of_targets = (of_rows * asked.of_targets).sum(1, keepdim=True)
-    factors = likeliest_strengths(asked._replace(terms=in_all[:, None], of_targets=of_targets), knots)[1]
+    factors = likeliest_strengths(asked._replace(terms=in_all[:, None], of_targets=of_targets))[1]
     return strength * factors.clamp_min(LEAST_FACTOR)
 
 
 def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
-    """The mean log likelihood less the cost, its gradient [T, knots] and the negative of its curvature."""
+    """The mean log likelihood less the cost, its gradient [T, K] and the negative of its curvature."""
     number, costs = float(asked.weights.sum()), torch.block_diag(*[cost] * len(strength))
     likelihood, gradient, curvature = log_likelihood(asked, shares, strength, parts_of_rows(asked))
     quality = likelihood / number - float((strength @ cost * strength).sum())
@@ -216,9 +218,9 @@ def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tu
 def log_likelihood(
     asked: Asked, shares: Tensor, strength: Tensor, parts: Iterable[slice]
 ) -> tuple[float, Tensor, Tensor]:
-    """The sum of the log likelihoods, its gradient [T, knots] and the negative of its curvature [T · knots, T · knots].
+    """The sum of the log likelihoods, its gradient [T, K] and the negative of its curvature [T · K, T · K].
 
-    shares: float64 [M, knots], how much each knot counts for. parts: the lists, some at a time.
+    shares: float64 [M, K], how much each knot counts for. parts: the lists, some at a time.
     """
     of_rows = shares @ strength.t().to(shares.device)
     totals, means, products = [], [], []
@@ -243,4 +245,4 @@ def log_likelihood(
 
 def parts_of_rows(asked: Asked) -> Iterator[slice]:
     """The lists, some at a time."""
-    return slices(len(asked.counts), max(1, NUMBERS_AT_ONCE // asked.terms.shape[2]))
+    return slices(len(asked.shares), max(1, NUMBERS_AT_ONCE // asked.terms.shape[2]))

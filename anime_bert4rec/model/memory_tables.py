@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
 from anime_bert4rec.model.memory_colisting import CoListing
+from anime_bert4rec.model.memory_completeness import NEARLY_WHOLE, Completeness
 from anime_bert4rec.model.memory_direction import MOST_ITEMS as MOST_DIRECTED
 from anime_bert4rec.model.memory_direction import half_of
 from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
@@ -22,6 +24,7 @@ from anime_bert4rec.model.memory_popularity import popularity_prior
 from anime_bert4rec.model.memory_strengths import KNOTS
 from anime_bert4rec.model.memory_transitions import Transitions
 from anime_bert4rec.model.memory_unlisted import UnlistedItems
+from anime_bert4rec.model.visible_items import is_item
 
 MOST_FOLLOWERS = 2**24
 """Where not all items are in the tables, and no more pairs of items than this are near each other in any list, the
@@ -71,11 +74,13 @@ class Tables:
         self.list_weight = 0.0
         self.colisting: CoListing | None = None
         self.likeness: Likeness | None = None
+        self.completeness: Completeness | None = None
         if not ordered:
             self.list_weight = CoListing.weight_of_list(sequences)
             self.colisting = CoListing(size)
             self.colisting.fill(sequences, self.column, self.list_weight)
             self.likeness = None if alike is None or not len(alike) else Likeness.of(alike, num_items, sequences)
+            self.completeness = Completeness()
         self.batch = batch
 
     def _keep(self, most: int) -> None:
@@ -136,6 +141,18 @@ class Tables:
         memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
         return memory
 
+    def fit_completeness(self, shown: Iterable[Batch]) -> None:
+        """Learn from lists without an order of which some items are shown whether all are."""
+        memory, signs, shares = self._without_values(1.0), [], []
+        assert self.completeness is not None
+        for batch in shown:
+            visible = batch.all_visible
+            same_franchise = None if self.likeness is None else self.likeness.same_franchise(visible)
+            signs.append(memory.signs(batch, same_franchise))
+            assert batch.lists is not None
+            shares.append(is_item(visible, memory.config.num_items).sum(1) / batch.lists.lengths)
+        self.completeness.fit(torch.cat(signs), torch.cat(shares) >= NEARLY_WHOLE)
+
     def by_transitions(self, batch: Batch) -> Tensor:
         """What the transitions say of a batch of ordered lists."""
         memory = self._without_values(1.0)
@@ -176,9 +193,11 @@ class Tables:
                 popularity_prior=self.popularity_prior is not None,
                 missing=self.likeness is not None,
                 directions=len(self.of_halves[0]) if self.of_halves else 0,
+                completeness=self.pairs is None,
             )
         )
         memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness
+        memory.completeness = self.completeness
         memory.popularity.copy_(torch.from_numpy(self.popularity))
         if memory.popularity_prior is not None and self.popularity_prior is not None:
             memory.popularity_prior.copy_(torch.from_numpy(self.popularity_prior))

@@ -116,10 +116,10 @@ def fit_recent(
     clock = time.perf_counter()
     parts = [lately.asked[at : at + AT_ONCE] for at in range(0, len(lately.asked), AT_ONCE)]
     said = joined([_said(part, memory, max_seq_len, unordered) for part in parts])
-    with_seasons = likeliest_strengths(said, 1)[1][:, 0]
+    with_seasons = likeliest_strengths(said)[1][:, 0]
     for part in (said.terms, said.of_targets):
         part[:, [2 + feature for feature in OF_SEASONS]] = 0
-    strengths = torch.stack([with_seasons, likeliest_strengths(said, 1)[1][:, 0]])
+    strengths = torch.stack([with_seasons, likeliest_strengths(said)[1][:, 0]])
     found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=False))
     if unordered is None:
         strengths = torch.nn.functional.pad(strengths, (0, len(AS_SETS)))
@@ -144,4 +144,4 @@ def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int, uno
     no_candidates = [torch.from_numpy(each.not_ranked) for each in asked]
     visible = torch.nn.utils.rnn.pad_sequence(no_candidates, batch_first=True, padding_value=PAD)
     rows, wanted = torch.arange(len(asked)), torch.tensor([each.item for each in asked])
-    return Asked.of(terms, torch.ones(len(asked)), visible, (rows, wanted))
+    return Asked.of(terms, torch.ones(len(asked), 1), visible, (rows, wanted))

@@ -236,10 +236,11 @@ def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(o
     batch = batches_of(sequences, whole_lists=not ordered)[0]
     now = Tables(sequences, ITEMS, ITEMS, ordered, None, batch).memory(0.9, 10.0, 0.0)
     saved = dataclasses.asdict(now.config)
-    for name in ("knots", "list_weight", "likeness", "lateness", "missing", "directions"):
+    for name in ("knots", "list_weight", "likeness", "lateness", "missing", "directions", "completeness"):
         del saved[name]
     memory = ItemMemory(MemoryConfig.from_dict(saved))
     new = ("popularity", "strength", "colisting.table", "lateness.places", "direction.vectors", "direction.columns")
+    new = (*new, "completeness.weights")
     weights = {name: weight for name, weight in now.state_dict().items() if name not in new}
     memory.load_state_dict({**weights, "strength": torch.tensor([[0.7, 0.4], [0.2, 0.9]])})
     memory.pairs = now.pairs
@@ -273,6 +274,7 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "popularity_prior": False,
         "missing": False,
         "directions": 0,
+        "completeness": False,
     }
 
 

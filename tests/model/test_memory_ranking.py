@@ -31,7 +31,7 @@ def random_lists(rows=60, seed=0):
     best = (terms[0] * counts[:, None].log() + terms[1]).scatter(1, visible - 1, -torch.inf)
     items = (best + torch.randn(rows, ITEMS, generator=random)).topk(3)[1] + 1
     wanted = torch.arange(rows).repeat_interleave(3), items.flatten()
-    return Asked.of(terms, counts, visible, wanted, torch.rand(rows, generator=random) + 0.1), wanted
+    return Asked.of(terms, hats(counts, 3), visible, wanted, torch.rand(rows, generator=random) + 0.1), wanted
 
 
 def test_ndcg_by_hand():
@@ -39,7 +39,7 @@ def test_ndcg_by_hand():
     and 3; of the other list, which counts three times, 3, in place 3. Without item 2 they are in place 2."""
     term = torch.arange(ITEMS, 0, -1).repeat(2, 1).float()
     wanted = torch.tensor([0, 0, 1]), torch.tensor([2, 4, 3])
-    asked = Asked.of([term], torch.ones(2), torch.tensor([[1], [12]]), wanted, torch.tensor([1.0, 3.0]))
+    asked = Asked.of([term], torch.ones(2, 1), torch.tensor([[1], [12]]), wanted, torch.tensor([1.0, 3.0]))
     without_2, second = NOTHING.clone(), 1 / np.log2(3)
     without_2[0, 1] = True
     both, ones = [(1.5 / (1 + second) + 3 / 2) / 4, second], torch.ones(1, 1)
@@ -57,7 +57,7 @@ def test_of_many_candidates_those_in_front_are_looked_at(monkeypatch):
     asked, wanted = random_lists()
     strength = torch.tensor([[0.5, 1.0, 2.0], [1.0, 1.0, 1.0]])
     first = foremost(asked, wanted, strength, [NOTHING])
-    logits = torch.einsum("rt,rtn->rn", hats(asked.counts, 3) @ strength.t(), asked.terms.float())
+    logits = torch.einsum("rt,rtn->rn", asked.shares @ strength.t(), asked.terms.float())
     best = logits.scatter(1, asked.seen, -torch.inf).topk(4)[1]
     torch.testing.assert_close(first.said, asked.terms.gather(2, best[:, None].expand(-1, 2, -1)))
 
@@ -70,7 +70,7 @@ def test_a_step_is_newtons():
     grounds = [NOTHING, out]
     is_wanted = torch.zeros(60, ITEMS, dtype=torch.bool)
     is_wanted[wanted[0], wanted[1] - 1] = True
-    shares = hats(asked.counts, 3).double()
+    shares = asked.shares.double()
     pairs = []
     for ground in grounds:
         for row in range(60):
@@ -108,7 +108,7 @@ def test_a_step_is_newtons():
 def test_with_them_the_ranking_is_better():
     """From strengths of which one is a fifth of what it should be; the best of the way is kept."""
     asked, wanted = random_lists(400, 1)
-    likeliest = likeliest_strengths(asked, 3)[1]
+    likeliest = likeliest_strengths(asked)[1]
     start = likeliest * torch.tensor([[0.2], [1.0]])
     before = ndcg(asked, wanted, start, [NOTHING])
     found = [ranking_strengths(asked, wanted, start, [NOTHING], steps) for steps in range(5)]
@@ -124,7 +124,7 @@ def test_a_step_that_brings_others_to_the_front_is_made_shorter(monkeypatch):
     worse = 0
     for seed in range(20):
         asked, wanted = random_lists(400, seed)
-        start = likeliest_strengths(asked, 3)[1]
+        start = likeliest_strengths(asked)[1]
         before = ndcg(asked, wanted, start, [NOTHING])
         step = step_from(foremost(asked, wanted, start, [NOTHING]), start, start)
         worse += ndcg(asked, wanted, start + step, [NOTHING]) < before

@@ -35,16 +35,16 @@ def asked_of(rows=400, seed=0):
     noise = torch.rand(rows, ITEMS, generator=random).log().neg().log().neg()
     wanted = (best + noise).topk(2)[1] + 1
     targets = torch.arange(rows).repeat_interleave(2), wanted.flatten()
-    return terms, counts, visible, targets
+    return terms, hats(counts, KNOTS), visible, targets
 
 
 def test_they_are_the_likeliest_by_gradient():
-    terms, counts, visible, targets = asked_of()
-    weights = torch.rand(len(counts), generator=torch.Generator().manual_seed(2)) + 0.1
-    quality, strength = likeliest_strengths(Asked.of(terms, counts, visible, targets, weights), KNOTS)
+    terms, shares, visible, targets = asked_of()
+    weights = torch.rand(len(shares), generator=torch.Generator().manual_seed(2)) + 0.1
+    quality, strength = likeliest_strengths(Asked.of(terms, shares, visible, targets, weights))
 
     def loss(strength):
-        of_lists = hats(counts, KNOTS).double() @ strength.t()
+        of_lists = shares.double() @ strength.t()
         logits = sum(of_lists[:, number, None] * term for number, term in enumerate(terms))
         logits = logits.scatter(1, visible - 1, -torch.inf).log_softmax(1)
         bend = strength[:, 2:] - 2 * strength[:, 1:-1] + strength[:, :-2]
@@ -64,25 +64,25 @@ def test_they_are_the_likeliest_by_gradient():
 def test_each_list_counts_for_its_weight():
     """Of the second half of the lists, what the terms say is the opposite of the truth: unless it counts for nothing,
     the strengths are others. And to count for three is as good as to be there three times."""
-    terms, counts, visible, targets = asked_of()
+    terms, shares, visible, targets = asked_of()
     for term in terms:
         term[200:] *= -1
-    asked = Asked.of(terms, counts, visible, targets)
-    first = Asked(*(part[:200] for part in asked))
-    half, true = torch.arange(400) < 200, likeliest_strengths(first, KNOTS)
-    quality, strength = likeliest_strengths(asked._replace(weights=half.float()), KNOTS)
+    asked = Asked.of(terms, shares, visible, targets)
+    first = Asked(*(part[:200] for part in asked[:-1]))
+    half, true = torch.arange(400) < 200, likeliest_strengths(first)
+    quality, strength = likeliest_strengths(asked._replace(weights=half.float()))
     assert quality == pytest.approx(true[0], abs=1e-6)
     torch.testing.assert_close(strength, true[1])
     thrice = joined([first] * 3 + [asked])
     torch.testing.assert_close(
-        likeliest_strengths(asked._replace(weights=1 + 3 * half.float()), KNOTS)[1],
-        likeliest_strengths(thrice, KNOTS)[1],
+        likeliest_strengths(asked._replace(weights=1 + 3 * half.float()))[1],
+        likeliest_strengths(thrice)[1],
     )
-    assert (likeliest_strengths(asked, KNOTS)[1] - true[1]).abs().max() > 0.3
+    assert (likeliest_strengths(asked)[1] - true[1]).abs().max() > 0.3
 
 
 def test_what_tells_more_of_longer_lists_is_stronger_there():
-    _, strength = likeliest_strengths(Asked.of(*asked_of(2000)), KNOTS)
+    _, strength = likeliest_strengths(Asked.of(*asked_of(2000)))
     assert (strength[0].diff() > 0.1).all()
     assert strength[1].std() < strength[0].std() / 3
 
@@ -97,24 +97,24 @@ def test_lists_of_which_nothing_is_asked_are_in_no_part(monkeypatch):
 
 def test_in_parts_and_from_elsewhere_they_are_the_same(monkeypatch):
     asked = Asked.of(*asked_of())
-    quality, strength = likeliest_strengths(asked, KNOTS)
+    quality, strength = likeliest_strengths(asked)
     monkeypatch.setattr("anime_bert4rec.model.memory_strengths.NUMBERS_AT_ONCE", 5 * ITEMS)
     start = torch.full((2, KNOTS), 1.0)
-    again, other = likeliest_strengths(asked, KNOTS, start)
+    again, other = likeliest_strengths(asked, start)
     assert again == pytest.approx(quality, abs=2e-4)
     torch.testing.assert_close(other, strength, atol=0.05, rtol=0.05)
 
 
 def test_batches_are_joined():
-    terms, counts, visible, (rows, items) = asked_of(20)
-    whole = Asked.of(terms, counts, visible, (rows, items))
+    terms, shares, visible, (rows, items) = asked_of(20)
+    whole = Asked.of(terms, shares, visible, (rows, items))
     narrow = torch.cat([visible[:8], torch.zeros(8, 2, dtype=torch.long)], 1)
     parts = [
-        Asked.of([term[:8] for term in terms], counts[:8], narrow, (rows[:16], items[:16])),
-        Asked.of([term[8:] for term in terms], counts[8:], visible[8:], (rows[16:] - 8, items[16:])),
+        Asked.of([term[:8] for term in terms], shares[:8], narrow, (rows[:16], items[:16])),
+        Asked.of([term[8:] for term in terms], shares[8:], visible[8:], (rows[16:] - 8, items[16:])),
     ]
     both = joined(parts)
-    assert likeliest_strengths(both, KNOTS)[0] == pytest.approx(likeliest_strengths(whole, KNOTS)[0], abs=1e-6)
+    assert likeliest_strengths(both)[0] == pytest.approx(likeliest_strengths(whole)[0], abs=1e-6)
     swapped = whole.with_first_term(terms[1], (rows, items))
     assert np.allclose(swapped.of_targets[:, 0], whole.of_targets[:, 1]) and torch.equal(swapped.terms[:, 0],
                                                                                         whole.terms[:, 1])  # fmt: skip
@@ -137,55 +137,55 @@ def first_or_all(rows=300):
     terms[1].scatter_(1, order[:, :6], 1.0)
     wanted = torch.arange(rows).repeat_interleave(3), order[:, :3].flatten() + 1
     visible = order[:, -1:] + 1
-    return Asked.of(terms, torch.ones(rows), visible, wanted), wanted
+    return Asked.of(terms, torch.ones(rows, 1), visible, wanted), wanted
 
 
 def test_with_them_something_that_is_wanted_comes_first():
     """The first place is surer by the term that knows one item than by likelihood, which asks for the other two too."""
     asked, wanted = first_or_all()
-    likeliest = likeliest_strengths(asked, 1)[1]
+    likeliest = likeliest_strengths(asked)[1]
 
     def first_place(strength: torch.Tensor) -> float:
         logits = torch.einsum("t,rtn->rn", strength[:, 0], asked.terms.float()).scatter(1, asked.seen, -torch.inf)
         return logits.softmax(1)[wanted[0], wanted[1] - 1].view(-1, 3).sum(1).log().mean().item()
 
-    found = [first_place_strengths(asked, wanted, 1, rounds=rounds) for rounds in (1, 2, 3)]
+    found = [first_place_strengths(asked, wanted, rounds=rounds) for rounds in (1, 2, 3)]
     values = [first_place(strength) for strength in (likeliest, *found)]
     assert values == sorted(values) and values[-1] > values[0] + 0.02, values
     assert found[-1][0, 0] / found[-1][1, 0] > likeliest[0, 0] / likeliest[1, 0] + 0.1
-    again = first_place_strengths(asked, wanted, 1, start=found[1], rounds=1)
+    again = first_place_strengths(asked, wanted, start=found[1], rounds=1)
     torch.testing.assert_close(again, found[2], atol=0.02, rtol=0.02)
 
 
 def test_for_the_first_nothing_but_these_is_a_candidate_and_no_list_without_its_target_there_is_asked(monkeypatch):
     monkeypatch.setattr("anime_bert4rec.model.memory_strengths.AMONG", 3)
-    terms, counts, visible, targets = asked_of()
+    terms, shares, visible, targets = asked_of()
     one = targets[1].view(-1, 2)[:, 0]
-    asked = Asked.of(terms, counts, visible, (torch.arange(len(one)), one))
+    asked = Asked.of(terms, shares, visible, (torch.arange(len(one)), one))
     start = torch.ones(2, KNOTS)
     places = (terms[0] + terms[1]).scatter(1, visible - 1, -torch.inf).argsort(1, descending=True)
     there = (places[:, :3] == one[:, None] - 1).any(1)
     assert 20 < there.sum() < 380
     rows = torch.arange(int(there.sum()))
-    by_hand = Asked.of([term[there] for term in terms], counts[there], places[there, 3:] + 1, (rows, one[there]))
-    found = strengths_for_the_first(asked, one, KNOTS, start)
-    torch.testing.assert_close(found, likeliest_strengths(by_hand, KNOTS, start)[1])
-    assert not torch.allclose(found, likeliest_strengths(asked, KNOTS, start)[1], atol=0.05)
+    by_hand = Asked.of([term[there] for term in terms], shares[there], places[there, 3:] + 1, (rows, one[there]))
+    found = strengths_for_the_first(asked, one, start)
+    torch.testing.assert_close(found, likeliest_strengths(by_hand, start)[1])
+    assert not torch.allclose(found, likeliest_strengths(asked, start)[1], atol=0.05)
     none = (places[:, -1] + 1).clamp_min(1)
-    assert strengths_for_the_first(asked, none, KNOTS, start) is start
+    assert strengths_for_the_first(asked, none, start) is start
 
 
 def test_calibrated_they_are_as_likely_as_their_direction_can_be():
-    terms, counts, visible, targets = asked_of()
-    asked = Asked.of(terms, counts, visible, targets)
-    likeliest = likeliest_strengths(asked, KNOTS)[1]
+    terms, shares, visible, targets = asked_of()
+    asked = Asked.of(terms, shares, visible, targets)
+    likeliest = likeliest_strengths(asked)[1]
     back = calibrated(asked, likeliest * torch.tensor([4.0, 2.0, 1.0, 0.5]))
     torch.testing.assert_close(back, likeliest, atol=0.05, rtol=0.1)
 
 
 def test_calibrated_strengths_never_turn_round():
     """What ranks well in the first places and badly behind would be likelier the other way round."""
-    terms, counts, visible, targets = asked_of()
-    asked = Asked.of(terms, counts, visible, targets)
-    turned = -likeliest_strengths(asked, KNOTS)[1]
+    terms, shares, visible, targets = asked_of()
+    asked = Asked.of(terms, shares, visible, targets)
+    turned = -likeliest_strengths(asked)[1]
     torch.testing.assert_close(calibrated(asked, turned), LEAST_FACTOR * turned)

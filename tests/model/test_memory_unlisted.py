@@ -87,7 +87,7 @@ def test_what_they_follow_and_how_popular_they_are_is_not_known_and_the_mean_cha
     for name, of_all in zip(unknown, listed, strict=True):
         assert of_all[0, :4].std() > 0.1
         assert terms[name][0, 4:].exp().tolist() == pytest.approx([of_all.exp().mean().item()] * 2, rel=1e-5)
-    strengths = memory.strengths(torch.tensor([2]), 1)[0]
+    strengths = memory.strengths(memory.terms(batch).shares, 1)[0]
     expected = sum(term[0, 4:] * strength for term, strength in zip(terms.values(), strengths, strict=True))
     assert memory(batch, True)[0, 4:].tolist() == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-5)
 

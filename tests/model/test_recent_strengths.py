@@ -92,7 +92,7 @@ def test_the_strengths_without_seasons_are_fitted_without_them(monkeypatch):
     monkeypatch.setattr(
         recent_strengths,
         "likeliest_strengths",
-        lambda said, knots: fitted_on.append(said.terms.clone()) or likeliest_strengths(said, knots),
+        lambda said: fitted_on.append(said.terms.clone()) or likeliest_strengths(said),
     )
     strengths = fitted(RecentStarts(recent.starts, Calendar.of(anime, ITEMS)), training)[3]
     columns = [2 + feature for feature in OF_SEASONS]
