@@ -37,7 +37,8 @@ from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime, ListEntry, UserList
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from anime_bert4rec.model.predicted_scores import FACTORS, PredictedScores

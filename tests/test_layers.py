@@ -41,6 +41,7 @@ TESTED_BY = {
     "model.encoder_layer": "model/test_bert4rec.py",
     "model.leaving_out": "model/test_next_item_scorer.py",
     "model.memory_answers": "model/test_item_memory.py",
+    "model.memory_config": "model/test_item_memory.py",
     "model.memory_ease": "test_memory_by_hand.py",
     "model.memory_groups": "model/test_memory_likeness.py",
     "model.memory_fitting": "model/test_item_memory.py",

@@ -239,7 +239,7 @@ def test_for_everybody_scores_count_as_for_one(folder, tmp_path, predicting, cap
         database.save_user_list(UserList(77, "Scorer", entries), "scorer", int(time.time()), 2)
 
     def ask(*flags):
-        given = [*flags, "--top-k", 5, "--db", db, "--output-dir", folder / "out"]
+        given = [*flags, "--top-k", 15, "--db", db, "--output-dir", folder / "out"]
         assert main(list(map(str, given))) == 0
         return capsys.readouterr().out
 

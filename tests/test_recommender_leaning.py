@@ -76,7 +76,7 @@ def test_alike_to_both_for_two_people_together(knowing):
     ranked = knowing.recommend_together([{4, 5}, {20}], 27, alike=10.0)
     assert set(ranked) == set(plain) and ids(ranked) != ids(plain)
     by_hand = [np.log(each.score) + 10 * (first[each.anime_id] + second[each.anime_id]) / 2 for each in ranked]
-    assert by_hand == sorted(by_hand, reverse=True)
+    assert by_hand == pytest.approx(sorted(by_hand, reverse=True), abs=1e-5)
 
 
 @pytest.mark.parametrize("niche", [-0.1, 1.5, float("nan")])

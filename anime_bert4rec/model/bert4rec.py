@@ -21,8 +21,9 @@ from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.encoder_layer import UNSEEN, EncoderLayer, ItemStates
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding, distinct, take
 from anime_bert4rec.model.gate import Gate
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.leaving_out import LeftOut, LeftOutInOrder
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.model.products import Matrix
 from anime_bert4rec.model.recent_strengths import RecentStrengths

@@ -11,8 +11,7 @@ it had not been counted.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,131 +19,25 @@ from torch import Tensor, nn
 
 from anime_bert4rec.model.batches import Batch, columns_of_masks
 from anime_bert4rec.model.fast_parts import log_softplus
-from anime_bert4rec.model.item_space import DIMENSIONS
 from anime_bert4rec.model.memory_colisting import CoListing, smoothing
-from anime_bert4rec.model.memory_completeness import SIDES, Completeness, both_sides, signs_of
+from anime_bert4rec.model.memory_completeness import Completeness, both_sides, signs_of
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_direction import Direction
 from anime_bert4rec.model.memory_ease import EaseTable, OwnItems
 from anime_bert4rec.model.memory_lateness import Lateness
-from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
+from anime_bert4rec.model.memory_likeness import Likeness
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.memory_popularity import log_popularity
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.memory_transitions import SMOOTHING, Added, Transitions, nearest_before
-from anime_bert4rec.model.memory_unlisted import New, UnlistedItems, UnlistedSizes
+from anime_bert4rec.model.memory_unlisted import New, UnlistedItems
 from anime_bert4rec.model.visible_items import count_visible, is_item
-from anime_bert4rec.support.forms import WrongForm, check
 
 NEIGHBOURS = 8
 SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
 LOWEST = -0.25
 """The EASE score of items that are not in the table, unless the transitions know them: then it is 0."""
-
-
-@dataclass(frozen=True)
-class MemoryConfig:
-    """What is needed to build a memory that saved weights fit into."""
-
-    num_items: int
-    table_size: int
-    ordered: bool
-    """Whether lists have an order. Without, only EASE is used, and it reads whole lists."""
-    recency: float
-    """What an item counts for in EASE is multiplied by this for each item between it and the position asked for."""
-    unlisted: UnlistedSizes = UnlistedSizes()
-    prior: float = 0.0
-    """How much of the popularity the transitions add to each row."""
-    reliance: float = 0.0
-    """To which power of its sum each row of the transitions counts."""
-    followers: int | None = None
-    """How many pairs the transitions of all items have; None if they are a table of the same items as EASE's."""
-    lateness: bool = False
-    """Whether it counts how late items are in lists in order."""
-    knots: int = 0
-    """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
-    the same for all numbers, and there are no terms but EASE and the transitions."""
-    list_weight: float = 0.0
-    """What a list of one item would add for a pair of items in the co-listing."""
-    by_shares: bool = False
-    """Whether the co-listing is of shares of lists; a part of how many there are in models of earlier versions."""
-    likeness: LikenessSizes = LikenessSizes()
-    popularity_prior: bool = False
-    """Whether the popularity in the catalogue counts; not in models of earlier versions."""
-    missing: bool = False
-    """Whether what of its franchise is usually beside an item counts; not in models of earlier versions."""
-    directions: int = 0
-    """How many items have a vector; none in models of earlier versions, and of lists in order."""
-    completeness: bool = False
-    """Whether it counts if a list looks whole; not in models of earlier versions, and of lists in order."""
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
-        """Raises WrongForm for what is not, or has sizes of which no memory can be."""
-        check(values, cls, "memory")
-        config = cls(
-            **{
-                **values,
-                "unlisted": UnlistedSizes(**values.get("unlisted", {})),
-                "likeness": LikenessSizes(**values.get("likeness", {})),
-            }
-        )
-        sizes = (config.table_size, *asdict(config.unlisted).values(), *asdict(config.likeness).values())
-        sizes += (config.followers or 0, config.directions)
-        settings = (config.prior, config.reliance, config.knots, config.list_weight)
-        if min(*sizes, *settings) < 0 or not 0 <= config.recency <= 1:
-            raise WrongForm("the sizes of its memory are not those of one")
-        return config
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        """What the prior is made of, in the order of the strengths."""
-        if not self.knots:
-            return ("EASE", "transitions")
-        if self.ordered:
-            return ("EASE", "transitions", "popularity", *(("lateness",) if self.lateness else ()))
-        of_catalogue = ("likeness", "franchise", "missing")[: 2 + self.missing] if self.likeness.groups else ()
-        return ("EASE", "popularity", "co-listing", *of_catalogue, *(("direction",) if self.directions else ()))
-
-    @property
-    def sides(self) -> int:
-        """In how many rows the knots are."""
-        return SIDES if self.completeness else 1
-
-    def least_numbers(self) -> int:
-        """How many numbers a memory of these sizes has at the least."""
-        sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), self.knots)
-        tables = self.table_size**2 * (2 if "co-listing" in self.terms else 1)
-        vectors = (3 * DIMENSIONS + 1) * self.directions
-        return tables + 2 * (self.followers or 0) + vectors + sum(sizes)
-
-    def places(self) -> dict[str, int]:
-        """The buffers whose numbers say where something is, and the limit that they are below."""
-        sizes = self.unlisted
-        of_unlisted = {
-            "columns": self.num_items,
-            "members": self.num_items + 1,
-            "group_starts": sizes.members + 1,
-            "groups": sizes.groups,
-            "item_starts": sizes.memberships + 1,
-        }
-        of_likeness = {
-            "members": self.num_items + 1,
-            "group_starts": self.likeness.memberships + 1,
-            "groups": self.likeness.groups,
-            "item_starts": self.likeness.memberships + 1,
-            "franchise": self.likeness.groups + 1,
-        }
-        if self.likeness.contents:
-            of_likeness["content"] = self.likeness.groups
-        own = {"kept": self.num_items, "column": self.table_size + 1}
-        own |= {"direction.columns": self.num_items} if self.directions else {}
-        own |= {f"unlisted.{name}": limit for name, limit in of_unlisted.items()}
-        if self.followers is not None:
-            own |= {"transitions.row_starts": self.followers + 1, "transitions.followers": self.num_items}
-        return own | (
-            {f"likeness.{name}": limit for name, limit in of_likeness.items()} if self.likeness.groups else {}
-        )
 
 
 class Terms(NamedTuple):

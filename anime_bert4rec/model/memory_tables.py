@@ -12,9 +12,10 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_colisting import CoListing
 from anime_bert4rec.model.memory_completeness import NEARLY_WHOLE, Completeness
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_direction import MOST_ITEMS as MOST_DIRECTED
 from anime_bert4rec.model.memory_direction import half_of
 from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix

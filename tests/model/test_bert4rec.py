@@ -13,8 +13,8 @@ from anime_bert4rec.model.batches import Batch, MaskedBatches, ask_what_comes_ne
 from anime_bert4rec.model.bert4rec import LISTS_AT_ONCE, BERT4Rec, ModelConfig
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding
 from anime_bert4rec.model.hidden_positions import BatchSettings
-from anime_bert4rec.model.item_memory import MemoryConfig
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
 
 ITEMS = 50

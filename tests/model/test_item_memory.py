@@ -14,7 +14,8 @@ from anime_bert4rec.lists.sequences import has_order
 from anime_bert4rec.model import memory_fitting
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.hidden_positions import shuffled_lists
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
 from anime_bert4rec.model.memory_fitting import UNORDERED_POPULARITY_RIDGE, best_share, fit_memory
 from anime_bert4rec.model.memory_strengths import KNOTS

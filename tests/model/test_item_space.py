@@ -8,8 +8,9 @@ import small_models
 import torch
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.item_space import ItemSpace, placed_columns, spectral, vectors_of
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.support.errors import UserError
 
 

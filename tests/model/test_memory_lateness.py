@@ -9,7 +9,8 @@ import pytest
 import torch
 from small_lists import ITEMS, batches_of, cut_at, sequences_of, some_lists, with_bulk_days, without
 
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.memory_tables import Tables

@@ -11,7 +11,8 @@ from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists, witho
 
 from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_likeness import Likeness
 from anime_bert4rec.model.memory_tables import Tables
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.item_memory import ItemMemory, MemoryConfig
+from anime_bert4rec.model.item_memory import ItemMemory
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from anime_bert4rec.plots.anime_map import (
     BY_EMBEDDING,

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.item_memory import MemoryConfig
+from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.training.resume import form_of
 from anime_bert4rec.training.weights import AveragedWeights, linear_schedule, make_optimizer
 
