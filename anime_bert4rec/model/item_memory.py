@@ -4,9 +4,9 @@ A Transformer of a few hundred dimensions cannot hold which of thousands of item
 training. So the logits start from the tables (model/memory_transitions.py for lists that have an order,
 model/memory_ease.py for all, model/memory_colisting.py for those without), from how popular each item is, and from
 what the catalogue says (model/memory_likeness.py); the network learns only what they don't know. How much each of these
-terms counts for depends on how many items are visible: the fewer, the less they tell, and the more the popularity. The
-tables are made of the training lists, which they would know by heart: each training list is therefore scored as though
-it had not been counted.
+terms counts for depends on how many items are visible: the fewer, the less they tell, and the more the popularity; and,
+without an order, on whether these look like a whole list (model/memory_completeness.py). The tables are made of the
+training lists, which they would know by heart: each of these is therefore scored as though it had not been counted.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from anime_bert4rec.model.visible_items import is_item
 
 SIGNS = 6
+"""The logarithm of how many titles there are, and its square; that of how much of what is popular is among them; how
+many of their franchises are missing for each; and the last two times the first."""
 SIDES = 2
 """Strengths are known of lists of which a part is visible, and of whole ones."""
 NEARLY_WHOLE = 0.8

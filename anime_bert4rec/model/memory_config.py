@@ -19,7 +19,7 @@ class MemoryConfig:
     num_items: int
     table_size: int
     ordered: bool
-    """Whether lists have an order. Without, only EASE is used, and it reads whole lists."""
+    """Whether lists have an order. Without, whole lists are read."""
     recency: float
     """What an item counts for in EASE is multiplied by this for each item between it and the position asked for."""
     unlisted: UnlistedSizes = UnlistedSizes()
@@ -61,6 +61,8 @@ class MemoryConfig:
         )
         sizes = (config.table_size, *asdict(config.unlisted).values(), *asdict(config.likeness).values())
         sizes += (config.followers or 0, config.directions)
+        if config.completeness and (config.ordered or not config.knots):
+            raise WrongForm("its memory asks whether lists are whole, and has no strengths for that")
         settings = (config.prior, config.reliance, config.knots, config.list_weight)
         if min(*sizes, *settings) < 0 or not 0 <= config.recency <= 1:
             raise WrongForm("the sizes of its memory are not those of one")
@@ -78,7 +80,8 @@ class MemoryConfig:
 
     @property
     def sides(self) -> int:
-        """In how many rows the knots are."""
+        """Into how many equal parts the strengths of a term fall: two where those of lists shown in part come first
+        and those of whole ones after them."""
         return SIDES if self.completeness else 1
 
     def least_numbers(self) -> int:

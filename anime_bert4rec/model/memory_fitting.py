@@ -145,11 +145,11 @@ def fit_unordered_memories(
 
 
 def _log_memory(name: str, memory: ItemMemory, settings: Settings) -> None:
-    strengths = "; ".join(
-        f"{term} {', '.join(f'{strength:.2f}' for strength in of_term[::3])}"
-        for term, of_term in zip(memory.config.terms, memory.strength[-1].tolist(), strict=True)
-    )
-    log.info("%s: %s; strengths with 1, 8, 64, 512 items: %s.", name, settings, strengths)
+    of_sides = memory.strength[-1].unflatten(1, (memory.config.sides, KNOTS))[:, :, ::3].tolist()
+    numbers = [" / ".join(", ".join(f"{each:.2f}" for each in side) for side in sides) for sides in of_sides]
+    strengths = "; ".join(map(" ".join, zip(memory.config.terms, numbers, strict=True)))
+    which = " of lists shown in part / whole" if memory.config.completeness else ""
+    log.info("%s: %s; strengths with 1, 8, 64, 512 items%s: %s.", name, settings, which, strengths)
 
 
 class Settings(NamedTuple):

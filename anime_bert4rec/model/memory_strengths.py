@@ -61,7 +61,8 @@ class Asked(NamedTuple):
     weights: Tensor
     """[M] what each list counts for."""
     sides: int = 1
-    """In how many rows, each as long as another, the knots are."""
+    """Into how many equal parts the K knots fall: 2 where those of lists shown in part come first, and those of whole
+    ones after them (`both_sides`). Strengths are smooth within a part."""
 
     @classmethod
     def of(
@@ -189,7 +190,8 @@ def strengths_for_the_first(asked: Asked, targets: Tensor, strength: Tensor) -> 
 
 
 def penalty(knots: int, sides: int = 1, roughness: float = ROUGHNESS) -> Tensor:
-    """What the strengths of a term cost: their product with this [knots, knots] before and behind it."""
+    """What the strengths of a term cost: their product with this [knots, knots] before and behind it. Nothing ties
+    those of one side to those of another."""
     one = torch.eye(knots // sides, dtype=torch.double)
     bend = one.diff(n=2, dim=0) if len(one) > 2 else one[:0]
     return torch.block_diag(*[roughness * bend.t() @ bend + SIZE * one] * sides)

@@ -22,6 +22,7 @@ from anime_bert4rec.model.memory_strengths import KNOTS
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.memory_transitions import nearest_before
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.forms import WrongForm
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +250,15 @@ def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(o
     if ordered:
         expected += 0.4 * now.by_transitions(batch)
     torch.testing.assert_close(memory(batch), expected)
+
+
+@pytest.mark.parametrize("change", [{"ordered": True}, {"knots": 0}])
+def test_strengths_of_whole_lists_are_of_lists_without_an_order_and_of_knots(change):
+    config = Tables(some_lists(unordered=True), ITEMS, ITEMS, False, None).memory(1.0, 10.0, 0.0).config
+    saved = dataclasses.asdict(config)
+    assert MemoryConfig.from_dict(saved) == config and config.completeness
+    with pytest.raises(WrongForm, match="whole"):
+        MemoryConfig.from_dict(saved | change)
 
 
 def test_own_counts_need_the_training_lists_only_in_training():

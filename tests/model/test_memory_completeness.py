@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import numpy as np
@@ -9,12 +10,28 @@ import pytest
 import torch
 from small_lists import ITEMS, MASK, some_lists
 
+from anime_bert4rec.lists.common_traits import FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model import memory_fitting
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
+from anime_bert4rec.model.memory_answers import asked_of
 from anime_bert4rec.model.memory_completeness import SIGNS, Completeness, both_sides, signs_of
-from anime_bert4rec.model.memory_fitting import fit_memory
-from anime_bert4rec.model.memory_strengths import KNOTS, Asked, hats, likeliest_strengths, penalty
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory
+from anime_bert4rec.model.memory_popularity import log_popularity
+from anime_bert4rec.model.memory_ranking import Foremost, foremost, ranking_strengths, step_from
+from anime_bert4rec.model.memory_samples import lists_in_part
+from anime_bert4rec.model.memory_strengths import (
+    KNOTS,
+    Asked,
+    hats,
+    joined,
+    likeliest_strengths,
+    penalty,
+    strengths_for_the_first,
+)
 from anime_bert4rec.model.memory_tables import Tables
+
+NOTHING = torch.zeros(1, ITEMS, dtype=torch.bool)
 
 
 def test_what_tells_by_hand():
@@ -30,6 +47,13 @@ def test_what_tells_by_hand():
     found = signs_of(visible, by_popularity, None)
     torch.testing.assert_close(found[:, :4], torch.tensor(expected)[:, :4])
     assert (found[:, 4:] == 0).all()
+
+
+def test_four_titles_are_two_doublings_and_of_none_there_is_something_to_say():
+    by_popularity = torch.tensor([[3.0, 2, 2, 1]]).log()
+    found = signs_of(torch.tensor([[1, 2, 3, 4], [PAD, PAD, PAD, PAD]]), by_popularity, None)
+    torch.testing.assert_close(found[0], torch.tensor([2.0, 4, 0, 0, 0, 0]))
+    assert found.isfinite().all()
 
 
 def test_the_weights_are_the_likeliest():
@@ -69,6 +93,99 @@ def test_each_side_is_fitted_on_the_lists_that_look_like_it():
     part, whole = likeliest_strengths(two)[1][0].split(3)
     assert part[0] > 0.7 and whole[0] < -0.7
     torch.testing.assert_close(penalty(6, 2), torch.block_diag(penalty(3), penalty(3)))
+
+
+def on_two_sides(is_whole):
+    """Lists of which it is said whether they are whole, two terms, and what is wanted."""
+    rows, random = len(is_whole), torch.Generator().manual_seed(0)
+    terms = list(torch.randn(2, rows, ITEMS, generator=random).half().float())
+    counts = torch.tensor([1, 2, 4, 4]).repeat(rows // 4)
+    noise = torch.rand(rows, ITEMS, generator=random).log().neg().log().neg()
+    wanted = torch.arange(rows), (terms[0] * counts[:, None] + terms[1] + noise)[:, 1:].argmax(1) + 2
+    shares = both_sides(hats(counts, 3), is_whole)
+    return Asked.of(terms, shares, torch.ones(rows, 1, dtype=torch.long), wanted, sides=2), wanted
+
+
+def test_a_step_on_two_sides_is_one_on_either():
+    asked, wanted = on_two_sides((torch.arange(40) >= 20).float())
+    start = torch.rand(2, 6, generator=torch.Generator().manual_seed(1))
+    now = start + 0.3
+    first = foremost(asked, wanted, now, [NOTHING])
+    step = step_from(first, now, start, 2)
+    for side, rows in enumerate((slice(20), slice(20, 40))):
+        knots = slice(3 * side, 3 * side + 3)
+        one = Foremost(*(part[rows] for part in first))._replace(shares=first.shares[rows, knots])
+        torch.testing.assert_close(step[:, knots], step_from(one, now[:, knots], start[:, knots]))
+
+
+def test_of_a_side_that_no_list_is_on_nothing_is_learnt():
+    """Where lists are shown in part, the strengths of whole ones are those that cost nothing."""
+    asked, wanted = on_two_sides(torch.zeros(40))
+    asked = joined([asked, asked])
+    wanted = torch.cat([wanted[0], wanted[0] + 40]), wanted[1].repeat(2)
+    likeliest = likeliest_strengths(asked)[1]
+    among = strengths_for_the_first(asked, wanted[1], likeliest)
+    start = likeliest * torch.tensor([[0.2], [1.0]])
+    ranked = ranking_strengths(asked, wanted, start, [NOTHING])[1]
+    assert not torch.equal(ranked, start)
+    for found in (likeliest, among, ranked):
+        assert found[:, :3].abs().min() > 1e-3 and found[:, 3:].abs().max() < 1e-5, found
+
+
+def of_franchises():
+    """Lists, three franchises of four items each, and how popular each item is in the catalogue."""
+    lists = some_lists(40, unordered=True)
+    alike = Sequences(np.arange(1, 13), np.zeros(12, np.int64), np.arange(0, 13, 4), np.full(3, FRANCHISE))
+    return lists, alike, np.arange(ITEMS, 0, -1).astype(np.float32) ** 2
+
+
+def test_what_tells_is_of_the_catalogue_too(monkeypatch):
+    """Of two lists of five, four and three are shown: the first is nearly whole."""
+    lists, alike, in_catalogue = of_franchises()
+    tables, fitted = Tables(lists, ITEMS, ITEMS, False, alike, in_catalogue=in_catalogue), []
+    items = torch.tensor([1, 2, 5, 6, 9, 1, 2, 5, 6, 9])
+    visible = torch.tensor([[1, 2, 5, 6, PAD], [1, 2, 5, PAD, PAD]])
+    of_lists = WholeLists(items, torch.tensor([0, 5]))
+    batch = Batch(visible, torch.arange(2), torch.zeros(2), visible=visible, lists=of_lists)
+    monkeypatch.setattr(Completeness, "fit", lambda self, *given: fitted.append(given))
+    tables.fit_completeness([batch])
+    memory = tables.memory(1.0, 10.0, 0.0)
+    memory.completeness.weights.copy_(torch.linspace(-0.5, 0.5, SIGNS + 1))
+    by_popularity = log_popularity(memory.popularity, memory.popularity_prior, of_lists)
+    signs = signs_of(visible, by_popularity, memory.likeness.same_franchise(visible))
+    assert signs[:, 4].min() > 0
+    torch.testing.assert_close(fitted[0][0], signs)
+    assert fitted[0][1].tolist() == [True, False]
+    shares = both_sides(hats(torch.tensor([4, 3]), KNOTS), memory.completeness(signs))
+    torch.testing.assert_close(memory.terms(batch).shares, shares)
+
+
+def test_memories_of_other_lists_go_by_the_same_and_say_on_how_many_sides():
+    lists, alike, in_catalogue = of_franchises()
+    first, other = fit_memories([lists, lists.select(np.arange(20))], ITEMS, 20, 0, alike, in_catalogue)
+    assert first.completeness.weights.abs().max() > 0.01
+    assert torch.equal(first.completeness.weights, other.completeness.weights)
+    assert asked_of(first, *lists_in_part(lists, ITEMS, 0)[0]).sides == first.config.sides == 2
+
+
+def test_a_franchise_gets_its_bonus_on_both_sides(monkeypatch):
+    lists, alike, _ = of_franchises()
+    monkeypatch.setattr(memory_fitting, "calibrated", lambda asked, strength: strength)
+    found = []
+    for bonus in (0.0, 2.0):
+        monkeypatch.setattr(memory_fitting, "FRANCHISE_BONUS", bonus)
+        memory = fit_memory(lists, ITEMS, max_seq_len=20, seed=0, alike=alike)
+        found.append(memory.strength[0, memory.config.terms.index("franchise")])
+    for side in (found[1] - found[0]).split(KNOTS):
+        assert side.tolist() == pytest.approx([2 * max(0, 1 - knot / 6) for knot in range(KNOTS)], abs=1e-5)
+
+
+def test_the_log_names_the_strengths_of_both_at_the_numbers_that_it_says(caplog):
+    caplog.set_level(logging.INFO)
+    memory = Tables(some_lists(unordered=True), ITEMS, ITEMS, False, None).memory(1.0, 10.0, 0.0)
+    memory.strength[0] = torch.arange(2 * KNOTS)
+    memory_fitting._log_memory("Item memory", memory, memory_fitting.Settings(200.0, 0.0))
+    assert "EASE 0.00, 3.00, 6.00, 9.00 / 10.00, 13.00, 16.00, 19.00; popularity" in caplog.messages[-1]
 
 
 def longer_lists(people: int = 120) -> Sequences:

@@ -82,6 +82,13 @@ def test_a_list_counts_for_the_root_of_what_is_wanted_and_each_way_to_show_it_fo
     assert weights[~whole] == pytest.approx(roots[~whole] / roots[~whole].mean())
 
 
+def test_of_a_long_list_any_number_is_shown():
+    lists = [np.random.default_rng(k).permutation(1200)[:1000] + 1 for k in range(3)]
+    parts = lists_in_part(sequences_of(*lists, blocks=[[0] * 1000] * 3), 1200, 0)
+    shown = np.concatenate([(batch.visible > 0).sum(1) for batch, _ in parts])
+    assert shown.min() < 10 and ((shown > 128) & (shown < 850)).sum() > 3
+
+
 def test_a_list_of_one_item_shows_nothing_of_use():
     lists = sequences_of([1], [2, 3], [4], blocks=[[0], [0, 0], [0]])
     for batch, (_, items, _) in lists_in_part(lists, ITEMS, 0):
