@@ -16,6 +16,7 @@ from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
 from anime_bert4rec.model.score_weight import fit_weight
 from anime_bert4rec.model.training_data import Data, LearningSettings
+from anime_bert4rec.model.two_threads import one_thread
 
 ALIKE_AT_FIRST = 0.8
 """This share of the variance of the embeddings that training starts from is what items that go together share."""
@@ -103,6 +104,7 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
 
 
 @torch.no_grad()
+@one_thread()
 def begin_alike(model: BERT4Rec) -> None:
     """Let the embeddings of items that go together, by the memory, begin near each other.
 
