@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -70,12 +71,24 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+        _two_threads.cache_clear()
 
 
 @functools.cache
 def _two_threads(for_each: int) -> ThreadPoolExecutor:
+    """Two threads that have both begun. How many threads MKL takes is one number for the whole process, and the last
+    who says it decides; with more of them it may add up in another order. So it is said before the work begins."""
     _keep_freed_memory()
-    return ThreadPoolExecutor(2, "one of two", torch.set_num_threads, (for_each,))
+    both_here = threading.Barrier(2)
+
+    def begin() -> None:
+        torch.set_num_threads(for_each)
+        both_here.wait()
+
+    threads = ThreadPoolExecutor(2, "one of two", begin)
+    for _ in range(2):
+        threads.submit(int)
+    return threads
 
 
 @functools.cache

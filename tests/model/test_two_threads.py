@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -127,3 +128,17 @@ def test_ctrl_c_waits_for_what_has_begun():
 def test_what_several_processes_share_is_not_halved_again(processes, parts):
     """Each would send its gradients twice, and wait for the other's."""
     assert len(in_halves(a_batch(), FEW, id, processes)) == parts
+
+
+def mkl_threads(_: object) -> str:
+    return re.findall(r"mkl_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())[0]
+
+
+@pytest.mark.skipif("mkl_get_max_threads" not in torch.__config__.parallel_info(), reason="torch is without MKL")
+@pytest.mark.usefixtures("two_threads")
+def test_each_of_two_threads_has_one_of_mkls_also_after_work_in_one():
+    """With two it adds up in another order, sometimes."""
+    for _ in range(3):
+        with one_thread():
+            pass
+        assert in_two_threads(mkl_threads, range(4)) == ["1"] * 4
