@@ -27,6 +27,8 @@ MOST_WEIGHTS = 2_000
 """The most weights for each position of a batch that is halved. With more, as with short lists of many items, it costs
 more than it gains to make the gradients of all weights for each half."""
 
+LONGEST_START = 60
+"""Seconds. Where the system gives only one of two threads, it must not wait for the other for ever."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """The numbers of these two settings in glibc's malloc.h."""
 
@@ -83,7 +85,7 @@ def _two_threads(for_each: int) -> ThreadPoolExecutor:
 
     def begin() -> None:
         torch.set_num_threads(for_each)
-        both_here.wait()
+        both_here.wait(LONGEST_START)
 
     threads = ThreadPoolExecutor(2, "one of two", begin)
     for _ in range(2):
