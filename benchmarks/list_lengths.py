@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     ON_ANILIST: np.tile(on_anilist, (len(questions.given), 1)),
                     MEMORY: memory(questions.given),
                     OURS: (scores := trained(questions.given)),
-                    NAMED: scores - lowered_for_named(trained.model, popularity, questions.given),
+                    NAMED: scores - lowered_for_named(trained.model, questions.given),
                 }
                 for way, ground in zip(WAYS, grounds, strict=True):
                     values, settings = measure(ground, (tuning, questions), answers, own)
@@ -239,9 +239,10 @@ def ask(lists: Sequences, users: np.ndarray, given: float, seed: int) -> Questio
     return Questions(known, left)
 
 
-def lowered_for_named(model: BERT4Rec, popularity: np.ndarray, given: Sequence[np.ndarray]) -> np.ndarray:
+def lowered_for_named(model: BERT4Rec, given: Sequence[np.ndarray]) -> np.ndarray:
     """What recommend.py takes off the logits of who names titles [U, N]."""
-    likeness = TitleLikeness.of(model)
+    assert model.memory is not None
+    likeness, popularity = TitleLikeness.of(model), model.memory.expected_popularity().numpy()
     return np.array(
         [Leaning.of(*usual_leaning(len(items)), popularity, lambda: likeness).lowered(items) for items in given]
     )

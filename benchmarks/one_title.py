@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             popular = np.argsort(-others.popularity(len(names)), kind="stable")[:MOST_LISTED] + 1
             titles = np.sort(np.random.default_rng(seed).permutation(popular)[: args.asked])
             given = [np.array([title]) for title in titles]
-            lowered = list_lengths.lowered_for_named(trained.model, training.popularity(len(names)), given)
+            lowered = list_lengths.lowered_for_named(trained.model, given)
             grids = {name: list(grid.values()) for name, grid in Contenders(training, len(names)).of(given).items()}
             grids |= {PLAIN: [trained(given)], OURS: [trained(given) - lowered], MEMORY: [memory(given) - lowered]}
             typical = Typical.of(others, len(names), titles)

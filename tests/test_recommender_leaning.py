@@ -6,9 +6,9 @@ import pytest
 from anime_bert4rec.support.errors import UserError
 
 
-@pytest.mark.parametrize(("times", "added"), [(3.0, 30), (300.0, 870)])
+@pytest.mark.parametrize(("times", "added"), [(3.0, 8.7), (300.0, 870)])
 def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, times, added):
-    """Title k is on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added, but at least 30."""
+    """Title k counts as on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added."""
     knowing._popularity[:] = np.arange(30) * times
     plain = knowing.recommend([4, 5], top_k=28)
     score = {each.anime_id: each.score for each in plain}
@@ -16,7 +16,7 @@ def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, t
         ranked = knowing.recommend([4, 5], top_k=28, niche=niche)
         assert {each.anime_id: each.score for each in ranked} == score
         by_hand = [
-            np.log(score[each.anime_id]) - niche * np.log(times * (each.anime_id - 1) + added) for each in ranked
+            np.log(score[each.anime_id]) - 1.6 * niche * np.log(times * (each.anime_id - 1) + added) for each in ranked
         ]
         assert by_hand == sorted(by_hand, reverse=True)
         assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]

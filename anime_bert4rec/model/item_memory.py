@@ -36,6 +36,8 @@ from anime_bert4rec.model.visible_items import count_visible, is_item
 NEIGHBOURS = 8
 SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
+UNKNOWN = 30.0
+"""On how many lists more each item counts as, if it is to be known how rare it is, and the catalogue can't tell."""
 LOWEST = -0.25
 """The EASE score of items that are not in the table, unless the transitions know them: then it is 0."""
 
@@ -137,11 +139,10 @@ class ItemMemory(nn.Module):
         return self.unlisted.new(self.popularity, self.popularity_prior, all_may_be=self.config.ordered)
 
     def expected_popularity(self) -> Tensor:
-        """On how many lists each item is, or would be if it were as old as they are [N]."""
+        """On how many lists each item counts as, what is new as though it were as old as they are [N]."""
+        counted = self.popularity + (UNKNOWN if self.popularity_prior is None else self.popularity_prior)
         new = self._new()
-        if new is None:
-            return self.popularity
-        return self.popularity.index_copy(0, new.columns, new.shares * self.popularity.sum())
+        return counted if new is None else counted.index_copy(0, new.columns, new.shares * counted.sum())
 
     def _others(self, batch: Batch, new: New | None) -> list[Tensor]:
         """All terms but EASE. Of what is new it isn't known what it follows; its chance is the share of all chances

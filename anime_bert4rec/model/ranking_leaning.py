@@ -18,9 +18,12 @@ from anime_bert4rec.support.errors import UserError
 if TYPE_CHECKING:
     from anime_bert4rec.model.bert4rec import BERT4Rec
 
-RARE, FEW = 0.1, 30
-"""What is on fewer lists than a tenth of the most listed title's, or than 30, is to `niche` not much rarer than what is
-on none, for little is known of it (benchmarks/LOG.md)."""
+STEEPNESS = 1.6
+"""How much of the logarithm of the popularity `niche` takes off at most: the scores from one title rise by a little
+more, 1.7 to 2.1 times that (benchmarks/LOG.md)."""
+RARE = 0.1
+"""What is on fewer lists than a tenth of the most listed title's is to `niche` not much rarer than what is on none, for
+little is known of it (benchmarks/LOG.md)."""
 MOST_ALIKE = 10.0
 """So much that little else counts."""
 CONTENT_COUNTS = 0.5
@@ -62,8 +65,8 @@ class Leaning(NamedTuple):
     def of(
         cls, niche: float, alike: float, popularity: np.ndarray | None, likeness: Callable[[], TitleLikeness]
     ) -> Leaning:
-        """niche: from 0 to 1, the share of the logarithm of each title's popularity. alike: from 0 to MOST_ALIKE, what
-        it counts for how like the person's titles each is. popularity: on how many lists each title is [N].
+        """niche: from 0 to 1, the share of what popularity counts for. alike: from 0 to MOST_ALIKE, what it counts for
+        how like the person's titles each is. popularity: on how many lists each title counts as [N].
 
         Raises UserError where `niche` is asked of a model that doesn't know what is popular.
         """
@@ -73,7 +76,7 @@ class Leaning(NamedTuple):
             raise ValueError(f"alike is from 0 to {MOST_ALIKE:g}, not {alike}")
         if niche and popularity is None:
             raise UserError("this model doesn't know how popular its titles are: train again, without --no-memory")
-        lowered = 0.0 if popularity is None else niche * np.log(popularity + max(FEW, RARE * popularity.max()))
+        lowered = 0.0 if popularity is None else niche * STEEPNESS * np.log(popularity + RARE * popularity.max())
         return cls(lowered, alike, likeness() if alike else None)
 
     def lowered(self, items: np.ndarray) -> np.ndarray | float:

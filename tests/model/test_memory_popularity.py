@@ -58,6 +58,7 @@ def test_without_a_popularity_in_the_catalogue_there_is_no_prior():
     counts = np.array([3.0, 1.0])
     assert popularity_prior(counts, None) is None and popularity_prior(counts, np.zeros(2)) is None
     memory = fit_memory(lists_of(False), ITEMS, max_seq_len=4, seed=0)
+    assert memory.expected_popularity().tolist() == [each + 30 for each in memory.popularity.tolist()]
     assert memory.popularity_prior is None and not memory.config.popularity_prior
 
 
