@@ -9,7 +9,7 @@ from anime_bert4rec.command_line.flags import Checked, setting
 from anime_bert4rec.command_line.recommendation_settings import PersonSettings, RecommendationSettings, WishSettings
 from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import SettingError
-from anime_bert4rec.support.text import as_argument
+from anime_bert4rec.support.text import as_flag
 
 __all__ = ["PersonSettings", "RecommendationSettings", "WishSettings"]
 
@@ -46,7 +46,7 @@ class DatabaseSettings(SandboxSettings):
     @property
     def as_flags(self) -> str:
         """What another script's command line needs to use the same database, ready to follow the script's name."""
-        return (" --sandbox" if self.sandbox else "") + (f" --db {as_argument(self.db)}" if self.db else "")
+        return (" --sandbox" if self.sandbox else "") + (as_flag("--db", self.db) if self.db else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ class PathSettings(DatabaseSettings, OutputSettings):
 
     @property
     def as_flags(self) -> str:
-        return super().as_flags + (f" --output-dir {as_argument(self.output_dir)}" if self.output_dir else "")
+        return super().as_flags + (as_flag("--output-dir", self.output_dir) if self.output_dir else "")
 
 
 @dataclass(frozen=True, kw_only=True)

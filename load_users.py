@@ -37,6 +37,9 @@ from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.text import count_of, plain
 from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, LocalTaskSettings, UserListSettings
 
+WITHOUT_LIST = ("unknown", "private")
+"""Why nothing is stored of a name but that it was asked for."""
+
 log = logging.getLogger(__name__)
 
 
@@ -194,17 +197,18 @@ def load_users(
         report_left_out(name, stored[name.key], wanted)
     try:
         with progress("users", total=len(names), unit="user", done=len(kept)) as bar:
-            taken = {name.key: name for name in kept}
+            taken = {name.key: name for name in kept if stored[name.key].left_out not in WITHOUT_LIST}
             for name in asked:
                 user = load_user(source, database, name, wanted, taken)
                 bar.update()
                 if user is None:
                     continue
-                taken[name.key] = name
                 report_left_out(name, user, wanted)
-                if user.left_out in ("unknown", "private"):
+                if user.left_out in WITHOUT_LIST:
                     loaded.without_list += 1
-                elif name.key in stored:
+                    continue
+                taken[name.key] = name
+                if name.key in stored:
                     loaded.updated += 1
                 else:
                     loaded.new += 1

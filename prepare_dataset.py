@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def fetch_catalogue(source: AniListSource, database: Database, wanted: CatalogueSettings) -> Fetched:
     """Store page after page, from where an interrupted run with the same sort stopped."""
+    source.top_anime(wanted.count, wanted.sort)  # what it refuses, is to leave no mark on an interrupted run
     fetch = database.resume_or_start_catalogue_fetch(wanted.sort, wanted.count)
     fetched = Fetched(before=len(fetch.seen))
     if fetched.before:

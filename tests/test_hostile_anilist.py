@@ -216,11 +216,11 @@ def path(tmp_path):
     return tmp_path / "bert.db"
 
 
-def run(path, server, tmp_path, *names):
+def run(path, server, tmp_path, *names, refresh=False):
     file = tmp_path / "names.txt"
     file.write_text("\n".join(names))
     flags = ["--db", path, "--api-url", server.url, "--requests-per-minute", 0, "--file", file, "--min-anime", 1]
-    return load_users(list(map(str, flags)))
+    return load_users(list(map(str, flags)) + ["--refresh"] * refresh)
 
 
 def test_one_id_for_many_names_replaces_nobodys_list(serve, path, tmp_path, capsys):
@@ -245,6 +245,26 @@ def test_a_new_name_of_who_is_stored_takes_the_place_and_is_said(serve, path, tm
     assert '"after" has the id that "before" had on AniList' in capsys.readouterr().err
     with Database.open(path, create=False) as database:
         assert [user.name for user in database.users().values()] == ["after"]
+
+
+@pytest.mark.parametrize("gone", ["Private User", "User not found"])
+def test_beside_an_old_name_that_has_no_list_any_more_the_new_one_is_stored(serve, path, tmp_path, gone):
+    names = {"before"}
+
+    def answer(asked):
+        if asked["name"] in names:
+            return chunk(5, name=asked["name"], user_id=7, more=False)
+        return Reply(404, {"data": None, "errors": [{"message": gone, "status": 404}]})
+
+    server, _ = serve(answer)
+    assert run(path, server, tmp_path, "before") == 0
+    names.clear()
+    assert run(path, server, tmp_path, "before", refresh=True) == 1
+    names.add("after")
+    for _ in range(2):
+        assert run(path, server, tmp_path, "before", "after") == 0
+        with Database.open(path, create=False) as database:
+            assert {name: user.left_out for name, user in database.users().items()}["after"] is None
 
 
 def test_somebody_elses_list_ends_the_run_and_what_is_stored_stays(serve, path, tmp_path, capsys):

@@ -175,6 +175,16 @@ def test_other_people_under_the_same_names_are_asked_about_and_never_replaced(ru
     assert [row[0] for row in lists(path)[key("1", "csv:ratings")][2]] == [1, 11, 12, 13]
 
 
+def test_a_source_that_is_named_is_taken_as_it_is(run, path, capsys):
+    run(ONE, name="ratings-2019.csv")
+    assert run(OTHER, "--source", "Ratings-2020", name="ratings-2020.csv") == 0
+    assert set(lists(path)) == {key("1", "csv:ratings"), key("1", "csv:ratings-2020")}
+    before = dump(path)
+    assert run(OTHER, "--source", "!!!") == 2
+    assert "--source needs a letter or a digit, and '!!!' has none" in capsys.readouterr().err
+    assert dump(path) == before
+
+
 @pytest.mark.parametrize(("text", "adopted"), [(ONE, True), (OTHER, False)])
 def test_people_that_versions_without_sources_stored_are_taken_over_if_they_are_the_same(run, path, text, adopted):
     run(ONE)
@@ -236,8 +246,21 @@ def test_an_export_of_myanimelist_is_one_more_person(run, path, capsys):
 
 
 def test_without_a_name_an_export_has_that_of_its_file(run, path):
-    run(EXPORT.replace("Dora", ""), flag="--mal-xml", name="animelist_1.xml")
+    nameless = EXPORT.replace("Dora", "")
+    run(nameless, flag="--mal-xml", name="animelist_1.xml")
     assert set(lists(path)) == {key("animelist_1", "mal")}
+    assert run(nameless, flag="--mal-xml", name="animelist_1.xml") == 0
+
+
+def test_an_export_without_a_name_replaces_nobody_elses_list(run, path, capsys):
+    nameless = EXPORT.replace("Dora", "")
+    run(nameless, flag="--mal-xml", name="-animelist.xml")
+    before = dump(path)
+    assert run(nameless.replace(">1001<", ">1011<"), flag="--mal-xml", name="-animelist.xml") == 1
+    err = capsys.readouterr().err
+    assert 'names nobody, and under "-animelist", the name of the file, another list is stored (1 of 2 anime' in err
+    assert err.endswith("take that one out first: --remove=-animelist\n")
+    assert dump(path) == before
 
 
 @pytest.mark.parametrize(

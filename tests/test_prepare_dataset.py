@@ -184,6 +184,14 @@ class TestMistakes:
         assert "5000" in error_line(capsys)
         assert anilist.requests == []
 
+    def test_what_is_refused_leaves_an_interrupted_run_as_it_is(self, anilist, flags, capsys):
+        anilist.fail_next(None, None, Reset())
+        assert main(["--count", "250", "--sort", "SCORE_DESC", *flags]) == 1
+        assert main(["--count", "6000", "--sort", "SCORE_DESC", *flags]) == 1
+        before = len(anilist.requests)
+        assert main(["--count", "250", "--sort", "SCORE_DESC", *flags]) == 0
+        assert pages(anilist, since=before) == [3, 4, 5]
+
     def test_a_text_file_as_database(self, anilist, path, flags, capsys):
         path.write_text("my notes")
         assert main(flags) == 1

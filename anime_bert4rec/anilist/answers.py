@@ -57,6 +57,9 @@ MOST_ENTRIES = 200_000
 LARGEST = 2**63 - 1
 """The largest number that SQLite holds."""
 
+MOST_PEOPLE = 2**53
+"""The largest popularity, with which can be calculated."""
+
 LAST_SECOND = 253_402_300_799
 """The last second of the year 9999, in unix time."""
 
@@ -160,7 +163,7 @@ def _anime(item: dict[str, Any]) -> Anime | None:
         country=_text(item.get("countryOfOrigin")),
         average_score=_number(item.get("averageScore"), 1, 100),
         mean_score=_number(item.get("meanScore"), 1, 100),
-        popularity=_number(item.get("popularity")),
+        popularity=_number(item.get("popularity"), 0, MOST_PEOPLE),
         favourites=_number(item.get("favourites")),
         is_adult=item.get("isAdult") is True,
         cover_url=_text(_dict(item.get("coverImage")).get("large")),

@@ -84,9 +84,9 @@ def put_aside(connection: sqlite3.Connection, entries: Iterable[ImportedEntry]) 
                SELECT user, max(name), count(score), sum(score > 5), sum(score > 10) FROM aside.entry GROUP BY user"""
         )
     except sqlite3.OperationalError as error:
+        _put_back(connection)
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
             raise
-        _put_back(connection)
         raise UserError(
             f"the temporary folder {_temporary_folder()} has no room for the lists while they are sorted ({error}):"
             " make room, or name another with SQLITE_TMPDIR"

@@ -16,13 +16,15 @@ ROLES = {
     "anime_id": "anime_id media_id item_id anime item",
     "anilist_id": "anilist_id",
     "mal_id": "mal_id id_mal anime_mal_id myanimelist_id series_animedb_id",
-    "date": "date completed completed_at finish_date my_finish_date watched_at",
-    "timestamp": "timestamp time unix_time updated updated_at last_updated my_last_updated",
-    "score": "score rating my_score user_score",
-    "status": "status watching_status my_status list_status",
+    "date": "my_finish_date finish_date completed_at watched_at date completed",
+    "timestamp": "my_last_updated last_updated updated_at timestamp unix_time time updated",
+    "score": "my_score user_score score rating",
+    "status": "my_status list_status watching_status status",
 }
-"""The meanings that a column may have, each with the names by which it is known."""
+"""The meanings that a column may have, each with the names by which it is known, the surest first: beside the person's
+score and status a table may have those of the anime."""
 _ROLE_OF_NAME = {name.replace("_", ""): role for role, names in ROLES.items() for name in names.split()}
+_NAMES = list(_ROLE_OF_NAME)
 _ID_ROLES = ("anilist_id", "anime_id", "mal_id")
 _DELIMITERS = ",;\t|"
 WANTED = "a CSV file", (".csv", ".tsv", ".txt", ".dat")
@@ -54,6 +56,16 @@ class CsvHeader:
         """Whether a column `mal_id` can tell whose ids the column `anime_id` has."""
         return {"anime_id", "mal_id"} <= set(self.columns)
 
+    @property
+    def doubtful(self) -> list[tuple[str, str, list[str]]]:
+        """The roles that several columns could have: the role, the column that has it, and the others."""
+        found = []
+        for role, at in self.columns.items():
+            others = [name for place, name in enumerate(self.names) if place != at and _role_of(name) == role]
+            if others:
+                found.append((role, self.names[at], others))
+        return found
+
 
 def read_header(path: Path, names: str = "") -> CsvHeader:
     """The columns by the first line, or by the names of --columns.
@@ -70,15 +82,19 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
     separator = re.fullmatch(r"\s*\"?sep=(.)\"?\s*", lines[at], re.IGNORECASE)
     at += separator is not None
     line = lines[at] if at < len(lines) else ""
-    header, delimiter = _split_header(line, separator[1] if separator else _DELIMITERS)
-    width = len(header)
-    header = [plain(name, 40) for name in header]
-    is_named = any(_key(name) in _ROLE_OF_NAME for name in header)
-    if names:
-        header = [name.strip() for name in names.split(",")]
-        for name in header:
-            if name != "-" and _key(name) not in _ROLE_OF_NAME:
+    given = [name.strip() for name in names.split(",")] if names else []
+    fields, delimiter = _split_header(line, separator[1] if separator else _DELIMITERS, len(given))
+    width = len(fields)
+    header = [plain(name, 40) for name in fields]
+    is_named = any(map(_role_of, header))
+    if given:
+        for name in given:
+            if name != "-" and not _role_of(name):
                 raise SettingError(f"--columns: {name!r} is not one of {', '.join(ROLES)}, or - for any other")
+        # Also an entry may have a word in it that is the name of a column, such as a status.
+        of_ids = [text for name, text in zip(given, fields, strict=False) if _role_of(name) in _ID_ROLES]
+        is_named &= not any(id_in(text) is not None for text in of_ids)
+        header = given
         width = max(width, len(header))
     elif not is_named and (found := _OTHER_FORMS.match(line)):
         what = "XML: an export of MyAnimeList's goes to --mal-xml" if found[1] == "<" else "JSON"
@@ -86,8 +102,8 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
     elif not is_named:
         raise UserError(f"{path} does not name its columns in the first line: name them with --columns")
     columns: dict[str, int] = {}
-    for place, name in enumerate(header):
-        if role := _ROLE_OF_NAME.get(_key(name)):
+    for place in sorted(range(len(header)), key=lambda place: _surest(header[place])):
+        if role := _role_of(header[place]):
             columns.setdefault(role, place)
     ids = [role for role in _ID_ROLES if role in columns]
     if "user" not in columns or not ids:
@@ -113,8 +129,9 @@ def has_header(path: Path) -> bool:
 _OTHER_FORMS = re.compile(r"""\s*(<|\{|\[\s*(?:[\[{"]|$))""")
 
 
-def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
-    """The names in the first line, and the separator that makes most known names of it, or else most fields."""
+def _split_header(line: str, delimiters: str, number: int) -> tuple[list[str], str]:
+    """The names in the first line, and the separator that makes most known names of it, or else so many fields (0: that
+    is not known), or else most."""
 
     def names(delimiter: str) -> list[str]:
         try:
@@ -122,9 +139,9 @@ def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
         except csv.Error:
             return []
 
-    def worth(delimiter: str) -> tuple[int, int]:
+    def worth(delimiter: str) -> tuple[int, bool, int]:
         found = names(delimiter)
-        return sum(_key(name) in _ROLE_OF_NAME for name in found), len(found)
+        return sum(_role_of(name) is not None for name in found), len(found) == number, len(found)
 
     best = max(delimiters, key=worth)
     return names(best), best
@@ -132,3 +149,22 @@ def _split_header(line: str, delimiters: str) -> tuple[list[str], str]:
 
 def _key(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
+
+
+def _role_of(name: str) -> str | None:
+    return _ROLE_OF_NAME.get(_key(name))
+
+
+def _surest(name: str) -> int:
+    """The place of a column's name among those that are known, the surest first."""
+    key = _key(name)
+    return _NAMES.index(key) if key in _ROLE_OF_NAME else len(_NAMES)
+
+
+_ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")
+
+
+def id_in(text: str) -> int | None:
+    """The id of an anime that a field has, if any. Table programs add decimals."""
+    found = _ID.fullmatch(text)
+    return int(found[1]) if found else None

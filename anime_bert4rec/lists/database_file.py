@@ -10,8 +10,9 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Self
+from urllib.parse import quote
 
 from anime_bert4rec.lists import database_schema
 from anime_bert4rec.lists.database_schema import NotOurs, check_schema, protect, typed, what_is_damaged
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 BUSY_SECONDS = 10.0
 """How long to wait for another process that is writing."""
+STEPS_BETWEEN_LOOKS = 100_000
+"""Of SQLite, between looks whether the script is to stop: some milliseconds."""
 
 _DAMAGED = "the file is damaged: move it away and start again with `python prepare_dataset.py`"
 _NOT_OURS = "the file is not as this program leaves it: move it away and start again with `python prepare_dataset.py`"
@@ -148,8 +151,15 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     log.debug("database: %s (SQLite %s)", path, sqlite3.sqlite_version)
-    address = f"{path.absolute().as_uri()}?mode={mode}"
+    address = f"{_address(path.absolute())}?mode={mode}"
     return sqlite3.connect(address, uri=True, isolation_level=None, timeout=BUSY_SECONDS)
+
+
+def _address(path: PurePath) -> str:
+    """The path as SQLite takes it. Of a network share on Windows, `as_uri` makes an address with a host, which SQLite
+    refuses."""
+    text = path.as_posix()
+    return "file://" + ("" if text.startswith("/") else "/") + quote(os.fsencode(text), safe="/:")
 
 
 def _copy_in_memory(path: Path, journal: Path | None) -> sqlite3.Connection:
@@ -192,6 +202,24 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:  # a full disk makes SQLite roll back by itself
             connection.execute("ROLLBACK")
         raise
+
+
+@contextlib.contextmanager
+def stoppable(connection: sqlite3.Connection) -> Iterator[None]:
+    """In the block, a request to stop is heard also while SQLite works on one statement, which may take minutes.
+
+    Python handles signals when it runs; so SQLite calls it again and again. What is raised there only ends the
+    statement, which nothing else does.
+    """
+    connection.set_progress_handler(lambda: 0, STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import codecs
 import contextlib
 import gzip
 import lzma
+import re
 import stat
 import zipfile
 import zlib
@@ -176,6 +177,10 @@ def _open_one(path: Path, stream: IO[bytes], name: str, suffixes: tuple[str, ...
     return None
 
 
+_ABOUT = re.compile(r"(read.?me|licen[cs]e|copying|notice|changelog)\b", re.IGNORECASE)
+"""What a packed file is called that is about the others."""
+
+
 def _open_zip(path: Path, stream: IO[bytes], suffixes: tuple[str, ...]) -> tuple[IO[bytes], str]:
     archive = zipfile.ZipFile(stream)
     files = [
@@ -184,6 +189,7 @@ def _open_zip(path: Path, stream: IO[bytes], suffixes: tuple[str, ...]) -> tuple
         if not info.is_dir()
         and not info.filename.startswith("__MACOSX/")
         and not PurePosixPath(info.filename).name.startswith(".")
+        and not _ABOUT.match(PurePosixPath(info.filename).name)
     ]
     if any(info.filename == "xl/workbook.xml" for info in files):
         raise UserError(f"{path} is an Excel workbook: save its sheet as CSV")

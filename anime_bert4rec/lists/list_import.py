@@ -19,9 +19,9 @@ from anime_bert4rec.lists.mal_export import MalExport, read_export
 from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.lists.whose_ids import CATALOGUES
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.progress import progress
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import as_flag, plain
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,11 @@ def import_csv(
     path: Path, columns: str, source: str, keep_names: bool, database: Database, min_anime: int
 ) -> tuple[Imported, RowReport]:
     """Store the lists of a published CSV. Raises UserError for one that cannot be used, and stores nothing then."""
+    if source and not _tidy(source):
+        raise SettingError(f"--source needs a letter or a digit, and {source!r} has none")
     lists, report = CsvLists(path, columns), RowReport()
+    for role, taken, others in lists.header.doubtful:
+        log.info("%s: the %s is taken from the column %s, and not from %s.", path, role, taken, ", ".join(others))
     by_mal_id, anilist_ids = database.anime_by_mal_id(), set(database.anime_ids())
     fit = lists.survey(anilist_ids, by_mal_id)
     if fit.ids:
@@ -59,7 +63,7 @@ def import_csv(
     if lists.numbered_statuses:
         whose = CATALOGUES["mal" if lists.numbered_statuses is MAL_NUMBERS else "anilist"]
         log.info("Its statuses are numbers, taken for %s's.", whose)
-    sure, source = bool(source), source_of(source or lists.header.table)
+    sure, source = bool(source), _tidy(source.lower()) or source_of(lists.header.table)
     log.info(
         'Its source is "%s"%s: importing it again replaces these people\'s lists.',
         source,
@@ -82,13 +86,19 @@ def import_csv(
 def import_export(path: Path, keep_name: bool, database: Database, min_anime: int) -> tuple[Imported, RowReport]:
     """Store the list of MyAnimeList's own export. Raises UserError for a file that is no such export."""
     export = read_export(path)
-    entries = _entries(export, path, database.anime_by_mal_id(), keep_name)
-    return database.import_lists("mal", entries, min_anime, points=True), export.report
-
-
-def _entries(export: MalExport, path: Path, known: Mapping[int, int], keep_name: bool) -> Iterator[ImportedEntry]:
-    """The entries of the export, under the name in it or, if it has none, the name of the file."""
     name = export.name or os.fsencode(path.name).decode(errors="backslashreplace").partition(".")[0]
+    entries = _entries(export, name, database.anime_by_mal_id(), keep_name)
+    try:
+        return database.import_lists("mal", entries, min_anime, points=True, sure=bool(export.name)), export.report
+    except OtherPeople as found:
+        raise UserError(
+            f'{path} names nobody, and under "{plain(name, 40)}", the name of the file, another list is stored'
+            f" ({found.kept:,} of {found.stored:,} anime in common): if it is somebody else's, rename the file; if not,"
+            f" take that one out first:{as_flag('--remove', plain(name, 100))}"
+        ) from None
+
+
+def _entries(export: MalExport, name: str, known: Mapping[int, int], keep_name: bool) -> Iterator[ImportedEntry]:
     user, shown = user_hash(name), plain(name, 100) if keep_name else None
     for number, entry in export.entries:
         anime_id = known.get(entry.mal_id)

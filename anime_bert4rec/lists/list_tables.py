@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
-from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, transaction
+from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, stoppable, transaction
 from anime_bert4rec.lists.database_removal import Removed, remove, rows_of
 from anime_bert4rec.lists.dates import DAY_SECONDS, date_of
 from anime_bert4rec.lists.records import IS_WATCHED, ImportedEntry, ListEntry, UserList
@@ -100,7 +100,8 @@ class ListTables(DatabaseFile):
         stored lists have little in common with the new ones. Afterwards every stored list is judged by `min_anime`, as
         by `mark_short_users`.
         """
-        with explained(self.path), put_aside(self._connection, entries), transaction(self._connection):
+        asked = self._connection
+        with explained(self.path), stoppable(asked), put_aside(asked, entries), transaction(asked):
             imported = write_lists(self._connection, source, points, sure)
             _, others_before = self._short_and_others()
             _mark_short(self._connection, min_anime)

@@ -121,7 +121,7 @@ def _names(path: Path) -> Iterator[tuple[str, str]]:
             text = line.decode("utf-8")
         except UnicodeDecodeError:
             raise UserError(f"{path.name}:{number}: this is not UTF-8 text: save the file as UTF-8") from None
-        text = _usual_characters(text.partition("#")[0])
+        text = _usual_characters(text).partition("#")[0]
         broken = any(unicodedata.category(c) == "Cc" and c != "\t" for c in text)  # no text that anybody has typed
         for part in [text] if broken else _BETWEEN.split(text):
             if part.strip(_AROUND):

@@ -36,9 +36,15 @@ def describe_os_error(error: OSError) -> str:
     return f"{reason}: {error.filename}" if error.filename else reason
 
 
-def as_argument(path: Path) -> str:
-    """A path as one argument of a command that is to be copied into a terminal, in quotes where it needs them."""
-    return subprocess.list2cmdline([str(path)]) if sys.platform == "win32" else shlex.quote(str(path))
+def as_argument(text: Path | str) -> str:
+    """A path or name as one argument of a command that is to be copied into a terminal, in quotes where it needs
+    them."""
+    return subprocess.list2cmdline([str(text)]) if sys.platform == "win32" else shlex.quote(str(text))
+
+
+def as_flag(flag: str, value: Path | str) -> str:
+    """A flag and its value, ready to follow a command: one that begins like a flag could not stand apart from it."""
+    return f" {flag}{'=' if str(value).startswith('-') else ' '}{as_argument(value)}"
 
 
 def count_of(number: int, what: str) -> str:

@@ -59,8 +59,11 @@ def test_a_wrong_number_is_unknown_and_the_rest_stays(wrong):
 
 
 def test_numbers_at_their_limits():
-    assert anime(episodes=1, duration=24.0, averageScore=100, popularity=2**63 - 1) == dataclasses.replace(
-        FULL_ANIME, episodes=1, duration=24, average_score=100, popularity=2**63 - 1
+    assert anime(episodes=1, duration=24.0, averageScore=100, popularity=2**53) == dataclasses.replace(
+        FULL_ANIME, episodes=1, duration=24, average_score=100, popularity=2**53
+    )
+    assert anime(favourites=2**63 - 1, popularity=2**53 + 1) == dataclasses.replace(
+        FULL_ANIME, favourites=2**63 - 1, popularity=None
     )
     assert anime(averageScore=101, meanScore=-1, idMal=0) == dataclasses.replace(
         FULL_ANIME, average_score=None, mean_score=None, mal_id=None

@@ -102,9 +102,25 @@ def test_whose_ids_are_clear_and_where_it_does_not_matter(only_anilist, only_mal
     assert (fit.better, fit.harmless) == (whose, harmless)
 
 
-def test_of_columns_that_mean_the_same_the_first_counts(write):
+def test_of_columns_that_mean_the_same_the_surest_counts_wherever_it_is(write):
     entries, _ = read(write("user,anime_id,anime,score,rating,username\nAnn,1,5,7,9,Bob\n"))
     assert entries == [("Ann", 1, 1, "COMPLETED", 7, None, None)]
+    other = "username,anime,anime_id,score,my_score,status,my_status\nAnn,Gintama,1,62.5,7,Finished Airing,Dropped\n"
+    assert read(write(other))[0] == [("Ann", 1, 1, "DROPPED", 7, None, None)]
+
+
+def test_a_first_row_with_a_word_that_is_the_name_of_a_column_is_no_header_where_the_columns_are_given(write):
+    given = "user,anime_id,score,status"
+    for ann, user in (("Ann", "user"), ("user", "Ann")):
+        entries, _ = read(write(f"{ann},1,8,Completed\n{user},5,7,Completed\n"), given)
+        assert entries == [(ann, 1, 1, "COMPLETED", 8, None, None), (user, 5, 2, "COMPLETED", 7, None, None)]
+    entries, left_out = read(write("name,anime,rating,status\nAnn,1,8,Completed\n"), given)
+    assert ([each[0] for each in entries], left_out) == (["Ann"], {})
+
+
+def test_the_number_of_columns_that_are_given_tells_what_separates_them(write):
+    entries, _ = read(write("Ann\t1\tOne, two, three, four\nAnn\t5\tFive\n"), "user,anime_id,-")
+    assert [each[1] for each in entries] == [1, 5]
 
 
 def test_each_reason_is_counted_with_its_first_line(write):
@@ -223,7 +239,7 @@ def test_whose_ids_these_are_is_seen_by_which_catalogue_has_them(write, column, 
 
 def test_ten_rows_are_enough_and_one_busy_id_is_not(write):
     assert whose(write, [1, 2, 3, 4, 5, 6, 7, 200, 201, 202]) == "mal"
-    with pytest.raises(UserError, match=r"unclear whose ids .* --columns user,mal_id .* --columns user,anilist_id "):
+    with pytest.raises(UserError, match=r"unclear whose ids .* --columns=user,mal_id .* --columns=user,anilist_id "):
         whose(write, [1, 2, *[200] * 500])
     with pytest.raises(UserError, match="unclear"):
         whose(write, [*range(200, 220), *range(1200, 1219)])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sqlite3
 import threading
+from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 
 from anime_bert4rec.lists import database_file, database_schema
 from anime_bert4rec.lists.database import Database, DatabaseError
+from anime_bert4rec.lists.database_file import _address, stoppable
 from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage, ListEntry, UserList
 
 
@@ -132,6 +136,30 @@ def test_names_with_characters_that_mean_something_in_an_address(tmp_path):
     assert path.stat().st_size > 0
     with Database.open(path, create=False) as database:
         assert len(database.anime_ids()) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "address"),
+    [
+        (PurePosixPath("/home/ann/b ert.db"), "file:///home/ann/b%20ert.db"),
+        (PureWindowsPath(r"C:\Users\Ann\bert.db"), "file:///C:/Users/Ann/bert.db"),
+        (PureWindowsPath(r"\\server\share\bert.db"), "file:////server/share/bert.db"),  # "file://server" is refused
+    ],
+)
+def test_the_address_by_which_sqlite_knows_a_path(path, address):
+    assert _address(path) == address
+
+
+def test_ctrl_c_is_heard_while_sqlite_works_on_one_statement():
+    for_minutes = (
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 2000000000) SELECT max(i) FROM n"
+    )
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt), stoppable(connection):
+            connection.execute(for_minutes)
+        with pytest.raises(sqlite3.OperationalError, match="no such table"), stoppable(connection):
+            connection.execute("SELECT * FROM no_table")
 
 
 def test_an_empty_file_is_as_good_as_none(tmp_path):

@@ -47,6 +47,7 @@ def without_bytes(value):
         zipped(("lists.csv", TEXT)),
         zipped(("data/", ""), ("data/lists.csv", TEXT), ("__MACOSX/data/._lists.csv", "x"), ("data/.DS_Store", "x")),
         zipped(("lists.csv", TEXT), ("README.md", "x"), ("licence.pdf", "x")),
+        zipped(("data/lists.csv", TEXT), ("README.txt", "x"), ("data/license.csv", "x"), ("Read Me.txt", "x")),
         zipped(("lists.csv.gz", gzip.compress(TEXT.encode())), method=zipfile.ZIP_STORED),
         zipped(("lists.csv", TEXT), method=zipfile.ZIP_BZIP2),
         TEXT.encode("utf-8-sig"),
@@ -78,7 +79,7 @@ def test_line_ends_at_the_ends_of_blocks(write, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (zipped(("a.csv", "x"), ("b.csv", "y"), ("c.md", "")), "holds a.csv, b.csv: unpack the one"),
+        (zipped(("a.csv", "x"), ("b.csv", "y"), ("README.txt", "")), "holds a.csv, b.csv: unpack the one"),
         (zipped(("a.md", "x"), ("b.md", "y")), "holds a.md, b.md: unpack the one"),
         (zipped(), "without a file in it"),
         (zipped(("a.csv", TEXT * 99))[:-40], "damaged"),

@@ -35,7 +35,9 @@ def test_the_hash_of_a_name_is_always_the_same():
 
 
 def test_names_comments_and_blank_lines(read):
-    names, problems = read("# friends\n\nAnn\n  bob_2\t\n   # nobody\nC-c # met at school #1\nDee#x\n")
+    names, problems = read(
+        "# friends\n\nAnn\n  bob_2\t\n   # nobody\nC-c # met at school #1\nDee#x\n＃ 先不要：Alice、Bob\n"
+    )
     assert names == [
         UserName("Ann", "names.txt:3"),
         UserName("bob_2", "names.txt:4"),

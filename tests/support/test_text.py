@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anime_bert4rec.support.text import as_argument, count_of, count_people, duration, plain
+from anime_bert4rec.support.text import as_argument, as_flag, count_of, count_people, duration, plain
 
 
 def test_control_sequences_do_not_reach_the_terminal():
@@ -33,6 +33,8 @@ def test_a_path_with_a_space_is_one_argument_of_a_command(monkeypatch, system, q
     monkeypatch.setattr(sys, "platform", system)
     assert as_argument(Path("lists.db")) == "lists.db"
     assert as_argument(Path("my lists.db")) == quoted
+    assert as_flag("--db", Path("my lists.db")) == f" --db {quoted}"
+    assert as_flag("--db", Path("-x.db")) == " --db=-x.db", "for it would be a flag"
 
 
 def test_one_and_more():
