@@ -36,7 +36,7 @@ from anime_bert4rec.model.ranking_by_scores import (
     best_columns,
     by_id,
 )
-from anime_bert4rec.model.ranking_leaning import Leaning, TitleLikeness
+from anime_bert4rec.model.ranking_leaning import Leaning, Popularity, TitleLikeness
 from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import UserError
 
@@ -82,8 +82,7 @@ class Recommender:
         self._max_seq_len = model.config.max_seq_len
         self._score = HistoryScorer(model)
         self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
-        self._recent_strengths, memory = model.recent_strengths, model.memory
-        self._popularity = memory.expected_popularity().numpy() if memory and memory.config.knots else None
+        self._recent_strengths, self._popularity = model.recent_strengths, Popularity.of(model)
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:
@@ -114,8 +113,8 @@ class Recommender:
         these titles comes first, not what comes next. recent: what is known of this day, as
         `recommending.moment.Moment` has it for the person; a model without `knows_recent_starts` goes without.
 
-        niche, alike: they change the order, not the scores. niche: from 0 to 1, the share of the logarithm of each
-        title's popularity that it is ranked without, where rare titles count as a little popular. alike: from 0 to 10,
+        niche, alike: they change the order, not the scores. niche: from 0 to 1, how much of what popularity counts for
+        is taken off the logarithm of each score, where rare titles count as a little popular. alike: from 0 to 10,
         what the cosine of its vector and of the sum of those of `anime_ids`, each of length 1, counts for beside the
         logarithm of its score.
 
@@ -149,10 +148,10 @@ class Recommender:
         leaning, weight = self._leaning(niche, alike), self._by_scores.weight(by)
         people = asked_people(histories, excludes, recents, scores)
         return (
-            self._best(score, top_k, leaning.lowered(items), self._by_scores.expectation(given, by), weight)
-            if len(items)
+            self._best(score, top_k, leaning.lowered(known), self._by_scores.expectation(given, by), weight)
+            if len(known.items)
             else []
-            for items, score, given in self._scored_many(people)
+            for known, score, given in self._scored_many(people)
         )
 
     def recommend_titles(
@@ -227,7 +226,7 @@ class Recommender:
         known = [self._history(anime_ids) for anime_ids in histories] or [self._history(())]
         together = self._log_probabilities(known, recents).mean(0)
         together[self._items(exclude) - 1] = -np.inf
-        lowered = sum(leaning.lowered(each.items) for each in known) / len(known)
+        lowered = sum(leaning.lowered(each) for each in known) / len(known)
         for given in scores or [NO_SCORES]:
             if expected := self._by_scores.expectation(given, by):
                 lowered = lowered - weight / max(len(scores), 1) * expected.cautious()
@@ -313,9 +312,9 @@ class Recommender:
     def _leaning(self, niche: float, alike: float) -> Leaning:
         return Leaning.of(niche, alike, self._popularity, lambda: self._likeness)
 
-    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[np.ndarray, np.ndarray, GivenScores]]:
-        """For each person the items of the history that are known, the logarithms of the scores [N], -inf for what is
-        in it or excluded, and the scores that were given."""
+    def _scored_many(self, people: Iterable[AskedPerson]) -> Iterator[tuple[History, np.ndarray, GivenScores]]:
+        """For each person what is known of the history, the logarithms of the scores [N], -inf for what is in it or
+        excluded, and the scores that were given."""
         people = iter(people)
         while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
             histories = [History.of(person.anime_ids, self.vocabulary) for person in part]
@@ -323,7 +322,7 @@ class Recommender:
             scores = self._log_probabilities(asked, [person.recent for person in part])
             for history, score, person in zip(histories, scores, part, strict=True):
                 score[self._items(person.exclude) - 1] = -np.inf
-                yield history.items, score, person.scores
+                yield history, score, person.scores
 
     def _log_probabilities(self, histories: list[History], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
         """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""

@@ -40,8 +40,9 @@ from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, ranks_of
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.next_item_scorer import ModelScorer
-from anime_bert4rec.model.ranking_leaning import Leaning, TitleLikeness
+from anime_bert4rec.model.ranking_leaning import Leaning, Popularity, TitleLikeness
 from anime_bert4rec.recommending.asked_people import usual_leaning
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -241,10 +242,10 @@ def ask(lists: Sequences, users: np.ndarray, given: float, seed: int) -> Questio
 
 def lowered_for_named(model: BERT4Rec, given: Sequence[np.ndarray]) -> np.ndarray:
     """What recommend.py takes off the logits of who names titles [U, N]."""
-    assert model.memory is not None
-    likeness, popularity = TitleLikeness.of(model), model.memory.expected_popularity().numpy()
+    likeness, popularity = TitleLikeness.of(model), Popularity.of(model)
+    sets = [History(items, in_order=False) for items in given]
     return np.array(
-        [Leaning.of(*usual_leaning(len(items)), popularity, lambda: likeness).lowered(items) for items in given]
+        [Leaning.of(*usual_leaning(len(each.items)), popularity, lambda: likeness).lowered(each) for each in sets]
     )
 
 

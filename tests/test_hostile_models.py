@@ -167,11 +167,12 @@ def test_a_place_that_there_is_not_is_refused(refuse, saved, name, value):
         assert f"{name} points to places that there are not" in told
 
 
-def test_groups_that_start_before_those_before_them_are_refused(refuse):
-    starts = "memory.unlisted.group_starts"
-    assert "does not rise" in refuse(lambda file: file.model_state_dict.update({starts: torch.tensor([0, 2]).flip(0)}),
-                                     builds=True)  # fmt: skip
-    assert "does not rise" in refuse(lambda file: file.model_state_dict[starts].fill_(1), builds=True)
+def test_places_that_do_not_rise_where_they_have_to_are_refused(refuse, saved):
+    starts, kept = "memory.unlisted.group_starts", saved["model_state_dict"]["memory.kept"]
+    ones = torch.ones(2, dtype=torch.long)
+    for name, wrong in ((starts, torch.tensor([2, 0])), (starts, ones), ("memory.kept", kept.flip(0))):
+        told = refuse(lambda file, name=name, wrong=wrong: file.model_state_dict.update({name: wrong}), builds=True)
+        assert f"{name} does not rise" in told
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,22 @@
 import numpy as np
 import pytest
 
+from anime_bert4rec.model.ranking_leaning import Popularity
 from anime_bert4rec.support.errors import UserError
 
 
-@pytest.mark.parametrize(("times", "added"), [(3.0, 8.7), (300.0, 870)])
-def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, times, added):
-    """Title k counts as on 3 or 300 times k - 1 lists; a tenth of the most, 8.7 or 870, is added."""
-    knowing._popularity[:] = np.arange(30) * times
-    plain = knowing.recommend([4, 5], top_k=28)
+@pytest.mark.parametrize("titles", [[4, 5], {4, 5}])
+def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, titles):
+    """By the memory that answers: in order title k counts as on 3 (k - 1) lists, and a tenth of the most, 8.7, is
+    added; in sets as on 300 (30 - k) and 870."""
+    knowing._popularity = Popularity(in_order=np.arange(30) * 3.0, of_sets=np.arange(29, -1, -1) * 300.0)
+    counts = knowing._popularity.in_order + 8.7 if isinstance(titles, list) else knowing._popularity.of_sets + 870
+    plain = knowing.recommend(titles, top_k=28)
     score = {each.anime_id: each.score for each in plain}
     for niche in (0.3, 1.0):
-        ranked = knowing.recommend([4, 5], top_k=28, niche=niche)
+        ranked = knowing.recommend(titles, top_k=28, niche=niche)
         assert {each.anime_id: each.score for each in ranked} == score
-        by_hand = [
-            np.log(score[each.anime_id]) - 1.6 * niche * np.log(times * (each.anime_id - 1) + added) for each in ranked
-        ]
+        by_hand = [np.log(score[each.anime_id]) - 1.6 * niche * np.log(counts[each.anime_id - 1]) for each in ranked]
         assert by_hand == sorted(by_hand, reverse=True)
         assert [each.anime_id for each in ranked] != [each.anime_id for each in plain]
 
@@ -95,3 +96,14 @@ def test_niche_needs_a_model_that_knows_what_is_popular(popular):
     with pytest.raises(UserError, match="doesn't know how popular its titles are: train again"):
         popular.recommend([30], niche=0.5)
     assert len(popular.recommend([30], alike=1.0)) == 4, "the network's embeddings say what is alike"
+
+
+def test_the_popularity_is_that_of_the_memory_that_answers(knowing):
+    model = knowing._score.model
+    known = Popularity.of(model)
+    assert known.in_order.tolist() == model.memory.expected_popularity().tolist()
+    if model.unordered_memory is not None:
+        model.unordered_memory.popularity[3] = 77
+        assert Popularity.of(model).of_sets[3] == 77 + 30 and Popularity.of(model).in_order[3] == known.in_order[3]
+    else:
+        assert known.of_sets.tolist() == known.in_order.tolist()

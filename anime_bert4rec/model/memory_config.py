@@ -86,7 +86,9 @@ class MemoryConfig:
 
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
-        sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), self.knots)
+        of_terms = self.knots * self.sides * len(self.terms)
+        of_items = self.num_items * (1 + bool(self.knots) + self.popularity_prior + self.lateness)
+        sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), of_terms, of_items)
         tables = self.table_size**2 * (2 if "co-listing" in self.terms else 1)
         vectors = (3 * DIMENSIONS + 1) * self.directions
         return tables + 2 * (self.followers or 0) + vectors + sum(sizes)

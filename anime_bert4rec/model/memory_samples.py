@@ -90,7 +90,7 @@ def shown_in_part(batch: Batch, num_items: int, random: np.random.Generator) -> 
     part = batch._replace(items=items, entries=entries)
     asked_for = (batch.columns >= first[batch.rows]) & (batch.columns < last[batch.rows])
     asked_for &= count_visible(part, num_items) > 0
-    return part.only(asked_for) if asked_for.any() else batch
+    return part.only(asked_for) if asked_for.any() else batch.only(count_visible(batch, num_items) > 0)
 
 
 def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple[Batch, Wanted]]:

@@ -112,7 +112,7 @@ def why(error: Exception) -> str:
 
 
 def _built(config: ModelConfig, weights: dict[str, Tensor]) -> BERT4Rec:
-    """The model with these weights. Raises WrongForm before anything is made that is larger than they are."""
+    """The model with these weights. Raises WrongForm before anything is made that is some times larger than they."""
     held = sum(weight.numel() for weight in weights.values())
     if config.num_layers > len(weights) or config.least_numbers() > held:
         raise WrongForm(f"its sizes are of a larger model than the {held:,} numbers in it make")
@@ -146,12 +146,14 @@ def _form(tensor: Tensor) -> str:
 
 
 def check_places(weights: Mapping[str, Tensor], name: str, limit: int) -> None:
-    """Raises WrongForm unless all of a tensor's numbers are from 0 to below the limit and, where groups start, rise."""
+    """Raises WrongForm unless all of a tensor's numbers are from 0 to below the limit and, where they have to, rise."""
     places = weights[name]
     if len(places) and not 0 <= int(places.min()) <= int(places.max()) < limit:
         raise WrongForm(f"{name} points to places that there are not")
     if name.endswith("_starts") and len(places) and (places[0] != 0 or (places.diff() < 0).any()):
         raise WrongForm(f"{name} does not rise from 0")
+    if name.endswith(("kept", "columns")) and (places.diff() <= 0).any():
+        raise WrongForm(f"{name} does not rise")
 
 
 def check_counts(weights: Mapping[str, Tensor], name: str, least: float) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from anime_bert4rec.model.content_space import ContentSpace
+from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.support.errors import UserError
 
@@ -54,19 +55,35 @@ class TitleLikeness:
         return whole - np.array([self.likeness_to(np.delete(items, place)) for place in places])
 
 
+class Popularity(NamedTuple):
+    """On how many lists each title counts as [N], by the memory that answers for lists in order, and for sets."""
+
+    in_order: np.ndarray
+    of_sets: np.ndarray
+
+    @classmethod
+    def of(cls, model: BERT4Rec) -> Popularity | None:
+        """None where the model doesn't know it."""
+        if model.memory is None or not model.memory.config.knots:
+            return None
+        memories = model.memory, model.unordered_memory or model.memory
+        return cls(*(memory.expected_popularity().numpy() for memory in memories))
+
+
 class Leaning(NamedTuple):
     """What is taken off the logarithm of each title's score, to rank by."""
 
-    for_popularity: np.ndarray | float
+    for_popularity: tuple[np.ndarray | float, np.ndarray | float]
+    """Of sets, and of lists in order."""
     alike: float
     likeness: TitleLikeness | None
 
     @classmethod
     def of(
-        cls, niche: float, alike: float, popularity: np.ndarray | None, likeness: Callable[[], TitleLikeness]
+        cls, niche: float, alike: float, popularity: Popularity | None, likeness: Callable[[], TitleLikeness]
     ) -> Leaning:
         """niche: from 0 to 1, the share of what popularity counts for. alike: from 0 to MOST_ALIKE, what it counts for
-        how like the person's titles each is. popularity: on how many lists each title counts as [N].
+        how like the person's titles each is.
 
         Raises UserError where `niche` is asked of a model that doesn't know what is popular.
         """
@@ -76,11 +93,15 @@ class Leaning(NamedTuple):
             raise ValueError(f"alike is from 0 to {MOST_ALIKE:g}, not {alike}")
         if niche and popularity is None:
             raise UserError("this model doesn't know how popular its titles are: train again, without --no-memory")
-        lowered = 0.0 if popularity is None else niche * STEEPNESS * np.log(popularity + RARE * popularity.max())
-        return cls(lowered, alike, likeness() if alike else None)
 
-    def lowered(self, items: np.ndarray) -> np.ndarray | float:
-        """For somebody with these items, 1 … N: [N]."""
-        if self.likeness is None:
-            return self.for_popularity
-        return self.for_popularity - self.alike * self.likeness.likeness_to(items)
+        def lowered(counts: np.ndarray) -> np.ndarray:
+            off: np.ndarray = niche * STEEPNESS * np.log(counts + RARE * counts.max())
+            return off
+
+        off = (0.0, 0.0) if popularity is None else (lowered(popularity.of_sets), lowered(popularity.in_order))
+        return cls(off, alike, likeness() if alike else None)
+
+    def lowered(self, history: History) -> np.ndarray | float:
+        """For somebody with these titles [N]."""
+        off = self.for_popularity[history.in_order]
+        return off if self.likeness is None else off - self.alike * self.likeness.likeness_to(history.items)

@@ -2,7 +2,8 @@
 
 torch's own loader runs nothing of such a file, but takes its word for much: that it may be unpacked to any size, that a
 tensor of a billion numbers lies in four bytes, that it is sparse, complex or nowhere. Here, whatever is not plain is
-refused, and no more memory is taken than the file is long. The checksums are compared, which torch does not do either.
+refused, and what memory is taken grows with the length of the file alone. The checksums are compared, which torch does
+not do either.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ MOST_WEIGHTS = 2_000
 more than it gains to make the gradients of all weights for each half."""
 
 LONGEST_START = 60
-"""Seconds. Where the system gives only one of two threads, it must not wait for the other for ever."""
+"""Seconds that one thread waits for the other to begin."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """The numbers of these two settings in glibc's malloc.h."""
 
@@ -85,12 +86,22 @@ def _two_threads(for_each: int) -> ThreadPoolExecutor:
 
     def begin() -> None:
         torch.set_num_threads(for_each)
-        both_here.wait(LONGEST_START)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the work is right all the same
+            both_here.wait(LONGEST_START)
 
     threads = ThreadPoolExecutor(2, "one of two", begin)
-    for _ in range(2):
-        threads.submit(int)
+    try:
+        for _ in range(2):
+            threads.submit(int)
+    except BaseException:  # the system gives no second thread
+        both_here.abort()
+        threads.shutdown(wait=False)
+        raise
     return threads
+
+
+if hasattr(os, "register_at_fork"):  # the threads aren't there in a process that is forked off
+    os.register_at_fork(after_in_child=_two_threads.cache_clear)
 
 
 @functools.cache

@@ -10,11 +10,13 @@ import typing
 from numbers import Real
 from typing import Any
 
+from anime_bert4rec.support.text import plain
+
 NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "nothing"}
 
 
 class WrongForm(ValueError):
-    """A value has not the declared form. The message can be shown: it quotes nothing of the file."""
+    """A value has not the declared form. The message can be shown: of the file it quotes names alone, as plain text."""
 
 
 def check(value: Any, hint: Any, at: str) -> None:
@@ -43,7 +45,8 @@ def check(value: Any, hint: Any, at: str) -> None:
         _require(type(value) is dict, at, "a table of names and values")
         for key, each in value.items():
             check(key, parts[0], f"a name in {at}")
-            check(each, parts[1], f"{at}.{key}" if isinstance(key, int) or key.isidentifier() else at)
+            named = isinstance(key, int) or key.isidentifier()
+            check(each, parts[1], f"{at}.{plain(str(key), 40)}" if named else at)
     elif dataclasses.is_dataclass(hint) or typing.is_typeddict(hint):
         _check_record(value, hint, at)
     elif hint in (float, Real):

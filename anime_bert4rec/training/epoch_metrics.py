@@ -12,7 +12,7 @@ import torch
 from anime_bert4rec.model.masked_metrics import standard_errors
 from anime_bert4rec.model.run_folder import TOP_K
 from anime_bert4rec.support.forms import WrongForm, check
-from anime_bert4rec.support.text import duration
+from anime_bert4rec.support.text import duration, plain
 from anime_bert4rec.training.processes import add_up
 
 
@@ -87,7 +87,7 @@ def check_measured(measured: Any, epochs: int) -> None:
     curves: list[list[Any]] = []
     for name, values in measured.items():
         if isinstance(values, dict) and set(values) != set(TOP_K) and name != "val_losses_by_length":
-            raise WrongForm(f"history.{name} is of other numbers than {', '.join(map(str, TOP_K))}")
+            raise WrongForm(f"history.{plain(name, 40)} is of other numbers than {', '.join(map(str, TOP_K))}")
         curves += values.values() if isinstance(values, dict) else [values]
     if epochs < 1 or any(len(curve) != epochs for curve in curves):
         raise WrongForm("its history has more or fewer epochs than it says")

@@ -1,8 +1,8 @@
 """Whether a run can go on from a checkpoint: the rest of a run must be the rest of the same run.
 
-No random state is in a checkpoint: a batch is a function of (seed, epoch, number), and torch is seeded anew for each
-epoch. The item memory is not in it either: it is in the model file beside it, or is made again from the same lists and
-the same catalogue.
+No random state is in a checkpoint: a batch is a function of (seed, epoch, number), and brings the seed of its dropout
+with it. The item memory is not in it either: it is in the model file beside it, or is made again from the same lists
+and the same catalogue.
 """
 
 from __future__ import annotations

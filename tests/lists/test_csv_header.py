@@ -32,3 +32,31 @@ OF_MYANIMELIST = (
 def test_columns_are_known_by_the_names_of_published_lists(tmp_path, names, columns):
     (tmp_path / "lists.csv").write_text(f"{names}\n")
     assert read_header(tmp_path / "lists.csv").columns == columns
+
+
+@pytest.mark.parametrize(
+    ("first", "first_line"),
+    [
+        ("Ann,1,8,Completed", 1),  # a status is also the name of a column
+        ("user,5.0,7,Completed", 1),  # somebody is called so
+        ("user,anime,rating,status", 2),
+        ("name,anime,rating,watched", 2),
+        ("Ann,x,8,9", 1),  # a row with a mistake, to be told of
+    ],
+)
+def test_where_the_columns_are_given_a_first_row_with_an_id_is_no_header(tmp_path, first, first_line):
+    (tmp_path / "lists.csv").write_text(f"{first}\n")
+    header = read_header(tmp_path / "lists.csv", "user,anime_id,score,status")
+    assert (header.first_line, header.columns["status"]) == (first_line, 3)
+
+
+def test_the_number_of_columns_that_are_given_tells_what_separates_them(tmp_path):
+    (tmp_path / "lists.csv").write_text("Ann\t1\tOne, two, three, four\n")
+    assert read_header(tmp_path / "lists.csv", "user,anime_id,-").delimiter == "\t"
+    assert read_header(tmp_path / "lists.csv", "user,anime_id,-,-").delimiter == ","
+
+
+def test_which_of_several_columns_is_taken_can_be_said(tmp_path):
+    (tmp_path / "lists.csv").write_text("user,anime,anime_id,score,my_score,status\n")
+    header = read_header(tmp_path / "lists.csv")
+    assert sorted(header.doubtful) == [("anime_id", "anime_id", ["anime"]), ("score", "my_score", ["score"])]

@@ -109,20 +109,6 @@ def test_of_columns_that_mean_the_same_the_surest_counts_wherever_it_is(write):
     assert read(write(other))[0] == [("Ann", 1, 1, "DROPPED", 7, None, None)]
 
 
-def test_a_first_row_with_a_word_that_is_the_name_of_a_column_is_no_header_where_the_columns_are_given(write):
-    given = "user,anime_id,score,status"
-    for ann, user in (("Ann", "user"), ("user", "Ann")):
-        entries, _ = read(write(f"{ann},1,8,Completed\n{user},5,7,Completed\n"), given)
-        assert entries == [(ann, 1, 1, "COMPLETED", 8, None, None), (user, 5, 2, "COMPLETED", 7, None, None)]
-    entries, left_out = read(write("name,anime,rating,status\nAnn,1,8,Completed\n"), given)
-    assert ([each[0] for each in entries], left_out) == (["Ann"], {})
-
-
-def test_the_number_of_columns_that_are_given_tells_what_separates_them(write):
-    entries, _ = read(write("Ann\t1\tOne, two, three, four\nAnn\t5\tFive\n"), "user,anime_id,-")
-    assert [each[1] for each in entries] == [1, 5]
-
-
 def test_each_reason_is_counted_with_its_first_line(write):
     rows = [
         "user,anime_id,date,score,status",

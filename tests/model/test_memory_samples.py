@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists
+from small_lists import ITEMS, MASK, batches_of, masked_at, sequences_of, some_lists
 
 from anime_bert4rec.model import memory_samples
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.memory_samples import lists_in_part, newer_half, sample, shown_in_part
-from anime_bert4rec.model.visible_items import visible_at
+from anime_bert4rec.model.visible_items import count_visible, visible_at
 
 
 def test_a_sample_is_reproducible_and_small(monkeypatch):
@@ -125,3 +125,11 @@ def test_what_is_shown_in_part_is_the_same_however_many_threads_there_are():
         torch.set_num_threads(threads)
         parts.append(shown_in_part(batch, ITEMS, np.random.default_rng(0)))
     assert all(torch.equal(part.items, parts[0].items) for part in parts)
+
+
+def test_nothing_is_asked_of_a_list_of_which_nothing_is_visible():
+    """Of lists of one title, as a low --min-anime lets in, the mask hides all."""
+    batch = masked_at(torch.tensor([[MASK, 0, 0], [2, MASK, 0]]), torch.tensor([0, 4]), torch.tensor([1, 3]))
+    for seed in range(50):
+        part = shown_in_part(batch, ITEMS, np.random.default_rng(seed))
+        assert part.rows.tolist() == [1] and (count_visible(part, ITEMS) > 0).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import threading
@@ -11,6 +12,7 @@ import pytest
 import torch
 from small_lists import masked_at
 
+from anime_bert4rec.model import two_threads as two_threads_of
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.two_threads import MOST_WEIGHTS, _two_threads, in_halves, in_two_threads, one_thread
@@ -122,6 +124,48 @@ def test_ctrl_c_waits_for_what_has_begun():
     with pytest.raises(KeyboardInterrupt):
         in_two_threads(work, range(3))
     assert sorted(ended) == [0, 1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_process_that_is_forked_off_has_threads_of_its_own():
+    assert in_two_threads(abs, [-1, -2]) == [1, 2]
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(in_two_threads(abs, [-1, -2]) != [1, 2])
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_thread_that_the_system_refuses_is_one_error_at_once(monkeypatch):
+    start, started = threading.Thread.start, []
+
+    def refuse_the_second(thread):
+        started.append(thread)
+        if len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse_the_second)
+        with pytest.raises(RuntimeError, match="can't start"):
+            in_two_threads(abs, [-1, -2])
+        started[0].join(20)
+        assert not started[0].is_alive()
+    assert in_two_threads(abs, [-1, -2]) == [1, 2]
+
+
+def test_a_thread_that_begins_too_late_works_all_the_same(monkeypatch):
+    one_at_a_time, say = threading.Lock(), torch.set_num_threads
+
+    def say_late(number):
+        with one_at_a_time:
+            time.sleep(0.2)
+            say(number)
+
+    monkeypatch.setattr(two_threads_of, "LONGEST_START", 0.05)
+    monkeypatch.setattr(torch, "set_num_threads", say_late)
+    for _ in range(2):
+        assert in_two_threads(abs, [-1, -2, -3]) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("processes", "parts"), [(1, 2), (2, 1), (3, 1)])

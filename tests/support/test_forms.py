@@ -57,3 +57,10 @@ def test_what_has_not_is_told_by_its_place(value: object, hint: object, fault: s
     with pytest.raises(WrongForm) as told:
         check(value, hint, "it")
     assert str(told.value) == fault
+
+
+def test_of_a_file_nothing_long_or_harmful_is_quoted() -> None:
+    for name, shown in (("EVIL" * 1000, "it.names." + "EVIL" * 9 + "EVI…"), ("\x1b]0;owned\x07\nmore", "it.names")):
+        with pytest.raises(WrongForm) as caught:
+            check({"width": 1, "names": {name: 1}}, Sizes, "it")
+        assert str(caught.value) == f"{shown} is not a list"
