@@ -68,14 +68,7 @@ from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.growing_file import GrowingFile
 from anime_bert4rec.support.text import count_people
 from anime_bert4rec.support.whole_files import require_own_text
-from config import (
-    AniListSettings,
-    PathSettings,
-    PersonSettings,
-    RecommendationSettings,
-    UserListSettings,
-    WishSettings,
-)
+from config import AniListSettings, PathSettings, PersonSettings, RecommendationSettings, UserListSettings, WishSettings
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +137,8 @@ def load(settings: Settings, today: int) -> Asked:
         recommender = Recommender.load(paths.output)
         people = people_of(settings, database, recommender, ids, known_by(settings, today))
         if ids and who.similar_to is None:  # who names a later season has seen the first one
-            titles = people[-1]
-            people[-1] = replace(titles, seen=titles.seen | shown.shortlists.continued_by(ids))
+            before = shown.shortlists.continued_by(ids)
+            people = [replace(each, seen=each.seen | before) if each.named_titles else each for each in people]
         moment = None
         if any(each.started for each in people):
             moment = moment_of(today, database, shown.catalogue, recommender)
@@ -327,13 +320,17 @@ def people_of(
 
         return open_source(settings.anilist, sandbox=settings.paths.sandbox).user_list(name)
 
-    people, store = [], (database.min_anime() or UserListSettings().min_anime) if who.store else None
-    for name in [*who.user, *([who.compare_with] if who.compare_with else [])]:
+    store = (database.min_anime() or UserListSettings().min_anime) if who.store else None
+
+    def of_user(name: str) -> Person:
         found = stored_or_fetched(name, database, fetch, int(time.time()), refresh=who.refresh, store=store)
-        people.append(person_of_user(found, recommender.vocabulary, known))
+        return person_of_user(found, recommender.vocabulary, known)
+
+    people = [of_user(name) for name in who.user]
     of_mal = database.anime_by_mal_id() if who.mal_xml else {}
     people += [person_of_export(path, of_mal, recommender.vocabulary, known) for path in who.mal_xml]
-    return [*people, person_of_titles(ids, recommender.vocabulary)] if ids else people
+    people += [person_of_titles(ids, recommender.vocabulary)] if ids else []
+    return [*people, of_user(who.compare_with)] if who.compare_with else people
 
 
 def ids_of(who: PersonSettings, catalogue: Sequence[Anime]) -> list[int]:

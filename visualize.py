@@ -140,10 +140,12 @@ def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
     with Database.open_to_read(paths.db or _database_of_run(paths)) as database:
         key = name_key(user)
         stored = database.users(key).get(key)
+        name = stored.name if stored else user
+        stored = stored or database.imported(user)
         if not stored or stored.left_out not in (None, "short"):
             raise UserError(f'the database has no list of "{user}": load_users.py fetches it')
         entries = database.entries(stored.user_id)
-    return stored.name, [each.anime_id for each in entries if each.is_watched]
+    return name, [each.anime_id for each in entries if each.is_watched]
 
 
 def _database_of_run(paths: PathSettings) -> Path:

@@ -52,7 +52,6 @@ TESTED_BY = {
     "recommending.catalogue": "test_embedding.py",
     "recommending.everybody": "test_recommend_all.py",
     "lists.people": "test_changed_database.py",
-    "recommending.asked_people": "test_recommend_user.py",
     "recommending.printing": "test_recommend.py",
     "recommending.titles_to_show": "test_recommend_upcoming.py",
     "recommending.title_seasons": "recommending/test_title_search.py",

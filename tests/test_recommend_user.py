@@ -188,6 +188,14 @@ def test_whom_an_export_is_compared_with_can_be_fetched_anew(folder, anilist, ru
     flags = ("--api-url", anilist.url, "--requests-per-minute", 0, "--format", "json")
     asked = ("--mal-xml", path, "--compare-with", "Ann", *flags)
     assert [json.loads(run(*asked, *more)[1])["watched_by_both"] for more in ((), ("--refresh",))] == [1, 0]
+    compared = json.loads(run(*asked)[1])
+    assert (compared["names"], compared["watched"][0]) == (["export.xml", "Ann"], 1)
+
+
+def test_titles_are_compared_as_they_were_named(run):
+    """Who names 22 has seen what it continues; but that is not what was named."""
+    compared = json.loads(run("--anime", 22, "--compare-with", "Ann", "--format", "json")[1])
+    assert (compared["names"], compared["watched"][0]) == (["the titles given", "Ann"], 1)
 
 
 @pytest.mark.parametrize(("days", "flags", "is_fetched"), [(8, (), True), (6, (), False), (0, ("--refresh",), True)])

@@ -79,6 +79,9 @@ def test_hidden_titles_are_kept_in_a_file(ids, run, tmp_path):
     assert ids(*kept) == {3, 4}
     code, _, err = run("--anime", 12, "--hide-file", tmp_path / "none.txt")
     assert (code, err) == (1, f"error: there is no file {tmp_path / 'none.txt'}\n")
+    code, _, err = run("--anime", 12, "--hide", 777)
+    assert (code, err.splitlines()[0]) == (0, "--hide 777: the catalogue has no anime with this id.")
+    assert run("--anime", 12, "--hide", 0)[::2] == (1, "error: --hide 0: ids begin with 1\n")
     code, _, err = run("--anime", 12, "--hide", "no such title")
     assert code == 1 and "--hide 1\n" in err and err.endswith("give the id of the one that is meant to --hide\n")
 

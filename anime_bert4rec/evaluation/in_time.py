@@ -23,6 +23,7 @@ NOTE = (
     "In time: what validation users started in the last year of the lists, each title on its own day, among all that"
     " were out. Told the day, the model knows what others had started until the day before and what was airing. In its"
     " training it saw what other people listed later; the strengths of recent starts were fitted on training users."
+    " ± is over people, of whom each has several starts."
 )
 
 
@@ -30,13 +31,18 @@ NOTE = (
 class InTime:
     """How each contender ranked some starts."""
 
-    people: int
+    users: np.ndarray
+    """Of whom each start is [Q]."""
     places: dict[str, np.ndarray]
     """By contender: the place of each start among the candidates, from 1 [Q]."""
 
     @property
     def starts(self) -> int:
-        return len(next(iter(self.places.values())))
+        return len(self.users)
+
+    @property
+    def people(self) -> int:
+        return len(np.unique(self.users))
 
 
 def measure_in_time(
@@ -56,8 +62,8 @@ def measure_in_time(
         return None
     most = min(MOST_STARTS, MOST_NUMBERS // recent.starts.num_items)
     asked = [each for each in map(recent.asked, recent.newest(most, seed, user_ids).tolist()) if each is not None]
-    people = len({each.user for each in asked})
-    if people < ENOUGH_PEOPLE:
+    users = np.array([each.user for each in asked], np.int64)
+    if len(np.unique(users)) < ENOUGH_PEOPLE:
         return None
     whole, told = told_the_day(model, sets, strengths, asked)
     scores = {
@@ -65,7 +71,7 @@ def measure_in_time(
         NOT_TOLD: whole,
         OTHERS: np.stack([each.features[:, 0] for each in asked]),
     }
-    return InTime(people, {name: places(each, asked) for name, each in scores.items()})
+    return InTime(users, {name: places(each, asked) for name, each in scores.items()})
 
 
 def told_the_day(
@@ -100,18 +106,18 @@ def paragraphs(found: InTime | None) -> list[str]:
     head = f"In time ({found.starts:,} starts of {found.people:,} people)"
     lines = [f"{head:50}{'HR@10':>8}{'NDCG@10':>9}{'±':>7}"]
     for name, each in found.places.items():
-        mean, error = mean_and_error(gains(each, 10))
+        mean, error = mean_and_error(gains(each, 10), found.users)
         lines.append(f"{name:50}{(each <= 10).mean():8.3f}{mean:9.3f}{error:7.3f}")
     return ["\n".join(lines), textwrap.fill(NOTE, WIDTH, break_on_hyphens=False)]
 
 
 def as_json(found: InTime | None) -> dict[str, Any] | None:
-    """The same numbers, and by how much the model is better for being told, with the standard errors over starts."""
+    """The same numbers, and by how much the model is better for being told, with the standard errors over people."""
     if found is None:
         return None
 
     def number(values: np.ndarray) -> dict[str, float]:
-        return dict(zip(("mean", "error"), mean_and_error(values), strict=True))
+        return dict(zip(("mean", "error"), mean_and_error(values, found.users), strict=True))
 
     contenders = {
         name: {"hr@10": number(each <= 10), "ndcg@10": number(gains(each, 10))} for name, each in found.places.items()

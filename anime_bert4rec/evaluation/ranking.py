@@ -126,8 +126,15 @@ def best_of(scores: np.ndarray, seen: ItemLists, k: int) -> np.ndarray:
     return np.where(best > -np.inf, column + 1, 0)
 
 
-def mean_and_error(values: npt.ArrayLike) -> tuple[float, float]:
-    """The mean over users and its standard error (0 for a single user)."""
+def mean_and_error(values: npt.ArrayLike, users: npt.ArrayLike | None = None) -> tuple[float, float]:
+    """The mean and its standard error (0 for a single user).
+
+    users: of whom each value is, where a user has several: these are right or wrong together, so that they tell less
+    than as many of different users. By default each is of another.
+    """
     values = np.asarray(values, float)
-    spread = values.std(ddof=1) if len(values) > 1 else 0.0
-    return float(values.mean()), float(spread / np.sqrt(len(values)))
+    of_user = np.arange(len(values)) if users is None else np.unique(users, return_inverse=True)[1]
+    mean = values.mean()
+    apart = np.bincount(of_user, values - mean)
+    more = len(apart) / (len(apart) - 1) if len(apart) > 1 else 0.0
+    return float(mean), float(np.sqrt(more * (apart**2).sum()) / len(values))

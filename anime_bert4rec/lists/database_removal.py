@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from anime_bert4rec.lists.user_names import name_key, user_hash
 
+ANILIST = "AniList"
+"""The source of who isn't imported."""
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -53,5 +56,5 @@ def rows_of(connection: sqlite3.Connection, name: str) -> dict[int, Removed]:
         {"key": name_key(name), "name": name, "hash": f"{user_hash(name) % 2**64:016x}"},
     )
     return {
-        user_id: Removed(shown, key.rpartition(":")[0] or "AniList", entries) for user_id, shown, key, entries in rows
+        user_id: Removed(shown, key.rpartition(":")[0] or ANILIST, entries) for user_id, shown, key, entries in rows
     }

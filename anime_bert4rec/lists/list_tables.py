@@ -11,10 +11,12 @@ from typing import Any
 
 from anime_bert4rec.lists.bulk_import import Imported, put_aside, write_lists
 from anime_bert4rec.lists.database_file import DatabaseFile, explained, insert_into, stoppable, transaction
-from anime_bert4rec.lists.database_removal import Removed, remove, rows_of
+from anime_bert4rec.lists.database_removal import ANILIST, Removed, remove, rows_of
 from anime_bert4rec.lists.dates import DAY_SECONDS, date_of
 from anime_bert4rec.lists.records import IS_WATCHED, ImportedEntry, ListEntry, UserList
 from anime_bert4rec.lists.user_names import name_key
+from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 
 _ENTRY_COLUMNS = [field.name for field in dataclasses.fields(ListEntry)]
 _SAVE_ENTRY = insert_into("list_entry", [*_ENTRY_COLUMNS, "user_id"]) + " ON CONFLICT DO NOTHING"
@@ -141,13 +143,26 @@ class ListTables(DatabaseFile):
 
     def users(self, key: str | None = None) -> dict[str, StoredUser]:
         """Everybody who was asked for, by `name_key`; or only the one with `key`."""
+        return dict(self._users("? IS NULL OR name_key = ?", [key, key]))
+
+    def imported(self, name: str) -> StoredUser | None:
+        """Who was imported under this name, stored or as a hash, if one was. Raises UserError if several were."""
+        with explained(self.path):
+            found = rows_of(self._connection, name)
+        sources = {user_id: who.source for user_id, who in found.items() if who.source != ANILIST}
+        if len(sources) > 1:
+            among = ", ".join(plain(each, 60) for each in sorted(sources.values()))
+            raise UserError(f'"{plain(name, 40)}" is somebody in each of several imports: {among}')
+        return next((user for each in sources for _, user in self._users("user_id = ?", [each])), None)
+
+    def _users(self, condition: str, values: Sequence[Any]) -> Iterator[tuple[str, StoredUser]]:
         rows = self._rows(
             f"""SELECT user.name_key, user.user_id, user.name, user.fetched_at, user.left_out, user.score_format,
                        (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id)
-                FROM user WHERE ? IS NULL OR name_key = ? ORDER BY user.user_id""",  # noqa: S608
-            [key, key],
+                FROM user WHERE {condition} ORDER BY user.user_id""",  # noqa: S608
+            values,
         )
-        return {name_key: StoredUser(*fields) for name_key, *fields in rows}
+        return ((name_key, StoredUser(*fields)) for name_key, *fields in rows)
 
     def key_of(self, anilist_id: int) -> str | None:
         """The name_key of the person whom AniList knows by this id."""

@@ -197,11 +197,11 @@ function mapElement({ lit = null, marked = [] } = {}) {
     const marks = [onList.has(which) && t("on_list"), recommended.has(which) && t("recommended")].filter(Boolean);
     const mean = TITLES.mean[which], listed = t("on_lists", { count: number(MAP.popularity[which]) });
     details.replaceChildren(
-      make("h3", {}, titleElement(title(which))), make("p", { class: "muted" }, others), make("p", {}, factsOf(which)),
+      make("h3", { tabindex: -1 }, titleElement(title(which))), make("p", { class: "muted" }, others), make("p", {}, factsOf(which)),
       make("p", { class: "tags" }, marks.map((each) => make("span", { class: "badge" }, each)), genresOf(which).map((each) => make("span", {}, named("genre", each)))),
       make("p", { class: "muted" }, mean ? `${t("mean")} ${t("of", { score: number(mean), scale: 100 })} · ` : "", listed), make("p", {}, link(which)),
       make("p", { class: "muted" }, t("near")),
-      make("ul", {}, MAP.near[which].map((near) => make("li", {}, make("button", { type: "button", onclick: () => choose(near, true) }, titleElement(title(near)))))),
+      make("ul", {}, MAP.near[which].map((near) => make("li", {}, make("button", { type: "button", onclick: () => (choose(near, true), details.querySelector("h3").focus()) }, titleElement(title(near)))))),
       make("button", { type: "button", onclick: () => (choose(null), canvas.focus()) }, t("close")),
     );
   }
@@ -273,16 +273,23 @@ function mapElement({ lit = null, marked = [] } = {}) {
     event.preventDefault();
     keys[event.key]();
   });
+  const sizes = new ResizeObserver(measured), looks = ["(prefers-color-scheme: dark)", "print"].map((query) => matchMedia(query));
   function measured() {
+    if (!canvas.isConnected) { // another map is in its place, in another language
+      sizes.disconnect();
+      for (const each of looks) each.removeEventListener("change", measured);
+      return;
+    }
     [width, height] = [canvas.clientWidth, canvas.clientHeight];
+    if (!width || !height) return;
     look();
     draw();
   }
   canvas.addEventListener("shown", () => {
     measured();
-    new ResizeObserver(measured).observe(canvas);
+    sizes.observe(canvas);
+    for (const each of looks) each.addEventListener("change", measured);
   });
-  for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", measured);
 
   pale();
   describe();

@@ -101,7 +101,7 @@ def write_person_page(
     """Write the page of these rows for these people, with the map where there is that file. day: 20261004."""
     names = [person.name for person in people if not person.named_titles]
     given = [anime_id for person in people if person.named_titles for anime_id in person.history]
-    watched = sorted({anime_id for person in people for anime_id in person.seen})
+    watched = sorted({anime_id for person in people for anime_id in person.watched})
     made = "{}-{:02}-{:02}".format(*parts(day))
     try:
         on_map = read_map(map_file)

@@ -127,6 +127,7 @@ def _run(metrics: Metrics) -> dict[str, Any]:
         "items": items or 0,
         "epochs": metrics.epochs,
         "best_epoch": metrics.best_epoch,
+        "several_lengths": metrics.several_lengths,
         "train_losses": _series(metrics.train_losses),
         "val_losses": _series(metrics.val_losses),
         "val_accuracies": {k: _series(values) for k, values in metrics.val_accuracies.items()},

@@ -13,7 +13,7 @@ from anime_bert4rec.model.run_folder import TRAINING_METRICS, RunFolder
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
 from anime_bert4rec.plots.style import EndLabel
-from anime_bert4rec.plots.training_curves import TOP_K_NOTE, last, nats, percent
+from anime_bert4rec.plots.training_curves import LENGTHS_NOTE, TOP_K_NOTE, last, nats, percent
 from anime_bert4rec.plots.training_metrics import Metrics, read_metrics
 from anime_bert4rec.support.errors import UserError
 
@@ -36,7 +36,8 @@ def comparison(runs: Sequence[Path]) -> Figure:
     warning = warning_of(metrics)
     if warning:
         log.warning("%s --split-seed keeps the people the same, whatever --seed is.", warning)
-    caption = f"{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
+    of_lengths = LENGTHS_NOTE if any(each.several_lengths for each in metrics) else ""
+    caption = f"{of_lengths}{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
         warning or "The numbers beside the curves belong to the best epochs."
     )
     paths = ((name, style.drawable(str(run), 60)) for name, run in zip(names, runs, strict=True))
@@ -44,7 +45,8 @@ def comparison(runs: Sequence[Path]) -> Figure:
     figure, (loss, accuracy) = style.new_figure(
         7.7, "Runs compared", _shortened(facts), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
     )
-    style.panel_title(loss, "Validation loss at masked positions", room=False)
+    lengths = any(each.several_lengths for each in metrics)
+    style.panel_title(loss, "Validation loss" if lengths else "Validation loss at masked positions", room=False)
     style.axis_label(loss, "y", "Cross-entropy (nats)")
     style.panel_title(accuracy, "Validation Top-10 accuracy at masked positions", room=False)
     style.axis_label(accuracy, "y", "Accuracy (%)")

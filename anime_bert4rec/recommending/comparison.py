@@ -68,8 +68,8 @@ def compare(
     both = sorted(one.scores.keys() & other.scores.keys())
     return Comparison(
         names=(plain(one.name, 40), plain(other.name, 40)),
-        watched=(len(one.seen), len(other.seen)),
-        watched_by_both=len(one.seen & other.seen),
+        watched=(len(one.watched), len(other.watched)),
+        watched_by_both=len(one.watched & other.watched),
         scored_by_both=len(both),
         agreement=_correlation([one.scores[each] for each in both], [other.scores[each] for each in both]),
         recommended_to_both=len(set(best[0][:FIRST]) & set(best[1][:FIRST])),
@@ -140,7 +140,7 @@ def comparison_as_text(comparison: Comparison, width: int | None) -> str:
     shared = comparison.both_like
     room = max((columns(each.title) for each in shared), default=0)
     room = room if width is None else min(room, max(width - 24 - columns(one + other), 30))
-    lines += ["", "Both like" + (":" if shared else " nothing that both have watched.")]
+    lines += ["", "Both like" + (":" if shared else " nothing that both have watched and that may be shown.")]
     for rank, each in enumerate(shared, 1):
         scores = [
             f"{name}: {score:g}" for name, score in zip((one, other), each.scores, strict=True) if score is not None

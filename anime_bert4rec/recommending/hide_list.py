@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from anime_bert4rec.support.whole_files import write_aside
 LONGEST = 2**24
 """The most bytes of such a file: a hundred for each anime that there is would be fewer."""
 
+log = logging.getLogger(__name__)
+
 
 def hidden_ids(wanted: Sequence[str], path: Path | None, catalogue: Sequence[Anime]) -> set[int]:
     """The ids of the wanted ids and titles, and of the file, to which these are added.
@@ -23,10 +26,15 @@ def hidden_ids(wanted: Sequence[str], path: Path | None, catalogue: Sequence[Ani
     Raises UserError for a title that isn't clear, and for a file that isn't one.
     """
     ids = [id_of(each, catalogue, "--hide") for each in wanted]
+    titles = {anime.anime_id: title_of(anime) for anime in catalogue}
+    for anime_id in ids:
+        if anime_id < 1:
+            raise UserError(f"--hide {anime_id}: ids begin with 1")
+        if anime_id not in titles:
+            log.warning("--hide %d: the catalogue has no anime with this id.", anime_id)
     if path is None:
         return set(ids)
     if ids:
-        titles = {anime.anime_id: title_of(anime) for anime in catalogue}
         add_to_hide_list(path, {anime_id: titles.get(anime_id, "") for anime_id in ids})
     return read_hide_list(path)
 

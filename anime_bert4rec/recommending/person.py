@@ -47,6 +47,11 @@ class Person:
     """Whether it is nobody's list, but titles that were named."""
 
     @property
+    def watched(self) -> frozenset[int]:
+        """What the person is known to have watched: of titles that are named, not what must have been seen before."""
+        return self.liked if self.named_titles else self.seen
+
+    @property
     def scale(self) -> Scale:
         return scale_of(list(self.scores.values()), self.score_format)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.title_seasons import Season, SeasonOrder, year_of
-from anime_bert4rec.recommending.title_words import Name, Numbered, fold, names_of, numbered, sound
+from anime_bert4rec.recommending.title_words import Name, Numbered, bare_title, fold, names_of, numbered, sound
 
 MUCH_BETTER_KNOWN = 4
 """Of namesakes, and of anime with the same initials, one that is this many times as popular as the next is meant."""
@@ -67,11 +67,14 @@ class TitleSearch:
         self._names: list[Name] = []
         self._by_key: dict[str, list[Name]] = defaultdict(list)
         self._by_sound: dict[str, list[Name]] = defaultdict(list)
+        self._by_whole: dict[str, list[Name]] = defaultdict(list)
         for place, anime in enumerate(self._anime):
             for name in names_of(anime, place):
                 self._names.append(name)
                 self._by_key["".join(name.spelt)].append(name)
                 self._by_sound[name.key].append(name)
+                if name.whole:
+                    self._by_whole[name.whole].append(name)
         self._order = SeasonOrder(self._anime, lambda place: [n.words for n in self._names_at(place)])
         self._well_known = statistics.median_low([anime.popularity or 0 for anime in self._anime] or [0])
         self._first_name: dict[int, int] = {}
@@ -83,7 +86,13 @@ class TitleSearch:
         words = fold(wanted)
         if not words:
             return Match(None)
-        found = self._same(wanted, words) or self._of_year(words) or self._season(words) or _NOTHING
+        found = (
+            self._same(wanted, words)
+            or self._of_year(words)
+            or self._same(bare_title(wanted), fold(bare_title(wanted)))
+            or self._season(words)
+            or _NOTHING
+        )
         if found.anime is None:
             more = self._words_of_titles(words)
             found = more if more.anime else _joined(found, more)
@@ -94,11 +103,16 @@ class TitleSearch:
     def _same(self, text: str, words: list[str]) -> Match | None:
         """By a whole title or, if none is the same, a whole synonym."""
         key = "".join(words)
-        for names in (self._by_key.get(key, ()), self._by_sound.get("".join(sound(words)), ())):
+        by_sound = self._by_sound.get("".join(sound(words)), ())
+        for names in (self._by_whole.get(key, ()), self._by_key.get(key, ()), by_sound):
             same = [name for name in names if name.is_title] or list(names)
-            to_the_dot = [name for name in same if _no_space(name.text) == _no_space(text)]  # K-ON! and K-ON!!
-            if same:
-                return self._decide({name.place for name in to_the_dot or same}, namesakes=True)
+            if not same:
+                continue
+            places = {name.place for name in same}
+            to_the_dot = {name.place for name in same if name.text.casefold() == text.strip().casefold()}
+            if len(self._order.first_of(places)) == 1:  # K-ON! and K-ON!!
+                to_the_dot = to_the_dot or {name.place for name in same if _no_space(name.text) == _no_space(text)}
+            return self._decide(to_the_dot or places, namesakes=True)
         return None
 
     def _of_year(self, words: list[str]) -> Match | None:

@@ -59,7 +59,10 @@ _SEASON = (
     re.compile(rf"第? ?{_N} ?(?:期|季|シーズン|シリーズ)"),
     re.compile(rf"(?P<n>{'|'.join(_KATAKANA)}) ?シーズン"),
 )
-_BARE = re.compile(r"(?<=\S) (?P<n>[1-9]|1[0-9]|ii|iii|iv|vi|vii|viii|ix)$")
+_BARE = (
+    re.compile(r"(?<=\S) (?P<n>[1-9]|1[0-9]|ii|iii|iv|vi|vii|viii|ix)$"),
+    re.compile(r"(?<=[\u3041-\u30ff\u4e00-\u9fff])(?P<n>[1-9]|1[0-9])$"),  # scripts that write no spaces
+)
 
 
 def fold(text: str) -> list[str]:
@@ -160,7 +163,7 @@ def numbered(words: list[str]) -> Numbered:
     without, part = _taken(without, _PART)
     without, season = _taken(without, _SEASON)
     if season is None:
-        without, season = _taken(without.strip(), (_BARE,))
+        without, season = _taken(without.strip(), _BARE)
     base = without.split()
     return Numbered(base, season, part, bool(final)) if base else Numbered(words)
 
@@ -188,6 +191,8 @@ class Name:
     """The words as they are spelt; `words` and `key` are by sound."""
     is_title: bool
     """It is False for a synonym."""
+    whole: str = ""
+    """The letters of it all, where `text` is without a `(TV)` or `(2011)` at its end."""
 
     def __post_init__(self) -> None:
         self.words = sound(self.spelt)
@@ -242,8 +247,9 @@ class Name:
 def names_of(anime: Anime, place: int) -> Iterator[Name]:
     """The names of an anime: its titles, then its synonyms, without those that have no letter."""
     titles = (anime.title_romaji, anime.title_english, anime.title_native)
-    for number, text in enumerate((*titles, *anime.synonyms)):
-        text = bare_title(text or "")
+    for number, whole in enumerate((*titles, *anime.synonyms)):
+        text = bare_title(whole or "")
         words = fold(text)
         if words:
-            yield Name(place, text, words, is_title=number < len(titles))
+            of_whole = "".join(fold(whole or "")) if text != whole else ""
+            yield Name(place, text, words, number < len(titles), of_whole)

@@ -70,12 +70,14 @@ def test_who_cannot_be_asked():
 
 
 def test_what_is_said():
-    found = InTime(12, {TOLD: np.array([1, 3, 11]), NOT_TOLD: np.array([1, 11, 11]), OTHERS: np.array([3, 3, 3])})
+    found = InTime(
+        np.array([7, 8, 8]), {TOLD: np.array([1, 3, 11]), NOT_TOLD: np.array([1, 11, 11]), OTHERS: np.array([3, 3, 3])}
+    )
     table, note = paragraphs(found)
     assert table.splitlines() == [
-        "In time (3 starts of 12 people)                      HR@10  NDCG@10      ±",
-        "this model, told the day                             0.667    0.500  0.289",
-        "the same, not told                                   0.333    0.333  0.333",
+        "In time (3 starts of 2 people)                       HR@10  NDCG@10      ±",
+        "this model, told the day                             0.667    0.500  0.333",
+        "the same, not told                                   0.333    0.333  0.444",
         "others' recent starts                                1.000    0.500  0.000",
     ]
     assert max(map(len, [*table.splitlines(), *note.splitlines()])) <= 80

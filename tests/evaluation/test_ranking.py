@@ -147,3 +147,7 @@ def test_the_standard_error_by_hand() -> None:
     assert mean == 0.5
     assert error == pytest.approx(math.sqrt(1 / 3) / 2)  # variance (4 · 0.25) / 3, over 4 users
     assert mean_and_error([0.25]) == (0.25, 0.0)
+    # Two users with two values each are as far from the mean as 1 apart: √(2 · (1 + 1)) / 4.
+    assert mean_and_error([0, 0, 1, 1], [7, 7, 9, 9]) == (0.5, 0.5)
+    assert mean_and_error([0, 1, 0, 1], [7, 7, 9, 9]) == (0.5, 0.0)
+    assert mean_and_error([0, 1], [7, 7]) == (0.5, 0.0), "one user tells nothing of others"

@@ -139,6 +139,11 @@ def test_the_language_is_the_browsers_and_can_be_changed(browser, pages):
     dramas = shown_ids(browser)
     press_button(browser, "English")
     assert "Sort by" in texts(browser, ".name") and shown_ids(browser) == dramas
+    press_button(browser, "中文")
+    browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.wait()
+    browser.call("Emulation.setEmulatedMedia", features=[])
+    assert browser.complaints() == [], "of the maps that are not shown any more"
     browser.open(pages / "person.html", language="fr")
     assert browser.run("document.documentElement.lang") == "en"
 
@@ -228,6 +233,7 @@ def test_the_map_is_moved_zoomed_and_asked(browser, pages):
     assert len(neighbours) == 8
     browser.run("document.querySelector('.details li button').click()")
     assert texts(browser, ".details h3") == neighbours[:1]
+    assert browser.run("document.activeElement.textContent") == neighbours[0], "for who has no mouse"
     assert browser.complaints() == []
 
 

@@ -128,7 +128,7 @@ Ben could show Ann:
         "They share none of the first 100 titles that each would like next.",
     ]
     assert as_text(nothing, 80).splitlines()[-5:] == [
-        "Both like nothing that both have watched.",
+        "Both like nothing that both have watched and that may be shown.",
         "",
         "a could show b nothing.",
         "",

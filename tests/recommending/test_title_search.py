@@ -170,6 +170,42 @@ def test_a_much_better_known_namesake_is_taken_and_the_other_is_named():
     assert [each.anime_id for each in match.others] == [70]
 
 
+@pytest.mark.parametrize(
+    ("typed", "anime_id"),
+    [
+        ("Kumo no Machi (TV)", 1),
+        ("Kumo no Machi (TV): Kaze", 2),
+        ("Kumo no Machi (2022)", 3),
+        ("kumo no machi", None),
+        ("Tsuki 1/2 (2024)", 5),
+        ("Tsuki1/2", 5),
+        ("tsuki 1/2", None),
+        ("Umi (TV)", 6),
+    ],
+)
+def test_a_title_as_it_is_printed_and_namesakes(typed, anime_id):
+    """What stands in brackets tells namesakes apart; punctuation alone doesn't, unless it is all of one franchise."""
+    search = TitleSearch(
+        [
+            anime(1, "Kumo no Machi (TV)", year=2015, popularity=50),
+            anime(2, "Kumo no Machi (TV): Kaze", year=2016, popularity=90),
+            anime(3, "Kumo no Machi (2022)", year=2022, popularity=40),
+            anime(4, "Tsuki ½", year=1989, popularity=50),
+            anime(5, "Tsuki1/2 (2024)", year=2024, popularity=60),
+            anime(6, "Umi", year=2001, popularity=3),
+        ]
+    )
+    found = search.find(typed).anime
+    assert (found and found.anime_id) == anime_id
+
+
+@pytest.mark.parametrize("typed", ["風の街2", "風の街 2", "風の街 第二季"])
+def test_a_number_straight_after_a_script_without_spaces_is_a_season(typed):
+    first = anime(1, "Kaze no Machi", native="風の街", year=2016, popularity=800)
+    second = anime(2, "Kaze no Machi Dai 2-ki", native="風の街 第2期", year=2018, popularity=300)
+    assert TitleSearch([first, second]).find(typed).anime.anime_id == 2
+
+
 @pytest.mark.parametrize("missing", [50, 51, 40, 41])
 def test_what_is_missing_is_never_replaced_by_a_weak_match(missing):
     """OPM without One Punch Man is no develOPMent, and BNHA without Boku no Hero Academia is not BNA."""
