@@ -134,6 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     number = sum(map(world.typed_between, days, ends))
     learn = functools.partial(learnt, world)
     answers: dict[str, list[np.ndarray]] = {}
+    users: list[int] = []
     for day, end in zip(days, ends, strict=True):
         clock = time.perf_counter()
         tuned_on = world.questions(day - 365, day, flags.tuned_on)
@@ -141,9 +142,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         shares = tune(blends(world, learn(day - 365, ours_too=False), tuned_on), tuned_on)
         for name, scores in contenders(world, learn(day, ours_too=True), asked, shares).items():
             answers.setdefault(name, []).append(places(scores, asked))
+        users += [each.user for each in asked]
         took = f"{time.perf_counter() - clock:.0f} s"
         print(f"{np.datetime64(day, 'D')}: {len(asked)} starts, {took}, {shares}", file=sys.stderr, flush=True)
-    found = summary({name: np.concatenate(each) for name, each in answers.items()})
+    found = summary({name: np.concatenate(each) for name, each in answers.items()}, users)
     settings = {name: str(value) for name, value in vars(flags).items()}
     write_json(flags.output / "in_time.json", {"machine": report.machine(), "settings": settings, "results": found})
     print(table(found))
@@ -282,14 +284,14 @@ def contenders(
     return found
 
 
-def summary(found: Mapping[str, np.ndarray]) -> Results:
-    """HR@10 and NDCG@10 of each contender, and by how much ours is better, with the standard errors over starts."""
+def summary(found: Mapping[str, np.ndarray], users: Sequence[int]) -> Results:
+    """HR@10 and NDCG@10 of each contender, and by how much ours is better, with the standard errors over people."""
     results: Results = {}
     for name, each in found.items():
         hits, gain = each <= 10, gains(each, 10)
         difference = gains(found[OURS], 10) - gain
         measured = {"hr@10": hits, "ndcg@10": gain, "ours_less": difference}
-        results[name] = {key: mean_and_error(values) for key, values in measured.items()}
+        results[name] = {key: mean_and_error(values, users) for key, values in measured.items()}
     return results
 
 
