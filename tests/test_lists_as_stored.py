@@ -84,9 +84,9 @@ def test_names_of_myanimelist_s_dumps_tell_whose_ids_are_meant(db, column):
     assert sorted(read(db, f"user,anime_id,{column}\n" + rows)) == list(range(1, 21))
 
 
-def test_of_two_columns_of_a_kind_the_first_counts(db):
+def test_of_two_columns_of_a_kind_the_surer_counts(db):
     found = read(db, "user,anime_id,date,completed_at\nann,1,2020-01-05,2021-01-01\n")
-    assert found[1][1] == 20200105
+    assert found[1][1] == 20210101
 
 
 def test_the_best_score_of_an_export_is_a_hundred(db):
