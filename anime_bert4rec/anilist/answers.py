@@ -58,7 +58,7 @@ LARGEST = 2**63 - 1
 """The largest number that SQLite holds."""
 
 MOST_PEOPLE = 2**53
-"""The largest popularity, with which can be calculated."""
+"""The largest popularity that is taken: one more than it is a number that SQLite holds, too."""
 
 LAST_SECOND = 253_402_300_799
 """The last second of the year 9999, in unix time."""
