@@ -24,7 +24,7 @@ function curvesSection(run) {
     Object.values(run.val_accuracies).map((of) => cell(of[k], 1))));
   const heads = [t("epoch"), t("training"), t("validation"), ...Object.keys(run.val_accuracies).map((k) => `Top-${k} %`)];
   return section("curves", t("curves"),
-    make("p", { class: "note" }, t(run.several_lengths ? "lengths_note" : "masked_note"), " ", t("curves_note")),
+    make("p", { class: "note" }, run.several_lengths ? t("lengths_note") : t("masked_note"), " ", t("curves_note")),
     make("div", { class: "panels" },
       panel(t("loss"), lines({ label: t("loss_label", { first: short(run.val_losses[0] ?? 0), last: short(run.val_losses.at(-1) ?? 0) }), series: loss, xName: t("epoch"), best: run.best_epoch, digits: (value) => number(value, 2) })),
       panel(t("accuracy"), lines({ label: t("accuracy"), series: accuracy, xName: t("epoch"), best: run.best_epoch, digits: percent, fromZero: true }))),
