@@ -40,9 +40,12 @@ def in_two_threads(work: Callable[[Part], T], parts: Iterable[Part]) -> list[T]:
     Ctrl-C waits for all: a step that went on while the weights are put back would fail, and leave behind what makes
     the process abort when its thread ends.
     """
-    threads = torch.get_num_threads()
+    threads, parts = torch.get_num_threads(), list(parts)
     if threads == 1:
         return [work(part) for part in parts]
+    if len(parts) == 1:  # for another thread it would wait, and the others of torch have nothing to gain
+        with one_thread():
+            return [work(parts[0])]
     with finish_first():
         return list(_two_threads(threads // 2).map(work, parts))
 
