@@ -139,13 +139,14 @@ def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
     """The name of somebody in the database, and the ids of what was watched. Raises UserError for an unknown one."""
     with Database.open_to_read(paths.db or _database_of_run(paths)) as database:
         key = name_key(user)
-        stored = database.users(key).get(key)
-        name = stored.name if stored else user
-        stored = stored or database.imported(user)
-        if not stored or stored.left_out not in (None, "short"):
+        of_anilist = database.users(key).get(key)
+        if of_anilist and of_anilist.left_out not in (None, "short"):
+            of_anilist = None
+        found = of_anilist or database.imported(user)
+        if not found:
             raise UserError(f'the database has no list of "{user}": load_users.py fetches it')
-        entries = database.entries(stored.user_id)
-    return name, [each.anime_id for each in entries if each.is_watched]
+        entries = database.entries(found.user_id)
+    return of_anilist.name if of_anilist else user, [each.anime_id for each in entries if each.is_watched]
 
 
 def _database_of_run(paths: PathSettings) -> Path:

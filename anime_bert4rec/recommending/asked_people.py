@@ -114,11 +114,11 @@ def stored_or_fetched(
     """
     key = name_key(name)
     stored = database.users(key).get(key)
+    if stored and stored.left_out not in (None, "short"):
+        stored = None
     if not stored and not refresh and (imported := database.imported(name)):
         log.info('"%s": the list that was imported; --refresh asks AniList for somebody of this name.', name)
         return FoundList(name, database.entries(imported.user_id), imported.score_format, imported.user_id)
-    if stored and stored.left_out not in (None, "short"):
-        stored = None
     if stored and stored.is_kept(now) and not refresh:
         return FoundList(stored.name, database.entries(stored.user_id), stored.score_format, stored.user_id)
     try:

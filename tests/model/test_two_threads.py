@@ -126,6 +126,12 @@ def test_ctrl_c_waits_for_what_has_begun():
     assert sorted(ended) == [0, 1, 2]
 
 
+def test_a_single_part_is_done_in_the_own_thread_with_one_of_torchs():
+    here = threading.get_ident()
+    assert in_two_threads(lambda part: (threading.get_ident(), torch.get_num_threads(), part), [7]) == [(here, 1, 7)]
+    assert torch.get_num_threads() == 2
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_process_that_is_forked_off_has_threads_of_its_own():
     assert in_two_threads(abs, [-1, -2]) == [1, 2]

@@ -33,7 +33,8 @@ def test_a_list_that_was_imported_is_taken_and_nobody_is_asked(tmp_path: Path, s
             database.import_lists(source, [entry], min_anime=1)
 
         import_from("csv:ratings", 1)
-        assert ask("Zoe") == [1]
+        database.save_unavailable_user("Zoe", "unknown", 10**9)
+        assert ask("Zoe") == [1], "AniList has nobody of this name"
         assert (ask("zoe"), ask("Zoe", refresh=True), ask("Yan")) == ([3], [3], [3]), "AniList's"
         import_from("mal", 2)
         with pytest.raises(UserError, match='"Zoe" is somebody in each of several imports: csv:ratings, mal'):
