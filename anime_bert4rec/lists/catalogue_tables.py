@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from anime_bert4rec.lists.database_file import DatabaseError, DatabaseFile, insert_into, no_anime
 from anime_bert4rec.lists.database_schema import typed
@@ -20,6 +21,8 @@ from anime_bert4rec.lists.records import (
     Studio,
     Tag,
 )
+
+_Child = TypeVar("_Child")
 
 IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
 
@@ -126,17 +129,17 @@ class CatalogueTables(DatabaseFile):
     def _anime(self, ids: list[int]) -> dict[int, Anime]:
         among = f"WHERE anime_id IN ({', '.join('?' * len(ids))})"
 
-        def children(columns: str, table: str) -> dict[int, list[Any]]:
-            of_anime: dict[int, list[Any]] = defaultdict(list)
+        def children(columns: str, table: str, make: Callable[..., _Child]) -> dict[int, list[_Child]]:
+            of_anime: dict[int, list[_Child]] = defaultdict(list)
             for anime_id, *values in self._rows(f"SELECT anime_id, {columns} FROM {table} {among} ORDER BY rowid", ids):  # noqa: S608
-                of_anime[anime_id].append(values)
+                of_anime[anime_id].append(make(*values))
             return of_anime
 
-        synonyms = children("synonym", "anime_synonym")
-        genres = children("genre", "anime_genre")
-        tags = children("name, rank, category, is_adult, is_spoiler", "anime_tag")
-        studios = children("studio_id, name, is_main", "anime_studio")
-        relations = children("related_id, kind", "anime_relation")
+        synonyms = children("synonym", "anime_synonym", str)
+        genres = children("genre", "anime_genre", str)
+        tags = children("name, rank, category, is_adult, is_spoiler", "anime_tag", _tag)
+        studios = children("studio_id, name, is_main", "anime_studio", _studio)
+        relations = children("related_id, kind", "anime_relation", Relation)
         found = {}
         for row in self._rows(f"SELECT {', '.join(_ANIME_COLUMNS)} FROM anime {among}", ids):  # noqa: S608
             scalars = dict(zip(_ANIME_COLUMNS, row, strict=True))
@@ -145,16 +148,23 @@ class CatalogueTables(DatabaseFile):
             anime_id = scalars["anime_id"]
             found[anime_id] = Anime(
                 **scalars,
-                synonyms=tuple(synonym for (synonym,) in synonyms[anime_id]),
-                genres=tuple(genre for (genre,) in genres[anime_id]),
-                tags=tuple(
-                    Tag(name, rank, category, bool(is_adult), bool(is_spoiler))
-                    for name, rank, category, is_adult, is_spoiler in tags[anime_id]
-                ),
-                studios=tuple(Studio(studio_id, name, bool(main)) for studio_id, name, main in studios[anime_id]),
-                relations=tuple(Relation(*values) for values in relations[anime_id]),
+                synonyms=tuple(synonyms[anime_id]),
+                genres=tuple(genres[anime_id]),
+                tags=tuple(tags[anime_id]),
+                studios=tuple(studios[anime_id]),
+                relations=tuple(relations[anime_id]),
             )
         return found
+
+
+@functools.lru_cache(maxsize=10_000)  # many anime have the same tag of the same rank
+def _tag(name: str, rank: int | None, category: str | None, is_adult: int, is_spoiler: int) -> Tag:
+    return Tag(name, rank, category, bool(is_adult), bool(is_spoiler))
+
+
+@functools.lru_cache(maxsize=10_000)
+def _studio(studio_id: int, name: str, is_main: int) -> Studio:
+    return Studio(studio_id, name, bool(is_main))
 
 
 def _save_anime(connection: sqlite3.Connection, anime: Anime, fetch_id: int) -> bool:
