@@ -7,7 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from anime_bert4rec.lists.common_traits import franchises, prequels
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.person import Person
-from anime_bert4rec.recommending.viewing_order import NOTHING, SEASON_FORMATS, latest, seasons_in_turn, to_see_before
+from anime_bert4rec.recommending.viewing_order import (
+    NOTHING,
+    SEASON_FORMATS,
+    continued_by,
+    latest,
+    seasons_in_turn,
+    to_see_before,
+)
 from anime_bert4rec.recommending.wishes import Wishes
 
 
@@ -48,13 +55,7 @@ class Shortlists:
 
     def continued_by(self, anime_ids: Iterable[int]) -> frozenset[int]:
         """All that these titles continue and that is to be seen before, in any number of steps."""
-        found: set[int] = set()
-        left = list(anime_ids)
-        while left:
-            earlier = self._before.get(left.pop(), NOTHING) - found
-            found |= earlier
-            left += earlier
-        return frozenset(found)
+        return continued_by(anime_ids, self._before)
 
     def _waits(self, anime_id: int, people: Iterable[Person]) -> bool:
         """Whether somebody has not finished what this title continues or is a side story of."""

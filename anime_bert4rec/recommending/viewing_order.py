@@ -73,14 +73,26 @@ def seasons_in_turn(
     return found
 
 
+def continued_by(anime_ids: Iterable[int], before: Mapping[int, Collection[int]]) -> frozenset[int]:
+    """All that these titles continue, in any number of steps."""
+    found: set[int] = set()
+    left = list(anime_ids)
+    while left:
+        earlier = set(before.get(left.pop(), NOTHING)) - found
+        found |= earlier
+        left += earlier
+    return frozenset(found)
+
+
 def latest(before: Mapping[int, set[int]], of_id: Mapping[int, Anime]) -> dict[int, set[int]]:
-    """Of what each anime continues, what none of the rest continues in its turn: not the first season where there is a
-    second one. A special or a film doesn't stand for a season, nor a season for them; where they continue each other in
-    a circle, all of them."""
+    """Of what each anime continues, what none of the rest continues in its turn, in any number of steps: not the first
+    season where there is a second one. A special or a film doesn't stand for a season, nor a season for them; where
+    they continue each other in a circle, all of them."""
 
     def takes_its_place(later: int, earlier: int) -> bool:
-        continues = earlier in before.get(later, NOTHING) and later not in before.get(earlier, NOTHING)
-        return continues and of_id[later].format == of_id[earlier].format
+        if of_id[later].format != of_id[earlier].format:
+            return False
+        return earlier in continued_by([later], before) and later not in continued_by([earlier], before)
 
     return {
         anime_id: {each for each in earlier if not any(takes_its_place(other, each) for other in earlier)} or earlier

@@ -164,3 +164,14 @@ def test_what_an_extra_continues_stands_in_its_place():
 def test_thousands_that_continue_one_title_take_no_time():
     catalogue = seasons(*range(1000_01_01, 1000_01_01 + 6000))
     assert sum(map(len, Shortlists(catalogue)._before.values())) < 2 * 6000
+
+
+def test_the_latest_season_is_needed_where_the_first_is_named_too():
+    """Of 5, both 1 and 4 are said to be before; 4 continues 1 by way of 2 and 3 alone."""
+    of = {2: (1,), 3: (2,), 4: (3,), 5: (1, 4)}
+    catalogue = [
+        Anime(n, format="TV", start_date=2000_01_01 + n * 1_00_00,
+              relations=tuple(Relation(each, "PREQUEL") for each in of.get(n, ())))
+        for n in range(1, 6)
+    ]  # fmt: skip
+    assert waits_for(catalogue, 5) == {4}
