@@ -86,7 +86,6 @@ class Settings(ScriptSettings):
 def main(argv: Sequence[str] | None = None) -> int:
     settings = parse(argv, Settings, "Recommend anime to a person.")
     check_who(settings.person, settings.recommendations)
-    settings = replace(settings, person=named(settings.person))
     what = settings.recommendations
     today = read_day(what.at) if what.at is not None else day_in_japan(time.time())
     with logging_to():
@@ -132,10 +131,11 @@ def load(settings: Settings, today: int) -> Asked:
     who, paths = settings.person, settings.paths
     path = paths.database_file
     with Database.open(path, create=False) if who.store else Database.open_to_read(path) as database:
+        who = named(who, database)
         shown = titles_to_show(settings, today, database)
         ids = ids_of(who, shown.catalogue)
         recommender = Recommender.load(paths.output)
-        people = people_of(settings, database, recommender, ids, known_by(settings, today))
+        people = people_of(replace(settings, person=who), database, recommender, ids, known_by(settings, today))
         if ids and who.similar_to is None:  # who names a later season has seen the first one
             before = shown.shortlists.continued_by(ids)
             people = [replace(each, seen=each.seen | before) if each.named_titles else each for each in people]
@@ -281,25 +281,30 @@ def write_everybody(settings: Settings, today: int) -> None:
     log.info("%s: %s%s.", what.output, count_people(people), f", {nothing:,} of {whom} with nothing" if nothing else "")
 
 
-def named(who: PersonSettings) -> PersonSettings:
-    """The same settings, each name and each file once, and names without their address.
+def named(who: PersonSettings, database: Database) -> PersonSettings:
+    """The same settings, each person and each file once, and names of AniList without their address.
 
     Raises SettingError for what cannot be a name.
     """
-    users = {name_key(name): name for name in (_name("--user", each) for each in who.user)}
-    compare_with = who.compare_with and _name("--compare-with", who.compare_with)
-    if compare_with and name_key(compare_with) in users:
+
+    def person(flag: str, given: str) -> tuple[int | str, str]:
+        """Who it is, and the name: of who isn't in the database, one that AniList may know."""
+        stored = database.listed(given, imported=not who.refresh)
+        if not stored:
+            try:
+                given = anilist_name(given)
+            except UserError as error:
+                raise SettingError(f"{flag}: {error}") from None
+            stored = database.listed(given, imported=not who.refresh)
+        return stored.user_id if stored else name_key(given), given
+
+    users = dict(person("--user", each) for each in who.user)
+    identity, compare_with = person("--compare-with", who.compare_with) if who.compare_with else ("", None)
+    if identity in users:
         raise SettingError("--compare-with: that is the same person")
     return replace(
         who, user=tuple(users.values()), mal_xml=tuple(dict.fromkeys(who.mal_xml)), compare_with=compare_with
     )
-
-
-def _name(flag: str, given: str) -> str:
-    try:
-        return anilist_name(given)
-    except UserError as error:
-        raise SettingError(f"{flag}: {error}") from None
 
 
 def people_of(

@@ -30,7 +30,6 @@ from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.overview import read_overview
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, RUN_COMPARISON, read_config
 from anime_bert4rec.pages.kept_map import LAYOUT_DIGITS, NEAR, KeptMap, earlier_map
 from anime_bert4rec.pages.page import write_page
@@ -138,15 +137,11 @@ def write_report(
 def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
     """The name of somebody in the database, and the ids of what was watched. Raises UserError for an unknown one."""
     with Database.open_to_read(paths.db or _database_of_run(paths)) as database:
-        key = name_key(user)
-        of_anilist = database.users(key).get(key)
-        if of_anilist and of_anilist.left_out not in (None, "short"):
-            of_anilist = None
-        found = of_anilist or database.imported(user)
+        found = database.listed(user)
         if not found:
             raise UserError(f'the database has no list of "{user}": load_users.py fetches it')
         entries = database.entries(found.user_id)
-    return of_anilist.name if of_anilist else user, [each.anime_id for each in entries if each.is_watched]
+    return user if found.is_imported else found.name, [each.anime_id for each in entries if each.is_watched]
 
 
 def _database_of_run(paths: PathSettings) -> Path:

@@ -86,7 +86,7 @@ def test_at_takes_the_list_as_it_was(ids):
 def test_a_list_that_was_not_there_yet_is_said_to_be_of_later(folder, capsys):
     load(folder, "Later", entry(3, started=20210101), entry(4, started=20210102))
     code, out, err = ask(folder, capsys, "--user", "Later", *NOW)
-    reason = 'the list of "Later" has 2 anime, but none that was watched on that day and that the model knows'
+    reason = 'the list of "Later" has 2 anime, but none that was watched by that day and that the model knows'
     assert (code, out, err) == (1, "", f"error: there is nothing to go on: {reason}\n")
 
 

@@ -45,15 +45,20 @@ def remove(connection: sqlite3.Connection, names: Sequence[str]) -> list[Removed
     return list(removed.values())
 
 
+def _hash(name: str) -> str:
+    return f"{user_hash(name) % 2**64:016x}"
+
+
 def rows_of(connection: sqlite3.Connection, name: str) -> dict[int, Removed]:
-    """Everybody of this name, by user_id."""
+    """Everybody of this name, by user_id. Of several imports one is meant by SOURCE:NAME."""
+    sourced = [f"{name[:at]}:{_hash(name[at + 1 :])}" for at, each in enumerate(name) if each == ":"]
     rows = connection.execute(
-        """SELECT user_id, name, name_key, (SELECT count(*) FROM list_entry WHERE list_entry.user_id = user.user_id)
+        f"""SELECT user_id, name, name_key, (SELECT count(*) FROM list_entry WHERE list_entry.user_id = user.user_id)
            FROM user
-           WHERE name_key = :key OR (name_key NOT LIKE '%:%' AND lower(name) = :key)
-              OR (name_key LIKE '%:%' AND (name = :name OR name_key LIKE '%:' || :hash))
-           ORDER BY user_id""",
-        {"key": name_key(name), "name": name, "hash": f"{user_hash(name) % 2**64:016x}"},
+           WHERE name_key IN ({", ".join("?" * (1 + len(sourced)))}) OR (name_key NOT LIKE '%:%' AND lower(name) = ?)
+              OR (name_key LIKE '%:%' AND (name = ? OR name_key LIKE '%:' || ?))
+           ORDER BY user_id""",  # noqa: S608
+        [name_key(name), *sourced, name_key(name), name, _hash(name)],
     )
     return {
         user_id: Removed(shown, key.rpartition(":")[0] or ANILIST, entries) for user_id, shown, key, entries in rows

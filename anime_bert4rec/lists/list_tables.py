@@ -37,6 +37,7 @@ class StoredUser:
     left_out: str | None
     score_format: str | None
     watched: int
+    is_imported: bool
 
     def is_kept(self, now: float) -> bool:
         """Whether it is new enough. A time in the future, from a clock that was wrong, does not count."""
@@ -145,20 +146,31 @@ class ListTables(DatabaseFile):
         """Everybody who was asked for, by `name_key`; or only the one with `key`."""
         return dict(self._users("? IS NULL OR name_key = ?", [key, key]))
 
-    def imported(self, name: str) -> StoredUser | None:
-        """Who was imported under this name, stored or as a hash, if one was. Raises UserError if several were."""
+    def listed(self, name: str, imported: bool = True) -> StoredUser | None:
+        """Whose list is stored under this name: somebody's of AniList, whatever the case of the letters, or else, if
+        `imported`, one that was imported, letter by letter, the name or its hash.
+
+        Raises UserError if several imports have the name.
+        """
+        key = name_key(name)
+        of_anilist = self.users(key).get(key)
+        if of_anilist and of_anilist.left_out in (None, "short"):
+            return of_anilist
+        if not imported:
+            return None
         with explained(self.path):
             found = rows_of(self._connection, name)
         sources = {user_id: who.source for user_id, who in found.items() if who.source != ANILIST}
         if len(sources) > 1:
-            among = ", ".join(plain(each, 60) for each in sorted(sources.values()))
-            raise UserError(f'"{plain(name, 40)}" is somebody in each of several imports: {among}')
+            shown = plain(name, 40)
+            among = " or ".join(f'"{plain(each, 60)}:{shown}"' for each in sorted(sources.values()))
+            raise UserError(f'"{shown}" is somebody in each of several imports: give {among}')
         return next((user for each in sources for _, user in self._users("user_id = ?", [each])), None)
 
     def _users(self, condition: str, values: Sequence[Any]) -> Iterator[tuple[str, StoredUser]]:
         rows = self._rows(
             f"""SELECT user.name_key, user.user_id, user.name, user.fetched_at, user.left_out, user.score_format,
-                       (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id)
+                       (SELECT count(*) FROM {_WATCHED} AND entry.user_id = user.user_id), user.name_key LIKE '%:%'
                 FROM user WHERE {condition} ORDER BY user.user_id""",  # noqa: S608
             values,
         )

@@ -14,7 +14,6 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.mal_export import read_export
 from anime_bert4rec.lists.records import ListEntry, ListUnavailable, UserList
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
-from anime_bert4rec.lists.user_names import name_key
 from anime_bert4rec.recommending.person import Person, from_export
 from anime_bert4rec.support.errors import UserError
 
@@ -112,13 +111,10 @@ def stored_or_fetched(
     now: in unix seconds. store: None, or the fewest anime of a list that a training takes, to store what is fetched.
     Raises UserError for a list that cannot be read.
     """
-    key = name_key(name)
-    stored = database.users(key).get(key)
-    if stored and stored.left_out not in (None, "short"):
-        stored = None
-    if not stored and not refresh and (imported := database.imported(name)):
+    stored = database.listed(name, imported=not refresh)
+    if stored and stored.is_imported:
         log.info('"%s": the list that was imported; --refresh asks AniList for somebody of this name.', name)
-        return FoundList(name, database.entries(imported.user_id), imported.score_format, imported.user_id)
+        return FoundList(name, database.entries(stored.user_id), stored.score_format, stored.user_id)
     if stored and stored.is_kept(now) and not refresh:
         return FoundList(stored.name, database.entries(stored.user_id), stored.score_format, stored.user_id)
     try:
@@ -143,7 +139,7 @@ def _with_history(person: Person, whose: str, count: int, of_later: int) -> Pers
     if not person.history:
         reason = f"{whose} is empty"
         if count:
-            on_that_day = " on that day" if of_later else ""
-            reason = f"{whose} has {count:,} anime, but none that was watched{on_that_day} and that the model knows"
+            by_then = " by that day" if of_later else ""
+            reason = f"{whose} has {count:,} anime, but none that was watched{by_then} and that the model knows"
         raise UserError(f"there is nothing to go on: {reason}")
     return person

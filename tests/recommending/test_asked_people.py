@@ -37,7 +37,9 @@ def test_a_list_that_was_imported_is_taken_and_nobody_is_asked(tmp_path: Path, s
         assert ask("Zoe") == [1], "AniList has nobody of this name"
         assert (ask("zoe"), ask("Zoe", refresh=True), ask("Yan")) == ([3], [3], [3]), "AniList's"
         import_from("mal", 2)
-        with pytest.raises(UserError, match='"Zoe" is somebody in each of several imports: csv:ratings, mal'):
+        both = 'give "csv:ratings:Zoe" or "mal:Zoe"'
+        with pytest.raises(UserError, match=f'"Zoe" is somebody in each of several imports: {both}'):
             ask("Zoe")
+        assert (ask("csv:ratings:Zoe"), ask("mal:Zoe")) == ([1], [2])
         database.save_user_list(fetched("Zoe"), "Zoe", 10**9, 1)
         assert ask("Zoe") == [3], "who is of AniList and of an import is of AniList"
