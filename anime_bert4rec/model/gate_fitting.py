@@ -1,9 +1,11 @@
-"""The gate between memory and network, fitted on lists that neither was made of: the likeliest weights, or a part of
-the way to them from the memory alone, if that ranks better.
+"""The gate between memory and network, fitted on lists that neither was made of: as much of the way from the memory
+alone to the likeliest weights as ranks best.
 
 The logits are linear in the weights, so that finding the likeliest is a convex problem, and Newton's method solves it
-in a few steps. A lower loss can come with a worse order of the first ten; so of some points on the way the one is taken
-that has the highest NDCG. The loss there is no higher than the memory's, for it is convex.
+in a few steps. A lower loss can come with a worse order of the first ten; so the NDCG says how far the way is gone. Of
+few people it can't say which of two points is better, and the best one would jump from epoch to epoch, and with it the
+loss by which the best epoch is chosen; so it is a mean of all that may be the best. The loss there is no higher than
+the memory's, for it is convex.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ half the square of the difference of neighbouring weights. A list counts for its
 GAIN_ENOUGH = 1e-5
 """The gain, in nats a list, below which no further step is made."""
 MOST_STEPS = 20
-PARTS_OF_THE_WAY = (1.0, 0.5, 0.25, 0.0)
-"""From the memory alone to the likeliest weights; of those that rank equally well the first is taken."""
+PARTS_OF_THE_WAY = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""From the memory alone to the likeliest weights."""
+NO_ERROR = 1e-12
+"""Of points that rank everything alike, in place of the error of the difference."""
 NUMBERS_AT_ONCE = 2**19
 """How many logits are processed at once, so that they stay in the processor's cache."""
 
@@ -94,7 +98,7 @@ class GateFitting:
                 stop = start + len(batch.rows)
                 asked.said[start:stop, NETWORK] = model.opinion(batch)
                 start = stop
-            model.gate.values[kind] = as_far_as_it_ranks_best(asked, likeliest(asked))
+            model.gate.values[kind] = as_far_as_it_ranks_well(asked, likeliest(asked))
 
 
 def most_positions(num_items: int) -> int:
@@ -145,18 +149,27 @@ def _seen(batch: Batch, num_items: int) -> Tensor:
     return seen.scatter_(1, items.long(), True)[:, 1:]
 
 
-def as_far_as_it_ranks_best(asked: GateExamples, weights: Tensor) -> Tensor:
-    """The weights [2, KNOTS], or those a part of the way to them from the memory alone: those with the highest NDCG."""
+def as_far_as_it_ranks_well(asked: GateExamples, weights: Tensor) -> Tensor:
+    """What is the mean part of the way from the memory alone to these weights [2, KNOTS].
+
+    Each of PARTS_OF_THE_WAY weighs as much as the normal distribution has it at its distance from the best one, by the
+    NDCG, in standard errors of this distance.
+    """
     alone = torch.zeros_like(weights)
     alone[MEMORY] = 1
     if torch.equal(weights[NETWORK], alone[NETWORK]):
         return weights
-    on_the_way = [torch.lerp(alone, weights, part) for part in PARTS_OF_THE_WAY]
-    return max(on_the_way, key=lambda tried: ndcg(asked, tried))
+    found = torch.stack([ndcg(asked, torch.lerp(alone, weights, part)) for part in PARTS_OF_THE_WAY])
+    behind = found[found.sum(1).argmax()] - found
+    errors = behind.square().sum(1).sqrt().clamp_min(NO_ERROR)
+    chances = torch.exp(-(behind.sum(1) / errors).square() / 2)
+    part = float(chances @ chances.new_tensor(PARTS_OF_THE_WAY) / chances.sum())
+    return torch.lerp(alone, weights, part)
 
 
-def ndcg(asked: GateExamples, weights: Tensor) -> float:
-    """The mean NDCG@10 of what is wanted among what isn't visible, with these weights [2, KNOTS]."""
+def ndcg(asked: GateExamples, weights: Tensor) -> Tensor:
+    """What each position adds [M] to the mean NDCG@10 of what is wanted among what isn't visible, with these weights
+    [2, KNOTS]."""
     of_rows = (asked.shares @ weights.double().t().to(asked.shares.device)).float()
     gains, best = (torch.from_numpy(each).float().to(of_rows.device) for each in (discounts(10), ideal(10)))
     found = []
@@ -166,7 +179,7 @@ def ndcg(asked: GateExamples, weights: Tensor) -> float:
         hits = (first[:, :, None] == asked.targets[rows, None]).any(2)
         number = (asked.targets[rows] >= 0).sum(1).clamp_max(10)
         found.append((hits * gains[: first.shape[1]]).sum(1) / best[number])
-    return float((torch.cat(found) * asked.shares_of_ndcg).sum())
+    return torch.cat(found) * asked.shares_of_ndcg
 
 
 def likeliest(asked: GateExamples) -> Tensor:
