@@ -17,6 +17,9 @@ IN_COMMON = 0.75
 """The share of the titles on either of two lists that is on both, from which on they are one person's."""
 BEYOND_CHANCE = 0.5
 """The same of what chance doesn't explain, if each title were on a list the likelier, the more other lists have it."""
+SURE = 3.0
+"""By how many standard deviations of chance it has to be above chance: where all have nearly everything, a few titles
+are half of what chance doesn't explain."""
 MOST_ENTRIES = 2**22
 """With more entries to train on, only equal lists are found."""
 ENTRIES_AT_ONCE = 2**20
@@ -78,8 +81,9 @@ def _of_one_person(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> boo
     either = len(one) + len(other) - both
     if both < IN_COMMON * either:
         return False
-    by_chance = float((_chances(len(one), share) * _chances(len(other), share)).sum())
-    return both - by_chance >= BEYOND_CHANCE * (either - by_chance)
+    chances = _chances(len(one), share) * _chances(len(other), share)
+    beyond, deviation = both - float(chances.sum()), float((chances * (1 - chances)).sum()) ** 0.5
+    return beyond >= BEYOND_CHANCE * (either - both + beyond) and beyond >= SURE * deviation
 
 
 def _chances(length: int, share: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ KEPT = 3
 ABANDONED = DAY_SECONDS
 """The age in seconds from which a half-made folder is taken to be left by a process that was killed."""
 
-VERSION = 2
+VERSION = 3
 """The version of what is kept, raised when the same database has to give other sequences or other files."""
 
 MARK = ".anime-bert4rec"

@@ -131,7 +131,8 @@ def has_order(sequences: Sequences) -> bool:
     """Whether most pairs of entries of a list have an order. Those imported in bulk, or without a date, have none."""
     starts = np.repeat(sequences.offsets[:-1], sequences.lengths)
     _, sizes = np.unique(starts + sequences.blocks, return_counts=True)
-    return bool(np.sum(sizes.astype(float) ** 2) < np.sum(sequences.lengths.astype(float) ** 2) / 2)
+    without, all_pairs = (float((number * (number - 1.0)).sum()) for number in (sizes, sequences.lengths))
+    return without < all_pairs / 2
 
 
 def joined(parts: Sequence[Sequences]) -> Sequences:
@@ -228,7 +229,8 @@ def when_watched(
 
 
 def _blocks(user: np.ndarray, day: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Number the entries of each user from 0; those of a bulk day all get the number of the day's first entry."""
+    """Number the entries of each user from 0; those of a bulk day all get the number of the day's first entry, as do
+    those without a date, however few they are, of the first of them."""
     if not len(user):
         return np.zeros(0, np.int32)
     position = np.arange(len(user)) - np.repeat(offsets[:-1], np.diff(offsets))
@@ -236,7 +238,8 @@ def _blocks(user: np.ndarray, day: np.ndarray, offsets: np.ndarray) -> np.ndarra
     first = np.flatnonzero(new_day)
     size = np.diff(np.concatenate([first, [len(user)]]))
     first_of_entry, size_of_entry = np.repeat(first, size), np.repeat(size, size)
-    return np.where(size_of_entry >= BULK_DAY, position[first_of_entry], position).astype(np.int32)
+    without_order = (size_of_entry >= BULK_DAY) | (day == UNDATED)
+    return np.where(without_order, position[first_of_entry], position).astype(np.int32)
 
 
 def split_users(keys: Sequence[str], val_ratio: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -59,6 +59,17 @@ def test_who_has_seen_nearly_all_has_much_in_common_with_others_by_chance():
     assert not are_doubles(sequences_of(*lists[:20]), sequences_of(*lists[20:]), 40).any()
 
 
+def test_half_of_what_chance_does_not_explain_is_little_where_it_explains_nearly_all():
+    """Of 120 titles in twelve groups, each list lacks seven of one group and three more: some lack nearly the same."""
+    random = np.random.default_rng(0)
+    lists = [
+        np.delete(np.arange(1, 121), [*10 * random.integers(12) + random.choice(10, 7, False), *random.choice(120, 3)])
+        for _ in range(400)
+    ]
+    strangers, trained = lists[:40], lists[40:]
+    assert not are_doubles(sequences_of(*strangers), sequences_of(*trained), 120).any()
+
+
 def test_a_short_list_is_of_anybody():
     assert are_doubles(sequences_of(LONG[1:], LONG), sequences_of(LONG[1:], *others()), 300).tolist() == [False, True]
 

@@ -13,6 +13,7 @@ from anime_bert4rec.lists.sequences import (
     build_sequences,
     count_undated,
     flat_ranges,
+    has_order,
     split_users,
     when_watched,
 )
@@ -100,6 +101,29 @@ def test_only_a_bulk_day_forms_a_block():
     bulk = [row(k, completed=20200202) for k in range(20, 20 + BULK_DAY)]
     sequences = build_sequences(single + bulk, Vocabulary.of(range(1, 100)))
     assert sequences.blocks.tolist() == [*range(BULK_DAY - 1), *[BULK_DAY - 1] * BULK_DAY]
+
+
+def test_what_has_no_date_has_no_order_however_little_it_is():
+    rows = [row(9), row(5), row(7), row(3, completed=20200101), row(2, completed=20200101), row(5, user=2)]
+    assert build_sequences(rows, Vocabulary.of(range(1, 10))).blocks.tolist() == [0, 0, 0, 3, 4, 0]
+
+
+def test_lists_have_an_order_if_most_pairs_of_entries_have_one():
+    """Of two entries there is one pair; of nine without a date and seven with one, 36 of 120 are without an order."""
+    dated = [row(k, completed=20200101 + k) for k in range(1, 8)]
+    undated = [row(k) for k in range(10, 20)]
+    known = Vocabulary.of(range(1, 100))
+    for rows, ordered in {
+        (*dated[:2],): True,
+        (*undated[:2],): False,
+        (*dated, *undated[:9]): True,
+        (*dated[:3], *undated[:9]): False,  # 36 of 66
+        (*dated[:4], *undated[:10]): True,  # 45 of 91
+        (*dated[:3], *undated[:10]): False,  # 45 of 78
+        (*undated[:2], row(3, user=2, completed=20200101), row(4, user=2, completed=20200102)): False,  # half of them
+        (row(1), row(1, user=2)): False,
+    }.items():
+        assert has_order(build_sequences(rows, known)) == ordered, rows
 
 
 def test_a_day_that_two_users_share_is_no_bulk_day():
