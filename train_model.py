@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from anime_bert4rec.command_line.flags import ScriptSettings, group
-from anime_bert4rec.command_line.script import EXIT_ERROR, logging_to, on_screen, parse, script
+from anime_bert4rec.command_line.script import EXIT_ERROR, log_now, logged_later, logging_to, on_screen, parse, script
 from anime_bert4rec.evaluation.masked_baselines import baseline_accuracies
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
@@ -99,36 +99,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Out of GPU memory? --batch-size 32 --hidden-size 128 --max-seq-len 100. "
         "Several processes? torchrun --nproc-per-node 2 train_model.py …",
     )
-    settings, paths = given.training, given.paths
+    settings, paths, from_model = given.training, given.paths, given.going_on.from_model
     try:
         with naming_what_saves_memory():
             check_open_files(settings.num_workers)
             with several_processes(settings.use_gpu):
-                data = one_after_the_other(lambda: load_data(paths.database_file, settings, given.going_on.from_model))
-                started = datetime.now()
-                if not is_main():
-                    return train(data, settings, given.going_on, paths, started, given.verbosity.verbose)
-                with (
-                    only_run_in(paths.output),
-                    logging_to(paths.training_log, paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"),
-                ):
-                    return train(data, settings, given.going_on, paths, started, given.verbosity.verbose)
+                with logged_later(is_main()) as said:
+                    data = one_after_the_other(lambda: load_data(paths.database_file, settings, from_model))
+                    started = datetime.now()
+                    if not is_main():
+                        return train(data, given, started)
+                log_file = paths.logs / f"train_{started:%Y%m%d_%H%M%S}.log"
+                with only_run_in(paths.output), logging_to(paths.training_log, log_file):
+                    log_now(said)
+                    return train(data, given, started)
     except (KeyboardInterrupt, ProcessLost, TrainingFailed):
         if is_main():
             raise
         return EXIT_ERROR  # what there is to say, the main process says
 
 
-def train(
-    data: Data,
-    settings: TrainingSettings,
-    going_on: ResumeSettings,
-    paths: PathSettings,
-    started: datetime,
-    verbose: bool,
-) -> int:
+def train(data: Data, given: Settings, started: datetime) -> int:
     """A whole run, from its first lines in the log to its last on the screen. Returns the exit code."""
-    run, files = prepare(data, settings, going_on, paths, started)
+    settings, paths, verbose = given.training, given.paths, given.verbosity.verbose
+    run, files = prepare(data, settings, given.going_on, paths, started)
     stopped: KeyboardInterrupt | TrainingFailed | ProcessLost | None = None
     with finish_first():  # who asks to stop is obeyed between two batches, by `each_batch`, and nowhere else
         try:
@@ -242,8 +236,8 @@ def train_epochs(
         if is_main():
             checkpoint = run.snapshot()
             if run.metrics.is_best():
-                run.save_average(paths.models / BEST_MODEL)
                 paths.forget_evaluation()
+                run.save_average(paths.models / BEST_MODEL)
             files.save(checkpoint)
             write_json(paths.metrics_file, run.metrics.as_dict())
             log.info(run.metrics.line(), extra=on_screen(run.metrics.short_line(), good=run.metrics.is_best()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model import training_data
 from anime_bert4rec.model.model_files import load_item_mappings, load_model
 from anime_bert4rec.model.training_data import Data, load_data
+from anime_bert4rec.support.errors import UserError
 from config import PROJECT_DIR, TrainingSettings
 
 pytestmark = pytest.mark.usefixtures("two_threads")
@@ -240,6 +242,27 @@ def test_an_empty_database_names_the_three_commands(tmp_path, capsys):
         at = [err.index(name) for name in ("prepare_dataset.py", "load_users.py", "train_model.py")]
         assert at == sorted(at) and err.count("\n") == 1
     assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize("goes_wrong", [False, True])
+def test_what_is_said_while_the_lists_are_read_is_logged(db, tmp_path, capsys, monkeypatch, goes_wrong):
+    """Such as that the folder in which they would be kept is somebody's: before it is known whether there is a run."""
+    draw_nothing(monkeypatch)
+    shutil.copyfile(db, tmp_path / "copy.db")
+    (tmp_path / "copy.sequences").mkdir()
+    (tmp_path / "copy.sequences" / "mine.txt").touch()
+    if goes_wrong:
+        monkeypatch.setattr(training_data, "with_scores", fails)
+    assert train(tmp_path / "copy.db", tmp_path / "output", "--epochs", "1") == goes_wrong
+    warning = "copy.sequences was not made by this program: the lists are read into memory instead."
+    assert capsys.readouterr().err.count(warning) == 1
+    if not goes_wrong:
+        log = (tmp_path / "output" / "training.log").read_text()
+        assert log.index(warning) < log.index("==== Run of") and log.count(warning) == 1
+
+
+def fails(*_):
+    raise UserError("no scores can be read")
 
 
 def test_a_wrong_setting_is_one_line(db, tmp_path, capsys):

@@ -200,3 +200,39 @@ def logging_to(*files: Path) -> Iterator[None]:
         for each in handlers:
             root.removeHandler(each)
             each.close()
+
+
+class _Kept(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextlib.contextmanager
+def logged_later(is_shown: bool) -> Iterator[list[logging.LogRecord]]:
+    """What is logged in the block is kept, for `log_now` when there is a log. If the block fails, it goes to stderr, if
+    it is to be shown at all."""
+    kept, package = _Kept(), logging.getLogger(PACKAGE)
+    before = package.level
+    package.setLevel(min(_screen_level, logging.INFO))
+    package.addHandler(kept)
+    try:
+        yield kept.records
+    except BaseException:
+        package.removeHandler(kept)
+        if is_shown:
+            with logging_to():
+                log_now(kept.records)
+        raise
+    finally:
+        package.removeHandler(kept)
+        package.setLevel(before)
+
+
+def log_now(records: Sequence[logging.LogRecord]) -> None:
+    """Log what was kept before, in the order and with the times in which it came."""
+    for record in records:
+        logging.getLogger(record.name).handle(record)
