@@ -123,13 +123,14 @@ def write_report(
     who, watched: the name of somebody whose list is lit up on the map, and its ids. language: of titles, until another
     is chosen on the page. Raises UserError.
     """
+    metrics = read_metrics(paths.metrics_file)
     try:
-        tasks = read_tasks(paths.evaluation_file)
+        tasks = read_tasks(paths.evaluation_file, metrics)
     except UserError as error:
         tasks = []
         log.warning("The report is without the evaluation: %s", error)
     made = f"{datetime.now():%Y-%m-%d}"
-    html = report_page(read_metrics(paths.metrics_file), tasks, shown, made, who, watched, language or "romaji")
+    html = report_page(metrics, tasks, shown, made, who, watched, language or "romaji")
     write_page(paths.report_page, html)
     return paths.report_page
 

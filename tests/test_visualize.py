@@ -177,6 +177,22 @@ def test_an_evaluation_that_is_none_is_left_out(with_lists: Path, caplog: pytest
     assert any("The report is without the evaluation: " in record.getMessage() for record in caplog.records)
 
 
+@pytest.mark.parametrize(("epoch", "more_loss", "shown"), [(2, 0.0, True), (1, 0.0, False), (2, 1e-9, False)])
+def test_the_evaluation_of_another_model_is_left_out(
+    with_lists: Path, caplog: pytest.LogCaptureFixture, epoch: int, more_loss: float, shown: bool
+) -> None:
+    """Such as of the model that was the best when evaluate.py ran beside the training."""
+    metrics = run(2)
+    assert metrics["summary"]["best_epoch"] == 2
+    task = {"users": 30, "contenders": {"model": {"ndcg@10": {"mean": 0.5, "error": 0.1}}}}
+    model = {"epoch": epoch, "val_loss": metrics["val_losses"][1] + more_loss}
+    (with_lists / "evaluation.json").write_text(json.dumps({"model": model, "tasks": {"next item": task}}))
+    assert draw_all(with_lists) == 0
+    assert [each["name"] for each in data_of_page(with_lists)["tasks"]] == ["next item"] * shown
+    said = "evaluation.json is of another model than the best of the run: evaluate.py asks that one"
+    assert any(said in record.getMessage() for record in caplog.records) != shown
+
+
 def test_a_list_is_lit_up_on_the_map(with_lists: Path) -> None:
     paths = PathSettings(db=with_lists / "small.db", output_dir=with_lists)
     assert visualize.list_of("ANN", paths) == ("Ann", [1, 2])

@@ -37,7 +37,13 @@ class _Task(TypedDict):
     contenders: dict[str, dict[str, Any]]
 
 
+class _Model(TypedDict):
+    epoch: int
+    val_loss: float
+
+
 class _Evaluation(TypedDict):
+    model: _Model
     tasks: dict[str, _Task]
 
 
@@ -81,14 +87,18 @@ def report_page(
     return page("report", "What training came to", data)
 
 
-def read_tasks(path: Path) -> list[dict[str, Any]]:
-    """What the page shows of an evaluation.json; nothing where there is none. Raises UserError for another file.
+def read_tasks(path: Path, metrics: Metrics) -> list[dict[str, Any]]:
+    """What the page shows of an evaluation.json; nothing where there is none. Raises UserError for another file, and
+    where another model was evaluated than the best one of the run with these metrics.
 
     A task with too few people to tell anything of has no contenders.
     """
     try:
         found: _Evaluation = read_json(path)
         check(found, _Evaluation, "the file")
+        best, asked = metrics.best_epoch, found["model"]
+        if not best or (asked["epoch"], asked["val_loss"]) != (best, metrics.val_losses[best - 1]):
+            raise UserError(f"{path.name} is of another model than the best of the run: evaluate.py asks that one")
         return [_task(name, task) for name, task in found["tasks"].items()]
     except FileNotFoundError:
         return []

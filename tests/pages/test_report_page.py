@@ -16,6 +16,15 @@ from anime_bert4rec.support.errors import UserError
 MEAN = {"mean": 0.25, "error": 0.0123456}
 
 
+def of_best(**tasks):
+    """What evaluate.py says of the best model of the run."""
+    metrics = some_metrics(12)
+    return {
+        "model": {"epoch": metrics.best_epoch, "val_loss": metrics.val_losses[metrics.best_epoch - 1]},
+        "tasks": tasks,
+    }
+
+
 def test_curves_have_gaps_where_there_is_no_number():
     data = data_of(report_page(some_metrics(4), [], ReportData(), "2026-01-02"))
     assert data["run"]["val_losses"] == [6.0, 5.33333, None, 4.0]
@@ -45,10 +54,10 @@ def test_nobody_with_a_list_is_no_part_of_the_page():
 
 def test_the_evaluation_is_read_as_it_was_written(tmp_path):
     file = tmp_path / "evaluation.json"
-    assert read_tasks(file) == []
+    assert read_tasks(file, some_metrics(12)) == []
     values = {"ndcg@10": MEAN, "hr@5": MEAN, "coverage": 0.3}
-    file.write_text(json.dumps({"tasks": {"fold-in": {"users": 30, "contenders": {"this model": values, "EASE": {}}}}}))
-    assert read_tasks(file) == [
+    file.write_text(json.dumps(of_best(**{"fold-in": {"users": 30, "contenders": {"this model": values, "EASE": {}}}})))
+    assert read_tasks(file, some_metrics(12)) == [
         {
             "name": "fold-in",
             "users": 30,
@@ -61,10 +70,13 @@ def test_the_evaluation_is_read_as_it_was_written(tmp_path):
 
 
 def test_of_few_people_nothing_is_said(tmp_path):
-    tasks = {"fold-in": {"users": ENOUGH_PEOPLE - 1, "contenders": {"this model": {"ndcg@10": MEAN}}}}
-    (tmp_path / "evaluation.json").write_text(json.dumps({"tasks": tasks}))
-    (task,) = read_tasks(tmp_path / "evaluation.json")
+    task = {"users": ENOUGH_PEOPLE - 1, "contenders": {"this model": {"ndcg@10": MEAN}}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(of_best(task=task)))
+    (task,) = read_tasks(tmp_path / "evaluation.json", some_metrics(12))
     assert (task["users"], task["contenders"]) == (ENOUGH_PEOPLE - 1, [])
+
+
+MODEL = json.dumps(of_best())[: -len('"tasks": {}}')]
 
 
 @pytest.mark.parametrize(
@@ -72,15 +84,15 @@ def test_of_few_people_nothing_is_said(tmp_path):
     [
         "",
         "[]",
-        '{"tasks": []}',
-        '{"tasks": {"x": {"users": "many", "contenders": {}}}}',
-        '{"tasks": {"x": {"users": 1, "contenders": {"EASE": {"mrr": {"mean": NaN, "error": 0}}}}}}',
-        '{"tasks": {"x": {"users": 1, "contenders": {"EASE": {"mrr": 1}}}}}',
+        MODEL + '"tasks": []}',
+        MODEL + '"tasks": {"x": {"users": "many", "contenders": {}}}}',
+        MODEL + '"tasks": {"x": {"users": 1, "contenders": {"EASE": {"mrr": {"mean": NaN, "error": 0}}}}}}',
+        MODEL + '"tasks": {"x": {"users": 1, "contenders": {"EASE": {"mrr": 1}}}}}',
     ],
 )
 def test_another_file_is_one_line(tmp_path, content):
     file = tmp_path / "evaluation.json"
     file.write_text(content)
     with pytest.raises(UserError, match=r"is not what evaluate\.py writes") as refused:
-        read_tasks(file)
+        read_tasks(file, some_metrics(12))
     assert "\n" not in str(refused.value)
