@@ -109,6 +109,7 @@ def fit_memories(
     have in common, see lists/common_traits.py; the smaller a group, the more it counts. in_catalogue: how popular each
     item is there today [N], which counts in the first memory alone, for the other lists are of a time before.
     """
+    alike = alike or None  # of a catalogue of nothing but ids
     if has_order(lists[0]):
         memory, settings = _fitted_in_order(lists[0], num_items, max_seq_len, seed, alike, in_catalogue)
     else:
@@ -139,6 +140,7 @@ def fit_unordered_memories(
     in_catalogue: np.ndarray | None = None,
 ) -> list[ItemMemory]:
     """The same of several sets of lists, with the settings and strengths that suit the first set best."""
+    alike = alike or None
     memory, settings = _fitted_without_order(lists[0], num_items, seed, alike, in_catalogue, MOST_UNORDERED_ITEMS)
     _log_memory("Item memory for titles without an order", memory, settings)
     return [memory, *(_fitted_like(memory, settings, each, num_items, 0, seed, alike) for each in lists[1:])]
