@@ -130,7 +130,7 @@ def load(settings: Settings, today: int) -> Asked:
     """All that is needed of the database, the model and, where a list isn't there, AniList."""
     who, paths = settings.person, settings.paths
     path = paths.database_file
-    with Database.open(path, create=False) if who.store else Database.open_to_read(path) as database:
+    with Database.open(path, create=False) if who.store else Database.open_to_read(path, whole=False) as database:
         who = named(who, database)
         shown = titles_to_show(settings, today, database)
         ids = ids_of(who, shown.catalogue)

@@ -62,11 +62,15 @@ class DatabaseFile:
         return cls(path, connect(path, create=create))
 
     @classmethod
-    def open_to_read(cls, path: Path) -> Self:
-        """Open a file that is not to be changed, which may be where nothing can be. Raises DatabaseError as `open`."""
+    def open_to_read(cls, path: Path, *, whole: bool = True) -> Self:
+        """Open a file that is not to be changed, which may be where nothing can be. Raises DatabaseError as `open`.
+
+        Without `whole` the entries of lists are not looked through for damage, which takes a second for two million of
+        them: then it is found where it is read.
+        """
         if not path.exists():
             raise DatabaseError(no_anime(path))
-        return cls(path, connect_to_read(path))
+        return cls(path, connect_to_read(path, whole))
 
     def __enter__(self) -> Self:
         return self
@@ -127,7 +131,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         return connection
 
 
-def connect_to_read(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path, whole: bool = True) -> sqlite3.Connection:
     """A connection that only reads a file that exists: it may be where nobody can write, or somebody else's.
 
     There SQLite cannot make the two files that it keeps beside a database in use. Without a journal it needs none; a
@@ -144,7 +148,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
         else:
             connection = _copy_in_memory(path, journal if with_journal else None)
         with _closed_on_error(connection):
-            _set_up(connection, path)
+            _set_up(connection, path, whole)
             connection.execute("PRAGMA query_only = ON")
         return connection
 
@@ -271,12 +275,12 @@ def _check_version(version: int, path: Path) -> None:
         )
 
 
-def _set_up(connection: sqlite3.Connection, path: Path) -> None:
+def _set_up(connection: sqlite3.Connection, path: Path, whole: bool = True) -> None:
     protect(connection)
     version = _version(connection)
     _check_version(version, path)
     check_schema(connection)
-    if damage := what_is_damaged(connection):
+    if damage := what_is_damaged(connection, whole):
         raise DatabaseError(f"database {path}: {_DAMAGED} ({damage})")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")  # in WAL mode, less would lose commits in a power loss

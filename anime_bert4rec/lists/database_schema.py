@@ -168,15 +168,17 @@ def check_schema(connection: sqlite3.Connection) -> None:
         raise NotOurs(f'its {kind} "{name}" is missing')
 
 
-def what_is_damaged(connection: sqlite3.Connection) -> str | None:
+def what_is_damaged(connection: sqlite3.Connection, whole: bool = True) -> str | None:
     """What SQLite finds wrong with pages of the file or with indices, in its words. None where all is well.
 
-    The schema has to be checked before.
+    whole: whether the entries of all lists are looked through, too. The schema has to be checked before.
     """
-    checks = ["quick_check(1)"]
-    if sqlite3.sqlite_version_info >= (3, 33):  # those before know no table here
-        indexed = connection.execute("SELECT DISTINCT tbl_name FROM main.sqlite_master WHERE type = 'index'").fetchall()
-        checks += [f"integrity_check({table})" for (table,) in indexed]
+    knows_tables = sqlite3.sqlite_version_info >= (3, 33)  # those before know no table here
+    checks = ["quick_check(1)"] if whole or not knows_tables else []
+    if knows_tables:
+        which = "type = 'index'" if whole else "type = 'table' AND tbl_name <> 'list_entry'"
+        tables = connection.execute(f"SELECT DISTINCT tbl_name FROM main.sqlite_master WHERE {which}")  # noqa: S608
+        checks += [f"integrity_check({table})" for (table,) in tables.fetchall()]
     verdicts = (connection.execute(f"PRAGMA {check}").fetchone()[0] for check in checks)
     return next((plain(verdict) for verdict in verdicts if verdict != "ok"), None)
 

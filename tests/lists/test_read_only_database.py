@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -13,6 +14,7 @@ from fault_injection import needs_mounts
 from test_database_file import make
 
 from anime_bert4rec.lists.database import Database, DatabaseError
+from anime_bert4rec.lists.records import ListEntry, UserList
 from config import PROJECT_DIR
 
 READ_ONLY = """
@@ -96,3 +98,36 @@ def test_somebody_elses_file_gets_no_files_beside_it(tmp_path, monkeypatch):
     with Database.open_to_read(path) as database:
         assert len(database.anime_ids()) == 200
         assert [p.name for p in tmp_path.iterdir()] == ["bert.db"]
+
+
+def test_of_one_person_no_other_list_is_looked_through(tmp_path):
+    """Of two people with many entries, the pages of the second one are damaged: who reads the first is not kept."""
+    path = tmp_path / "bert.db"
+    make(path)
+    with Database.open(path, create=False) as database:
+        for user in (1, 2):
+            entries = tuple(ListEntry(k, k, "COMPLETED") for k in range(1, 3001))
+            database.save_user_list(UserList(user, f"user{user}", entries), f"user{user}", 0, 1)
+        first, second = (database.users()[f"user{user}"].user_id for user in (1, 2))
+    spoil_the_last_leaf(path, "list_entry")
+    with pytest.raises(DatabaseError, match="damaged"):
+        Database.open_to_read(path)
+    with Database.open_to_read(path, whole=False) as database:
+        assert len(database.entries(first)) == 3000
+        with pytest.raises(DatabaseError, match="damaged"):
+            database.entries(second)
+    spoil_the_last_leaf(path, "anime_tag")
+    with pytest.raises(DatabaseError, match="damaged"):
+        Database.open_to_read(path, whole=False)
+
+
+def spoil_the_last_leaf(path, table):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    while data[(page - 1) * size] in (0x02, 0x05):  # an inner page; its header ends with the number of its last child
+        page = int.from_bytes(data[(page - 1) * size + 8 : (page - 1) * size + 12], "big")
+    data[(page - 1) * size : page * size] = bytes(size)
+    path.write_bytes(data)
