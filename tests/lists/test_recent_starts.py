@@ -106,6 +106,12 @@ def test_neither_the_day_itself_nor_the_person_counts():
     assert starts.before(MOMENT + 1, 1).items.tolist() == [2, 3]  # the first is older than the window now
 
 
+def test_what_a_person_has_just_started_is_not_among_what_others_start():
+    recent = RecentStarts(starts_of(*others(), row(1, 1, 20200425), row(1, 2, 20200430)), CALENDAR)
+    asked = recent.asked(int(np.flatnonzero(recent.starts.items == 2)[0]))
+    assert asked.features[0, 0] == pytest.approx(math.log(LEAST)) and LEAST == 0.003
+
+
 def test_starts_fade():
     starts = starts_of(row(1, 2, 20200430), row(2, 2, 20200428), row(3, 5, 20200401))
     expected = {2: 0.0, 5: math.exp(-10) / 3 + 2 / 30 * math.exp(-1)}
