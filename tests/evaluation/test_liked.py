@@ -94,6 +94,14 @@ def test_the_first_ten_by_list_and_by_both():
     assert how_liked(lambda h: logits.copy(), predicted(mean), weights, asked)[BY_BOTH]["disliked"].tolist() == [1]
 
 
+def test_what_is_known_and_disliked_is_not_ranked():
+    known = np.array([1, 2])
+    asked = ScoredList(known[:1], known, known, np.array([80.0, 20]), np.array([3]), np.array([90.0]))
+    logits = np.array([[1.0, 9, 5, *[0] * (ITEMS - 3)]])  # 2 would come first
+    found = how_liked(lambda histories: logits.copy(), predicted(np.zeros(ITEMS)), {BY_LIST: 0.0}, [asked])
+    assert found[BY_LIST]["all"].tolist() == found[BY_LIST]["liked"].tolist() == [1]
+
+
 def measured(count=12, weight=0.25):
     asked = [scored({1: 60, 2: 80}, {3: 60, 4: 80, 5: 20})] * count
     scores = predicted(np.linspace(-1, 1, ITEMS), weight)

@@ -46,6 +46,14 @@ def test_the_gain_is_of_what_was_liked_among_what_is_not_known():
     assert listed.tolist() == pytest.approx([third, 1, *[third] * 4, *[fourth] * 2])
 
 
+def test_what_is_known_and_disliked_is_not_ranked():
+    known = np.array([1, 2])
+    asked = ScoredList(known[:1], known, known, np.array([80.0, 20]), np.array([3]), np.array([90.0]))
+    logits = np.array([[1.0, 9, 5, 0]])  # 2 would come first
+    liked, listed = gains_of(logits, [expectation([0, 0, 0, 0])], [asked])
+    assert liked.ravel().tolist() == listed.ravel().tolist() == [1] * len(WEIGHTS)
+
+
 def test_who_liked_nothing_that_is_hidden_is_not_counted():
     nobody, one = question(hidden=[2], given=[70]), question(hidden=[2], given=[80])
     of_nobody = gains_of(np.zeros((1, 3)), [expectation([0, 0, 0])], [nobody])
