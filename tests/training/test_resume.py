@@ -323,6 +323,14 @@ def test_going_back_to_a_chosen_checkpoint_loses_nothing(db, copied, undisturbed
     assert unlike(old, undisturbed) == []
 
 
+def test_going_back_and_stopped_in_its_first_epoch_it_goes_on_all_the_same(db, copied, undisturbed, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 1)
+        assert train(db, copied, "--resume", copied / "checkpoints/checkpoint_epoch_10.pth") == 130
+    assert train(db, copied, "--resume") == 0
+    assert unlike(copied, undisturbed) == []
+
+
 def test_a_new_run_moves_what_is_there_aside(db, copied, undisturbed, capsys):
     assert train(db, copied, "--seed", "1", "--epochs", "1") == 0
     (old,) = (copied / "old").iterdir()
