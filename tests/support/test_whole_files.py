@@ -42,6 +42,29 @@ def test_nobody_sees_a_half_written_file(tmp_path):
     assert path.read_bytes() == b"half"
 
 
+def test_the_content_is_on_the_disk_before_it_has_the_name_and_then_the_name(tmp_path, monkeypatch):
+    """Renamed first, it would be an empty file after a power loss."""
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def flushed(descriptor):
+        found = os.fstat(descriptor)
+        done.append(("flushed", found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else "folder"))
+        fsync(descriptor)
+
+    def renamed(source, target):
+        done.append(("renamed", Path(source).stat().st_ino, str(target)))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", renamed)
+    path = tmp_path / "file"
+    with write_aside(path) as file:
+        file.write(b"whole")
+    made, folder = path.stat().st_ino, tmp_path.stat().st_ino
+    expected = [("flushed", made, 5), ("renamed", made, str(path)), ("flushed", folder, "folder")]
+    assert done == (expected if os.name == "posix" else expected[:2])
+
+
 def test_a_link_stays_a_link_to_what_is_replaced_also_by_way_of_another(tmp_path, monkeypatch):
     flushed = []
     monkeypatch.setattr(files, "flush_folder", flushed.append)
