@@ -12,7 +12,7 @@
 
 Each title comes with those of the list that it owes its place to: the ones without which its score would fall most.
 Nothing that was watched is recommended, and nothing that is not out yet, unless --upcoming asks for that. Later
-seasons wait until their prequel is finished, and a franchise appears once, unless --with-sequels is given.
+seasons wait until their prequel is finished and liked, and a franchise appears once, unless --with-sequels is given.
 """
 
 from __future__ import annotations

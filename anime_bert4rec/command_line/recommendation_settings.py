@@ -142,7 +142,7 @@ class WishSettings(Checked):
     )
     hide_file: Path | None = setting(None, "never the ids in this file, one a line; --hide adds to it", metavar="FILE")
     with_sequels: bool = setting(
-        False, "also later seasons whose prequel was not watched, and several titles of a franchise"
+        False, "also later seasons whose prequel was not finished and liked, and several titles of a franchise"
     )
     include_adult: bool = setting(False, "also adult titles")
 

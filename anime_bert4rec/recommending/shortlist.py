@@ -38,8 +38,9 @@ class Shortlists:
         """The anime of `ranked` ids, in their order, that suit all `people`, are wished for and in the catalogue.
 
         Recaps of what one of them has seen are left out. Unless `with_sequels`, one that continues others of the
-        catalogue needs the latest of these finished by everybody, and neither they nor what it is a side story of may
-        be what somebody is still watching, has paused or has dropped; and only the first of a franchise is shown.
+        catalogue needs the latest of these finished and liked by everybody, and neither they nor what it is a side
+        story of may be what somebody is still watching, has paused or has dropped; and only the first of a franchise
+        is shown.
         """
         seen = frozenset().union(*(person.seen for person in people))
         shown: set[int] = set()
@@ -58,7 +59,8 @@ class Shortlists:
         return continued_by(anime_ids, self._before)
 
     def _waits(self, anime_id: int, people: Iterable[Person]) -> bool:
-        """Whether somebody has not finished what this title continues or is a side story of."""
+        """Whether somebody has not finished and liked what this title continues, or has begun what it continues or is
+        a side story of and not finished it."""
         before, beside = self._before.get(anime_id, NOTHING), self._beside.get(anime_id, NOTHING)
         needed = self._just_before.get(anime_id, NOTHING)
         return any(

@@ -149,6 +149,16 @@ def test_sequels_of_what_is_watched_paused_or_dropped_wait():
         assert [each.anime_id for each in with_sequels] == [2]
 
 
+def test_sequels_of_what_was_finished_and_not_liked_are_left_out():
+    """Of two scores, 80 and 50, the lower is 15 points below the mean."""
+    for score, expected in {51: [2], 50: []}.items():
+        entries = [ListEntry(1, 1, "COMPLETED", score=score), ListEntry(5, 5, "COMPLETED", score=80)]
+        person = Person.of_list(entries, Vocabulary.of(range(1, 9)))
+        assert [each.anime_id for each in Shortlists(CATALOGUE).of([2], [person], Wishes())] == expected
+        with_sequels = Shortlists(CATALOGUE).of([2], [person], Wishes(with_sequels=True))
+        assert [each.anime_id for each in with_sequels] == [2]
+
+
 def test_side_stories_wait_only_for_what_is_unfinished():
     """2 and 3 are side stories of 1: who has dropped that doesn't want them, and who has not seen it may."""
     catalogue = [
