@@ -192,6 +192,23 @@ def test_starts_and_scores_are_those_of_the_training_users_that_the_memory_count
     assert np.unique(data.scores.values).tolist() == counted
 
 
+def test_where_everybody_held_out_is_trained_on_under_another_name_they_are_asked_all_the_same(db, tmp_path, caplog):
+    copy = shutil.copy(db, tmp_path / "equal.db")
+    with contextlib.closing(sqlite3.connect(copy)) as connection, connection:
+        columns = "anime_id, entry_id, status, score, progress, repeats, started, completed, updated, created"
+        first = "(SELECT min(user_id) FROM user WHERE left_out IS NULL)"
+        connection.execute(f"DELETE FROM list_entry WHERE user_id <> {first}")
+        connection.execute(
+            f"""INSERT INTO list_entry (user_id, {columns}) SELECT user.user_id, {columns} FROM user, list_entry AS its
+                WHERE its.user_id = {first} AND user.user_id <> {first} AND left_out IS NULL"""
+        )
+    data = load_data(copy, TrainingSettings())
+    assert len(data.validation) and data.doubles.tolist() == data.validation.user_ids.tolist()
+    assert [line for line in caplog.messages if line.startswith("All held-out lists are trained on, too")]
+    people = data.people()
+    assert people.held_out.sum() == len(data.validation) and not len(people.away), "none of them is away"
+
+
 def test_popularity_is_on_how_many_training_lists_each_item_is():
     popularity = data_of(sequences_of([1, 2, 12], [2], [12, 2])).popularity()
     assert popularity.tolist() == [1, 3, *[0] * 9, 2] and popularity.dtype == np.float32
