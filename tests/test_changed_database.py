@@ -113,13 +113,13 @@ def test_an_unchanged_database_gives_the_numbers_of_before(db, trained, changed)
 
 def test_newcomers_are_asked_if_so_wished_alone(changed, of_then):
     held_out, trained_on = of_then
-    changed.add(900_001, trained_on[0])
+    changed.add(900_001, trained_on[0]), changed.add(900_002, held_out[0], "true")  # which nobody has learnt from
     run, asked, fitted = changed.load()
     assert (asked, fitted) == (held_out, trained_on)
-    assert run.asked == Asked(len(held_out), len(trained_on), newcomers=1)
+    assert run.asked == Asked(len(held_out), len(trained_on), newcomers=2)
     run, asked, fitted = changed.load(newcomers=True)
-    assert (asked, fitted) == ([*held_out, 900_001], trained_on)
-    assert run.asked.newcomers_asked == 1
+    assert (asked, fitted) == ([*held_out, 900_001, 900_002], trained_on)
+    assert run.asked.newcomers_asked == 2
     assert len(run.undated_validation) == len(asked)
 
 
