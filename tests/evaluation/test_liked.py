@@ -62,6 +62,13 @@ def test_the_simple_predictors_are_worked_out_by_hand():
     assert found[5] == pytest.approx(found[0] + 10 * slope * 15), "what has no mean score has that of all, 75"
 
 
+def test_who_gives_one_score_to_everything_says_nothing_of_what_is_better():
+    items, values = np.array([1, 2, 1, 2], np.int32), np.array([70, 70, 60, 80], np.float32)
+    of_two = Scores(items, values, np.array([0, 0, 1, 1]), np.full(ITEMS, np.nan, "f4"))
+    found = by_training_users(of_two)(np.array([9, 10]), np.array([50.0, 70]))
+    assert found[:3].tolist() == [55, 65, 60], "means of 0 and of what the other says, -1 and 1"
+
+
 def test_without_mean_scores_in_the_catalogue_everything_is_the_persons_mean():
     none = Scores(*(getattr(training(), name) for name in ("items", "values", "person")), np.full(ITEMS, np.nan, "f4"))
     assert by_catalogue(none)(np.array([1]), np.array([65.0])).tolist() == [65] * ITEMS
