@@ -46,7 +46,6 @@ TESTED_BY = {
     "model.memory_groups": "model/test_memory_likeness.py",
     "model.memory_fitting": "model/test_item_memory.py",
     "model.memory_tables": "model/test_item_memory.py",
-    "model.tensor_file": "test_hostile_models.py",
     "plots.ranking_comparison": "evaluation/test_report.py",
     "recommender": "test_recommender.py",
     "recommending.catalogue": "test_embedding.py",
