@@ -80,6 +80,12 @@ def test_of_seasons_of_which_some_days_are_unknown_the_last_that_is_sure():
     assert waits_for(seasons(2017_00_00, 2017_05_00, 2017_06_10), 4) == {3}
 
 
+def test_of_two_in_a_circle_and_another_beside_them_any_is_enough():
+    named = {1: (2,), 2: (1,), 3: (), 4: (1, 2, 3)}
+    catalogue = [Anime(n, relations=tuple(Relation(each, "PREQUEL") for each in of)) for n, of in named.items()]
+    assert waits_for(catalogue, 4) == {1, 2, 3}
+
+
 def before(*prequels):
     """What is to be seen before the last of some anime, of which each names the one before it as its prequel."""
     chain = [
