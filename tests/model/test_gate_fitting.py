@@ -76,6 +76,11 @@ def test_a_network_that_only_harms_has_no_say():
     assert found[NETWORK].tolist() == [0] * KNOTS
 
 
+def test_a_memory_that_misleads_counts_for_less_than_nothing():
+    true = torch.tensor([[-3.0] * 5, [1.0] * 5])
+    torch.testing.assert_close(likeliest(made_up(true)), true, atol=0.15, rtol=0)
+
+
 def test_a_weight_that_would_fall_below_nothing_stays_there():
     """The network repeats the memory, with noise. At first more of either is better; in the end, less of the noise."""
     random = torch.Generator().manual_seed(1)
