@@ -1,4 +1,4 @@
-"""CSV lists: which columns are found, whose ids they hold, and that every row is accounted for with its reason."""
+"""CSV lists: which columns are found, and that every row is accounted for with its reason."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from anime_bert4rec.lists import csv_lists, list_file
 from anime_bert4rec.lists.csv_lists import CsvLists
 from anime_bert4rec.lists.list_values import RowReport
 from anime_bert4rec.lists.user_names import user_hash
-from anime_bert4rec.lists.whose_ids import fit_of
 from anime_bert4rec.support.errors import SettingError, UserError
 
 KNOWN = {1: 1, 5: 5, 20: 20}
@@ -74,32 +73,6 @@ def test_columns_can_be_given(write, content, columns):
     entries, left_out = read(write(content), columns)
     assert [(entry[0], entry[1]) for entry in entries] == [("Ann", 1), ("Bob", 5)]
     assert sum(count for count, _ in left_out.values()) == content.startswith("person")
-
-
-@pytest.mark.parametrize(
-    ("only_anilist", "only_mal", "same", "differing", "whose", "harmless"),
-    [
-        (2, 0, 0, 0, None, True),
-        (3, 0, 0, 9, "anilist", True),
-        (6, 2, 0, 0, "anilist", False),
-        (5, 2, 0, 0, None, False),
-        (1, 3, 9, 9, "mal", False),
-        (1, 2, 0, 0, None, False),
-        (3, 3, 0, 0, None, False),
-        (0, 1, 5, 0, None, False),
-        (0, 0, 5, 0, None, True),
-        (0, 0, 5, 1, None, False),
-        (1, 0, 5, 1, None, True),
-    ],
-)
-def test_whose_ids_are_clear_and_where_it_does_not_matter(only_anilist, only_mal, same, differing, whose, harmless):
-    """Ids that only one has, ids of the same anime in both, and ids that mean another anime to each."""
-    ours, theirs, equal, other = (
-        range(100 * k, 100 * k + count) for k, count in enumerate((only_anilist, only_mal, same, differing))
-    )
-    by_mal_id = {n: n for n in (*theirs, *equal)} | {n: n + 1000 for n in other}
-    fit = fit_of({*ours, *theirs, *equal, *other}, {*ours, *equal, *other}, by_mal_id)
-    assert (fit.better, fit.harmless) == (whose, harmless)
 
 
 def test_of_columns_that_mean_the_same_the_surest_counts_wherever_it_is(write):
@@ -203,66 +176,6 @@ def test_statuses_are_words_or_numbers_of_either_catalogue(write, statuses, mean
     rows = "".join(f"u{n},1,{status}\n" for n, status in enumerate(statuses.split()))
     entries, left_out = read(write("user,anime_id,status\n" + rows))
     assert [entry[3] for entry in entries] == meant and not left_out
-
-
-ANILIST = {n if n < 100 else 1000 + n for n in range(1, 301)}
-BY_MAL_ID = {n: n if n < 100 else 1000 + n for n in range(1, 301)}
-"""As in reality: the old ones have the same id, the others do not."""
-
-
-def whose(write, ids, column="anime_id", names="", user="u"):
-    text = f"user,{column}\n" + "".join(f"{user}{n},{each}\n" for n, each in enumerate(ids))
-    return CsvLists(write(text), names).survey(ANILIST, BY_MAL_ID).whose
-
-
-@pytest.mark.parametrize("column", ["anime_id", "mal_id", "anilist_id"])
-@pytest.mark.parametrize("unknown", [0, 5000])
-def test_whose_ids_these_are_is_seen_by_which_catalogue_has_them(write, column, unknown):
-    others = range(50_000, 50_000 + unknown)
-    assert whose(write, [*range(90, 110), *others], column) == "mal"
-    assert whose(write, [*range(90, 100), *range(1100, 1110), *others], column) == "anilist"
-
-
-def test_ten_rows_are_enough_and_one_busy_id_is_not(write):
-    assert whose(write, [1, 2, 3, 4, 5, 6, 7, 200, 201, 202]) == "mal"
-    with pytest.raises(UserError, match=r"unclear whose ids .* --columns=user,mal_id .* --columns=user,anilist_id "):
-        whose(write, [1, 2, *[200] * 500])
-    with pytest.raises(UserError, match="unclear"):
-        whose(write, [*range(200, 220), *range(1200, 1219)])
-
-
-def test_ids_that_mean_the_same_to_both_need_no_decision(write):
-    assert whose(write, range(1, 50)) == "anilist"
-    assert whose(write, range(1, 50), "mal_id") == "mal"
-    assert whose(write, [1, 2, 1200]) == "anilist"
-
-
-def test_what_the_user_says_counts_whatever_fits(write):
-    assert whose(write, range(200, 220), names="user,anime_id") == "anilist"
-    assert whose(write, range(1200, 1220), names="user,mal_id") == "mal"
-    assert whose(write, range(200, 220), names="user,anilist_id") == "anilist"
-
-
-@pytest.mark.parametrize(
-    ("own", "whose"),
-    [
-        (lambda mal_id: BY_MAL_ID[mal_id], "anilist"),
-        (lambda mal_id: BY_MAL_ID[mal_id] if mal_id % 3 else 999, "anilist"),
-        (lambda mal_id: mal_id, "mal"),
-        (lambda mal_id: 1 + list(BY_MAL_ID).index(mal_id), "mal"),
-    ],
-    ids=["AniList's", "mostly AniList's", "MyAnimeList's twice", "the file's own"],
-)
-def test_beside_mal_id_an_anime_id_has_to_agree_with_it(write, own, whose):
-    """Some dumps number their anime from 1, which would be other anime."""
-    differing = [mal_id for mal_id, anime_id in BY_MAL_ID.items() if mal_id != anime_id][:20]
-    text = "user,anime_id,mal_id\n" + "".join(f"u,{own(mal_id)},{mal_id}\n" for mal_id in differing)
-    assert CsvLists(write(text)).survey(ANILIST, BY_MAL_ID).whose == whose
-
-
-def test_rows_from_all_parts_of_a_large_file_tell(write, monkeypatch):
-    monkeypatch.setattr(list_file, "BLOCK", 4096)
-    assert whose(write, [*range(1, 40)] * 2000 + [*range(100, 300)] * 200) == "mal"
 
 
 def test_numbers_as_names_are_the_same_with_decimals(write):
