@@ -31,7 +31,6 @@ TESTED_BY = {
     "command_line.flags": "test_config.py",
     "command_line.recommendation_settings": "test_recommend_wishes.py",
     "evaluation.trained_run": "test_evaluate.py",
-    "lists.bulk_import": "test_import_lists.py",
     "lists.catalogue_tables": "lists/test_database.py",
     "lists.database_removal": "test_removal.py",
     "lists.database_schema": "lists/test_database_file.py",
