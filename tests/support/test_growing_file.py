@@ -116,6 +116,21 @@ def test_what_is_finished_while_another_begins_stays_whole(tmp_path: Path, monke
     assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
 
 
+def test_the_note_of_another_that_begins_as_soon_as_the_part_has_its_name_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.txt"
+    with GrowingFile(path, "one") as first, monkeypatch.context() as patch:
+        first.append(b"piece 1\n", 1)
+        patch.setattr(growing_file, "flush_folder", lambda _: stopped_after(path, 2, "two"))
+        first.finish()
+    assert path.read_bytes() == b"piece 1\n"
+    with GrowingFile(path, "two") as second:
+        assert second.done == 2
+        second.finish()
+    assert path.read_bytes() == b"piece 1\npiece 2\n"
+
+
 def test_a_power_cut_leaves_no_part_without_its_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_the_disk = []
 
