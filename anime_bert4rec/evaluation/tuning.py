@@ -112,7 +112,8 @@ def choose_for_each(
     num_items: int,
     questions: Sequence[tuple[ItemLists, ItemLists]],
 ) -> list[Chosen]:
-    """The candidate with the highest NDCG@10 for each of several (histories, targets); each is fitted once."""
+    """The candidate with the highest NDCG@10 for each of several (histories, targets), the first of equals; each
+    is fitted once."""
     best: list[Chosen | None] = [None] * len(questions)
     for candidate, scorer in _fitted(candidates, training, num_items):
         for number, (histories, targets) in enumerate(questions):

@@ -33,6 +33,14 @@ def test_candidates_that_share_a_table_are_scored_each_with_its_own_weighting(mo
     assert chosen.scorer([array(1, 2)]).tolist() == [[0, 0, 0.5, 1]]
 
 
+def test_of_candidates_that_are_as_good_the_first_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EASE, "table", lambda self, *_: np.eye(4, k=2, dtype=np.float32))  # 1 → 3 and 2 → 4
+    grid = [EASE(weighting=Weighting(recency)) for recency in (2.0, 0.5)]
+    for candidates in (grid, grid[::-1]):
+        (chosen,) = choose_for_each(candidates, sequences_of([1, 2, 3, 4]), 4, [([array(1)], array(3))])
+        assert (chosen.baseline, chosen.ndcg) == (candidates[0], 1)
+
+
 def test_with_many_items_settings_are_chosen_on_the_most_popular() -> None:
     lists = Sequences(
         np.array([1, 2, 3, 4, 2, 4], np.int32), np.array([0, 1, 2, 3, 0, 1]), np.array([0, 4, 6]), np.arange(2)

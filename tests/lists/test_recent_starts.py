@@ -11,6 +11,7 @@ import pytest
 from anime_bert4rec.lists import recent_starts
 from anime_bert4rec.lists.dates import day_of
 from anime_bert4rec.lists.recent_starts import (
+    FAR_OFF,
     FEATURES,
     FEWEST_RECENT,
     LEAST,
@@ -227,6 +228,16 @@ def test_a_day_that_is_mistyped_is_not_the_last_one():
     assert recent.asked(499) is None  # and no error
     soon = RecentStarts(starts_of(*rows[:499], row(499, 1, 20200210)), CALENDAR)
     assert soon.newest(1000, 0).tolist() == list(range(400, 500))
+
+
+@pytest.mark.parametrize(("later", "is_error"), [(90, False), (91, True)])
+def test_what_is_three_months_behind_the_others_may_be_the_last_day(later, is_error):
+    """Of a hundred starts the newest fifth counts, of which the last may be mistyped: which of them are of a year?"""
+    days = [*[-1000] * 80, -275, -274, *[0] * 17, later]
+    users, items = np.arange(100), np.ones(100, np.int64)
+    starts = Starts(users, items, MOMENT + np.array(days), np.ones(100, bool), 6)
+    assert FAR_OFF - WINDOW == -275
+    assert RecentStarts(starts, CALENDAR).newest(100, 0).tolist() == list(range(80 if is_error else 81, 100))
 
 
 def test_rows_are_read_in_parts(monkeypatch):

@@ -48,6 +48,8 @@ def test_nobody_has_scored():
         ([10, 30, 50, 70, 90], TEN),  # of five scores that cannot be told
         ([10, 30, 50, 70, 90] * 2, FIVE),
         ([20, 40, 60, 80, 100] * 2, FIVE),
+        ([30, 50, 70] * 4, FIVE),
+        ([30, 50, 70] * 3, TEN),
         ([20, 40, 60, 80, 100, 90] * 2, TEN),
         ([10, 20] * 9, TEN),
         ([80] * 20, TEN),
