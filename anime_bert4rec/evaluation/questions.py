@@ -63,8 +63,7 @@ def next_item(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
     Reliably dated is what has a date and isn't part of a bulk import. What comes after the target is not known yet.
     """
     _, block, size = np.unique(watched.blocks, return_inverse=True, return_counts=True)
-    at_least = max(watched.undated, 1)
-    dated = np.flatnonzero((size[block] == 1) & (np.arange(len(watched.items)) >= at_least))
+    dated = np.flatnonzero((size[block] == 1) & (np.arange(len(watched.items)) >= watched.undated))
     at = dated[-1] if len(dated) else 0
     return watched.items[:at], watched.items[at : at + 1]
 
