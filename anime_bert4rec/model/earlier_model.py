@@ -61,8 +61,7 @@ class EarlierModel:
         known, held_out = np.isin(hashes, everybody), np.zeros(len(hashes), bool)
         held_out[known] = were_held_out[np.searchsorted(everybody, hashes[known])]
         new = np.flatnonzero(~known)
-        if len(new) > 1:
-            held_out[new[split_users([keys[each] for each in new.tolist()], val_ratio, split_seed)[1]]] = True
+        held_out[new[split_users([keys[each] for each in new.tolist()], val_ratio, split_seed)[1]]] = True
         return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
     def check_form(self, now: ModelConfig, memory: bool) -> None:
