@@ -23,17 +23,17 @@ def ranks(scores: Tensor, targets: Tensor) -> Tensor:
     return scores.shape[1] - lower.sum(1).long()
 
 
-def hits_by_row(ranks: Tensor, rows: Tensor, num_rows: int, top_k: tuple[int, ...] = TOP_K) -> Tensor:
-    """How many of each row's ranks are within each k, and last how many it has: float64 [num_rows, len(top_k) + 1].
+def hits_by_row(ranks: Tensor, rows: Tensor, num_rows: int) -> Tensor:
+    """How many of each row's ranks are within each k, and last how many it has: float64 [num_rows, len(TOP_K) + 1].
 
     rows [M]: the row that each rank belongs to.
     """
-    right = torch.stack([*(ranks <= k for k in top_k), torch.ones_like(ranks, dtype=torch.bool)], 1).double()
+    right = torch.stack([*(ranks <= k for k in TOP_K), torch.ones_like(ranks, dtype=torch.bool)], 1).double()
     return right.new_zeros(num_rows, right.shape[1]).index_add_(0, rows, right)
 
 
 def squares_of_rows(by_row: Tensor) -> Tensor:
-    """The sums over rows that `standard_errors` needs: h², h n and n² for h hits of n ranks in a row, [3, len(top_k)].
+    """The sums over rows that `standard_errors` needs: h², h n and n² for h hits of n ranks in a row, [3, len(TOP_K)].
 
     by_row: as `hits_by_row` gives them.
     """
@@ -53,9 +53,9 @@ def standard_errors(shares: Sequence[float], count: float, squares: Sequence[Seq
     ]
 
 
-def top_k_hits(ranks: Tensor, top_k: tuple[int, ...] = TOP_K) -> Tensor:
-    """How many of `ranks` [M] are within each k → [len(top_k)]."""
-    return torch.stack([(ranks <= k).sum() for k in top_k])
+def top_k_hits(ranks: Tensor) -> Tensor:
+    """How many of `ranks` [M] are within each k → [len(TOP_K)]."""
+    return torch.stack([(ranks <= k).sum() for k in TOP_K])
 
 
 class _InPlaceCrossEntropy(torch.autograd.Function):
