@@ -111,9 +111,7 @@ def _columns(visible: Tensor, num_items: int) -> Tensor:
     return torch.where(there, visible, some) - 1
 
 
-def likeliest_strengths(
-    asked: Asked, start: Tensor | None = None, most_steps: int = MOST_STEPS
-) -> tuple[float, Tensor]:
+def likeliest_strengths(asked: Asked, start: Tensor | None = None) -> tuple[float, Tensor]:
     """The mean log likelihood of the targets, less what the strengths cost, and the strengths [T, K] at which it is
     highest."""
     terms, knots = asked.terms.shape[1], asked.shares.shape[1]
@@ -121,7 +119,7 @@ def likeliest_strengths(
     strength = torch.full((terms, knots), START, dtype=torch.double) if start is None else start.double()
     cost = penalty(knots, asked.sides)
     best, gradient, curvature = _quality(asked, shares, strength, cost)
-    for _ in range(most_steps):
+    for _ in range(MOST_STEPS):
         step = torch.linalg.solve(curvature, gradient.flatten()).view_as(strength)
         expected = float((step * gradient).sum()) / 2
         if expected < GAIN_OF_LAST:
@@ -145,7 +143,6 @@ def first_place_strengths(
     wanted: tuple[Tensor, Tensor],
     start: Tensor | None = None,
     rounds: int = ROUNDS,
-    most_steps: int = MOST_STEPS,
 ) -> Tensor:
     """The strengths [T, K] with which one item, drawn as the softmax has it, most likely is any of what is wanted.
 
@@ -154,7 +151,7 @@ def first_place_strengths(
     """
     rows, items = wanted
     said = asked.terms[rows, :, items - 1].float()
-    strength = likeliest_strengths(asked, None, most_steps)[1] if start is None else start
+    strength = likeliest_strengths(asked)[1] if start is None else start
     of_rows = asked.shares
     for _ in range(rounds):
         logits = (said * (of_rows @ strength.t())[rows]).sum(1)
@@ -162,7 +159,7 @@ def first_place_strengths(
         shares = logits.sub(highest[rows]).exp_()
         shares /= _sums(rows, shares, len(of_rows))[rows]
         of_targets = torch.stack([_sums(rows, of_term * shares, len(of_rows)) for of_term in said.unbind(1)], 1)
-        strength = likeliest_strengths(asked._replace(of_targets=of_targets), strength, most_steps)[1]
+        strength = likeliest_strengths(asked._replace(of_targets=of_targets), strength)[1]
     return strength
 
 
