@@ -16,6 +16,7 @@ from anime_bert4rec.plots.style import EndLabel
 from anime_bert4rec.plots.training_curves import LENGTHS_NOTE, TOP_K_NOTE, last, nats, percent
 from anime_bert4rec.plots.training_metrics import Metrics, read_metrics
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.text import plain
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +37,15 @@ def comparison(runs: Sequence[Path]) -> Figure:
     warning = warning_of(metrics)
     if warning:
         log.warning("%s --split-seed keeps the people the same, whatever --seed is.", warning)
-    of_lengths = LENGTHS_NOTE if any(each.several_lengths for each in metrics) else ""
-    caption = f"{of_lengths}{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
+    lengths = any(each.several_lengths for each in metrics)
+    caption = f"{LENGTHS_NOTE if lengths else ''}{TOP_K_NOTE} Ring: the best epoch, by validation loss.\n" + (
         warning or "The numbers beside the curves belong to the best epochs."
     )
     paths = ((name, style.drawable(str(run), 60)) for name, run in zip(names, runs, strict=True))
     facts = " · ".join(f"{name}: {path}" if path != name else name for name, path in paths)
     figure, (loss, accuracy) = style.new_figure(
-        7.7, "Runs compared", _shortened(facts), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
+        7.7, "Runs compared", plain(facts, 90), caption, shape=(2, 1), right=1 - 2.0 / style.WIDTH
     )
-    lengths = any(each.several_lengths for each in metrics)
     style.panel_title(loss, "Validation loss" if lengths else "Validation loss at masked positions", room=False)
     style.axis_label(loss, "y", "Cross-entropy (nats)")
     style.panel_title(accuracy, "Validation Top-10 accuracy at masked positions", room=False)
@@ -100,7 +100,3 @@ def run_names(runs: Sequence[Path]) -> list[str]:
 def _at(curve: np.ndarray, metrics: Metrics) -> float:
     epoch = metrics.best_epoch
     return float(curve[epoch - 1]) if epoch is not None and epoch <= len(curve) else last(curve)
-
-
-def _shortened(text: str, limit: int = 90) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
