@@ -126,10 +126,8 @@ def write_lists(connection: sqlite3.Connection, source: str, points: bool, sure:
     _adopt(connection, source)
     key = "printf('%s:%016x', :source, aside.user.user)"
     values = {"source": source}
-    run(
-        f"UPDATE aside.user SET user_id = (SELECT user_id FROM main.user WHERE name_key = {key})",  # noqa: S608
-        values,
-    )
+    find_users = f"UPDATE aside.user SET user_id = (SELECT user_id FROM main.user WHERE name_key = {key})"  # noqa: S608
+    run(find_users, values)
     ((users, known),) = run("SELECT count(*), count(user_id) FROM aside.user")
     if known and not sure:
         stored, kept = _in_common(connection)
@@ -143,10 +141,7 @@ def write_lists(connection: sqlite3.Connection, source: str, points: bool, sure:
             ON CONFLICT (name_key) DO UPDATE SET name = excluded.name""",  # noqa: S608
         values,
     )
-    run(
-        f"UPDATE aside.user SET user_id = (SELECT user_id FROM main.user WHERE name_key = {key})",  # noqa: S608
-        values,
-    )
+    run(find_users, values)
     if known:
         run("DELETE FROM main.list_entry WHERE user_id IN (SELECT user_id FROM aside.user)")
     entries = run(
