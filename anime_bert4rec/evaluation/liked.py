@@ -22,6 +22,7 @@ from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.model.ndcg import ndcg
 from anime_bert4rec.model.predicted_scores import PredictedScores, standard
 from anime_bert4rec.model.score_weight import FEWEST_ASKED, TOP
+from anime_bert4rec.support.text import count_of
 
 BY_CATALOGUE, BY_TRAINING_USERS = "AniList's mean score", "mean of the training users"
 BY_LIST, BY_BOTH = "by list", "by both"
@@ -143,8 +144,7 @@ def _of_means(means: np.ndarray) -> Predictor:
 
 def table(liked: Liked) -> str:
     """Both sets of numbers, a row for each predictor and for each ranking, within 80 columns."""
-    people = f"{liked.people:,} user" + "s" * (liked.people != 1)
-    lines = [f"Liked ({people}, {liked.hidden:,} hidden scores)"]
+    lines = [f"Liked ({count_of(liked.people, 'user')}, {liked.hidden:,} hidden scores)"]
     lines.append(f"{'predicted by':30}{'rank correlation':>20}{'error':>18}")
     for name, values in liked.predicted.items():
         lines.append(f"{name:30}{_cell(values['correlation']):>20}{_cell(values['error']):>18}")
