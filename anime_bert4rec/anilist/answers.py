@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
 from anime_bert4rec.anilist.connection import BadAnswer, Refused
-from anime_bert4rec.lists.dates import date_of_parts
+from anime_bert4rec.lists.dates import LAST_SECOND, date_of_parts
 from anime_bert4rec.lists.records import Anime, ListEntry, Relation, Studio, Tag
 
 TOP_ANIME = """
@@ -59,9 +59,6 @@ LARGEST = 2**63 - 1
 
 MOST_PEOPLE = 2**53
 """The largest popularity that is taken: one more than it is a number that SQLite holds, too."""
-
-LAST_SECOND = 253_402_300_799
-"""The last second of the year 9999, in unix time."""
 
 MOST_PARTS = 1000
 """The most tags, relations or the like that are taken of one anime."""

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from anime_bert4rec.lists.dates import DAY_SECONDS
+from anime_bert4rec.lists.dates import DAY_SECONDS, LAST_DAY, LAST_SECOND
 from anime_bert4rec.support.text import plain
 
 APPLICATION_ID = 0x42345265
@@ -123,7 +123,6 @@ LONGEST = 1_000_000
 """The most bytes that a text or a row may have: the longest title there is has some hundred."""
 ROWS_AT_ONCE = 500
 
-LAST_DAY, LAST_SECOND = 9999_12_31, 253_402_300_799
 RANGES = {
     "anime_id": (1, 2**63 - 1),
     "year": (0, 9999),

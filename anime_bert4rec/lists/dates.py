@@ -8,6 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 DAY_SECONDS = 86_400
+LAST_DAY, LAST_SECOND = 9999_12_31, 253_402_300_799
+"""The last day of the calendar, and its last second in unix time."""
 SEASONS = ("WINTER", "SPRING", "SUMMER", "FALL")
 """AniList's words for the quarters of a year."""
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
