@@ -3,7 +3,7 @@
     python visualize.py
     python visualize.py --user NAME                                         # with this list lit up on the page's map
     python visualize.py --metrics elsewhere/training_metrics.json           # only the curves of that file
-    python visualize.py --compare output output/old/20260102_030405         # the curves of runs over each other
+    python visualize.py --compare output output/old/2026-01-02_03-04-05     # the curves of runs over each other
 
 train_model.py calls `plot_all`, `plot_data` and `write_report` itself; run this script to draw again, or to look at a
 run that was killed.
