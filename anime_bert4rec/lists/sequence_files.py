@@ -1,7 +1,8 @@
 """Lists as files that are mapped into memory, so that they need not fit into it, and are checked before they are used.
 
-A folder has, for each of some names, `NAME.items` with four bytes an entry, `NAME.blocks` with two (more for catalogues
-beyond 65,535 items), and the small arrays as .npy; `about.json` has the length and the checksum of each.
+A folder has, for each of some names, `NAME.items` with four bytes an entry, `NAME.blocks` with two (one for catalogues
+of at most 255 items, four for those beyond 65,535), and the small arrays as .npy; `about.json` has the length and the
+checksum of each.
 """
 
 from __future__ import annotations
