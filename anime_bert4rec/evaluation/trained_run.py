@@ -6,6 +6,7 @@ they are is kept with the run (lists/people.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.doubles import are_doubles
 from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_lists, load_people, salted
 from anime_bert4rec.lists.recent_starts import RecentStarts
+from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
@@ -120,8 +122,8 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
             raise UserError(f"{model_file} is of another catalogue: train again (python train_model.py)")
         everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
         undated = count_undated(database.iter_watched(of_catalogue=False), data.vocabulary, everybody)
-        franchise = _franchises(database, data.vocabulary)
         catalogue = database.anime(vocabulary.anime_ids.tolist())
+        franchise = _franchises(catalogue, vocabulary)
         recent = RecentStarts.of(database, catalogue, vocabulary) if model.recent_strengths else None
         data = with_scores(data, database, catalogue, seed)
     facts = {"epoch": saved.get("epoch"), "val_loss": saved.get("val_loss"), "data_fingerprint": fingerprint}
@@ -185,9 +187,8 @@ def _lists_of_then(
     return Data(vocabulary, lists["training"], validation, persons=persons), asked
 
 
-def _franchises(database: Database, vocabulary: Vocabulary) -> np.ndarray:
+def _franchises(catalogue: Sequence[Anime], vocabulary: Vocabulary) -> np.ndarray:
     """int64 [N + 1]. What the catalogue does not have any more belongs to none but its own."""
-    anime = database.anime(vocabulary.anime_ids.tolist())
     of_item = np.concatenate([[0], vocabulary.anime_ids])
-    of_item[vocabulary.encode(np.array([each.anime_id for each in anime], np.int64))] = franchises(anime)
+    of_item[vocabulary.encode(np.array([each.anime_id for each in catalogue], np.int64))] = franchises(catalogue)
     return of_item
