@@ -108,7 +108,7 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
                 f"{database_file}, which this model was trained on, is not there: say where it is with --db PATH"
             )
     with as_of_one_moment(database_file) as (database, state):
-        data = read_data(database, state, val_ratio, split_seed, alike=False)
+        data = read_data(database, state, val_ratio, split_seed)
         asked = Asked(len(data.validation), len(data.training))
         if data.fingerprint() != fingerprint:
             then = load_people(models / PEOPLE)

@@ -194,14 +194,15 @@ def load_data(database_file: Path, settings: DataSettings, from_model: Path | No
     split_seed = settings.seed if settings.split_seed is None else settings.split_seed
     earlier = None if from_model is None else EarlierModel.load(from_model)
     with as_of_one_moment(database_file) as (database, state):
-        data = read_data(database, state, settings.val_ratio, split_seed, alike=settings.memory, earlier=earlier)
+        catalogue = database.anime(database.anime_ids())
+        for_memory = catalogue if settings.memory else None
+        data = read_data(database, state, settings.val_ratio, split_seed, catalogue=for_memory, earlier=earlier)
         if np.isin(data.doubles, data.validation.user_ids).any():
             log.warning("All held-out lists are trained on, too, under other names: validation tells nothing.")
         elif len(data.doubles):
             count = len(data.doubles)
             log.warning("Not validated on: %d who seem to be trained on, too, under another name.", count)
         counted = data.training.user_ids[data.counted]
-        catalogue = database.anime(data.vocabulary.anime_ids.tolist())
         recent = RecentStarts.of(database, catalogue, data.vocabulary, counted)
         return replace(with_scores(data, database, catalogue, settings.seed), recent=recent)
 
@@ -221,12 +222,12 @@ def read_data(
     val_ratio: float,
     split_seed: int,
     *,
-    alike: bool,
+    catalogue: Sequence[Anime] | None = None,
     earlier: EarlierModel | None = None,
 ) -> Data:
     """As `load_data`, of an open database in the `state` that `as_of_one_moment` gave.
 
-    split_seed: of the draw of who is held out. alike: whether to read what the catalogue knows of items.
+    split_seed: of the draw of who is held out. catalogue: all anime, if what they have in common is asked for.
     """
     database.require_training_data()
     vocabulary = Vocabulary.of(database.anime_ids())
@@ -234,8 +235,7 @@ def read_data(
     if len(users) < 2:
         raise UserError("one user is not enough, since some are kept for validation; load more with load_users.py")
     in_common = in_catalogue = None
-    if alike:
-        catalogue = database.anime(vocabulary.anime_ids.tolist())
+    if catalogue is not None:
         in_common = groups_in_common(catalogue, vocabulary)
         in_catalogue = popularity_of(catalogue, vocabulary)
     keys, persons = [key for _, key in users], Persons.of(database)
