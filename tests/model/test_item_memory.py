@@ -160,18 +160,6 @@ def test_the_bar_ends_at_its_end(unordered, alike, monkeypatch):
     assert bars[0].n == bars[0].total
 
 
-@pytest.mark.parametrize("unordered", [False, True])
-def test_what_nothing_is_in_common_counts_for_is_not_sought(unordered, caplog):
-    """As of a catalogue of nothing but ids."""
-    caplog.set_level("INFO")
-    nothing = some_lists().select(np.array([], int))
-    memories = [fit_memory(some_lists(unordered=unordered), ITEMS, max_seq_len=20, seed=0, alike=alike)
-                for alike in (nothing, None)]  # fmt: skip
-    assert caplog.text.count("item features 0;") == 2
-    for name, value in memories[0].state_dict().items():
-        assert torch.equal(value, memories[1].state_dict()[name]), name
-
-
 def test_in_what_order_bulk_days_are_stored_changes_nothing():
     """Neither the settings, nor the tables, nor what is said of a list."""
     fitted = [fit_memory(lists, ITEMS, max_seq_len=6, seed=0) for lists in with_bulk_days(9)]

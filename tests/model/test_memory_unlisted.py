@@ -212,3 +212,15 @@ def test_saved_with_the_model(tmp_path):
     save_model(tmp_path / "model.pth", model, epoch=1, val_loss=1.0)
     loaded, _ = load_model(tmp_path / "model.pth")
     assert np.array_equal(recommend(loaded, [1, 2]), recommend(model, [1, 2]))
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_nothing_is_in_common_counts_for_is_not_sought(ordered, caplog):
+    """As of a catalogue of nothing but ids."""
+    caplog.set_level("INFO")
+    nothing = trained_on(ordered).select(np.array([], int))
+    memories = [fit_memory(trained_on(ordered), ITEMS, max_seq_len=4, seed=0, alike=alike)
+                for alike in (nothing, None)]  # fmt: skip
+    assert caplog.text.count("item features 0;") == 2
+    for name, value in memories[0].state_dict().items():
+        assert torch.equal(value, memories[1].state_dict()[name]), name
