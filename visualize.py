@@ -29,6 +29,7 @@ from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.overview import read_overview
+from anime_bert4rec.lists.people import load_people, watched_by
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, RUN_COMPARISON, read_config
 from anime_bert4rec.pages.kept_map import LAYOUT_DIGITS, NEAR, KeptMap, earlier_map
@@ -74,7 +75,11 @@ def plot_data(paths: PathSettings, language: str | None = None) -> tuple[list[Pa
             database.require_training_data()
             anime = database.anime(database.anime_ids())
             vocabulary = Vocabulary.of(each.anime_id for each in anime)
-            overview = read_overview(database.iter_watched(), vocabulary)
+            people = load_people(paths.people_file)  # who has come into the database since is not of this run
+            rows = database.iter_watched() if people is None else watched_by(people, database)
+            overview = read_overview(rows, vocabulary)
+            if not len(overview.lengths):
+                raise UserError(f"{database.path} has nobody any more whom this model was trained on")
         shown = ReportData(anime, overview)
         style.save(data_overview(overview), paths.plots / DATA_OVERVIEW)
         drawn.append(paths.plots / DATA_OVERVIEW)

@@ -20,7 +20,9 @@ from small_pages import data_of, some_map
 import config
 import visualize
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.people import People, Persons
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, UserList
+from anime_bert4rec.lists.sequences import Vocabulary, build_sequences
 from anime_bert4rec.pages.kept_map import read_map
 from anime_bert4rec.plots import style as plot_style
 from anime_bert4rec.plots.anime_map import MapPoints
@@ -168,6 +170,26 @@ def test_the_page_has_what_there_is(with_lists: Path, capsys: pytest.CaptureFixt
     assert data["run"]["val_losses"] == [round(each, 5) for each in run(2)["val_losses"]]
     assert (data["lists"]["users"], data["lists"]["entries"]) == (1, 2)
     assert (data["tasks"], data["map"], data["lit"]) == ([], None, None)
+
+
+def test_lists_that_came_after_the_training_are_not_counted(
+    with_lists: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = PathSettings(db=with_lists / "small.db", output_dir=with_lists)
+    with Database.open(with_lists / "small.db", create=False) as database:
+        vocabulary = Vocabulary.of([1, 2, 3])
+        of_ann = build_sequences(database.iter_watched(), vocabulary)
+        People.of([(of_ann, False)], vocabulary, Persons.of(database)).save(paths.people_file)
+        later = UserList(8, "Bob", tuple(ListEntry(k, k, "COMPLETED") for k in (1, 2, 3)))
+        database.save_user_list(later, "Bob", 0, 1)
+    overview = visualize.plot_data(paths)[1].overview
+    assert overview is not None
+    assert overview.lengths.tolist() == [2] and overview.popularity.tolist() == [1, 1, 0]
+
+    with Database.open(with_lists / "small.db", create=False) as database:
+        database.remove(["Ann"])
+    assert visualize.plot_data(paths)[1].overview is None
+    assert "has nobody any more whom this model was trained on" in caplog.text
 
 
 def test_an_evaluation_that_is_none_is_left_out(with_lists: Path, caplog: pytest.LogCaptureFixture) -> None:

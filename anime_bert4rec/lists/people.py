@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.sequences import Sequences, Vocabulary, build_in_parts
+from anime_bert4rec.lists.sequences import Sequences, Vocabulary, WatchedRow, build_in_parts
 from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_aside
@@ -198,6 +198,14 @@ def people_in(database: Database, vocabulary: Vocabulary, salt: bytes) -> People
     The catalogue need not have the anime any more. The lists are streamed, since they may not fit into memory."""
     parts = build_in_parts(database.iter_watched(of_catalogue=False), vocabulary)
     return People.of(((part, False) for part in parts), vocabulary, Persons.of(database), salt)
+
+
+def watched_by(people: People, database: Database) -> Iterator[WatchedRow]:
+    """What these people have watched by the database now, as `Database.iter_watched` gives it."""
+    now = Persons.of(database)
+    known, _ = people.where(salted(now.hashes, people.salt))
+    theirs = set(now.user_ids[known].tolist())
+    return (row for row in database.iter_watched() if row[0] in theirs)
 
 
 def salted(hashes: np.ndarray, salt: bytes) -> np.ndarray:
