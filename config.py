@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,9 +45,23 @@ class DatabaseSettings(SandboxSettings):
         return self.db or PROJECT_DIR / "data" / ("sandbox.db" if self.sandbox else "bert.db")
 
     @property
-    def as_flags(self) -> str:
+    def database_flags(self) -> str:
         """What another script's command line needs to use the same database, ready to follow the script's name."""
         return (" --sandbox" if self.sandbox else "") + (as_flag("--db", self.db) if self.db else "")
+
+    @property
+    def as_flags(self) -> str:
+        """The same for all files that are in use."""
+        return self.database_flags
+
+    def in_commands(self, text: str) -> str:
+        """The text with these flags in its commands, such as `python train_model.py`."""
+
+        def with_flags(command: re.Match[str]) -> str:
+            only_database = command[1] in ("prepare_dataset", "load_users")
+            return command[0] + (self.database_flags if only_database else self.as_flags)
+
+        return re.sub(r"\bpython (\w+)\.py\b(?! -)", with_flags, text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +90,7 @@ class PathSettings(DatabaseSettings, OutputSettings):
 
     @property
     def as_flags(self) -> str:
-        return super().as_flags + (as_flag("--output-dir", self.output_dir) if self.output_dir else "")
+        return self.database_flags + (as_flag("--output-dir", self.output_dir) if self.output_dir else "")
 
 
 @dataclass(frozen=True, kw_only=True)

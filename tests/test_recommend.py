@@ -214,10 +214,16 @@ def test_csv_for_programs(run):
 
 
 def test_without_a_model_or_a_catalogue_it_says_what_to_run(folder, tmp_path, capsys):
-    assert main(["--anime", "1", "--db", str(folder / "bert.db"), "--output-dir", str(tmp_path)]) == 1
-    assert "train a model first: python train_model.py" in capsys.readouterr().err
-    assert main(["--anime", "1", "--db", str(tmp_path / "none.db"), "--output-dir", str(folder / "out")]) == 1
-    assert "python prepare_dataset.py" in capsys.readouterr().err
+    db, out = folder / "bert.db", tmp_path / "not there"
+    assert main(["--anime", "1", "--db", str(db), "--output-dir", str(out)]) == 1
+    first = f"train a model first: python train_model.py --db {db} --output-dir '{out}'\n"
+    assert capsys.readouterr().err.endswith(first)
+    db = tmp_path / "none.db"
+    assert main(["--anime", "1", "--sandbox", "--db", str(db), "--output-dir", str(folder / "out")]) == 1
+    assert (
+        f"run `python prepare_dataset.py --sandbox --db {db}`, `python load_users.py --sandbox --db {db}` and"
+        f" `python train_model.py --sandbox --db {db} --output-dir {folder / 'out'}`, in this order\n"
+    ) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["item_mappings.pkl", "best_model.pth"])

@@ -219,7 +219,7 @@ def test_colour_is_for_terminals_whose_user_wants_it(stream, variable, value, is
 def test_quiet_and_verbose(settings, on_stderr, in_file, bar, terminal, tmp_path, monkeypatch):
     monkeypatch.setattr(script_module, "_screen_level", logging.INFO)
     monkeypatch.setattr("anime_bert4rec.support.progress.quiet", False)
-    script_module._speak(settings)
+    script_module._begin(settings)
     with contextlib.redirect_stderr(terminal), logging_to(tmp_path / "run.log"):
         log.debug("debug")
         logging.getLogger("matplotlib.font_manager").debug("of no interest")

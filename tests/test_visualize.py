@@ -172,9 +172,7 @@ def test_the_page_has_what_there_is(with_lists: Path, capsys: pytest.CaptureFixt
     assert (data["tasks"], data["map"], data["lit"]) == ([], None, None)
 
 
-def test_lists_that_came_after_the_training_are_not_counted(
-    with_lists: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lists_that_came_after_the_training_are_not_counted(with_lists: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = PathSettings(db=with_lists / "small.db", output_dir=with_lists)
     with Database.open(with_lists / "small.db", create=False) as database:
         vocabulary = Vocabulary.of([1, 2, 3])
@@ -295,7 +293,7 @@ def test_the_most_popular_is_first_on_the_map_and_what_is_gone_is_not_on_it() ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no metrics at FILE: train first (python train_model.py) or give --metrics FILE"),
+        (None, "no metrics at FILE: train first (python train_model.py --output-dir "),
         (b"", "FILE is not JSON"),
         (b"PK\x03\x04\xff\xfe", "FILE is not JSON"),
         (b'{"train_losses": [1.0, 2', "FILE is not JSON"),

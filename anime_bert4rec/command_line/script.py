@@ -9,7 +9,7 @@ import logging
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -34,7 +34,7 @@ def script(main: Main) -> Main:
     @functools.wraps(main)
     def wrapped(argv: Sequence[str] | None = None) -> int:
         streams.make_usable()
-        _speak(Verbosity())
+        _begin(Verbosity())
         with stopping.obeyed():
             try:
                 code = _code_of(main, argv)
@@ -82,10 +82,13 @@ def _require_working_directory() -> None:
 
 
 _screen_level = logging.INFO
+_in_commands: Callable[[str], str] = str
+"""Gives a text with the flags that commands in it need to use the same files as this script."""
 
 
-def _speak(settings: Verbosity) -> None:
-    global _screen_level
+def _begin(settings: Verbosity, in_commands: Callable[[str], str] = str) -> None:
+    global _screen_level, _in_commands
+    _in_commands = in_commands
     _screen_level = logging.WARNING if settings.quiet else logging.DEBUG if settings.verbose else logging.INFO
     progress.quiet = settings.quiet
 
@@ -93,15 +96,20 @@ def _speak(settings: Verbosity) -> None:
 def parse(
     argv: Sequence[str] | None, settings: type[Settings], description: str, epilog: str | None = None
 ) -> Settings:
-    """The settings of a script as its flags give them; --quiet and --verbose are obeyed from here on."""
+    """The settings of a script as its flags give them; --quiet and --verbose are obeyed from here on.
+
+    Commands that errors and the log name get the flags of the script's `paths`, if it has any.
+    """
     given = read_flags(argv, settings, description, epilog)
-    _speak(given.verbosity)
+    paths = getattr(given, "paths", None)
+    _begin(given.verbosity, paths.in_commands if paths else str)
     return given
 
 
 def _fail(error: object, code: int) -> int:
     with contextlib.suppress(OSError):
-        print(coloured(f"error: {plain(str(error))}", RED, sys.stderr), file=sys.stderr)
+        text = harmless(_in_commands(plain(str(error))))
+        print(coloured(f"error: {text}", RED, sys.stderr), file=sys.stderr)
     return code
 
 
@@ -118,7 +126,8 @@ class _PlainFormatter(logging.Formatter):
     """Names and titles come from strangers: nothing in them reaches the terminal or the log as a control sequence."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(harmless(line)[:2000].rstrip() for line in super().format(record).split("\n"))
+        text = _in_commands(super().format(record))
+        return "\n".join(harmless(line)[:2000].rstrip() for line in text.split("\n"))
 
 
 class _ScreenFormatter(_PlainFormatter):

@@ -110,7 +110,7 @@ def no_anime(path: Path) -> str:
     """What to run, for a database that is missing or has no catalogue."""
     return (
         f"the database {path} has no anime yet: run `python prepare_dataset.py`, `python load_users.py` and"
-        " `python train_model.py`, in this order (and --sandbox or --db with each, if you use them)"
+        " `python train_model.py`, in this order"
     )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
-from anime_bert4rec.command_line.script import logging_to, script
+from anime_bert4rec.command_line.flags import ScriptSettings, group
+from anime_bert4rec.command_line.script import logging_to, parse, script
 from anime_bert4rec.support.errors import SettingError, UserError
-from config import PROJECT_DIR
+from config import PROJECT_DIR, PathSettings
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,28 @@ def test_errors_become_a_line_and_an_exit_code(raised, code, line, capsys):
 
     assert main() == code
     assert capsys.readouterr().err == line
+
+
+def test_commands_that_are_named_use_the_same_files(capsys):
+    @dataclass(frozen=True, kw_only=True)
+    class Settings(ScriptSettings):
+        paths: PathSettings = group("files")
+
+    @script
+    def main(argv=None):
+        parse(argv, Settings, "")
+        with logging_to():
+            logging.getLogger("test").warning("Next: python recommend.py --user NAME, or python evaluate.py.")
+        raise UserError("first python load_users.py, then (python train_model.py); load_users.py alone stays")
+
+    assert main(["--db", "a b.db", "--output-dir", "out"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "Next: python recommend.py --user NAME, or python evaluate.py --db 'a b.db' --output-dir out.",
+        "error: first python load_users.py --db 'a b.db', then (python train_model.py --db 'a b.db' --output-dir out);"
+        " load_users.py alone stays",
+    ]
+    assert main([]) == 1
+    assert "first python load_users.py, then (python train_model.py);" in capsys.readouterr().err
 
 
 def test_a_bug_stays_a_traceback():
