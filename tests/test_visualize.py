@@ -301,7 +301,7 @@ def test_the_most_popular_is_first_on_the_map_and_what_is_gone_is_not_on_it() ->
         (b'{"train_losses": [' + b"9" * 5000 + b"]}", "FILE is not JSON"),
         (b"[]", "FILE: the file is not a table of names and values"),
         (b"null", "FILE: the file is not a table of names and values"),
-        (b"{}", "FILE: the file.train_accuracies is missing"),
+        (b"{}", "FILE: the file's train_accuracies is missing"),
     ],
     ids=["missing", "empty", "binary", "cut", "deep", "huge number", "a list", "null", "no keys"],
 )
@@ -314,6 +314,14 @@ def test_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: 
     assert err.replace(str(file), "FILE").startswith(f"error: {message}")
     assert err.count("\n") == 1 and out == ""
     assert not (tmp_path / "out").exists()
+
+
+def test_of_a_run_to_compare_that_is_not_there_no_flag_is_advised_that_is_refused_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert visualize.main(["--compare", str(tmp_path / "nope"), "--output-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: no metrics at ") and said.endswith("), or name another file\n")
 
 
 def test_a_folder_is_not_a_metrics_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,12 +98,12 @@ def _load(path: Path) -> Any:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise UserError(f"no metrics at {path}: train first (python train_model.py) or give --metrics FILE") from None
+        raise UserError(f"no metrics at {path}: train first (python train_model.py), or name another file") from None
     except OSError as error:
         raise UserError(f"cannot read the metrics: {describe_os_error(error)}") from None
     except ValueError as error:
         reason = str(error).removeprefix("it ")
-        raise UserError(f"{path} {reason}: give a training_metrics.json with --metrics") from None
+        raise UserError(f"{path} {reason}: it must be a training_metrics.json of train_model.py") from None
 
 
 def _parse(saved: Any) -> Metrics:
@@ -112,7 +112,7 @@ def _parse(saved: Any) -> Metrics:
     for name in SavedSummary.__annotations__:
         count = summary.get(name)
         if isinstance(count, int) and not 0 <= count <= LARGEST:
-            raise WrongForm(f"the file.summary.{name} is negative or too large")
+            raise WrongForm(f"the file's summary.{name} is negative or too large")
     levels = {name: _levels(by_k or {}) for name, by_k in (summary.get("baselines") or {}).items()}
     others = [name for name in levels if name != "popularity" and 10 in levels[name]]
     best = max(others, key=lambda name: levels[name][10], default="")
@@ -160,7 +160,7 @@ def _array(values: Sequence[Any]) -> np.ndarray:
 def _accuracies(by_k: Mapping[str, Series], name: str) -> dict[int, np.ndarray]:
     for k in TOP_K:
         if str(k) not in by_k:
-            raise WrongForm(f"the file.{name}.{k} is missing")
+            raise WrongForm(f"the file's {name}.{k} is missing")
     return {k: _percents(by_k[str(k)], name) for k in TOP_K}
 
 
@@ -172,5 +172,5 @@ def _levels(by_k: Mapping[str, Real | None]) -> dict[int, float]:
 def _percents(fractions: Sequence[Real | None], name: str) -> np.ndarray:
     shares = _array(fractions)
     if ((shares < 0) | (shares > 1)).any():
-        raise WrongForm(f"the file.{name} holds a number that is not between 0 and 1")
+        raise WrongForm(f"the file's {name} holds a number that is not between 0 and 1")
     return 100 * shares

@@ -46,7 +46,7 @@ def check(value: Any, hint: Any, at: str) -> None:
         for key, each in value.items():
             check(key, parts[0], f"a name in {at}")
             named = isinstance(key, int) or key.isidentifier()
-            check(each, parts[1], f"{at}.{plain(str(key), 40)}" if named else at)
+            check(each, parts[1], _below(at, plain(str(key), 40)) if named else at)
     elif dataclasses.is_dataclass(hint) or typing.is_typeddict(hint):
         _check_record(value, hint, at)
     elif hint in (float, Real):
@@ -61,12 +61,12 @@ def _check_record(value: Any, hint: Any, at: str) -> None:
     hints, needed = _fields(hint)
     for name in needed:
         if name not in value:
-            raise WrongForm(f"{at}.{name} is missing")
+            raise WrongForm(f"{_below(at, name)} is missing")
     if dataclasses.is_dataclass(hint) and not set(value) <= set(hints):
         raise WrongForm(f"{at} has more than {', '.join(hints)}")
     for name, kind in hints.items():
         if name in value:
-            check(value[name], kind, f"{at}.{name}")
+            check(value[name], kind, _below(at, name))
 
 
 @functools.cache
@@ -87,6 +87,11 @@ def _fits(value: Any, hint: Any) -> bool:
     except WrongForm:
         return False
     return True
+
+
+def _below(at: str, name: str) -> str:
+    """`the file's summary`, and `the file's summary.epochs` below that."""
+    return f"{at}'s {name}" if " " in at and "'s " not in at else f"{at}.{name}"
 
 
 def _require(holds: bool, at: str, what: str) -> None:

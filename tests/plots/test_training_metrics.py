@@ -18,7 +18,7 @@ from visualize import plot_all
 def test_a_missing_key_is_named(key: str) -> None:
     metrics = run(3)
     del metrics[key]
-    with pytest.raises(UserError, match=f"^metrics: the file.{key} is missing; it must be"):
+    with pytest.raises(UserError, match=f"^metrics: the file's {key} is missing; it must be"):
         plot_all(metrics, Path("never-made"))
 
 
@@ -55,7 +55,7 @@ def test_wrong_types_are_named(path: list[str], value: Any, message: str) -> Non
     place[path[-1]] = value
     with pytest.raises(UserError) as caught:
         read_metrics(metrics)
-    assert str(caught.value) == f"metrics: the file.{message}; it must be a training_metrics.json of train_model.py"
+    assert str(caught.value) == f"metrics: the file's {message}; it must be a training_metrics.json of train_model.py"
 
 
 @pytest.mark.parametrize("key", ["best_epoch", "users_val", "num_items", "epochs_done", "baselines"])

@@ -59,6 +59,16 @@ def test_what_has_not_is_told_by_its_place(value: object, hint: object, fault: s
     assert str(told.value) == fault
 
 
+def test_a_place_reads_as_english() -> None:
+    for value, fault in (
+        ({"width": 1}, "the file's names is missing"),
+        ({"width": 1, "names": {"a": 2}}, "the file's names.a is not a list"),
+    ):
+        with pytest.raises(WrongForm) as told:
+            check(value, Sizes, "the file")
+        assert str(told.value) == fault
+
+
 def test_of_a_file_nothing_long_or_harmful_is_quoted() -> None:
     for name, shown in (("EVIL" * 1000, "it.names." + "EVIL" * 9 + "EVI…"), ("\x1b]0;owned\x07\nmore", "it.names")):
         with pytest.raises(WrongForm) as caught:
