@@ -99,7 +99,8 @@ class GrowingFile:
         while True:
             if self._part.exists() and not self._is_ours():
                 raise UserError(f"{self._part} is in the way, and was not begun by this program: move it away")
-            file = self._part.open("ab")
+            with naming(self.path, self._part):
+                file = self._part.open("ab")
             try:
                 lock(file)
                 if os.path.samestat(os.fstat(file.fileno()), self._part.stat()):

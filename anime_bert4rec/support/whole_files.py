@@ -30,7 +30,7 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
     place = Path(os.path.realpath(path)) if path.is_symlink() else path
     place.parent.mkdir(parents=True, exist_ok=True)
     aside = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
-    with naming(path):
+    with naming(path, aside):
         file = aside.open("xb")
         try:
             with file:
@@ -73,12 +73,13 @@ def written_aside_for(name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Errors in the block that don't say which file they are about, such as that of a full disk, are about `path`."""
+def naming(path: Path, aside: Path | None = None) -> Iterator[None]:
+    """Errors in the block that don't say which file they are about, such as that of a full disk, are about `path`; so
+    are those about the file `aside`, whose name nobody has given."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno:
+        if error.filename in (None, str(aside)) and error.errno:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from pathlib import Path
@@ -162,6 +163,18 @@ def test_what_was_stopped_before_it_came_anywhere_is_begun_anew_in_silence(
         file.finish()
     assert path.read_bytes() == b"header\n"
     assert not caplog.messages
+
+
+def test_where_nothing_can_be_written_the_name_is_the_one_that_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, mode: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError) as caught, GrowingFile(tmp_path / "file.txt", "one"):
+        pass
+    assert caught.value.filename == str(tmp_path / "file.txt")
 
 
 def test_an_empty_part_without_a_note_is_nobodys(tmp_path: Path) -> None:

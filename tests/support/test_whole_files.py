@@ -103,6 +103,19 @@ def test_an_error_that_names_no_file_is_about_this_one(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_error_about_the_file_aside_is_about_this_one(tmp_path, monkeypatch):
+    def refuse(self, *_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    path = tmp_path / "file"
+    for call in ("open", "replace"):
+        with monkeypatch.context() as patch, pytest.raises(PermissionError) as caught:
+            patch.setattr(Path, call, refuse)
+            write_json(path, 1)
+        assert caught.value.filename == str(path)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_what_has_the_name_already_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0123abcd")
     (tmp_path / ".file.0123abcd.part").write_bytes(b"of another process")
