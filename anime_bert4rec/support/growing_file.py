@@ -54,7 +54,7 @@ class GrowingFile:
             if note and is_same and note["done"]:
                 self.done, self._size = note["done"], note["size"]
                 log.info("%s: resumed where it was stopped.", self.path)
-            elif note and not is_same:
+            elif note and not is_same and self._part.stat().st_size:  # a note alone is of a file that was finished
                 log.warning(
                     "%s was begun with another model, database or day, or with other flags: it is begun anew.",
                     self._part,

@@ -165,6 +165,20 @@ def test_what_was_stopped_before_it_came_anywhere_is_begun_anew_in_silence(
     assert not caplog.messages
 
 
+def test_killed_with_only_the_note_left_to_remove_it_is_begun_anew_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "file.txt"
+    stopped_after(path, 1)
+    (tmp_path / "file.txt.part").rename(path)
+    with caplog.at_level(logging.INFO), GrowingFile(path, "one") as file:
+        assert file.done == 0
+        file.append(b"piece 1\n", 1)
+        file.finish()
+    assert not caplog.messages
+    assert [each.name for each in tmp_path.iterdir()] == ["file.txt"]
+
+
 def test_where_nothing_can_be_written_the_name_is_the_one_that_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
