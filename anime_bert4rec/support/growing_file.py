@@ -16,7 +16,14 @@ from typing import BinaryIO, TypedDict
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.locks import lock
-from anime_bert4rec.support.whole_files import flush_folder, naming, read_json, require_own_text, write_json
+from anime_bert4rec.support.whole_files import (
+    flush_folder,
+    naming,
+    put_in_place,
+    read_json,
+    require_own_text,
+    write_json,
+)
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +94,7 @@ class GrowingFile:
         """Give the file its name: it takes the place of what had it."""
         if sys.platform == "win32":  # where no open file is renamed
             self._file.close()
-        self._part.replace(self.path)
+        put_in_place(self._part, self.path)
         flush_folder(self.path.parent)  # before the note goes: a part without a note would be somebody else's
         if self._read_note() == self._own_note():  # and not that of another process, which has begun since
             self._note.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,9 @@ from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.locks import hold
 
 log = logging.getLogger(__name__)
+
+WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2) if os.name == "nt" else ()
+"""Seconds between tries to replace a file: Windows refuses it while another process, such as a virus scanner, reads."""
 
 
 @contextlib.contextmanager
@@ -40,11 +44,22 @@ def write_aside(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(place)
+            put_in_place(aside, place)
             flush_folder(place.parent)
         finally:
             aside.unlink(missing_ok=True)
     log.debug("written: %s", path)
+
+
+def put_in_place(aside: Path, place: Path) -> None:
+    """Rename a file, in place of what has the name; on Windows, once nobody reads either of them any more."""
+    for seconds in WAITS:
+        try:
+            aside.replace(place)
+            return
+        except PermissionError:
+            time.sleep(seconds)
+    aside.replace(place)
 
 
 def require_replaceable(path: Path) -> None:

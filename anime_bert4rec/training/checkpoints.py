@@ -19,7 +19,7 @@ from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOI
 from anime_bert4rec.model.tensor_file import read_tensors
 from anime_bert4rec.support.errors import ModelFileError, UserError
 from anime_bert4rec.support.forms import WrongForm, check
-from anime_bert4rec.support.whole_files import write_aside
+from anime_bert4rec.support.whole_files import put_in_place, write_aside
 from anime_bert4rec.training.epoch_metrics import Measured, check_measured
 from anime_bert4rec.training.failures import tells_of_too_little_memory
 
@@ -186,11 +186,11 @@ class CheckpointFiles:
     def save_latest(self, checkpoint: Checkpoint) -> None:
         latest, previous = self.folder / LATEST_CHECKPOINT, self.folder / PREVIOUS_CHECKPOINT
         if latest.is_symlink() and latest.exists():  # what it leads to is an earlier checkpoint, which stays
-            latest.replace(previous)
+            put_in_place(latest, previous)
         with write_aside(latest) as file:
             write_tensors(checkpoint, file)
             if latest.exists():  # only now, when the new one is written
-                latest.replace(previous)
+                put_in_place(latest, previous)
         self._written_at, self._written_epoch = time.monotonic(), checkpoint["epoch"]
 
     def save_numbered(self, checkpoint: Checkpoint) -> None:

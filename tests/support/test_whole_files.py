@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -114,6 +115,26 @@ def test_an_error_about_the_file_aside_is_about_this_one(tmp_path, monkeypatch):
             write_json(path, 1)
         assert caught.value.filename == str(path)
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("refused", "is_written"), [(2, True), (3, False)])
+def test_where_windows_has_a_reader_it_is_tried_again(tmp_path, monkeypatch, refused, is_written):
+    real, tries, slept = Path.replace, [], []
+
+    def replace(self, target):
+        tries.append(target)
+        if len(tries) <= refused:
+            raise PermissionError(errno.EACCES, "Access is denied", str(self))
+        return real(self, target)
+
+    monkeypatch.setattr(files, "WAITS", (0.05, 0.1))  # of which other systems have none
+    monkeypatch.setattr(files.time, "sleep", slept.append)
+    monkeypatch.setattr(Path, "replace", replace)
+    path = tmp_path / "file"
+    with contextlib.nullcontext() if is_written else pytest.raises(PermissionError):
+        write_json(path, 1)
+    assert slept == [0.05, 0.1]
+    assert [each.name for each in tmp_path.iterdir()] == (["file"] if is_written else [])
 
 
 def test_what_has_the_name_already_stays(tmp_path, monkeypatch):
