@@ -100,5 +100,5 @@ def best_columns(others: np.ndarray, top_k: int, expected: Expectation | None, w
     count = min(max(top_k, 0), int((others > -np.inf).sum()))
     if not count:
         return np.zeros(0, np.int64)
-    best = np.argpartition(-others, count - 1)[:count]
-    return best[np.lexsort((best, -others[best]))]
+    best = np.flatnonzero(others >= np.partition(others, -count)[-count])
+    return best[np.lexsort((best, -others[best]))[:count]]

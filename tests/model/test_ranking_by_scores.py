@@ -10,6 +10,7 @@ from small_models import IDS
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.predicted_scores import PredictedScores
+from anime_bert4rec.model.ranking_by_scores import best_columns
 from anime_bert4rec.recommender import Recommender
 from anime_bert4rec.support.errors import NoPredictedScores
 
@@ -29,6 +30,19 @@ def by_hand(log_share, scores, weight, recommender):
     expected = recommender._by_scores.expected_of(scores)
     ranked_by = np.log(log_share) + weight * (expected.values - expected.uncertainty(np.arange(5)))
     return [IDS[place] for place in np.argsort(-ranked_by) if IDS[place] != 30]
+
+
+def test_of_equals_the_first_wins_also_where_the_cut_is_among_them():
+    others = np.tile([1.0, -np.inf, 3, 1, 2], 200)  # 3 in the columns 2, 7, …, 2 in 4, 9, …, and 1 in 0, 3, 5, 8, …
+    highest = [*range(2, 1000, 5), *range(4, 1000, 5)]
+    for top_k, expected in (
+        (3, [2, 7, 12]),
+        (201, [*range(2, 1000, 5), 4]),
+        (403, [*highest, 0, 3, 5]),
+        (1000, [*highest, *sorted([*range(0, 1000, 5), *range(3, 1000, 5)])]),
+        (0, []),
+    ):
+        assert best_columns(others, top_k, None, 0).tolist() == expected
 
 
 def test_by_both_is_the_log_of_the_probability_and_the_weighted_score(with_scores):
