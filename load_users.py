@@ -121,7 +121,10 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
     print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
     if not imported.users:
         raise UserError("nobody was imported: " + ("see above why" if report.rows else "the file has no rows"))
-    print(f"Next: python train_model.py{paths.as_flags}")
+    if users:
+        print(f"Next: python train_model.py{paths.as_flags}")
+    else:
+        print("Nobody is left to train on: give the same command with a lower --min-anime.")
     return 0
 
 

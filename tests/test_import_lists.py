@@ -340,6 +340,12 @@ def test_who_falls_out_because_of_another_limit_is_said(run, path, capsys):
     assert "And 1 of before, who were stored with a lower --min-anime." in capsys.readouterr().out
 
 
+def test_of_one_short_list_no_training_is_advised(run, capsys):
+    assert run("user,anime_id\nAnn,1\n", "--min-anime", "1000000") == 0
+    out = capsys.readouterr().out
+    assert out.endswith("\nNobody is left to train on: give the same command with a lower --min-anime.\n")
+
+
 @pytest.mark.parametrize("text", ["u,1,2\nu,5,3\n", "u\nv\n"])
 def test_more_columns_named_than_there_are_is_no_traceback(run, capsys, text):
     assert run(text, "--columns", "user,anime_id,-,-,-,score") == 1

@@ -337,8 +337,10 @@ class TestRequirements:
     def test_training_needs_a_user_too(self, database):
         add_catalogue(database, 1)
         database.require_catalogue()
+        with pytest.raises(DatabaseError, match=r"nobody to train on: put AniList names.*`python load_users.py`"):
+            database.require_training_data()
         save(database, watched_list(1, "Ann", 1), min_anime=2)
-        with pytest.raises(DatabaseError, match=r"nobody to train on.*load_users.py"):
+        with pytest.raises(DatabaseError, match=r"all lists in it are shorter than .*python load_users\.py"):
             database.require_training_data()
         save(database, watched_list(1, "Ann", 1), min_anime=1)
         database.require_training_data()
