@@ -34,7 +34,7 @@ from anime_bert4rec.lists.sequence_store import folder_of, forget
 from anime_bert4rec.lists.user_names import UserName, name_key, profiles_in, read_user_names
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.progress import progress
-from anime_bert4rec.support.text import count_of, plain
+from anime_bert4rec.support.text import count_of, count_people, plain
 from config import ANILIST_TERMS, AniListSettings, DatabaseSettings, LocalTaskSettings, UserListSettings
 
 WITHOUT_LIST = ("unknown", "private")
@@ -110,15 +110,15 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
             log.warning("%s", line)
         users, watched = database.training_size()
     print(
-        f"{imported.users:,} users with {imported.entries:,} anime stored, {imported.replaced:,} of them in place of an"
-        f" earlier import; of {report.rows:,} rows {report.total_left_out:,} left out,"
+        f"{count_of(imported.users, 'user')} with {imported.entries:,} anime stored, {imported.replaced:,} of them in"
+        f" place of an earlier import; of {count_of(report.rows, 'row')} {report.total_left_out:,} left out,"
         f" {imported.repeated:,} replaced by a later row."
     )
     if imported.short:
         print(f"Left out of the training: {imported.short:,} with fewer than {wanted.min_anime:,} anime (--min-anime).")
     if imported.dropped:
         print(f"And {imported.dropped:,} of before, who were stored with a lower --min-anime.")
-    print(f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}")
+    print(f"{training_set(users, watched)}.\nThe database: {paths.database_file}")
     if not imported.users:
         raise UserError("nobody was imported: " + ("see above why" if report.rows else "the file has no rows"))
     if users:
@@ -151,7 +151,7 @@ def remove_people(given: Sequence[str], wanted: UserListSettings, paths: Databas
     for who in removed:
         print(f'Removed: "{plain(who.name, 100)}" ({plain(who.source, 100)}), {who.entries:,} anime.')
     print(
-        f"Training set: {users:,} users with {watched:,} watched anime.\nThe database: {paths.database_file}\n"
+        f"{training_set(users, watched)}.\nThe database: {paths.database_file}\n"
         "The next training goes without them. Models and checkpoints of before have learnt from\n"
         "their lists: --resume will not go on from these, and evaluate.py asks the others. To keep\n"
         f"nothing of them, train anew, and {rest}.\n"
@@ -186,7 +186,7 @@ def load_users(
     """Store list after list, each with the time it was fetched, and report who is left out."""
     dropped = database.mark_short_users(wanted.min_anime)  # the limit or the catalogue may have changed since
     if dropped:
-        log.warning("%d people drop out of the training: they have fewer than %d anime", dropped, wanted.min_anime)
+        log.warning("Left out of the training: %s with fewer than %d anime", count_people(dropped), wanted.min_anime)
     stored, now = database.users(), time.time()
     kept: list[UserName] = []
     asked: list[UserName] = []
@@ -217,7 +217,7 @@ def load_users(
                     loaded.new += 1
     except (KeyboardInterrupt, UserError):
         saved = loaded.kept + loaded.new + loaded.updated + loaded.without_list
-        log.warning("%d of %d users are saved; the same command goes on from there.", saved, len(names))
+        log.warning("%d of %s saved; the same command goes on from there.", saved, count_of(len(names), "user"))
         raise
     return loaded
 
@@ -250,6 +250,10 @@ def report_left_out(name: UserName, user: StoredUser, wanted: UserListSettings) 
         log.warning('%s: "%s" %s: left out', name.where, name.name, reasons.get(user.left_out, user.left_out))
 
 
+def training_set(users: int, watched: int) -> str:
+    return f"Training set: {count_of(users, 'user')} with {watched:,} watched anime"
+
+
 def print_summary(
     loaded: Loaded,
     names: Sequence[UserName],
@@ -271,7 +275,7 @@ def print_summary(
         words = {"unknown": "not found", "private": "private", "short": "too short"}
         print(f"Left out: {', '.join(f'{count:,} {words.get(why, why)}' for why, count in sorted(reasons.items()))}.")
     print(
-        f"Training set: {len(trained):,} users with {sum(user.watched for user in trained):,} watched anime"
+        training_set(len(trained), sum(user.watched for user in trained))
         + (f", {others:,} of them not among these names" if others else "")
         + "."
     )

@@ -79,7 +79,7 @@ def fetch_catalogue(source: AniListSource, database: Database, wanted: Catalogue
         database.finish_catalogue_fetch(fetch.fetch_id)
     except (KeyboardInterrupt, UserError):
         log.warning(
-            "%s of %s anime are saved; the same command goes on from there.",
+            "%s of %s anime saved; the same command goes on from there.",
             *(f"{number:,}" for number in (fetched.total, wanted.count)),
         )
         raise

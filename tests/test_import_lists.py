@@ -338,12 +338,10 @@ def test_who_falls_out_because_of_another_limit_is_said(run, path, capsys):
     long = "user,anime_id\n" + "".join(f"Eve,{anime}\n" for anime in range(1, 7))
     assert run(long, "--source", "other", "--min-anime", "5") == 0
     assert "And 1 of before, who were stored with a lower --min-anime." in capsys.readouterr().out
-
-
-def test_of_one_short_list_no_training_is_advised(run, capsys):
     assert run("user,anime_id\nAnn,1\n", "--min-anime", "1000000") == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert out.endswith("\nNobody is left to train on: give the same command with a lower --min-anime.\n")
+    assert out.startswith("1 user with 1 anime ") and "of 1 row 0 " in out and "1 different id, of which" in err
 
 
 @pytest.mark.parametrize("text", ["u,1,2\nu,5,3\n", "u\nv\n"])

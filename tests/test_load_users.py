@@ -148,7 +148,7 @@ def test_after_a_lost_network_the_same_command_asks_for_the_rest(run, anilist, p
     anilist.fail_next(None, None, Reset())
     assert run(EVERYBODY) == (1, ["Ann", "hidden", "FEW"])
     err = capsys.readouterr().err
-    assert "2 of 5 users are saved; the same command goes on from there." in err
+    assert "2 of 5 users saved; the same command goes on from there." in err
     assert err.splitlines()[-1].startswith("error: ") and "Traceback" not in err
     assert run(EVERYBODY) == (0, ["FEW", "Nobody", "Bob"])
     assert stored(path) == {"ann": None, "hidden": "private", "few": "short", "nobody": "unknown", "bob": None}
@@ -219,7 +219,7 @@ def test_ctrl_c_says_what_is_saved_and_goes_on_later(path, tmp_path):
         assert "Traceback" not in err
         saved = len(stored(path))
         assert saved in (4, 5)  # the fifth answer may have come in time
-        assert f"{saved} of 12 users are saved; the same command goes on from there." in err
+        assert f"{saved} of 12 users saved; the same command goes on from there." in err
         before = len(anilist.requests)
         code, out, _ = script_process.finish(script_process.start("load_users.py", *flags))
         assert code == 0

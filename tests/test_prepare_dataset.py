@@ -93,7 +93,7 @@ def test_after_a_lost_network_the_same_command_goes_on(anilist, path, flags, cap
     anilist.fail_next(None, None, Reset())
     assert main(["--count", "250", *flags]) == 1
     err = capsys.readouterr().err
-    assert "100 of 250 anime are saved; the same command goes on from there." in err
+    assert "100 of 250 anime saved; the same command goes on from there." in err
     assert err.splitlines()[-1].startswith("error: ") and "Traceback" not in err
     assert len(stored(path)) == 100
 
@@ -148,7 +148,7 @@ def test_ctrl_c_says_what_is_saved_and_goes_on_later(path):
         assert "Traceback" not in err
         saved = len(stored(path))
         assert saved in (150, 200)  # the fourth answer may have come in time
-        assert f"{saved} of 320 anime are saved; the same command goes on from there." in err
+        assert f"{saved} of 320 anime saved; the same command goes on from there." in err
         code, out, _ = script_process.finish(script_process.start("prepare_dataset.py", *flags))
         assert code == 0
         assert f"{saved} by the interrupted run before" in out

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from anime_bert4rec.support.text import count_of
+
 CLEARLY = 3
 """One catalogue is clearly meant if it alone has at least 3 of the ids, and 3 times as many as the other one alone."""
 
@@ -47,8 +49,8 @@ class Fit:
     @property
     def counts(self) -> str:
         return (
-            f"of {self.ids:,} different ids, {self.anilist:,} are AniList's of an anime in the database,"
-            f" and {self.mal:,} MyAnimeList's"
+            f"{count_of(self.ids, 'different id')}, of which AniList has {self.anilist:,} for an anime in the database,"
+            f" and MyAnimeList {self.mal:,}"
         )
 
     def taken(self, whose: str) -> Fit:

@@ -9,8 +9,10 @@ const SPELLINGS = ["romaji", "english", "native"];
 let language = /^zh/i.test(navigator.language || "") ? "zh" : "en";
 let spelling = DATA.spelling || "romaji";
 
+// A text with its values: {count}, or with a noun after it {count:title|titles}.
 function t(key, values = {}) {
-  return TEXTS[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  const part = (_, name, one, many) => values[name] + (one ? ` ${values[name] === "1" ? one : many}` : "");
+  return TEXTS[language][key].replace(/\{(\w+)(?::([^|]+)\|([^}]+))?\}/g, part);
 }
 const named = (kind, word) => TEXTS[language][`${kind}.${word}`] || word;
 const locale = () => (language === "zh" ? "zh-Hant-TW" : "en");

@@ -11,6 +11,7 @@ from anime_bert4rec.lists.overview import Overview, length_edges, usual_years
 from anime_bert4rec.lists.sequences import BULK_DAY
 from anime_bert4rec.plots import style
 from anime_bert4rec.plots.matplotlib_settings import with_own_settings
+from anime_bert4rec.support.text import count_of
 
 COMMON = 0.5
 """The share of all entries for which the picture of the long tail says how few titles have it."""
@@ -19,7 +20,7 @@ COMMON = 0.5
 @with_own_settings
 def data_overview(overview: Overview) -> Figure:
     users, entries = len(overview.lengths), int(overview.lengths.sum())
-    facts = f"{users:,} lists · {len(overview.popularity):,} anime · {entries:,} entries"
+    facts = f"{count_of(users, 'list')} · {len(overview.popularity):,} anime · {entries:,} entries"
     caption = (
         f"Training and validation lists. Imported together: {BULK_DAY} or more entries of a list have the"
         " same date.\nDates: of completion, else of the start, else of the last change of the entry."

@@ -113,8 +113,8 @@ def log_start(data: Data, started: datetime) -> None:
     """The first lines of a run: when, and on what data."""
     log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
     log.info(
-        "%d users to train on, %d to validate on, %d anime, %d entries.",
-        len(data.training),
+        "%s to train on, %d to validate on, %d anime, %d entries.",
+        count_of(len(data.training), "user"),
         len(data.validation),
         data.vocabulary.num_items,
         len(data.training.items) + len(data.validation.items),

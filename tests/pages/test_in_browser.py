@@ -101,6 +101,12 @@ def test_of_several_people_each_card_has_everybodys_score(browser, pages):
     assert browser.complaints() == []
 
 
+def test_one_title_is_not_several(browser, pages):
+    for page, count in (("one", "1 of 1 title"), ("covers", "4 of 4 titles")):
+        browser.open(pages / f"{page}.html")
+        assert texts(browser, "[role=status]")[0] == count
+
+
 def test_what_is_like_a_title_is_for_nobody(browser, pages):
     browser.open(pages / "like.html")
     assert texts(browser, "h1") == ["Titles like Title 7 no Monogatari"]

@@ -120,7 +120,7 @@ def test_every_text_is_in_both_languages():
     for key, text in TEXTS["en"].items():
         chinese = TEXTS["zh"][key]
         assert text and chinese
-        assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese)), key
+        assert sorted(re.findall(r"\{\w+", text)) == sorted(re.findall(r"\{\w+", chinese)), key
         assert re.search(r"[\u4e00-\u9fff]", chinese) or key in ("of", "comma", "epoch", "format.OVA", "format.ONA"), (
             key
         )
