@@ -132,7 +132,7 @@ def test_a_time_in_the_future_does_not_keep_a_list_for_ever(run, age, capsys):
     [(0, True), (7 * 86_400 - 1, True), (7 * 86_400, False), (-1, False)],
 )
 def test_how_long_a_list_is_kept(seconds_ago, kept):
-    assert StoredUser(1, "Ann", 1_000_000, None, None, 30).is_kept(1_000_000 + seconds_ago) is kept
+    assert StoredUser(1, "Ann", 1_000_000, None, None, 30, is_imported=False).is_kept(1_000_000 + seconds_ago) is kept
 
 
 def test_refresh_takes_the_oldest_first_so_that_interrupted_runs_get_through(run, anilist, age):
