@@ -243,7 +243,7 @@ def load_user(
 def report_left_out(name: UserName, user: StoredUser, wanted: UserListSettings) -> None:
     if user.left_out:
         reasons = {
-            "unknown": "not found on AniList",
+            "unknown": "is not found",
             "private": "keeps the list private",
             "short": f"has {user.watched} known, watched anime (--min-anime {wanted.min_anime})",
         }

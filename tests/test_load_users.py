@@ -89,7 +89,7 @@ def test_who_can_be_loaded_is_and_who_cannot_is_reported_with_the_line(run, path
     assert warnings == [
         'names.txt:3: "hidden" keeps the list private: left out',
         'names.txt:4: "FEW" has 19 known, watched anime (--min-anime 20): left out',
-        'names.txt:5: "Nobody" not found on AniList: left out',
+        'names.txt:5: "Nobody" is not found: left out',
     ]
     assert captured.out.splitlines() == [
         "5 users: 3 new, 0 updated, 0 skipped (fetched within the last 7 days).",
@@ -106,7 +106,7 @@ def test_nobody_is_asked_for_twice_within_a_week(run, capsys):
     assert run(EVERYBODY) == (0, [])
     captured = capsys.readouterr()
     assert "5 users: 0 new, 0 updated, 5 skipped" in captured.out
-    assert 'names.txt:5: "Nobody" not found on AniList: left out' in captured.err
+    assert 'names.txt:5: "Nobody" is not found: left out' in captured.err
 
 
 def test_after_a_week_and_with_refresh_everybody_is(run, age):
@@ -310,4 +310,4 @@ class TestSandbox:
         assert main(["--sandbox", "--db", str(sandbox_path), "--file", str(tmp_path / "names.txt")]) == 0
         captured = capsys.readouterr()
         assert 'names.txt:3: "private0001" keeps the list private: left out' in captured.err
-        assert 'names.txt:4: "nobody" not found on AniList: left out' in captured.err
+        assert 'names.txt:4: "nobody" is not found: left out' in captured.err

@@ -75,7 +75,7 @@ class Sandbox:
         if match and match[1] == "private":
             raise ListUnavailable(name, "private")
         if not 1 <= number <= USERS or name.lower() != _name(number):
-            raise ListUnavailable(name, "unknown")
+            raise ListUnavailable(name, "unknown", "the made-up AniList")
         return UserList(number, _name(number), _entries(number))
 
 

@@ -153,12 +153,13 @@ class CataloguePage:
 
 
 class ListUnavailable(Exception):
-    """This person's list cannot be read; others can. `reason` is "unknown" or "private"."""
+    """This person's list cannot be read; others can. `reason` is "unknown" or "private", `where` who was asked."""
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, where: str = "AniList") -> None:
         super().__init__(f"{name}: {reason}")
         self.name = name
         self.reason = reason
+        self.where = where
 
 
 class AniListSource(Protocol):

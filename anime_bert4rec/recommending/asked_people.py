@@ -122,7 +122,7 @@ def stored_or_fetched(
     except ListUnavailable as error:
         if store is not None:
             database.save_unavailable_user(name, error.reason, now)
-        reason = {"unknown": "is not found on AniList", "private": "keeps the list private"}
+        reason = {"unknown": f"is not found on {error.where}", "private": "keeps the list private"}
         raise UserError(f'"{name}" {reason.get(error.reason, error.reason)}') from None
     except UserError as error:
         if not stored or refresh or store is not None:

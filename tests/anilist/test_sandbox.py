@@ -167,7 +167,8 @@ def test_names_ignore_case() -> None:
 def test_strangers_are_unknown(name: str) -> None:
     with pytest.raises(ListUnavailable) as refusal:
         Sandbox().user_list(name)
-    assert (refusal.value.name, refusal.value.reason) == (name, "unknown")
+    said = refusal.value
+    assert (said.name, said.reason, said.where) == (name, "unknown", "the made-up AniList")
 
 
 def test_somebody_is_private() -> None:
