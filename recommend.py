@@ -45,7 +45,7 @@ from anime_bert4rec.model.run_folder import BEST_MODEL
 from anime_bert4rec.recommender import PEOPLE_AT_ONCE, Recommendation, Recommender
 from anime_bert4rec.recommending.asked_people import (
     leaning_of,
-    person_of_export,
+    people_of_exports,
     person_of_titles,
     person_of_user,
     stored_or_fetched,
@@ -333,7 +333,7 @@ def people_of(
 
     people = [of_user(name) for name in who.user]
     of_mal = database.anime_by_mal_id() if who.mal_xml else {}
-    people += [person_of_export(path, of_mal, recommender.vocabulary, known) for path in who.mal_xml]
+    people += people_of_exports(who.mal_xml, of_mal, recommender.vocabulary, known, [*who.user, who.compare_with])
     people += [person_of_titles(ids, recommender.vocabulary)] if ids else []
     return [*people, of_user(who.compare_with)] if who.compare_with else people
 

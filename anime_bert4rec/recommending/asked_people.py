@@ -52,25 +52,34 @@ def person_of_user(
     return _with_history(person, f'the list of "{found.name}"', count, count - len(counted))
 
 
-def person_of_export(
-    path: Path,
+def people_of_exports(
+    paths: Sequence[Path],
     anime_of_mal: dict[int, int],
     vocabulary: Vocabulary,
     known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list,
-) -> Person:
-    """The person whose export from MyAnimeList the file is, with those of its entries that are `known`.
+    others: Sequence[str | None] = (),
+) -> list[Person]:
+    """The people whose exports from MyAnimeList the files are, with those of their entries that are `known`.
 
-    Raises UserError if nothing of these was watched and is known to the model.
+    Each has the user name in the export or, without one, the name of the file; where that is also another's or one of
+    `others`, the name of the file with its folder. Raises UserError if of one of them nothing was watched and is known
+    to the model.
     """
-    export = read_export(path)
-    for line in export.report.lines("entry"):
-        log.warning("%s", line)
-    entries, missing = from_export(export, anime_of_mal)
-    if missing:
-        log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
-    counted = known(entries)
-    person = Person.of_list(counted, vocabulary, path.name, MAL_SCORES)
-    return _with_history(person, f"the export {path}", len(export.entries), len(entries) - len(counted))
+    exports = [read_export(path) for path in paths]
+    names = [export.name or path.name for export, path in zip(exports, paths, strict=True)]
+    taken = [each.casefold() for each in (*names, *filter(None, others))]
+    people = []
+    for path, export, name in zip(paths, exports, names, strict=True):
+        for line in export.report.lines("entry"):
+            log.warning("%s", line)
+        entries, missing = from_export(export, anime_of_mal)
+        if missing:
+            log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
+        counted = known(entries)
+        apart = name if taken.count(name.casefold()) == 1 else "/".join(path.parts[-2:])
+        person = Person.of_list(counted, vocabulary, apart, MAL_SCORES)
+        people.append(_with_history(person, f"the export {path}", len(export.entries), len(entries) - len(counted)))
+    return people
 
 
 def leaning_of(

@@ -8,8 +8,9 @@ import pytest
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ImportedEntry, ListEntry, UserList
+from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.lists.user_names import user_hash
-from anime_bert4rec.recommending.asked_people import stored_or_fetched
+from anime_bert4rec.recommending.asked_people import people_of_exports, stored_or_fetched
 from anime_bert4rec.support.errors import UserError
 
 
@@ -43,3 +44,18 @@ def test_a_list_that_was_imported_is_taken_and_nobody_is_asked(tmp_path: Path, s
         assert (ask("csv:ratings:Zoe"), ask("mal:Zoe")) == ([1], [2])
         database.save_user_list(fetched("Zoe"), "Zoe", 10**9, 1)
         assert ask("Zoe") == [3], "who is of AniList and of an import is of AniList"
+
+
+def test_people_of_exports_are_told_apart(tmp_path: Path) -> None:
+    """Named in the file, or by the file's name, with the folder where that is not theirs alone."""
+    paths = []
+    named = {"A/list.xml": "", "B/list.xml": "", "B/mine.xml": "", "C/list.xml": "Ben", "C/old.xml": "ann"}
+    for place, name in named.items():
+        paths.append(tmp_path / place)
+        paths[-1].parent.mkdir(exist_ok=True)
+        who = f"<myinfo><user_name>{name}</user_name></myinfo>" if name else ""
+        anime = "<anime><series_animedb_id>7</series_animedb_id><my_status>Completed</my_status></anime>"
+        paths[-1].write_text(f"<myanimelist>{who}{anime}</myanimelist>", encoding="utf-8")
+    people = people_of_exports(paths, {7: 1}, Vocabulary.of([1]), others=["Ann", None])
+    assert [each.name for each in people] == ["A/list.xml", "B/list.xml", "mine.xml", "Ben", "C/old.xml"]
+    assert all(each.history == (1,) for each in people)
