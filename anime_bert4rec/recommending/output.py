@@ -82,7 +82,7 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None, you: str = "yo
         pieces = [[row.url], _listed(row.genres), *([each] for each in _marks(row)), _because(row)]
         if is_narrow and below:
             lines.append(title.rstrip())
-            pieces = [["  ".join(filter(None, of_row))], *pieces]
+            pieces = [_listed(list(filter(None, of_row)), " "), *pieces]
         else:
             cells = [
                 fit(cell, room) if side == "<" else " " * (room - columns(cell)) + cell
@@ -90,7 +90,7 @@ def as_table(rows: Sequence[RecommendedAnime], width: int | None, you: str = "yo
                 if room
             ]
             lines.append("  ".join([title, *cells]).rstrip())
-        lines.extend(indent + line for line in _flowed([piece for piece in pieces if any(piece)], below))
+        lines.extend((indent + line).rstrip() for line in _flowed([piece for piece in pieces if any(piece)], below))
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -67,6 +67,16 @@ def test_the_table_for_a_pipe_is_whole():
     ]
 
 
+def test_facts_that_are_too_many_for_a_line_go_on_in_the_next():
+    long = dataclasses.replace(BEBOP, format="TV_SHORT", episodes=1000)
+    row = RecommendedAnime.of(1, long, 0.5, [], planned=False, predicted=84.2, scale=TEN)
+    assert as_table([row], 40).splitlines()[:3] == [
+        "1  Cowboy Bebop",
+        "   1998  TV_SHORT  1000 ep  mean: 8.6",
+        "   you: 8.4 · https://anilist.co/anime/1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("scale", "shown", "value", "mean"),
     [
