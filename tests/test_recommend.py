@@ -148,7 +148,7 @@ def test_several_people_get_what_suits_all(tmp_path, run, rows):
     ]
     for row in found:
         assert row["score"] ** 3 == pytest.approx(np.prod([each[row["anime_id"]] for each in score]), rel=1e-3)
-        assert [each["name"] for each in row["for_each"]] == ["Ann", "ben.xml", "the titles given"]
+        assert [each["name"] for each in row["for_each"]] == ["Ann", "ben.xml", "a fan of the titles given"]
         assert [each["planned"] for each in row["for_each"]] == [row["anime_id"] == 8, False, False]
         assert row["planned"] == (row["anime_id"] == 8)
     assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)

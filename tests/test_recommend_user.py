@@ -195,7 +195,10 @@ def test_whom_an_export_is_compared_with_can_be_fetched_anew(folder, anilist, ru
 def test_titles_are_compared_as_they_were_named(run):
     """Who names 22 has seen what it continues; but that is not what was named."""
     compared = json.loads(run("--anime", 22, "--compare-with", "Ann", "--format", "json")[1])
-    assert (compared["names"], compared["watched"][0]) == (["the titles given", "Ann"], 1)
+    assert (compared["names"], compared["watched"][0]) == (["a fan of the titles given", "Ann"], 1)
+    said = run("--anime", 22, "--compare-with", "Ann")[1]
+    assert said.startswith("a fan of the titles given has watched 1 title, Ann ")
+    assert "\na fan of the titles given could show Ann" in said and "\nAnn could show a fan of the titles given" in said
 
 
 @pytest.mark.parametrize(("days", "flags", "is_fetched"), [(8, (), True), (6, (), False), (0, ("--refresh",), True)])

@@ -109,7 +109,7 @@ def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person
         if not known:
             raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
         log.warning("The model knows no anime with the id %s: passed over.", shown)
-    return replace(person, history=known, name="the titles given", named_titles=True)
+    return replace(person, history=known, name="a fan of the titles given", named_titles=True)
 
 
 def stored_or_fetched(

@@ -108,7 +108,7 @@ def test_several_people_have_a_score_each():
     each = (
         ForPerson("Ann", 8.4, 10, True),
         ForPerson("Ben", 64.0, 100, False),
-        ForPerson("the titles given", None, None, False),
+        ForPerson("a fan of the titles given", None, None, False),
     )
     row = dataclasses.replace(ROWS[1], for_each=each, planned=True)
     assert as_table([row], None).splitlines()[1] == (
