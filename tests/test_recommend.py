@@ -127,7 +127,7 @@ def test_an_export_of_myanimelist(folder, tmp_path, run, rows, name):
     found = rows("--mal-xml", path)
     assert {12, 13}.isdisjoint(ids(found))
     assert [row["anime_id"] for row in found if row["planned"]] == [15]
-    assert "1 of 4 anime of the export are not in the catalogue." in run("--mal-xml", path)[2]
+    assert "The catalogue lacks 1 of the 4 anime of the export." in run("--mal-xml", path)[2]
 
 
 def test_several_people_get_what_suits_all(tmp_path, run, rows):

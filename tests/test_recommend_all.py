@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from small_recommendations import fill
 
 import recommend
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.recommending import everybody
+from anime_bert4rec.recommending.catalogue import say_what_is_missing
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +204,12 @@ def test_a_catalogue_of_other_anime_is_named(run, tmp_path, folder):
     for flags in (["--user", "Ann"], ["--all", "--format", "csv", "-o", tmp_path / "all.csv"]):
         err = run(*flags)[2]
         assert err.count("The catalogue has 14 of the 30 anime that the model knows: is this another database?") == 1
+
+
+def test_large_numbers_have_commas(caplog):
+    recommender = SimpleNamespace(vocabulary=Vocabulary.of(range(1, 3001)), predicts_scores=True)
+    say_what_is_missing(recommender, [Anime(k) for k in range(1, 1005)], has_scores=False)
+    assert "The catalogue has 1,004 of the 3,000 anime that the model knows" in caplog.text
 
 
 def test_stopped_behind_the_header_it_has_one(run, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.recent_starts import NEWEST, AskedStart, RecentStarts
 from anime_bert4rec.model.ndcg import gains
 from anime_bert4rec.model.recent_strengths import RecentStrengths
+from anime_bert4rec.support.text import decimal
 
 MOST_STARTS, MOST_NUMBERS = 1_000, 3_000_000
 """The most starts that are asked, and the most that these may be times the titles."""
@@ -107,7 +108,7 @@ def paragraphs(found: InTime | None) -> list[str]:
     lines = [f"{head:50}{'HR@10':>8}{'NDCG@10':>9}{'±':>7}"]
     for name, each in found.places.items():
         mean, error = mean_and_error(gains(each, 10), found.users)
-        lines.append(f"{name:50}{(each <= 10).mean():8.3f}{mean:9.3f}{error:7.3f}")
+        lines.append(f"{name:50}{decimal((each <= 10).mean()):>8}{decimal(mean):>9}{decimal(error):>7}")
     return ["\n".join(lines), textwrap.fill(NOTE, WIDTH, break_on_hyphens=False)]
 
 

@@ -22,7 +22,7 @@ from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.model.ndcg import ndcg
 from anime_bert4rec.model.predicted_scores import PredictedScores, standard
 from anime_bert4rec.model.score_weight import FEWEST_ASKED, TOP
-from anime_bert4rec.support.text import count_of
+from anime_bert4rec.support.text import count_of, decimal
 
 BY_CATALOGUE, BY_TRAINING_USERS = "AniList's mean score", "mean of the training users"
 BY_LIST, BY_BOTH = "by list", "by both"
@@ -167,9 +167,9 @@ def short_lines(liked: Liked | str) -> list[str]:
     """The outcome in a line of at most 80 characters, if there is one."""
     if isinstance(liked, str):
         return []
-    by_list, by_both = (_known_mean(liked.ranked[name]["liked"])[0] for name in (BY_LIST, BY_BOTH))
-    correlation = _known_mean(liked.predicted[MODEL]["correlation"])[0]
-    return [f"Liked: NDCG@10 {by_list:.3f} by list, {by_both:.3f} by both; rank correlation {correlation:.2f}"]
+    by_list, by_both = (decimal(_known_mean(liked.ranked[name]["liked"])[0]) for name in (BY_LIST, BY_BOTH))
+    correlation = decimal(_known_mean(liked.predicted[MODEL]["correlation"])[0])
+    return [f"Liked: NDCG@10 {by_list} by list, {by_both} by both; rank correlation {correlation}"]
 
 
 def as_json(liked: Liked | str) -> dict[str, Any]:
@@ -199,4 +199,4 @@ def _known_mean(values: np.ndarray) -> tuple[float, float]:
 
 def _cell(values: np.ndarray) -> str:
     mean, error = _known_mean(values)
-    return f"{mean:.3f} ± {error:.3f}"
+    return f"{decimal(mean)} ± {decimal(error)}"

@@ -11,7 +11,7 @@ from anime_bert4rec.evaluation.questions import EVERYTHING, title
 from anime_bert4rec.evaluation.ranking import mean_and_error
 from anime_bert4rec.evaluation.trained_run import Asked, TrainedRun
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE, Changes
-from anime_bert4rec.support.text import count_of, count_people
+from anime_bert4rec.support.text import count_of, count_people, decimal
 
 WIDTH = 80
 CHANCE = 2.0
@@ -139,7 +139,7 @@ def tables(answers: Answers, asked: Asked) -> str:
     for name, results in answers.in_full.items():
         if results[EVERYTHING].users >= ENOUGH_PEOPLE:
             lost, error = answers.shuffle_gap[name]
-            gap = f"{lost:+.4f} ± {error:.4f}"
+            gap = f"{decimal(lost, '+.4f')} ± {decimal(error, '.4f')}"
             says.append(f"Shuffle gap, {name}: {gap} of NDCG@10 is lost when histories are shuffled.")
         says += [
             _capitalised(_too_few(title(name, variant), result.users)) + "."
@@ -191,7 +191,7 @@ def _row(contender: str, result: RankingMetrics) -> str:
 
 def _number(value: float) -> str:
     """`.412`, and `1.00`: four characters."""
-    return f"{value:.3f}"[1:] if value < 0.9995 else f"{value:.2f}"
+    return decimal(value)[:4]
 
 
 def _capitalised(text: str) -> str:

@@ -23,6 +23,7 @@ from torch import Tensor
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.support.forms import WrongForm
+from anime_bert4rec.support.text import count_of, count_people
 
 log = logging.getLogger(__name__)
 
@@ -217,8 +218,8 @@ def fit_scores(scores: Scores, alike: Sequences | None = None) -> PredictedScore
         parts.append(of_alike * ALIKE_VARIANCE**0.5)
     factors = _factors(torch.cat(parts, 1).coalesce())
     found = PredictedScores(item_mean.astype(np.float32), factors, typical)
-    took = time.perf_counter() - clock
-    log.info("Predicted scores: learnt from %d scores of %d people in %.1f s.", len(values), people, took)
+    learnt_from, took = f"{count_of(len(values), 'score')} of {count_people(people)}", time.perf_counter() - clock
+    log.info("Predicted scores: learnt from %s in %.1f s.", learnt_from, took)
     return found
 
 

@@ -27,6 +27,7 @@ from anime_bert4rec.model.batches import ask_what_comes_next
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_strengths import Asked, joined, likeliest_strengths
 from anime_bert4rec.support.forms import WrongForm
+from anime_bert4rec.support.text import count_of, count_people, decimal
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +121,13 @@ def fit_recent(
     for part in (said.terms, said.of_targets):
         part[:, [2 + feature for feature in OF_SEASONS]] = 0
     strengths = torch.stack([with_seasons, likeliest_strengths(said)[1][:, 0]])
-    found = ", ".join(f"{term} {strength:.2f}" for term, strength in zip(TERMS, with_seasons.tolist(), strict=False))
+    named = zip(TERMS, with_seasons.tolist(), strict=False)
+    found = ", ".join(f"{term} {decimal(strength, '.2f')}" for term, strength in named)
     if unordered is None:
         strengths = torch.nn.functional.pad(strengths, (0, len(AS_SETS)))
-    starts, took = len(lately.asked), time.perf_counter() - clock
-    log.info("Recent starts: learnt from %d starts of %d people in %.1f s: %s.", starts, lately.people, took, found)
+    starts, people = count_of(len(lately.asked), "start"), count_people(lately.people)
+    took = time.perf_counter() - clock
+    log.info("Recent starts: learnt from %s of %s in %.1f s: %s.", starts, people, took, found)
     return RecentStrengths(strengths.clamp(-MOST_LIKELY, MOST_LIKELY).numpy())
 
 

@@ -18,6 +18,7 @@ from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.ndcg import ndcg
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.predicted_scores import Expectation, PredictedScores
+from anime_bert4rec.support.text import count_people, decimal
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,12 @@ def fit_weight(model: BERT4Rec, predicted: PredictedScores, questions: Sequence[
     weight = nearest_of_the_best(liked + listed)
     chosen = WEIGHTS.index(weight)
     log.info(
-        "Predicted scores: %g of each standard deviation counts; of %d people, NDCG@10 of what they liked %.3f instead"
-        " of %.3f, of all %.3f instead of %.3f.",
-        weight, len(questions), liked[chosen].mean(), liked[0].mean(), listed[chosen].mean(), listed[0].mean(),
-    )  # fmt: skip
+        "Predicted scores: %g of each standard deviation counts; of %s, NDCG@10 of what they liked %s instead of %s, of"
+        " all %s instead of %s.",
+        weight,
+        count_people(len(questions)),
+        *(decimal(gains[which].mean()) for gains in (liked, listed) for which in (chosen, 0)),
+    )
     return predicted.with_weight(weight)
 
 

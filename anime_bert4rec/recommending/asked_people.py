@@ -74,7 +74,8 @@ def people_of_exports(
             log.warning("%s", line)
         entries, missing = from_export(export, anime_of_mal)
         if missing:
-            log.info("%d of %d anime of the export are not in the catalogue.", missing, len(export.entries))
+            of_all = f"{missing:,} of the {len(export.entries):,}"
+            log.info("The catalogue lacks %s anime of the export.", of_all)
         counted = known(entries)
         apart = name if taken.count(name.casefold()) == 1 else "/".join(path.parts[-2:])
         person = Person.of_list(counted, vocabulary, apart, MAL_SCORES)

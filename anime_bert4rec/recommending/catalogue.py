@@ -27,7 +27,8 @@ def say_what_is_missing(recommender: Recommender, catalogue: Sequence[Anime], ha
     known = np.count_nonzero(recommender.vocabulary.encode(ids))
     if known < count / 2:
         log.warning(
-            "The catalogue has %d of the %d anime that the model knows: is this another database?", known, count
+            "The catalogue has %s of the %s anime that the model knows: is this another database?",
+            *(f"{each:,}" for each in (known, count)),
         )
     if has_scores and not recommender.predicts_scores:
         log.info("Scores are not predicted: the model was trained by an earlier version, or on too few of them.")

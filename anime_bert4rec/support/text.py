@@ -1,4 +1,4 @@
-"""Text for people: strangers' text that no terminal would obey, errors of the system, arguments, durations."""
+"""Text for people: strangers' text that no terminal would obey, errors of the system, arguments, numbers, durations."""
 
 from __future__ import annotations
 
@@ -55,6 +55,11 @@ def count_of(number: int, what: str) -> str:
 def count_people(number: int) -> str:
     """`one person`, `1,204 people`."""
     return f"{number:,} people" if number != 1 else "one person"
+
+
+def decimal(value: float, form: str = ".3f") -> str:
+    """`.412`, `-.012`, `1.000`: as all measured numbers are printed, without a zero before the point."""
+    return re.sub(r"^([+-]?)0\.", r"\1.", format(value, form))
 
 
 def duration(seconds: float) -> str:

@@ -113,11 +113,11 @@ def log_start(data: Data, started: datetime) -> None:
     """The first lines of a run: when, and on what data."""
     log.info("==== Run of %s ====", started.isoformat(sep=" ", timespec="seconds"))
     log.info(
-        "%s to train on, %d to validate on, %d anime, %d entries.",
+        "%s to train on, %s to validate on, %s anime, %s entries.",
         count_of(len(data.training), "user"),
-        len(data.validation),
-        data.vocabulary.num_items,
-        len(data.training.items) + len(data.validation.items),
+        f"{len(data.validation):,}",
+        f"{data.vocabulary.num_items:,}",
+        f"{len(data.training.items) + len(data.validation.items):,}",
     )
 
 

@@ -76,9 +76,9 @@ def test_what_is_said():
     table, note = paragraphs(found)
     assert table.splitlines() == [
         "In time (3 starts of 2 people)                       HR@10  NDCG@10      ±",
-        "this model, told the day                             0.667    0.500  0.333",
-        "the same, not told                                   0.333    0.333  0.444",
-        "others' recent starts                                1.000    0.500  0.000",
+        "this model, told the day                              .667     .500   .333",
+        "the same, not told                                    .333     .333   .444",
+        "others' recent starts                                1.000     .500   .000",
     ]
     assert max(map(len, [*table.splitlines(), *note.splitlines()])) <= 80
     found_json = as_json(found)

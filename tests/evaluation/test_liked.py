@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -122,6 +123,7 @@ def test_everything_is_in_the_table_and_in_the_json():
     text = "\n\n".join(paragraphs(found))
     assert text.startswith("Liked (12 users, 36 hidden scores)\n") and "by both (0.25)" in text
     assert max(map(len, [*text.splitlines(), *short_lines(found)])) <= 80
+    assert not re.search(r"\b0\.", "\n".join([*text.replace("(0.25)", "").splitlines(), *short_lines(found)]))
     json = as_json(found)
     assert (json["users"], json["hidden_scores"], json["weight"]) == (12, 36, 0.25)
     assert json["ranked"][BY_BOTH].keys() == {"all", "liked", "disliked"}

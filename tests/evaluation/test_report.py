@@ -113,7 +113,7 @@ def test_tables_fit_the_terminal_and_have_every_number():
     #                                   mean .75, error √(.625 / 9) / √10 = .0833
     assert "this model     1.00 1.00 1.00 1.00 .750 .083 1.00 1.00 1.00 1.00 1.00  25% 100%" in text
     assert "Next item (10 users, 10 targets)" in text and "Fold-in, new ground (10 users" in text
-    assert "Shuffle gap, fold-in: +0.0125 ± 0.0100" in text
+    assert "Shuffle gap, fold-in: +.0125 ± .0100" in text
     assert "Asked: the 10 people who were held out of the training, which had 9 others." in text
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anime_bert4rec.support.text import as_argument, as_flag, count_of, count_people, duration, plain
+from anime_bert4rec.support.text import as_argument, as_flag, count_of, count_people, decimal, duration, plain
 
 
 def test_control_sequences_do_not_reach_the_terminal():
@@ -48,3 +48,9 @@ def test_one_and_more():
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_numbers_have_one_form():
+    values = (0.4123, "+.3f", "+.412"), (-0.0116, ".3f", "-.012"), (0.99961, ".3f", "1.000"), (1.2, ".2f", "1.20")
+    for value, form, shown in values:
+        assert decimal(value, form) == shown
