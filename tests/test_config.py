@@ -151,6 +151,36 @@ def test_text_that_is_none_is_refused_but_not_in_paths():
 
 
 @pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        (PersonSettings, "--title"),
+        (PersonSettings, "--similar-to"),
+        (PersonSettings, "--compare-with"),
+        (RecommendationSettings, "--at"),
+        (RecommendationSettings, "--html"),
+        (WishSettings, "--hide"),
+        (WishSettings, "--year"),
+        (LocalTaskSettings, "--columns"),
+        (LocalTaskSettings, "--remove"),
+        (DrawingSettings, "--user"),
+        (PathSettings, "--db"),
+    ],
+)
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_value_is_refused(settings, flag, value):
+    with pytest.raises(SettingError, match=f"^{flag}: a value is needed, and it is empty"):
+        parsed(settings, flag, value)
+    assert parsed(settings) == settings()
+
+
+@pytest.mark.parametrize(("settings", "flag"), [(RecommendationSettings, "-o"), (RecommendationSettings, "--html")])
+def test_a_dash_is_no_file(settings, flag):
+    with pytest.raises(SettingError, match="a file is needed, and - is none"):
+        parsed(settings, f"{flag}=-" if flag.startswith("--") else f"{flag}-")
+    assert parsed(settings, "--html=./-").html == Path("-")
+
+
+@pytest.mark.parametrize(
     ("settings", "argv", "message"),
     [
         (TrainingSettings, ["--epoch", "3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),

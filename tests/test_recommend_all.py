@@ -167,8 +167,8 @@ def test_after_a_change_it_is_begun_anew(run, tmp_path, monkeypatch, written, fo
         (["--user", "Ann", "-o", "x"], "--output goes with --all"),
         (["--user", "Ann", "--format", "jsonl"], "--format jsonl goes with --all"),
         (["--all", "-o", "x", "--format", "csv", "--refresh"], "--refresh goes with --user or --compare-with"),
-        (["--all", "-o", "", "--format", "csv"], "--output: a name is needed, and it is empty"),
-        (["--user", "Ann", "--html", ""], "--html: a name is needed, and it is empty"),
+        (["--all", "-o", "", "--format", "csv"], "--output: a value is needed, and it is empty"),
+        (["--user", "Ann", "--html", ""], "--html: a value is needed, and it is empty"),
     ],
 )
 def test_wrong_use_is_one_line(run, flags, message, tmp_path, monkeypatch):

@@ -111,7 +111,7 @@ def test_several_at_once_as_they_are_pasted_and_who_has_no_list(path, remove):
     assert left(path) == {"Bob", "bob", "csv"}
 
 
-@pytest.mark.parametrize("name", ["nobody", "bo", "b%", "", "x' OR 1 --"])
+@pytest.mark.parametrize("name", ["nobody", "bo", "b%", "x' OR 1 --"])
 def test_a_name_that_is_nobodys_removes_nobody(path, remove, name):
     before = path.read_bytes()
     code, out, err = remove("Ann", name)

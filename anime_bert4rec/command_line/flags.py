@@ -192,25 +192,33 @@ def _with_value(f: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
     form = {"action": _Once} if f.metadata["once"] else {}
     if f.metadata["without_value"] is not None:
         form |= {"nargs": "?", "const": f.metadata["without_value"]}
-    return {"type": kind, "default": f.default, "metavar": f.metadata["metavar"], **form}
+    default = None if f.default == "" else f.default  # argparse would take it for a text that is given
+    return {"type": kind, "default": default, "metavar": f.metadata["metavar"], **form}
 
 
 def _pick(args: argparse.Namespace, settings: type[Group]) -> Group:
     """The dataclass `settings` filled from parsed arguments. Raises SettingError, naming the flag."""
-    names = [f.name for f in dataclasses.fields(settings) if f.metadata["help"] is not None]  # type: ignore[arg-type]
-    values = {name: getattr(args, name) for name in names}
-    return settings(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    fields = [f for f in dataclasses.fields(settings) if f.metadata["help"] is not None]  # type: ignore[arg-type]
+    values = {f.name: getattr(args, f.name) for f in fields}
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _plain_type(hint: Any) -> Any:
-    """The type in the place of `… | None`, and every other one unchanged, but `_path` for `Path`."""
+    """The type in the place of `… | None`, and every other one unchanged, but of texts and paths the check."""
     if isinstance(hint, types.UnionType):
         hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    return _path if hint is Path else hint
+    return {str: _text, Path: _path}.get(hint, hint)
+
+
+def _text(text: str) -> str:
+    """An empty one, such as that of a variable that isn't set, would be as none, or match anything."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a value is needed, and it is empty")
+    return text
 
 
 def _path(text: str) -> Path:
-    """Without a text it would be the folder that one is in."""
-    if not text:
-        raise argparse.ArgumentTypeError("a name is needed, and it is empty")
-    return Path(text)
+    if text == "-":
+        raise argparse.ArgumentTypeError("a file is needed, and - is none (one of that name is ./-)")
+    return Path(_text(text))

@@ -150,8 +150,6 @@ class WishSettings(Checked):
 def check_who(who: PersonSettings, what: RecommendationSettings) -> None:
     """Raises SettingError unless it is clear who is meant, and the flags that go with them are given."""
     people = who.user or who.anime or who.title or who.mal_xml
-    if who.compare_with is not None and not who.compare_with.strip():
-        raise SettingError("--compare-with: a name is needed, and it is empty")
     if who.all and (people or who.similar_to is not None or who.compare_with):
         raise SettingError("--all goes with nobody else: give no --user, --anime, --title, --mal-xml or --similar-to")
     if not people and who.similar_to is None and not who.all:
