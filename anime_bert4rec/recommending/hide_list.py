@@ -11,7 +11,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.rows import title_of
 from anime_bert4rec.recommending.title_questions import id_of
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import half_width, plain
 from anime_bert4rec.support.whole_files import write_aside
 
 LONGEST = 2**24
@@ -43,7 +43,7 @@ def read_hide_list(path: Path) -> set[int]:
     """The ids. Raises UserError for a file that isn't there, or has another line."""
     ids = set()
     for number, line in enumerate(io.StringIO(_text(path), newline=None), 1):
-        word = line.partition("#")[0].strip()
+        word = half_width(line.partition("#")[0].strip())
         if word and not (word.isascii() and word.isdecimal() and len(word) <= 18):
             raise UserError(f"{path}:{number}: {plain(word, 40)!r} is no AniList id; titles are added with --hide")
         if word:

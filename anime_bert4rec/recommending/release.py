@@ -17,6 +17,7 @@ import re
 from anime_bert4rec.lists.dates import SEASONS, number_of, parts, quarter_of
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.support.errors import SettingError
+from anime_bert4rec.support.text import half_width
 
 AIRING = "airing"
 NEXT_SEASON = "next season"
@@ -41,6 +42,7 @@ def day_in_japan(seconds: float) -> int:
 
 def read_day(text: str) -> int:
     """The day of `2026-10-04`. Raises SettingError for anything else."""
+    text = half_width(text)
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise SettingError(f"--at must be a day such as 2026-10-04, not {text!r}")
     try:

@@ -10,7 +10,7 @@ from anime_bert4rec.recommending.rows import title_of
 from anime_bert4rec.recommending.title_search import Match, TitleSearch
 from anime_bert4rec.recommending.title_words import fold
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import half_width, plain
 
 SHOWN_MATCHES = 20
 """The number of candidates that are shown for a title."""
@@ -46,7 +46,8 @@ def anime_of_titles(wanted: Sequence[str], catalogue: Sequence[Anime], flag: str
 
 def id_of(wanted: str, catalogue: Sequence[Anime], flag: str) -> int:
     """The id that `flag` names: a number is an id, if there is such an anime, and else a title."""
-    number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 19 else None
+    digits = half_width(wanted)
+    number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
     if number is None:
         return anime_of_titles([wanted], catalogue, flag)[0].anime_id
     titled = TitleSearch(catalogue).find(wanted).anime

@@ -11,7 +11,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.person import Person
 from anime_bert4rec.recommending.release import UPCOMING
 from anime_bert4rec.support.errors import SettingError, UserError
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import half_width, plain
 
 Range = tuple[float, float]
 """The first and the last number of a range."""
@@ -139,6 +139,7 @@ def read_range(flag: str, text: str, example: str = "2015-2020", digits: str = "
     """
     if not text:
         return None
+    text = half_width(text)
     found = re.fullmatch(rf"([0-9]{digits})?(-)?([0-9]{digits})?", text)
     if not found or text == "-" or (found[3] and not found[2]):
         raise SettingError(f"{flag} must be a number or a range such as {example}, not {text!r}")

@@ -57,6 +57,11 @@ def count_people(number: int) -> str:
     return f"{number:,} people" if number != 1 else "one person"
 
 
+def half_width(text: str) -> str:
+    """`text` with the usual digits and signs in place of those as wide as Chinese characters: `２０１５－`."""
+    return unicodedata.normalize("NFKC", text)
+
+
 def decimal(value: float, form: str = ".3f") -> str:
     """`.412`, `-.012`, `1.000`: as all measured numbers are printed, without a zero before the point."""
     return re.sub(r"^([+-]?)0\.", r"\1.", format(value, form))

@@ -12,11 +12,11 @@ def test_what_is_added_is_read_back_and_what_was_there_stays(tmp_path):
     path = tmp_path / "new" / "hidden.txt"
     add_to_hide_list(path, {7: "進撃の巨人", 1: "Cowboy Bebop"})
     assert path.read_bytes().decode() == "7  # 進撃の巨人\n1  # Cowboy Bebop\n"
-    path.write_bytes("\ufeff# mine\r\n\r\n 7 # why\r\n9".encode())  # as Notepad does
+    path.write_bytes("\ufeff# mine\r\n\r\n 7 # why\r\n９".encode())  # as Notepad does
     assert read_hide_list(path) == {7, 9}
     add_to_hide_list(path, {9: "x", 7: "y", 5: "z"})
     assert read_hide_list(path) == {5, 7, 9}
-    assert path.read_bytes().decode() == "# mine\r\n\r\n 7 # why\r\n9\n5  # z\n"
+    assert path.read_bytes().decode() == "# mine\r\n\r\n 7 # why\r\n９\n5  # z\n"
     before = path.stat().st_mtime_ns
     add_to_hide_list(path, {5: "z"})
     assert path.stat().st_mtime_ns == before

@@ -60,6 +60,7 @@ def test_a_number_is_an_id_where_there_is_one_and_else_a_title(said):
     assert said() == ["86 is taken for an id; the title is 86, --similar-to 5000"]
     assert id_of("86", [each for each in CATALOGUE if each.anime_id != 86], "--similar-to") == 5000
     assert id_of("7", CATALOGUE, "--similar-to") == 7  # which the model may know
+    assert id_of("７", CATALOGUE, "--similar-to") == 7
     assert id_of("91 days", CATALOGUE, "--similar-to") == 5001
     with pytest.raises(UserError, match="no title of the catalogue"):
         id_of("9" * 5000, CATALOGUE, "--similar-to")

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anime_bert4rec.support.text import as_argument, as_flag, count_of, count_people, decimal, duration, plain
+from anime_bert4rec.support.text import (
+    as_argument,
+    as_flag,
+    count_of,
+    count_people,
+    decimal,
+    duration,
+    half_width,
+    plain,
+)
 
 
 def test_control_sequences_do_not_reach_the_terminal():
@@ -54,3 +63,7 @@ def test_numbers_have_one_form():
     values = (0.4123, "+.3f", "+.412"), (-0.0116, ".3f", "-.012"), (0.99961, ".3f", "1.000"), (1.2, ".2f", "1.20")
     for value, form, shown in values:
         assert decimal(value, form) == shown
+
+
+def test_wide_digits_and_signs_are_the_usual_ones():
+    assert half_width("２０２０－０１－０１") == "2020-01-01" and half_width("鋼の錬金術師 1") == "鋼の錬金術師 1"
