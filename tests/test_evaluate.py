@@ -213,7 +213,7 @@ def test_what_goes_wrong_in_the_evaluation_leaves_the_training_whole(db, tmp_pat
     monkeypatch.setattr(evaluate, "load_run", fail)
     assert train(db, tmp_path, "--epochs", "1") == code
     out, err = capsys.readouterr()
-    assert "Best of 1 epochs" in out and "complete and saved" in err
+    assert "Best of 1 epoch" in out and "complete and saved" in err
     assert load_model(tmp_path / "models" / "final_model.pth")[1]["epoch"] == 1
 
 

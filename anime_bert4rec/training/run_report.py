@@ -70,8 +70,8 @@ def describe_data(data: Data, baselines: Mapping[str, Mapping[str, float]]) -> d
 def summarise(metrics: EpochMetrics) -> str:
     """How good the best epoch was, beside popularity and the best baseline, in at most five lines of 80 columns."""
     best, people = metrics.best_epoch, metrics.facts["users_val"]
-    loss = f"{metrics.val_losses[best - 1]:.4f}"
-    says = f"Best of {metrics.epochs_done} epochs: {best}, validation loss {loss} on {count_people(people)}."
+    loss, done = f"{metrics.val_losses[best - 1]:.4f}", count_of(metrics.epochs_done, "epoch")
+    says = f"Best of {done}: {best}, validation loss {loss} on {count_people(people)}."
     if people < ENOUGH_PEOPLE:
         return f"{says}\nSo few people to validate on: nothing can be told of how good that is."
     baselines = metrics.facts["baselines"]
