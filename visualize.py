@@ -78,7 +78,7 @@ def plot_data(paths: PathSettings, language: str | None = None) -> tuple[list[Pa
             people = load_people(paths.people_file)  # who has come into the database since is not of this run
             rows = database.iter_watched() if people is None else watched_by(people, database)
             overview = read_overview(rows, vocabulary)
-            if not len(overview.lengths):
+            if people is not None and not len(overview.lengths):
                 raise UserError(f"{database.path} has nobody any more whom this model was trained on")
         shown = ReportData(anime, overview)
         style.save(data_overview(overview), paths.plots / DATA_OVERVIEW)
