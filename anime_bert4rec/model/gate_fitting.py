@@ -162,9 +162,9 @@ def as_far_as_it_ranks_well(asked: GateExamples, weights: Tensor) -> Tensor:
     found = torch.stack([ndcg(asked, torch.lerp(alone, weights, part)) for part in PARTS_OF_THE_WAY])
     behind = found[found.sum(1).argmax()] - found
     errors = behind.square().sum(1).sqrt().clamp_min(NO_ERROR)
-    chances = torch.exp(-(behind.sum(1) / errors).square() / 2)
-    part = float(chances @ chances.new_tensor(PARTS_OF_THE_WAY) / chances.sum())
-    return torch.lerp(alone, weights, part)
+    chances = torch.exp(-(behind.sum(1) / errors).square() / 2).cpu().tolist()
+    mean = sum(chance * part for chance, part in zip(chances, PARTS_OF_THE_WAY, strict=True)) / sum(chances)
+    return torch.lerp(alone, weights, mean)
 
 
 def ndcg(asked: GateExamples, weights: Tensor) -> Tensor:
