@@ -3,7 +3,8 @@
     python docs/make_pictures.py
 
 takes half a minute. The pictures go to docs/pictures, small enough to be kept in the repository. Those of the pages
-need Chromium, by the name that CHROMIUM has or `chromium`.
+need Chromium, by the name that CHROMIUM has or `chromium`, and a font with Chinese and Japanese characters, such as
+Noto Sans CJK: without one there are empty boxes.
 """
 
 from __future__ import annotations
