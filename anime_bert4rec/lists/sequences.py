@@ -174,8 +174,8 @@ def whole_lists(rows: Iterable[WatchedRow], rows_at_once: int = ENTRIES_AT_ONCE)
 def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Sequences:
     """Order what people watched in time: completed, else started, else updated, else created; undated first.
 
-    Entries of one day stay in the order of the clock where it is known, then of their ids. Anime that are not in the
-    vocabulary, and people who are left with nothing, drop out.
+    Entries of one day stay in the order of the clock where it is known, then of their ids; those of a block, which have
+    no order, are `scattered`. Anime that are not in the vocabulary, and people who are left with nothing, drop out.
     """
     columns = columns_of(rows)
     user, anime, entry = columns[:, 0], columns[:, 1], columns[:, 2]
@@ -187,7 +187,16 @@ def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Seque
 
     user_ids, starts = np.unique(user, return_index=True)
     offsets = np.concatenate([starts, [len(user)]]).astype(np.int64)
-    return Sequences(items, _blocks(user, day, offsets), offsets, user_ids)
+    blocks = _blocks(user, day, offsets)
+    return Sequences(items[np.lexsort((scattered(items), blocks, user))], blocks, offsets, user_ids)
+
+
+def scattered(items: np.ndarray) -> np.ndarray:
+    """Numbers by which items are sorted where they have no order: always the same, and as though drawn by lot.
+
+    A model sees as many of a longer list as it has room for: those at the end, which by their ids are the newest anime.
+    """
+    return items.astype(np.uint32) * np.uint32(2_654_435_761)
 
 
 def count_undated(rows: Iterable[WatchedRow], vocabulary: Vocabulary, user_ids: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.lists.sequences import PAD, Vocabulary, scattered
 
 if TYPE_CHECKING:
     from anime_bert4rec.model.bert4rec import BERT4Rec
@@ -21,14 +21,15 @@ class History(NamedTuple):
     """A person's titles that a model knows, each once."""
 
     items: np.ndarray
-    """Indices 1 … N: the newest last if they are in order, else ascending."""
+    """Indices 1 … N: the newest last if they are in order, else `scattered`."""
     in_order: bool
 
     @classmethod
     def of(cls, anime_ids: Collection[int], vocabulary: Vocabulary) -> History:
         """Those of some anime, the oldest first, each at its last place; of a set of anime the order isn't known."""
         if isinstance(anime_ids, Set):
-            return cls(np.sort(known_items(anime_ids, vocabulary)), in_order=False)
+            items = known_items(anime_ids, vocabulary)
+            return cls(items[np.argsort(scattered(items))], in_order=False)
         items = known_items(anime_ids, vocabulary)[::-1]
         _, first = np.unique(items, return_index=True)
         return cls(items[np.sort(first)][::-1], in_order=True)
