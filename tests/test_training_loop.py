@@ -228,7 +228,7 @@ def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own
         ),
     )
     draw_nothing(monkeypatch)
-    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.03, "--no-memory")) == 0
+    assert train_model.main(training_flags(db, tmp_path, "--epochs", 3, "--lr", 0.1, "--no-memory")) == 0
     model, saved = load_model(tmp_path / "models" / "final_model.pth")
     weight = dict(model.named_parameters())["project.weight"]
     # Averages after 1, 2 and 3 epochs: w1, then 1/4 and 3/4, then 2/5 of that and 3/5.
