@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from anilist_client import open_source
 from anime_bert4rec.command_line.flags import ScriptSettings, group
 from anime_bert4rec.command_line.script import logging_to, parse, script
-from anime_bert4rec.lists.csv_lists import name_in_table
+from anime_bert4rec.lists.csv_lists import UNKNOWN_ANIME, name_in_table
 from anime_bert4rec.lists.database import Database, StoredUser
 from anime_bert4rec.lists.database_removal import NobodyOfThisName
 from anime_bert4rec.lists.list_import import import_csv, import_export
@@ -108,6 +108,11 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
             imported, report = import_export(files.mal_xml, files.keep_names, database, wanted.min_anime)
         for line in report.lines("line" if files.csv else "entry"):
             log.warning("%s", line)
+        if 2 * report.left_out.get(UNKNOWN_ANIME, (0, 0))[0] > report.rows:
+            log.warning(
+                "That is most of them: is the catalogue small (prepare_dataset.py --count), or are these neither"
+                " AniList's ids nor MyAnimeList's?"
+            )
         users, watched = database.training_size()
     print(
         f"{count_of(imported.users, 'user')} with {imported.entries:,} anime stored, {imported.replaced:,} of them in"

@@ -332,8 +332,7 @@ def people_of(
         return person_of_user(found, recommender.vocabulary, known)
 
     people = [of_user(name) for name in who.user]
-    of_mal = database.anime_by_mal_id() if who.mal_xml else {}
-    people += people_of_exports(who.mal_xml, of_mal, recommender.vocabulary, known, [*who.user, who.compare_with])
+    people += people_of_exports(who.mal_xml, database, recommender.vocabulary, known, [*who.user, who.compare_with])
     people += [person_of_titles(ids, recommender.vocabulary)] if ids else []
     return [*people, of_user(who.compare_with)] if who.compare_with else people
 

@@ -16,10 +16,11 @@ ROLES = {
     "anime_id": "anime_id media_id item_id anime item",
     "anilist_id": "anilist_id",
     "mal_id": "mal_id id_mal anime_mal_id myanimelist_id series_animedb_id",
-    "date": "my_finish_date finish_date completed_at watched_at date completed",
+    "started": "my_start_date started_at started",
+    "date": "my_finish_date finish_date finish_date_string finished_at completed_at watched_at date completed",
     "timestamp": "my_last_updated last_updated updated_at timestamp unix_time time updated",
-    "score": "my_score user_score score rating",
-    "status": "my_status list_status watching_status status",
+    "score": "my_score user_score score_user my_rating user_rating rating_user score rating",
+    "status": "my_status list_status watching_status watch_status user_status status",
 }
 """The meanings that a column may have, each with the names by which it is known, the surest first: beside the person's
 score and status a table may have those of the anime."""
@@ -55,6 +56,11 @@ class CsvHeader:
     def has_both_ids(self) -> bool:
         """Whether a column `mal_id` can tell whose ids the column `anime_id` has."""
         return {"anime_id", "mal_id"} <= set(self.columns)
+
+    @property
+    def not_read(self) -> list[str]:
+        """The names in the first line of columns that mean nothing here."""
+        return [] if self.is_given else [name for name in self.names if name and not _role_of(name)]
 
     @property
     def doubtful(self) -> list[tuple[str, str, list[str]]]:
@@ -148,7 +154,8 @@ def _split_header(line: str, delimiters: str, number: int) -> tuple[list[str], s
 
 
 def _key(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
+    """The letters of a name without a type, which RecBole writes behind it (`user_id:token`)."""
+    return re.sub(r":.*|[\W_]", "", name).lower()
 
 
 def _role_of(name: str) -> str | None:
@@ -161,10 +168,10 @@ def _surest(name: str) -> int:
     return _NAMES.index(key) if key in _ROLE_OF_NAME else len(_NAMES)
 
 
-_ID = re.compile(r"\s*([0-9]{1,18})(?:[.,]0*)?\s*")
+_ID = re.compile(r"\s*([0-9]{1,18})(?:[.,](?!000\s*$)0*)?\s*")
 
 
 def id_in(text: str) -> int | None:
-    """The id of an anime that a field has, if any. Table programs add decimals."""
+    """The id of an anime that a field has, if any. Table programs add decimals; `1,000` may be a thousand."""
     found = _ID.fullmatch(text)
     return int(found[1]) if found else None

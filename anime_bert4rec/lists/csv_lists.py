@@ -27,6 +27,7 @@ from anime_bert4rec.lists.list_values import (
     day_comes_first,
     is_below_nothing,
     numbers_of,
+    parse_day,
     parse_score,
     parse_status,
     parse_when,
@@ -49,6 +50,8 @@ _SURVEYED_SHARE = 32
 _MAX_NAME = 200
 """The most characters of a user's name."""
 
+NO_NAMES = {"\\N", "<NA>", "#N/A"}
+"""What programs write where there is no name, and nobody is called."""
 UNKNOWN_ANIME = "anime that the catalogue does not have"
 _UNCLOSED = "a quote that is not closed"
 _NO_ID = "the id of the anime is not a number"
@@ -64,7 +67,7 @@ class CsvLists:
         self.header = header = read_header(path, names)
         self.columns = header.columns
         self.ids = header.ids
-        self._certain = header.is_given
+        self._certain = header.is_given and header.ids != "anime_id"
         self._needed = 1 + max(self.columns.values())
         self._least, self._scores_tell, self._scores_count = header.width, True, True
         self._numbers = MAL_NUMBERS
@@ -93,10 +96,8 @@ class CsvLists:
             self.ids = "mal_id" if 2 * differing > compared else "anime_id"
         ids = {number for number in map(id_in, texts[self.ids]) if number is not None}
         scores, statuses = texts.get("score", Counter()), texts.get("status", Counter())
-        self._day_first = day_comes_first({*texts.get("date", ()), *texts.get("timestamp", ())})
-        self._numbers = numbers_of(statuses)
-        if any(each.strip()[:1].isdigit() for each in statuses):
-            self.numbered_statuses = self._numbers
+        dates = (texts.get(role, Counter()) for role in ("started", "date", "timestamp"))
+        self._day_first = day_comes_first(set().union(*dates))
         unclear = sum(count for text, count in scores.items() if parse_score(text) == UNCLEAR_SCORE)
         self._scores_tell = 2 * unclear <= scores.total()
         below = sum(count for text, count in scores.items() if is_below_nothing(text))
@@ -104,7 +105,14 @@ class CsvLists:
         usual = lengths.most_common(1)[0][0] if lengths else 0
         if self._needed <= usual < self.header.width:  # the last columns are empty, and their separators left away
             self._least = usual
-        fit = fit_of(ids, anilist_ids, by_mal_id)
+        fit = self._taken(fit_of(ids, anilist_ids, by_mal_id))
+        self._numbers = numbers_of(statuses, with_mal_ids=fit.whose == "mal")
+        if any(each.strip()[:1].isdigit() for each in statuses):
+            self.numbered_statuses = self._numbers
+        return fit
+
+    def _taken(self, fit: Fit) -> Fit:
+        """With whose ids they are taken for. Raises UserError where that isn't clear."""
         named = "mal" if self.ids == "mal_id" else "anilist"
         if self._certain:
             return fit.taken(named)
@@ -133,15 +141,17 @@ class CsvLists:
         `read` is called with the number of bytes of the file that have been read.
         Raises UserError when the file cannot be read to its end.
         """
-        place = [self.columns.get(role, -1) for role in ("user", self.ids, "date", "timestamp", "score", "status")]
-        at_user, at_anime, at_date, at_time, at_score, at_status = place
+        roles = ("user", self.ids, "started", "date", "timestamp", "score", "status")
+        place = [self.columns.get(role, -1) for role in roles]
+        at_user, at_anime, at_start, at_date, at_time, at_score, at_status = place
         user_of, anime_of = _Remembered(_parse_user), _Remembered(lambda text: _parse_anime(text, known))
         shown = _Remembered(lambda text: plain(name_in_table(text), 100))
         when_of = _Remembered(partial(parse_when, day_first=self._day_first, latest=tomorrow()))
+        day_of = _Remembered(partial(parse_day, day_first=self._day_first, latest=tomorrow()))
         seconds_now = str(int(time.time()))
         score_of, status_of = _Remembered(parse_score), _Remembered(partial(parse_status, numbers=self._numbers))
         needed, width = self._needed, self.header.width
-        score, status, day, second = None, "COMPLETED", None, None
+        score, status, started, day, second = None, "COMPLETED", None, None, None
         given: When | None
         for first, rows in self._chunks(read):
             number, report.rows = report.rows, report.rows + len(rows) - rows.count([])
@@ -157,7 +167,7 @@ class CsvLists:
                         if len(row) < needed:
                             raise BadRow("fewer columns than the header")
                         if len(row) > width and any(row[width:]):
-                            raise BadRow("more columns than the header")
+                            raise BadRow("more columns than the header, which --columns can name")
                     user, anime_id = user_of[row[at_user]], anime_of[row[at_anime]]
                     if at_status >= 0:
                         status = status_of[row[at_status]]
@@ -179,6 +189,10 @@ class CsvLists:
                         report.without("its date", line)
                         given = None, None
                     day, second = (given[0] or day, given[1] or second) if at_time >= 0 else given
+                if at_start >= 0:
+                    started, understood = day_of[row[at_start]]
+                    if not understood:
+                        report.without("its start date", line)
                 if at_score >= 0:
                     score = score_of[row[at_score]]
                     if score is not None and not self._scores_count:
@@ -188,7 +202,7 @@ class CsvLists:
                         score = None
                 name = shown[row[at_user]] if keep_names else None
                 # A plain tuple takes a third of the time of the class, and is equal to it.
-                yield (user, name, anime_id, number, status, score, 0, None, day, second)  # type: ignore[misc]
+                yield (user, name, anime_id, number, status, score, 0, started, day, second)  # type: ignore[misc]
 
     def _chunks(
         self, read: Callable[[int], object] = lambda so_far: None, every: int = 1
@@ -252,13 +266,12 @@ def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -
 
 def name_in_table(text: str) -> str:
     """The user's name. A number is the same with and without decimals, which table programs add."""
-    name = text.strip()
-    return re.sub(r"^([0-9]+)[.,]0+$", r"\1", name)
+    return re.sub(r"^([0-9]+)[.,](?!000$)0+$", r"\1", text.strip())
 
 
 def _parse_user(text: str) -> int:
     name = name_in_table(text)
-    if not name:
+    if not name or name in NO_NAMES:
         raise BadRow("no user")
     if "\n" in name or name.count('"') % 2:
         raise BadRow("a stray quote in the user's name")
@@ -267,7 +280,7 @@ def _parse_user(text: str) -> int:
     try:
         return user_hash(name)
     except UnicodeEncodeError:
-        raise BadRow("the user's name is not UTF-8 text") from None
+        raise BadRow("the user's name is not UTF-8 text, which the file can be saved as") from None
 
 
 def _parse_anime(text: str, known: Mapping[int, int]) -> int:

@@ -18,7 +18,7 @@ from anime_bert4rec.lists.list_values import MAL_NUMBERS, RowReport
 from anime_bert4rec.lists.mal_export import MalExport, read_export
 from anime_bert4rec.lists.records import ImportedEntry
 from anime_bert4rec.lists.user_names import user_hash
-from anime_bert4rec.lists.whose_ids import CATALOGUES
+from anime_bert4rec.lists.whose_ids import CATALOGUES, anime_of_export
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.text import as_flag, plain
@@ -52,6 +52,8 @@ def import_csv(
     if source and not _tidy(source):
         raise SettingError(f"--source needs a letter or a digit, and {source!r} has none")
     lists, report = CsvLists(path, columns), RowReport()
+    if lists.header.not_read:
+        log.info("%s: columns that are not read: %s.", path, ", ".join(lists.header.not_read))
     for role, taken, others in lists.header.doubtful:
         log.info("%s: the %s is taken from the column %s, and not from %s.", path, role, taken, ", ".join(others))
     by_mal_id, anilist_ids = database.anime_by_mal_id(), set(database.anime_ids())
@@ -87,7 +89,9 @@ def import_export(path: Path, keep_name: bool, database: Database, min_anime: in
     """Store the list of MyAnimeList's own export. Raises UserError for a file that is no such export."""
     export = read_export(path)
     name = export.name or os.fsencode(path.name).decode(errors="backslashreplace").partition(".")[0]
-    entries = _entries(export, name, database.anime_by_mal_id(), keep_name)
+    ids = [entry.mal_id for _, entry in export.entries]
+    known = anime_of_export(path, ids, set(database.anime_ids()), database.anime_by_mal_id())
+    entries = _entries(export, name, known, keep_name)
     try:
         return database.import_lists("mal", entries, min_anime, points=True, sure=bool(export.name)), export.report
     except OtherPeople as found:

@@ -39,6 +39,8 @@ ANILIST_NUMBERS = {
     "4": "PAUSED",
     "5": "REPEATING",
 }
+STRAY_NUMBERS = 0.01
+"""The share of the rows of a dump of MyAnimeList's that may have numbers of statuses that it doesn't have."""
 
 _NO_DAYS = {19000101, 18991230, 18991231, 19040101, 19691231, 19700101, 99991231, 16010101}
 """The days that programs write for "no date": the first or the last that they know."""
@@ -166,13 +168,17 @@ def _status_word(text: str) -> str:
     return number[1] if number else text if letters.isdigit() else letters
 
 
-def numbers_of(texts: Mapping[str, int]) -> dict[str, str]:
-    """What statuses that are numbers stand for, by how often there are some that only one of the catalogues has."""
+def numbers_of(texts: Mapping[str, int], with_mal_ids: bool = False) -> dict[str, str]:
+    """What statuses that are numbers stand for, by how often there are some that only one of the catalogues has.
+
+    with_mal_ids: whether the anime have MyAnimeList's ids; of its own dumps a few rows have numbers that nobody knows.
+    """
     words: Counter[str] = Counter()
     for text, count in texts.items():
         words[_status_word(text)] += count
     only_anilist, only_mal = words["0"] + words["5"], words["6"]
-    return ANILIST_NUMBERS if only_anilist > only_mal else MAL_NUMBERS
+    stray = STRAY_NUMBERS * words.total() if with_mal_ids else 0
+    return ANILIST_NUMBERS if only_anilist > max(only_mal, stray) else MAL_NUMBERS
 
 
 def day_comes_first(texts: Iterable[str]) -> bool | None:

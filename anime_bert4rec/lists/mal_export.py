@@ -141,7 +141,8 @@ def _fields_of_anime(path: Path, text: bytes) -> tuple[str | None, list[dict[str
         raise UserError(f"{path} is cut off: </myanimelist> is missing at its end, so export the list again")
     if not found:
         raise UserError(f"{path}: the export has no anime" + (", it is a manga list" if manga else ""))
-    return about.get("user_name") or about.get("user_id") or None, found
+    number = about.get("user_id", "")
+    return about.get("user_name") or (number if number.strip("0") else None), found  # Taiga writes 0 for all
 
 
 def _tags(path: Path, text: bytes) -> Iterator[tuple[int, int, bool, str]]:

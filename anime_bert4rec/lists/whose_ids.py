@@ -6,10 +6,14 @@ whose they are, and would be other anime if they were taken for the wrong one's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from anime_bert4rec.support.text import count_of
+
+log = logging.getLogger(__name__)
 
 CLEARLY = 3
 """One catalogue is clearly meant if it alone has at least 3 of the ids, and 3 times as many as the other one alone."""
@@ -70,3 +74,17 @@ def fit_of(ids: Collection[int], anilist_ids: Collection[int], by_mal_id: Mappin
         only_mal=len(mal - anilist),
         differing=sum(by_mal_id[each] != each for each in both),
     )
+
+
+def anime_of_export(
+    path: Path, ids: Collection[int], anilist_ids: Collection[int], by_mal_id: Mapping[int, int]
+) -> Mapping[int, int]:
+    """The anime of each id of an export in MyAnimeList's form, which programs for other sites write, too.
+
+    The ids are MyAnimeList's unless they clearly are AniList's, which is logged.
+    """
+    fit = fit_of(ids, anilist_ids, by_mal_id)
+    if fit.better != "anilist":
+        return by_mal_id
+    log.warning("%s: ids are taken for AniList's: %s.", path, fit.counts)
+    return {each: each for each in anilist_ids}

@@ -35,8 +35,8 @@ memory. Learned with the other weights the network would count for more: it gets
 which the memory leaves out."""
 EMBEDDING_SPREAD = 0.02
 """The standard deviation that the embeddings start with."""
-LISTS_AT_ONCE = 8
-"""So many lists' states stay in the processor's cache from one operation to the next."""
+STATES_AT_ONCE = 2**19
+"""About so many numbers of hidden states stay in the processor's cache from one operation to the next."""
 LEFT_OUT_AT_ONCE = 25
 """So many items of a list are left out at once, each by itself, for the same reason."""
 FIRST_OPINION = 0.1
@@ -128,9 +128,10 @@ class NetworkInput(NamedTuple):
         later = torch.full((1, length, length), UNSEEN, device=self.items.device).triu(1)
         return later if of_distance is None else of_distance + later
 
-    def parts(self) -> Iterator[NetworkInput]:
-        """Some lists at a time, whose states stay near the processor; `answers` are those of all."""
-        for items, columns in zip(self.items.split(LISTS_AT_ONCE), self.columns.split(LISTS_AT_ONCE), strict=True):
+    def parts(self, size: int) -> Iterator[NetworkInput]:
+        """Some lists at a time, of whose states an item has `size` numbers; `answers` are those of all."""
+        lists = max(1, STATES_AT_ONCE // (self.items.shape[1] * size))
+        for items, columns in zip(self.items.split(lists), self.columns.split(lists), strict=True):
             yield self._replace(items=items, columns=columns)
 
     def padding_bias(self) -> Tensor | None:
@@ -261,13 +262,13 @@ class BERT4Rec(nn.Module):
         self, shown: NetworkInput, embedding: TiedEmbedding, dropout: Dropout, known: Known | None = None
     ) -> Tensor:
         """Hidden states [M, hidden_size] of the positions that answer."""
-        length = shown.items.shape[1]
+        length, size = shown.items.shape[1], self.config.hidden_size
         if known is None:
             biases = [shown.bias(layer.distance_bias(length)) for layer in self._encoder_layers()]
             asked = self._asked(shown, biases, embedding, dropout, None)
         else:
             biases = [bias if bias is None else bias[:, :length, :length] for bias in known.biases]
-            asked = torch.cat([self._asked(part, biases, embedding, dropout, known) for part in shown.parts()])
+            asked = torch.cat([self._asked(part, biases, embedding, dropout, known) for part in shown.parts(size)])
         return asked.flatten(0, 1).index_select(0, shown.answers)
 
     def _asked(

@@ -14,6 +14,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.mal_export import read_export
 from anime_bert4rec.lists.records import ListEntry, ListUnavailable, UserList
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
+from anime_bert4rec.lists.whose_ids import anime_of_export
 from anime_bert4rec.recommending.person import Person, from_export
 from anime_bert4rec.support.errors import UserError
 
@@ -54,7 +55,7 @@ def person_of_user(
 
 def people_of_exports(
     paths: Sequence[Path],
-    anime_of_mal: dict[int, int],
+    database: Database,
     vocabulary: Vocabulary,
     known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list,
     others: Sequence[str | None] = (),
@@ -68,11 +69,12 @@ def people_of_exports(
     exports = [read_export(path) for path in paths]
     names = [export.name or path.name for export, path in zip(exports, paths, strict=True)]
     taken = [each.casefold() for each in (*names, *filter(None, others))]
-    people = []
+    people, catalogues = [], (set(database.anime_ids()), database.anime_by_mal_id()) if paths else ()
     for path, export, name in zip(paths, exports, names, strict=True):
         for line in export.report.lines("entry"):
             log.warning("%s", line)
-        entries, missing = from_export(export, anime_of_mal)
+        ids = [entry.mal_id for _, entry in export.entries]
+        entries, missing = from_export(export, anime_of_export(path, ids, *catalogues))
         if missing:
             of_all = f"{missing:,} of the {len(export.entries):,}"
             log.info("The catalogue lacks %s anime of the export.", of_all)

@@ -17,7 +17,7 @@ OF_MYANIMELIST = (
     [
         (
             OF_MYANIMELIST,
-            {"user": 0, "anime_id": 1, "date": 4, "score": 5, "status": 6, "timestamp": 9},
+            {"user": 0, "anime_id": 1, "started": 3, "date": 4, "score": 5, "status": 6, "timestamp": 9},
         ),
         (
             "user_id,anime_id,rating,watching_status,watched_episodes",
@@ -27,6 +27,13 @@ OF_MYANIMELIST = (
         ("Username\tMedia ID\tcompleted_at\tupdated_at", {"user": 0, "anime_id": 1, "date": 2, "timestamp": 3}),
         ("user,item,watched_at,unix_time,status", {"user": 0, "anime_id": 1, "date": 2, "timestamp": 3, "status": 4}),
         ("user,anilist_id,anime_id", {"user": 0, "anilist_id": 1}),
+        ("user_id:token\titem_id:token\trating:float", {"user": 0, "anime_id": 1, "score": 2}),
+        ("user,anime_id,rating,user_rating,episodes", {"user": 0, "anime_id": 1, "score": 3}),
+        ("user,anime_id,rating_user,name,rating", {"user": 0, "anime_id": 1, "score": 2}),
+        (
+            "user,anime_id,watch_status,started_at,finished_at",
+            {"user": 0, "anime_id": 1, "status": 2, "started": 3, "date": 4},
+        ),
     ],
 )
 def test_columns_are_known_by_the_names_of_published_lists(tmp_path, names, columns):
@@ -60,3 +67,9 @@ def test_which_of_several_columns_is_taken_can_be_said(tmp_path):
     (tmp_path / "lists.csv").write_text("user,anime,anime_id,score,my_score,status\n")
     header = read_header(tmp_path / "lists.csv")
     assert sorted(header.doubtful) == [("anime_id", "anime_id", ["anime"]), ("score", "my_score", ["score"])]
+
+
+def test_columns_that_mean_nothing_are_known(tmp_path):
+    (tmp_path / "lists.csv").write_text("user,anime_id,,rating_x,anime,my_tags\n")
+    assert read_header(tmp_path / "lists.csv").not_read == ["rating_x", "my_tags"]
+    assert read_header(tmp_path / "lists.csv", "user,anime_id,-,score,-,-").not_read == []

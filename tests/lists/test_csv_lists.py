@@ -113,9 +113,30 @@ def test_each_reason_is_counted_with_its_first_line(write):
         "anime that the catalogue does not have": (2, 7),
         "a stray quote in the user's name": (1, 9),
         "unknown status": (1, 10),
-        "the user's name is not UTF-8 text": (1, 12),
-        "more columns than the header": (1, 13),
+        "the user's name is not UTF-8 text, which the file can be saved as": (1, 12),
+        "more columns than the header, which --columns can name": (1, 13),
     }
+
+
+def test_thousands_with_a_sign_are_neither_ids_nor_names_of_others(write):
+    text = 'user,anime_id\n"1,000","1,000"\n1,"5,000"\n1,1.00\n1,5.0000\n1.000,5\n'
+    entries, left_out = read(write(text))
+    assert [entry[:2] for entry in entries] == [("1", 1), ("1", 5), ("1.000", 5)]
+    assert left_out == {"the id of the anime is not a number": (2, 2)}
+
+
+def test_what_programs_write_for_no_name_is_nobody(write):
+    entries, left_out = read(write("user,anime_id\n\\N,1\n<NA>,1\n#N/A,1\nNone,1\nnan,5\n"))
+    assert [entry[0] for entry in entries] == ["None", "nan"] and left_out == {"no user": (3, 2)}
+
+
+def test_days_of_start_are_read_beside_others(write):
+    text = "A,1,2015-04-30,2015-06-01\nB,1,13/4/2015,\nC,1,2/4/2015,\nD,1,then,\n"
+    lists, report = CsvLists(write(f"user,anime_id,my_start_date,my_finish_date\n{text}")), RowReport()
+    lists.survey(KNOWN, KNOWN)
+    days = [(entry[7], entry[8]) for entry in lists.entries(KNOWN, True, report)]
+    assert days == [(20150430, 20150601), (20150413, None), (20150402, None), (None, None)]
+    assert report.unclear == {"its start date": (1, 5)}
 
 
 @pytest.mark.parametrize(("below", "kept"), [(1, True), (10, False)])
@@ -231,7 +252,7 @@ def test_blocks_do_not_matter(write, monkeypatch):
         st.tuples(
             st.text(
                 st.characters(exclude_characters='\0\r\n"', exclude_categories=["Cs"]), min_size=1, max_size=100
-            ).filter(str.strip),
+            ).filter(lambda name: name.strip() and name.strip() not in csv_lists.NO_NAMES),
             st.sampled_from(sorted(KNOWN)),
         ),
         min_size=1,

@@ -55,6 +55,13 @@ def one_anime(fields):
     return f"<myanimelist><anime><series_animedb_id>1</series_animedb_id>{fields}</anime></myanimelist>"
 
 
+@pytest.mark.parametrize(("user_id", "name"), [("9", "9"), ("0", None), ("", None)])
+def test_who_has_no_name_is_known_by_a_number_if_it_is_one(write, user_id, name):
+    """Taiga writes 0 for everybody."""
+    about = f"<myinfo><user_id>{user_id}</user_id><user_name></user_name></myinfo>"
+    assert read_export(write(one_anime("").replace("<anime>", about + "<anime>", 1))).name == name
+
+
 def test_an_export_is_read_packed_or_not(write):
     assert read_export(write(EXPORT)).name == "Ann" and entries(write(EXPORT)) == ENTRIES
     assert entries(write(gzip.compress(EXPORT.encode()), "list.xml.gz")) == ENTRIES

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from anime_bert4rec.lists import list_file
 from anime_bert4rec.lists.csv_lists import CsvLists
-from anime_bert4rec.lists.whose_ids import fit_of
+from anime_bert4rec.lists.list_values import RowReport
+from anime_bert4rec.lists.records import ImportedEntry
+from anime_bert4rec.lists.whose_ids import anime_of_export, fit_of
 from anime_bert4rec.support.errors import UserError
 
 
@@ -69,7 +73,7 @@ def test_ids_that_mean_the_same_to_both_need_no_decision(write):
 
 
 def test_what_the_user_says_counts_whatever_fits(write):
-    assert whose(write, range(200, 220), names="user,anime_id") == "anilist"
+    assert whose(write, range(200, 220), names="user,anime_id") == "mal", "that is what either calls it"
     assert whose(write, range(1200, 1220), names="user,mal_id") == "mal"
     assert whose(write, range(200, 220), names="user,anilist_id") == "anilist"
 
@@ -102,3 +106,28 @@ def test_all_of_the_first_blocks_of_a_file_tells(write, monkeypatch):
 def test_rows_from_all_parts_of_a_large_file_tell(write, monkeypatch):
     monkeypatch.setattr(list_file, "BLOCK", 4096)
     assert whose(write, [*range(1, 40)] * 2000 + [*range(100, 300)] * 200) == "mal"
+
+
+@pytest.mark.parametrize(("first", "meant"), [(200, "PAUSED"), (1200, "DROPPED")])
+def test_a_few_numbers_that_nobody_knows_do_not_make_statuses_anilists(write, first, meant):
+    """3 is paused to MyAnimeList and dropped to AniList; 0 is a status of AniList's alone."""
+    rows = [f"u{n},{first + n % 20},{0 if n < 2 else 3}" for n in range(300)]
+    lists = CsvLists(write("user,anime_id,status\n" + "\n".join(rows)))
+    known = BY_MAL_ID if lists.survey(ANILIST, BY_MAL_ID).whose == "mal" else {each: each for each in ANILIST}
+    statuses = [entry.status for entry in map(ImportedEntry._make, lists.entries(known, False, RowReport()))]
+    assert statuses.count(meant) == 298
+
+
+def test_many_of_anilists_numbers_tell_though_the_ids_are_myanimelists(write):
+    rows = [f"u{n},{200 + n % 20},{0 if n < 30 else 3}" for n in range(300)]
+    lists = CsvLists(write("user,mal_id,status\n" + "\n".join(rows)))
+    lists.survey(ANILIST, BY_MAL_ID)
+    assert [entry[4] for entry in lists.entries(BY_MAL_ID, False, RowReport())].count("DROPPED") == 270
+
+
+def test_an_export_may_have_anilists_ids(caplog):
+    path = Path("list.xml")
+    assert anime_of_export(path, range(190, 220), ANILIST, BY_MAL_ID) == BY_MAL_ID
+    assert anime_of_export(path, [1, 5], ANILIST, BY_MAL_ID) == BY_MAL_ID and not caplog.messages
+    assert anime_of_export(path, range(1190, 1220), ANILIST, BY_MAL_ID) == {each: each for each in ANILIST}
+    assert caplog.messages[0].startswith("list.xml: ids are taken for AniList's: 30 different ids")

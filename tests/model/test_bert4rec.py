@@ -10,7 +10,7 @@ from small_lists import cut_at, masked_at
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import Batch, MaskedBatches, ask_what_comes_next
-from anime_bert4rec.model.bert4rec import LISTS_AT_ONCE, BERT4Rec, ModelConfig
+from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
@@ -127,9 +127,11 @@ def test_a_layer_is_what_its_formula_says_with_and_without_a_gradient():
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_what_the_first_layer_makes_of_items_may_be_known_before(ordered, layers):
+def test_what_the_first_layer_makes_of_items_may_be_known_before(ordered, layers, monkeypatch):
     model = model_with_an_opinion(ordered=ordered, num_layers=layers)
-    lists = [np.random.default_rng(k).permutation(ITEMS)[: 1 + k % 7] + 1 for k in range(2 * LISTS_AT_ONCE + 1)]
+    at_once = 8
+    monkeypatch.setattr("anime_bert4rec.model.bert4rec.STATES_AT_ONCE", at_once * 8 * model.config.hidden_size)
+    lists = [np.random.default_rng(k).permutation(ITEMS)[: 1 + k % 7] + 1 for k in range(2 * at_once + 1)]
     batch = ask_what_comes_next(lists, MASK, 8, ordered)
     known = model.known()
     assert (known is None) == (layers == 1)

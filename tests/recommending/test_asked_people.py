@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from anime_bert4rec.lists.database import Database
+from anime_bert4rec.lists.list_import import import_export
 from anime_bert4rec.lists.records import Anime, CataloguePage, ImportedEntry, ListEntry, UserList
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.lists.user_names import user_hash
@@ -56,6 +57,29 @@ def test_people_of_exports_are_told_apart(tmp_path: Path) -> None:
         who = f"<myinfo><user_name>{name}</user_name></myinfo>" if name else ""
         anime = "<anime><series_animedb_id>7</series_animedb_id><my_status>Completed</my_status></anime>"
         paths[-1].write_text(f"<myanimelist>{who}{anime}</myanimelist>", encoding="utf-8")
-    people = people_of_exports(paths, {7: 1}, Vocabulary.of([1]), others=["Ann", None])
+    with Database.open(tmp_path / "bert.db", create=True) as database:
+        fetch = database.resume_or_start_catalogue_fetch("ID", 1)
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage((Anime(1, mal_id=7),), None))
+        people = people_of_exports(paths, database, Vocabulary.of([1]), others=["Ann", None])
     assert [each.name for each in people] == ["A/list.xml", "B/list.xml", "mine.xml", "Ben", "C/old.xml"]
     assert all(each.history == (1,) for each in people)
+
+
+def test_an_export_with_anilists_ids_is_read_by_both_scripts(tmp_path: Path) -> None:
+    """As a program writes it that keeps a list on AniList, such as Taiga."""
+    anime = "".join(
+        f"<anime><series_animedb_id>{n}</series_animedb_id><my_status>Completed</my_status></anime>"
+        for n in range(11, 21)
+    )
+    path = tmp_path / "mine.xml"
+    path.write_text(f"<myanimelist><myinfo><user_id>0</user_id></myinfo>{anime}</myanimelist>", encoding="utf-8")
+    with Database.open(tmp_path / "bert.db", create=True) as database:
+        fetch = database.resume_or_start_catalogue_fetch("ID", 20)
+        catalogue = tuple(Anime(n, mal_id=n + 100) for n in range(1, 21))
+        database.save_catalogue_page(fetch.fetch_id, CataloguePage(catalogue, None))
+        (person,) = people_of_exports([path], database, Vocabulary.of(range(1, 21)))
+        assert person.seen == set(range(11, 21))
+        import_export(path, False, database, min_anime=1)
+        stored = database.listed("mine", imported=True)
+        assert stored is not None
+        assert {each.anime_id for each in database.entries(stored.user_id)} == set(range(11, 21))
