@@ -52,7 +52,8 @@ PEOPLE_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """`score` is the model's probability, 0 to 1, that of all titles not in the history this one is listed next.
+    """`score` is the model's probability, 0 to 1, that of all titles that are neither in the history nor excluded this
+    one is listed next.
 
     The scores of all these titles sum to 1, so that a good one among thousands has a few percent. They are as the model
     has learnt them, and not calibrated against what people then watch.
@@ -224,8 +225,7 @@ class Recommender:
             raise ValueError("recents and scores are one a person, or none")
         leaning, weight = self._leaning(niche, alike), self._by_scores.weight(by)
         known = [self._history(anime_ids) for anime_ids in histories] or [self._history(())]
-        together = self._log_probabilities(known, recents).mean(0)
-        together[self._items(exclude) - 1] = -np.inf
+        together = self._log_probabilities(known, [self._items(exclude)] * len(known), recents).mean(0)
         lowered = sum(leaning.lowered(each) for each in known) / len(known)
         for given in scores or [NO_SCORES]:
             if expected := self._by_scores.expectation(given, by):
@@ -274,7 +274,8 @@ class Recommender:
             return [() for _ in recommended]
         tried = np.arange(max(0, len(items) - self._max_seq_len), len(items))
         scores = np.concatenate([self._score([history]), self._score.without_each(history, tried)])
-        scores = self._score.log_probabilities(scores, [history] * len(scores))[:, columns]
+        nothing = self._items([])
+        scores = self._score.log_probabilities(scores, [history] * len(scores), [nothing] * len(scores))[:, columns]
         with np.errstate(invalid="ignore"):  # a title of the history owes nothing to others: -inf less -inf
             lost = scores[0] - scores[1:]  # [tried, recommended]
         if alike:
@@ -319,13 +320,15 @@ class Recommender:
         while part := list(itertools.islice(people, PEOPLE_AT_ONCE)):
             histories = [History.of(person.anime_ids, self.vocabulary) for person in part]
             asked = [each if len(each.items) else NO_HISTORY for each in histories]
-            scores = self._log_probabilities(asked, [person.recent for person in part])
+            excluded = [self._items(person.exclude) for person in part]
+            scores = self._log_probabilities(asked, excluded, [person.recent for person in part])
             for history, score, person in zip(histories, scores, part, strict=True):
-                score[self._items(person.exclude) - 1] = -np.inf
                 yield history, score, person.scores
 
-    def _log_probabilities(self, histories: list[History], recents: Sequence[np.ndarray | None] = ()) -> np.ndarray:
-        """The log of the softmax over what is not in the history, -inf for what is: [U, N]."""
+    def _log_probabilities(
+        self, histories: list[History], excluded: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()
+    ) -> np.ndarray:
+        """The log of the softmax over what is neither in the history nor excluded, -inf for what is: [U, N]."""
         scores = self._score(histories)
         dated = [(user, recent) for user, recent in enumerate(recents) if recent is not None]
         if dated and self._recent_strengths is not None:
@@ -335,7 +338,7 @@ class Recommender:
             answers = zip(self._score(newest), as_sets[: len(whole)], as_sets[len(whole) :], strict=True)
             for (user, recent), (of_newest, *two) in zip(dated, answers, strict=True):
                 scores[user] = self._recent_strengths.logits(scores[user], of_newest, recent, *two)
-        return self._score.log_probabilities(scores, histories)
+        return self._score.log_probabilities(scores, histories, excluded)
 
     def _best(
         self, scores: np.ndarray, top_k: int, lowered: np.ndarray | float, expected: Expectation | None, weight: float

@@ -45,8 +45,10 @@ METRICS = ("ndcg@10", "ndcg@100", "recall@20")
 # Where the order of the lists is not used, there is no weighting to choose.
 FOLD_IN_GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
-    "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (20, 50, 100, 200, 500) for shrink in (0, 10, 50)],
-    "EASE": [EASE(l2=l2) for l2 in (10, 30, 100, 200, 300, 500, 1000)],
+    "item-kNN": [
+        ItemKNN(neighbours=k, shrink=shrink) for k in (20, 50, 100, 200, 500, 10_000) for shrink in (0, 10, 50)
+    ],
+    "EASE": [EASE(l2=l2) for l2 in (10, 30, 100, 200, 300, 500, 1000, 3000)],
 }
 
 

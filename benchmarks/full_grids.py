@@ -1,4 +1,4 @@
-"""More settings of the baselines than evaluate.py has time to try, and a blend of the two best."""
+"""More settings of the baselines than evaluate.py has time to try, and blends of two of them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anime_bert4rec.evaluation.baselines import EASE, Baseline, ItemKNN, MarkovChain, Popularity, Weighting
+from anime_bert4rec.evaluation.baselines import (
+    EASE,
+    Baseline,
+    ItemKNN,
+    ItemToItemBaseline,
+    MarkovChain,
+    Popularity,
+    Weighting,
+)
 from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
 from anime_bert4rec.evaluation.tuning import Chosen, choose_for_each
 from anime_bert4rec.lists.sequences import ItemLists, Sequences
 
+TASTE = (Weighting(), Weighting(last=10), *map(Weighting, (0.95, 0.9, 0.8, 0.6, 0.4)))
 FULL_GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [
-        ItemKNN(neighbours=neighbours, shrink=shrink) for neighbours in (20, 50, 100, 200) for shrink in (0, 10, 50)
+        ItemKNN(neighbours=neighbours, shrink=shrink, weighting=weighting)
+        for neighbours in (20, 50, 100, 200, 500, 10_000)
+        for shrink in (0, 10, 50)
+        for weighting in TASTE
     ],
     "EASE": [
-        EASE(l2=l2, weighting=weighting)
-        for l2 in (30, 100, 200, 300, 500, 1000)
-        for weighting in (Weighting(), Weighting(last=10), Weighting(0.95), Weighting(0.9), Weighting(0.8))
+        EASE(l2=l2, weighting=weighting) for l2 in (30, 100, 200, 300, 500, 1000, 3000, 10_000) for weighting in TASTE
     ],
     "Markov chain": [
         MarkovChain(decay=decay, weighting=Weighting(recency))
@@ -28,21 +38,22 @@ FULL_GRIDS: dict[str, list[Baseline]] = {
         for recency in (0.6, 0.7, 0.8, 0.9)
     ],
 }
-BLEND = "Markov + EASE"
-NAMES = (*FULL_GRIDS, BLEND)
+BLENDS = {"Markov + EASE": "EASE", "Markov + item-kNN": "item-kNN"}
+"""What the Markov chain is blended with."""
+NAMES = (*FULL_GRIDS, *BLENDS)
 BLEND_WEIGHTS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 
 @dataclass(frozen=True)
 class Blend:
-    """`weight` of the Markov chain's z-scores and the rest of EASE's: one knows order, the other taste."""
+    """`weight` of the Markov chain's z-scores and the rest of the other's: one knows order, the other taste."""
 
     markov: MarkovChain = MarkovChain()
-    ease: EASE = EASE()
+    taste: ItemToItemBaseline = EASE()
     weight: float = 0.5
 
     def fit(self, sequences: Sequences, num_items: int) -> Scorer:
-        return blended(self.markov.fit(sequences, num_items), self.ease.fit(sequences, num_items), self.weight)
+        return blended(self.markov.fit(sequences, num_items), self.taste.fit(sequences, num_items), self.weight)
 
 
 def blended(first: Scorer, second: Scorer, weight: float) -> Scorer:
@@ -67,19 +78,20 @@ def choose(
 
 
 def choose_named(name: str, training: Sequences, num_items: int, histories: ItemLists, targets: ItemLists) -> Chosen:
-    """The best of the grid of `name`, one of NAMES; of the blend, the best weight of its two parts' best."""
-    if name != BLEND:
+    """The best of the grid of `name`, one of NAMES; of a blend, the best weight of its two parts' best."""
+    if name not in BLENDS:
         return choose(FULL_GRIDS[name], training, num_items, histories, targets)
-    markov, ease = (choose_named(part, training, num_items, histories, targets) for part in ("Markov chain", "EASE"))
-    return choose_weight(markov, ease, histories, targets)
+    parts = ("Markov chain", BLENDS[name])
+    markov, taste = (choose_named(part, training, num_items, histories, targets) for part in parts)
+    return choose_weight(markov, taste, histories, targets)
 
 
-def choose_weight(markov: Chosen, ease: Chosen, histories: ItemLists, targets: ItemLists) -> Chosen:
+def choose_weight(markov: Chosen, taste: Chosen, histories: ItemLists, targets: ItemLists) -> Chosen:
     """The blend of both with the weight that is best on validation."""
-    assert isinstance(markov.baseline, MarkovChain) and isinstance(ease.baseline, EASE)
+    assert isinstance(markov.baseline, MarkovChain) and isinstance(taste.baseline, ItemToItemBaseline)
     tried = []
     for weight in BLEND_WEIGHTS:
-        scorer = blended(markov.scorer, ease.scorer, weight)
+        scorer = blended(markov.scorer, taste.scorer, weight)
         ndcg = float(ranks_by(scorer, histories, targets).ndcg(10).mean())
-        tried.append(Chosen(Blend(markov.baseline, ease.baseline, weight), scorer, ndcg))
+        tried.append(Chosen(Blend(markov.baseline, taste.baseline, weight), scorer, ndcg))
     return max(tried, key=lambda chosen: chosen.ndcg)

@@ -33,7 +33,7 @@ import interactions
 import numpy as np
 import ours
 import report
-from tuned_baselines import Answers, Contenders, best_shares, blended, logs_of
+from tuned_baselines import EASE_IN_BLEND, Answers, Contenders, best_shares, blended, logs_of
 
 from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error, ranks_of
@@ -271,10 +271,14 @@ def measure(
         for name, grid in answers[0].items()
     }
     values = {name: tested(answers[1][name][settings]) for name, settings in chosen.items()}
-    terms = [(chosen["EASE"], logs_of(part, chosen["EASE"])) for part in answers]
-    shares = best_shares(lambda shares: tuned(blended(terms[0][1], shares)))
-    values[BLEND] = tested(blended(terms[1][1], shares))
-    chosen[BLEND] = f"{chosen['EASE']} {shares}"
+    blends = []
+    for ease in {chosen["EASE"]: 1, EASE_IN_BLEND: 1}:
+        logs, asked_logs = (logs_of(part, ease) for part in answers)
+        quality = functools.cache(lambda shares, logs=logs: tuned(blended(logs, shares)))
+        shares = best_shares(quality)
+        blends.append((quality(shares), f"{ease} {shares}", blended(asked_logs, shares)))
+    _, chosen[BLEND], scores = max(blends, key=lambda blend: blend[0])
+    values[BLEND] = tested(scores)
     return values | {name: tested(scores) for name, scores in own.items()}, chosen
 
 

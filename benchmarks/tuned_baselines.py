@@ -12,8 +12,10 @@ from anime_bert4rec.lists.sequences import Sequences
 LIST_LENGTH_GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
     "item-kNN": [ItemKNN(neighbours=k, shrink=shrink) for k in (50, 200, 10_000) for shrink in (0, 10, 50)],
-    "EASE": [EASE(l2=l2) for l2 in (100, 200, 500, 1000, 2000, 5000)],
+    "EASE": [EASE(l2=l2) for l2 in (100, 200, 500, 1000, 2000, 5000, 20_000, 100_000, 500_000)],
 }
+EASE_IN_BLEND = repr(EASE(l2=5000))
+"""What the blend tries beside the EASE that is best by itself, which with few titles is little but co-listing."""
 EASE_SHARES, POPULARITY_SHARES, CO_LISTING_SHARES = (
     (0.0, 0.25, 0.5, 1.0, 1.5, 2.0),
     (-1.0, -0.5, 0.0, 0.5, 1.0),

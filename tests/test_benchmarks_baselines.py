@@ -11,7 +11,7 @@ from scipy.stats import zscore
 from small_benchmarks import two_kinds_of_people
 from small_lists import array, sequences_of
 
-from anime_bert4rec.evaluation.baselines import EASE, MarkovChain, Popularity
+from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, ItemToItemBaseline, MarkovChain, Popularity
 from config import PROJECT_DIR
 
 
@@ -52,17 +52,18 @@ def test_chosen_is_what_is_best_on_validation() -> None:
     assert chosen.scorer(histories).argmax(1).tolist() == [1, 1, 1]
 
 
-def test_the_blend_is_chosen_from_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    from full_grids import BLEND, BLEND_WEIGHTS, FULL_GRIDS, Blend, choose, choose_named
+@pytest.mark.parametrize("taste", [EASE(l2=5), ItemKNN(neighbours=5)])
+def test_a_blend_is_chosen_from_its_parts(taste: ItemToItemBaseline, monkeypatch: pytest.MonkeyPatch) -> None:
+    from full_grids import BLEND_WEIGHTS, BLENDS, FULL_GRIDS, Blend, choose, choose_named
 
-    monkeypatch.setitem(FULL_GRIDS, "EASE", [EASE(l2=5)])
+    (name,) = [blend for blend, part in BLENDS.items() if isinstance(FULL_GRIDS[part][0], type(taste))]
+    monkeypatch.setitem(FULL_GRIDS, BLENDS[name], [taste])
     monkeypatch.setitem(FULL_GRIDS, "Markov chain", [MarkovChain(prior=1)])
     targets = np.array([next(i for i in range(1, 13) if i not in MANY.of_user(u)) for u in range(len(MANY))])
-    chosen = choose_named(BLEND, MANY, 12, MANY, targets)
+    chosen = choose_named(name, MANY, 12, MANY, targets)
     assert isinstance(chosen.baseline, Blend)
     assert chosen.ndcg == max(
-        choose([Blend(MarkovChain(prior=1), EASE(l2=5), weight)], MANY, 12, MANY, targets).ndcg
-        for weight in BLEND_WEIGHTS
+        choose([Blend(MarkovChain(prior=1), taste, weight)], MANY, 12, MANY, targets).ndcg for weight in BLEND_WEIGHTS
     )
 
 

@@ -157,9 +157,9 @@ def test_settings_are_chosen_on_training_users_alone(run, monkeypatch):
 
     choose = tuning.choose_for_each
 
-    def note(grid, training, num_items, questions):
+    def note(grid, training, num_items, questions, of_sets):
         seen.append((training, questions))
-        return choose(grid, training, num_items, questions)
+        return choose(grid, training, num_items, questions, of_sets)
 
     monkeypatch.setattr(tuning, "choose_for_each", note)
     grids = {"Markov chain": GRIDS["Markov chain"]}

@@ -32,10 +32,14 @@ def test_scores_are_probabilities_among_what_is_not_in_the_history(popular):
     assert [each.score for each in best] == pytest.approx([0.2 / 0.6, 0.2 / 0.6, 0.1 / 0.6])
 
 
-def test_what_is_excluded_is_left_out_and_changes_no_score(popular):
-    best = popular.recommend([30], exclude={20, 999})
-    assert [each.anime_id for each in best] == [40, 10, 50]
-    assert best[0].score == pytest.approx(0.2 / 0.6)
+def test_what_is_excluded_is_left_out_and_scores_are_probabilities_among_the_rest(popular):
+    for exclude in ({20, 999}, {20, 30}):
+        best = popular.recommend([30], exclude=exclude)
+        assert [each.anime_id for each in best] == [40, 10, 50]
+        assert [each.score for each in best] == pytest.approx([0.2 / 0.4, 0.1 / 0.4, 0.1 / 0.4])
+    (together,) = popular.recommend_together([[30], [20]], 1, exclude={40})
+    assert together.score == pytest.approx((0.1 / 0.4 * 0.1 / 0.6) ** 0.5), "the geometric mean of theirs"
+    assert popular.recommend([30], exclude={10, 20, 40, 50}) == []
 
 
 def test_records_are_plain_and_frozen(popular):

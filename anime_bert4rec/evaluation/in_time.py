@@ -21,10 +21,10 @@ MOST_STARTS, MOST_NUMBERS = 1_000, 3_000_000
 TOLD, NOT_TOLD, OTHERS = "this model, told the day", "the same, not told", "others' recent starts"
 WIDTH = 80
 NOTE = (
-    "In time: what validation users started in the last year of the lists, each title on its own day, among all that"
-    " were out. Told the day, the model knows what others had started until the day before and what was airing. In its"
-    " training it saw what other people listed later; the strengths of recent starts were fitted on training users."
-    " ± is over people, of whom each has several starts."
+    "In time: the newest fifth of what validation users started, of the last year of the lists at most, each title on"
+    " its own day among all that were out. Told the day, the model knows what others had started until the day before"
+    " and what was airing. In its training it saw what other people listed later; the strengths of recent starts were"
+    " fitted on training users. ± is over people, of whom each has several starts."
 )
 
 

@@ -29,7 +29,8 @@ BY_LIST, BY_BOTH = "by list", "by both"
 NOTES = (
     "Liked: a fifth of each person's scores is hidden. The rank correlation is that within a person, the error is in"
     " standard deviations of the person's scores. Liked is what is above the person's mean, disliked what is 15 points"
-    f" of 100 below it. What the score counts for, in brackets, was chosen on these same people if {FEWEST_ASKED} of"
+    " of 100 below it; who has none of these is not in their numbers."
+    f" What the score counts for, in brackets, was chosen on these same people if {FEWEST_ASKED} of"
     " them had scored enough."
 )
 Predictor = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -167,21 +168,25 @@ def short_lines(liked: Liked | str) -> list[str]:
     """The outcome in a line of at most 80 characters, if there is one."""
     if isinstance(liked, str):
         return []
-    by_list, by_both = (decimal(_known_mean(liked.ranked[name]["liked"])[0]) for name in (BY_LIST, BY_BOTH))
-    correlation = decimal(_known_mean(liked.predicted[MODEL]["correlation"])[0])
+    found = [liked.ranked[BY_LIST]["liked"], liked.ranked[BY_BOTH]["liked"], liked.predicted[MODEL]["correlation"]]
+    if not all(np.isfinite(values).any() for values in found):
+        return []
+    by_list, by_both, correlation = (decimal(np.nanmean(values)) for values in found)
     return [f"Liked: NDCG@10 {by_list} by list, {by_both} by both; rank correlation {correlation}"]
 
 
 def as_json(liked: Liked | str) -> dict[str, Any]:
-    """Every number with its standard error, or why there is none."""
+    """Every number with its standard error and of how many people it is, or why there is none."""
     if isinstance(liked, str):
         return {"skipped": liked}
 
+    def number(array: np.ndarray) -> dict[str, float | int | None]:
+        known = array[np.isfinite(array)]
+        mean, error = mean_and_error(known) if len(known) else (None, None)
+        return {"mean": mean, "error": error, "users": len(known)}
+
     def values(of_names: dict[str, dict[str, np.ndarray]]) -> dict[str, Any]:
-        return {
-            name: {what: dict(zip(("mean", "error"), _known_mean(array), strict=True)) for what, array in each.items()}
-            for name, each in of_names.items()
-        }
+        return {name: {what: number(array) for what, array in each.items()} for name, each in of_names.items()}
 
     return {
         "users": liked.people,
@@ -192,11 +197,9 @@ def as_json(liked: Liked | str) -> dict[str, Any]:
     }
 
 
-def _known_mean(values: np.ndarray) -> tuple[float, float]:
-    known = values[np.isfinite(values)]
-    return mean_and_error(known) if len(known) else (0.0, 0.0)
-
-
 def _cell(values: np.ndarray) -> str:
-    mean, error = _known_mean(values)
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return "–"
+    mean, error = mean_and_error(known)
     return f"{decimal(mean)} ± {decimal(error)}"

@@ -20,7 +20,7 @@ from anime_bert4rec.evaluation.baselines import (
     Popularity,
     Weighting,
 )
-from anime_bert4rec.evaluation.questions import ask
+from anime_bert4rec.evaluation.questions import QUESTIONS, ask
 from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
 from anime_bert4rec.lists.sequences import ItemLists, Sequences
 from anime_bert4rec.support.progress import progress
@@ -32,11 +32,18 @@ CHOICE_SHARE, CHOICE_AT_LEAST, CHOICE_AT_MOST = 0.1, 20, 200
 CHOICE_ITEMS = 2_000
 """How many items settings are chosen on, the most popular ones: the time grows with the cube of it."""
 
-TASTE = (Weighting(), Weighting(0.95), Weighting(0.8))
+TASTE = (Weighting(), Weighting(0.95), Weighting(0.8), Weighting(0.6))
 GRIDS: dict[str, list[Baseline]] = {
     "popularity": [Popularity()],
-    "item-kNN": [ItemKNN(neighbours=n, weighting=weighting) for n in (20, 50, 200) for weighting in TASTE],
-    "EASE": [EASE(l2=l2, weighting=weighting) for l2 in (30, 100, 300, 1000) for weighting in TASTE],
+    "item-kNN": [
+        ItemKNN(neighbours=neighbours, shrink=shrink, weighting=weighting)
+        for neighbours in (50, 200, CHOICE_ITEMS)
+        for shrink in (10, 50)
+        for weighting in TASTE
+    ],
+    "EASE": [
+        EASE(l2=l2, weighting=weighting) for l2 in (30, 100, 300, 1000, 3000, 10_000, 100_000) for weighting in TASTE
+    ],
     "Markov chain": [MarkovChain(weighting=Weighting(recency)) for recency in (0.6, 0.8, 0.9)],
 }
 """What is tried, few enough that it takes seconds."""
@@ -77,7 +84,8 @@ def tune(
             best = dict.fromkeys(names, grid[0])
             if len(grid) > 1 and tasks:
                 known_and_hidden = [(task.histories, task.targets) for task in tasks.values()]
-                found = choose_for_each(grid, fitted_on, num_items, known_and_hidden)
+                of_sets = [QUESTIONS[name].of_sets for name in tasks]
+                found = choose_for_each(grid, fitted_on, num_items, known_and_hidden, of_sets)
                 best |= {name: each.baseline for name, each in zip(tasks, found, strict=True)}
             for name in names:
                 settings[name][baseline] = best[name]
@@ -111,12 +119,19 @@ def choose_for_each(
     training: Sequences,
     num_items: int,
     questions: Sequence[tuple[ItemLists, ItemLists]],
+    of_sets: Sequence[bool] = (),
 ) -> list[Chosen]:
     """The candidate with the highest NDCG@10 for each of several (histories, targets), the first of equals; each
-    is fitted once."""
+    is fitted once.
+
+    of_sets: for which of them the histories have no order, so that tables by which newer items count for more aren't
+    tried.
+    """
     best: list[Chosen | None] = [None] * len(questions)
     for candidate, scorer in _fitted(candidates, training, num_items):
         for number, (histories, targets) in enumerate(questions):
+            if of_sets and of_sets[number] and _looks_at_order(candidate):
+                continue
             ndcg = float(ranks_by(scorer, histories, targets).ndcg(10).mean())
             before = best[number]
             if before is None or ndcg > before.ndcg:
@@ -134,6 +149,12 @@ def _fitted(candidates: Iterable[Baseline], training: Sequences, num_items: int)
             else:
                 fitted = candidate.fit(training, num_items)
             yield candidate, fitted
+
+
+def _looks_at_order(baseline: Baseline) -> bool:
+    """Whether settings that look at the order are those of a baseline that need not."""
+    weighted = isinstance(baseline, ItemToItemBaseline) and baseline.weighting != Weighting()
+    return weighted and not isinstance(baseline, MarkovChain)
 
 
 def _without_weighting(baseline: Baseline) -> Baseline:

@@ -63,10 +63,14 @@ class HistoryScorer:
         return scores
 
     @staticmethod
-    def log_probabilities(scores: np.ndarray, histories: Sequence[History]) -> np.ndarray:
-        """Logits [U, N], which are overwritten → the log of the softmax over what isn't in the history, else -inf."""
-        for score, (items, _) in zip(scores, histories, strict=True):
+    def log_probabilities(
+        scores: np.ndarray, histories: Sequence[History], excluded: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Logits [U, N], which are overwritten → the log of the softmax over what is neither in the history nor among
+        the items that are `excluded`, else -inf."""
+        for score, (items, _), others in zip(scores, histories, excluded, strict=True):
             score[items[items != PAD] - 1] = -np.inf
+            score[others - 1] = -np.inf
             largest = score.max()
             if np.isfinite(largest):
                 score -= largest + np.log(np.exp(score - largest).sum())

@@ -33,23 +33,26 @@ def hits_by_row(ranks: Tensor, rows: Tensor, num_rows: int) -> Tensor:
 
 
 def squares_of_rows(by_row: Tensor) -> Tensor:
-    """The sums over rows that `standard_errors` needs: h², h n and n² for h hits of n ranks in a row, [3, len(TOP_K)].
+    """The sums over rows that `standard_errors` needs, of h hits of n ranks in a row: h², h n, n², and 1 for each row
+    that has any [4, len(TOP_K)].
 
     by_row: as `hits_by_row` gives them.
     """
     hits, count = by_row[:, :-1], by_row[:, -1:]
-    return torch.stack([(hits * hits).sum(0), (hits * count).sum(0), (count * count).sum().expand(hits.shape[1])])
+    of_all = [(count * count).sum(), (count > 0).sum()]
+    return torch.stack([(hits * hits).sum(0), (hits * count).sum(0), *(each.expand(hits.shape[1]) for each in of_all)])
 
 
 def standard_errors(shares: Sequence[float], count: float, squares: Sequence[Sequence[float]]) -> list[float]:
     """The standard error of each share of `count` positions, with the positions of one row taken as a cluster.
 
     Positions of one list are right or wrong together, so that a binomial error would be too small. This is the
-    linearised error of a ratio (Cochran, "Sampling Techniques", 1977, section 6.3): √Σ (h − p n)² / Σ n.
+    linearised error of a ratio (Cochran, "Sampling Techniques", 1977, section 6.3): √(r / (r − 1) Σ (h − p n)²) / Σ n
+    of r rows; 0 of one row.
     """
     return [
-        math.sqrt(max(hh - 2 * share * hn + share * share * nn, 0.0)) / count
-        for share, hh, hn, nn in zip(shares, *squares, strict=True)
+        math.sqrt(max(hh - 2 * share * hn + share * share * nn, 0.0) * (rows / (rows - 1) if rows > 1 else 0.0)) / count
+        for share, hh, hn, nn, rows in zip(shares, *squares, strict=True)
     ]
 
 

@@ -39,7 +39,7 @@ class Totals:
         self.lengths = lengths
         self.losses = torch.zeros(len(lengths), 2, dtype=torch.float64, device=device)
         self.hits = torch.zeros(1 + len(TOP_K), dtype=torch.float64, device=device)
-        self.squares = torch.zeros(3, len(TOP_K), dtype=torch.float64, device=device)
+        self.squares = torch.zeros(4, len(TOP_K), dtype=torch.float64, device=device)
         """Sums over users that the standard errors need; zero in training, which has none."""
 
     def add(self, loss: torch.Tensor, hits: torch.Tensor | None, count: int | torch.Tensor, given: int = 0) -> None:

@@ -127,8 +127,19 @@ def test_everything_is_in_the_table_and_in_the_json():
     json = as_json(found)
     assert (json["users"], json["hidden_scores"], json["weight"]) == (12, 36, 0.25)
     assert json["ranked"][BY_BOTH].keys() == {"all", "liked", "disliked"}
-    assert json["predicted"][MODEL]["correlation"].keys() == {"mean", "error"}
+    assert json["predicted"][MODEL]["correlation"].keys() == {"mean", "error", "users"}
     assert json["ranked"][BY_LIST]["liked"]["error"] == pytest.approx(0, abs=1e-12)
+    assert json["ranked"][BY_LIST]["liked"]["users"] == 12
+
+
+def test_what_nobody_has_is_no_number():
+    """Who gives one score to everything likes nothing more than the rest, and has no correlation."""
+    asked = [scored({1: 70, 2: 70}, {3: 70, 4: 70})] * 12
+    found = measure_liked(lambda h: np.zeros((len(h), ITEMS)), predicted(np.linspace(-1, 1, ITEMS)), training(), asked)
+    json, nothing = as_json(found), {"mean": None, "error": None, "users": 0}
+    assert json["predicted"][MODEL] == {"correlation": nothing, "error": nothing}
+    assert json["ranked"][BY_BOTH]["liked"] == nothing and json["ranked"][BY_BOTH]["all"]["users"] == 12
+    assert short_lines(found) == [] and f"{MODEL:30}{'–':>20}{'–':>18}" in paragraphs(found)[0]
 
 
 def test_a_model_of_an_earlier_version_ranks_by_the_list_as_it_does_in_recommend():

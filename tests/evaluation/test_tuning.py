@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_lists import array, sequences_of
 
-from anime_bert4rec.evaluation.baselines import EASE, Weighting
+from anime_bert4rec.evaluation.baselines import EASE, MarkovChain, Weighting
 from anime_bert4rec.evaluation.tuning import choose_for_each, most_popular
 from anime_bert4rec.lists.sequences import Sequences
 
@@ -20,6 +20,16 @@ def test_each_question_gets_its_own_choice_and_a_table_is_fitted_once(monkeypatc
     chosen = choose_for_each([oldest, newest], sequences_of([1, 2, 3, 4]), 4, questions)
     assert [(each.baseline, each.ndcg) for each in chosen] == [(oldest, 1), (newest, 1)]
     assert len(fitted) == 1
+
+
+def test_of_histories_without_an_order_newer_items_do_not_count_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EASE, "table", lambda self, *_: np.eye(4, k=2, dtype=np.float32))  # 1 → 3 and 2 → 4
+    newest, order = EASE(weighting=Weighting(0.5)), MarkovChain(weighting=Weighting(0.5))
+    questions = [([array(1, 2)], array(4))] * 2
+    chosen = choose_for_each([EASE(), newest], sequences_of([1, 2, 3, 4]), 4, questions, of_sets=[False, True])
+    assert [each.baseline for each in chosen] == [newest, EASE()]
+    (chosen_of_chains,) = choose_for_each([order], sequences_of([1, 2, 3, 4]), 4, questions[:1], of_sets=[True])
+    assert chosen_of_chains.baseline == order, "which it cannot do without"
 
 
 def test_candidates_that_share_a_table_are_scored_each_with_its_own_weighting(monkeypatch: pytest.MonkeyPatch) -> None:

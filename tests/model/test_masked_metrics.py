@@ -50,9 +50,13 @@ def test_hits_by_row():
 
 
 def test_standard_errors_take_the_positions_of_a_row_together():
-    # Two rows of two positions each, one all right, one all wrong: p = 1/2, and Σ (h - p n)² = 1 + 1 → √2 / 4.
+    # Two rows of two positions each, one all right, one all wrong: p = 1/2, and Σ (h - p n)² = 1 + 1 → √(2 · 2) / 4.
     by_row = torch.tensor([[2.0, 2.0], [0.0, 2.0]])
-    assert standard_errors([0.5], 4, squares_of_rows(by_row).tolist()) == [pytest.approx(math.sqrt(2) / 4)]
+    assert standard_errors([0.5], 4, squares_of_rows(by_row).tolist()) == [pytest.approx(0.5)]
+    # A row without positions is none; of three rows with h - p n = 1, -1 and 0: √(3 / 2 · 2) / 6.
+    by_row = torch.tensor([[2.0, 2.0], [0.0, 2.0], [0.0, 0.0], [1.0, 2.0]])
+    assert standard_errors([0.5], 6, squares_of_rows(by_row).tolist()) == [pytest.approx(math.sqrt(3) / 6)]
+    assert standard_errors([1.0], 2, squares_of_rows(torch.tensor([[2.0, 2.0]])).tolist()) == [0]
     # One right and one wrong in each row: the rows agree.
     assert standard_errors([0.5], 4, squares_of_rows(torch.tensor([[1.0, 2.0], [1.0, 2.0]])).tolist()) == [0]
 

@@ -80,12 +80,12 @@ def test_the_loss_of_each_length_is_kept_and_has_gaps_where_it_was_not_asked():
 
 
 def test_errors_are_over_the_users_of_all_batches():
-    """Two users of two positions each, one all right, one all wrong: √2 / 4, as in test_metrics.py."""
+    """Two users of two positions each, one all right, one all wrong: 1 / 2, as in test_masked_metrics.py."""
     totals = Totals(torch.device("cpu"))
     for hits in (2, 0):
         totals.add(torch.tensor(1.0), torch.tensor([hits] * 4), 2)
         totals.squares += squares_of_rows(torch.tensor([[float(hits)] * 4 + [2.0]], dtype=torch.float64))
-    assert totals.result().errors == pytest.approx(dict.fromkeys(TOP_K, 2**0.5 / 4))
+    assert totals.result().errors == pytest.approx(dict.fromkeys(TOP_K, 0.5))
 
 
 def test_a_history_of_before_errors_were_recorded_goes_on():
