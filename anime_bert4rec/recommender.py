@@ -172,7 +172,7 @@ class Recommender:
         chosen = itertools.islice(catalogue.in_turn(ranked, anime_ids, allow), max(top_k, 0))
         return [(anime, ranked[anime.anime_id]) for anime in chosen]
 
-    def scores(self, anime_ids: Collection[int], candidates: Sequence[int]) -> list[float | None]:
+    def scores(self, anime_ids: Collection[int], candidates: Iterable[int]) -> list[float | None]:
         """The score of each of the candidates, as `recommend` would give it; 0 for what is among `anime_ids`, and None
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
         self._history(anime_ids := collected(anime_ids))
@@ -248,7 +248,7 @@ class Recommender:
         return self._by_scores.predicted is not None
 
     def predicted_scores(
-        self, anime_ids: Sequence[int], scores: Sequence[float] | GivenScores, candidates: Sequence[int]
+        self, anime_ids: Sequence[int], scores: Sequence[float] | GivenScores, candidates: Iterable[int]
     ) -> list[float | None]:
         """The score of 100 that a person would give to each of the candidates, None for what the model does not know.
 

@@ -51,14 +51,22 @@ def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:
         for name, value in (("format", anime.format), ("year", anime.year), ("source", anime.source))
         if value is not None
     )
-    words = (anime.title_romaji or "").casefold().replace(":", " ").split()
-    if words:
+    if words := _words(anime):
         yield "first word", words[0]
         yield "first words", " ".join(words[:2])
 
 
-def franchises(anime: Sequence[Anime]) -> list[int]:
-    """The smallest id that relations lead to from each anime, in any number of steps: the same within a franchise."""
+def _words(anime: Anime) -> list[str]:
+    return (anime.title_romaji or "").casefold().replace(":", " ").split()
+
+
+def franchises(anime: Sequence[Anime], by_crossovers: bool = True) -> list[int]:
+    """The smallest id that relations lead to from each anime, in any number of steps: the same within a franchise.
+
+    by_crossovers: whether a relation of kind OTHER also joins titles that don't begin with the same word. That is how
+    AniList has what brings several franchises together, but also what it doesn't know better.
+    """
+    of_id = {each.anime_id: each for each in anime}
     root = {each.anime_id: each.anime_id for each in anime}
 
     def find(anime_id: int) -> int:
@@ -68,7 +76,9 @@ def franchises(anime: Sequence[Anime]) -> list[int]:
 
     for each in anime:
         for relation in each.relations:
-            if relation.anime_id in root and relation.kind != "CHARACTER":  # a guest appearance joins what is apart
+            if relation.anime_id not in root or relation.kind == "CHARACTER":  # a guest appearance joins what is apart
+                continue
+            if by_crossovers or relation.kind != "OTHER" or _words(each)[:1] == _words(of_id[relation.anime_id])[:1]:
                 one, other = sorted((find(each.anime_id), find(relation.anime_id)))
                 root[other] = one
     return [find(each.anime_id) for each in anime]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from anime_bert4rec.lists.sequences import PAD, Vocabulary, scattered
+from anime_bert4rec.model.torch_settings import on_the_cpu_in_float32
 
 if TYPE_CHECKING:
     from anime_bert4rec.model.bert4rec import BERT4Rec
@@ -52,6 +53,7 @@ class HistoryScorer:
         self.model = model
         self._of = {True: ModelScorer(model), False: scorer_of_sets(model)}
 
+    @on_the_cpu_in_float32()
     def __call__(self, histories: Sequence[History]) -> np.ndarray:
         kinds = {each.in_order for each in histories}
         if len(kinds) == 1:
@@ -76,6 +78,7 @@ class HistoryScorer:
                 score -= largest + np.log(np.exp(score - largest).sum())
         return scores
 
+    @on_the_cpu_in_float32()
     def as_sets(self, histories: Sequence[History]) -> list[np.ndarray | None]:
         """What is said of each history in order as though it had none [N]; None for one that has none, and for all
         where the model answers for these as for others."""
@@ -86,6 +89,7 @@ class HistoryScorer:
                 found[user] = scores
         return found
 
+    @on_the_cpu_in_float32()
     def without_each(self, history: History, places: np.ndarray) -> np.ndarray:
         """The logits without the title at each of these places [P, N]."""
         if len(history.items) == 1:

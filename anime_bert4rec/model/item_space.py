@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from anime_bert4rec.model.torch_settings import on_the_cpu_in_float32
 from anime_bert4rec.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class ItemSpace:
     num_items: int
 
     @classmethod
+    @on_the_cpu_in_float32()
     def of(cls, model: BERT4Rec) -> ItemSpace:
         """Raises UserError for weights of no use."""
         columns = placed_columns(model)

@@ -18,6 +18,7 @@ from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.tensor_file import read_plain, read_tensors
+from anime_bert4rec.model.torch_settings import on_the_cpu_in_float32
 from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.support.forms import WrongForm, check
 from anime_bert4rec.support.whole_files import write_aside
@@ -74,6 +75,7 @@ class SavedModel(TypedDict):
     val_loss: float
 
 
+@on_the_cpu_in_float32()
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     """The model, in evaluation mode on the CPU, and everything that was saved with it. Raises ModelFileError."""
     with _refusing(path, "is not a model of this program"):

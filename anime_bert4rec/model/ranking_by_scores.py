@@ -71,6 +71,8 @@ class RankingByScores:
         and ValueError for a score that is not of 100."""
         if self.predicted is None:
             raise NoPredictedScores
+        if not isinstance(scores, Mapping):
+            raise TypeError("scores are given by anime id, as in {1: 80}")
         ids = [each for each in map(operator.index, scores) if 0 <= each < 2**63]
         items = self.vocabulary.encode(np.array(ids, np.int64))
         given = np.array([scores[each] for each in ids], np.float64)[items != PAD]

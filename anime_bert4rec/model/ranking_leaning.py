@@ -14,6 +14,7 @@ import numpy as np
 from anime_bert4rec.model.content_space import ContentSpace
 from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.item_space import ItemSpace
+from anime_bert4rec.model.torch_settings import on_the_cpu_in_float32
 from anime_bert4rec.support.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class TitleLikeness:
     by_content: ContentSpace | None = None
 
     @classmethod
+    @on_the_cpu_in_float32()
     def of(cls, model: BERT4Rec) -> TitleLikeness:
         """Raises UserError for weights of no use."""
         return cls(ItemSpace.of_lists(model), ContentSpace.of(model))
@@ -62,6 +64,7 @@ class Popularity(NamedTuple):
     of_sets: np.ndarray
 
     @classmethod
+    @on_the_cpu_in_float32()
     def of(cls, model: BERT4Rec) -> Popularity | None:
         """None where the model doesn't know it."""
         if model.memory is None or not model.memory.config.knots:

@@ -47,6 +47,9 @@ def person_page(
     map_columns = on_map.columns(titles) if on_map else None
     pictures = {anime.anime_id: cover_of(anime) for anime in catalogue} if covers else {}
     cards = [_card(row, titles, pictures.get(row.anime_id)) for row in rows]
+    image_host = IMAGE_HOST if any(card["cover"] for card in cards) else None
+    if covers and not image_host:
+        log.info("The page has no cover pictures: the catalogue knows of none.")
     scales = [row.score_scale for row in rows if row.score_scale is not None]
     data = {
         "names": [plain(name, 100) for name in names],
@@ -54,7 +57,7 @@ def person_page(
         "similar": similar,
         "made": made,
         "scale": scales[0] if scales else None,
-        "image_host": IMAGE_HOST if covers else None,
+        "image_host": image_host,
         "spelling": language,
         "cards": cards,
         "map": map_columns,
@@ -62,7 +65,7 @@ def person_page(
         "links": titles.on_anilist,
         "titles": titles.columns(),
     }
-    return page("person", "Recommendations", data, IMAGE_HOST if covers else None)
+    return page("person", "Recommendations", data, image_host)
 
 
 def cover_of(anime: Anime) -> str | None:

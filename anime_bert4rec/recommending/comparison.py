@@ -44,7 +44,9 @@ class Comparison:
     agreement: float | None
     """The correlation of the scores of what both have scored; None where too little is, or one scores all the same."""
     recommended_to_both: int
-    """How many of the first hundred titles for the one are among those for the other."""
+    """How many of the first titles for the one are among those for the other."""
+    looked_at: tuple[int, int]
+    """How many these first titles are: FIRST, if as many may be shown."""
     both_like: tuple[SharedAnime, ...]
     to_show: tuple[tuple[RecommendedAnime, ...], tuple[RecommendedAnime, ...]]
     """What the first could show the second, and the second the first: titles that the one likes and the other has not
@@ -65,6 +67,7 @@ def compare(
     person 0 or 1, of some titles the rows of those that suit, the best first. catalogue: the anime that may be shown.
     """
     one, other = people
+    first = [set(ids[:FIRST]) for ids in best]
     both = sorted(one.scores.keys() & other.scores.keys())
     return Comparison(
         names=(plain(one.name, 40), plain(other.name, 40)),
@@ -72,7 +75,8 @@ def compare(
         watched_by_both=len(one.watched & other.watched),
         scored_by_both=len(both),
         agreement=_correlation([one.scores[each] for each in both], [other.scores[each] for each in both]),
-        recommended_to_both=len(set(best[0][:FIRST]) & set(best[1][:FIRST])),
+        recommended_to_both=len(first[0] & first[1]),
+        looked_at=(len(first[0]), len(first[1])),
         both_like=tuple(_both_like(one, other, titles, catalogue)[:most]),
         to_show=(
             tuple(best_for(1, _favourites(one) - other.seen)[:most]),
@@ -129,8 +133,10 @@ def comparison_as_text(comparison: Comparison, width: int | None) -> str:
     sentences = [
         f"{one} has watched {count_of(comparison.watched[0], 'title')}, {other} {comparison.watched[1]:,}"
         f"; both have watched {comparison.watched_by_both:,} of the {either:,} that either has.",
-        f"They share {shared_first} of the first {FIRST} titles that each would like next.",
     ]
+    if fewest := min(comparison.looked_at):
+        of_first = f"the first {fewest:,} titles" if fewest > 1 else "the first title"
+        sentences.append(f"They share {shared_first} of {of_first} that each would like next.")
     if comparison.agreement is not None:
         sentences.append(
             f"On the {comparison.scored_by_both:,} titles that both have scored, their scores have a correlation of"

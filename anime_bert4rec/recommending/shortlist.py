@@ -31,8 +31,8 @@ class Shortlists:
         self._before = seasons_in_turn(to_see_before(prequels(catalogue), self._of_id, not_out), seasons, not_out)
         self._just_before = latest(self._before, self._of_id)
         self._beside = related(catalogue, leads=("SIDE_STORY",), comes_from=("PARENT",))
-        self.franchise = dict(zip(self._of_id, franchises(catalogue), strict=True))
-        """Of each anime: the smallest id of its franchise."""
+        self.franchise = dict(zip(self._of_id, franchises(catalogue, by_crossovers=False), strict=True))
+        """Of each anime: the smallest id of its franchise. What brings several together is in none of them."""
 
     def of(self, ranked: Iterable[int], people: Collection[Person], wishes: Wishes) -> Iterator[Anime]:
         """The anime of `ranked` ids, in their order, that suit all `people`, are wished for and in the catalogue.

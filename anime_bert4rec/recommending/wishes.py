@@ -173,7 +173,7 @@ def _known(kind: str, wanted: Iterable[str], catalogue: Sequence[Anime], no: str
 
     no: what stands before the kind in the name of the flag.
     """
-    wanted = list(wanted)
+    wanted = [half_width(each).strip() for each in wanted]
     spelt = _spelt(kind, catalogue) if wanted else {}
     if wanted and not spelt:
         raise _lacking(f"{kind}s", f"--{no}{kind}")

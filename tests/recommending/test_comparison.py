@@ -45,7 +45,13 @@ def test_how_near_two_people_are():
     found, _ = compared()
     assert (found.names, found.watched, found.watched_by_both) == (("Ann", "Ben"), (8, 8), 6)
     assert (found.scored_by_both, found.agreement) == (5, -1.0)
-    assert found.recommended_to_both == 1
+    assert (found.recommended_to_both, found.looked_at) == (1, (2, 2))
+    many = list(range(20, 150))
+    found, _ = compared(best=(many, many[50:]))
+    assert (found.recommended_to_both, found.looked_at) == (50, (100, 80))
+    assert "They share 50 of the first 80 titles" in as_text(found, None)
+    assert "They share none of the first title" in as_text(compared(best=([9], [10, 12]))[0], None)
+    assert "They share" not in as_text(compared(best=([9], []))[0], None)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,7 @@ def test_the_text_of_a_comparison():
         as_text(found, None)
         == """\
 Ann has watched 8 titles, Ben 8; both have watched 6 of the 10 that either has.
-They share 1 of the first 100 titles that each would like next.
+They share 1 of the first 2 titles that each would like next.
 On the 5 titles that both have scored, their scores have a correlation of -1.00 (1: the same, 0: nothing in common).
 
 Both like:
@@ -117,15 +123,15 @@ Ben could show Ann:
     assert "Both like:\n1  Title 1  a: 81  b: 9\n" in text
     assert as_text(found, 80).splitlines()[:5] == [
         "Ann has watched 8 titles, Ben 8; both have watched 6 of the 10 that either has.",
-        "They share 1 of the first 100 titles that each would like next.",
+        "They share 1 of the first 2 titles that each would like next.",
         "On the 5 titles that both have scored, their scores have a correlation of -1.00",
         "(1: the same, 0: nothing in common).",
         "",
     ]
-    nothing = Comparison(("a", "b"), (1, 1), 0, 0, None, 0, (), ((), ()))
+    nothing = Comparison(("a", "b"), (1, 1), 0, 0, None, 0, (2, 2), (), ((), ()))
     assert as_text(nothing, 80).splitlines()[:2] == [
         "a has watched 1 title, b 1; both have watched 0 of the 2 that either has.",
-        "They share none of the first 100 titles that each would like next.",
+        "They share none of the first 2 titles that each would like next.",
     ]
     assert as_text(nothing, 80).splitlines()[-5:] == [
         "Both like nothing that both have watched and that may be shown.",
@@ -148,6 +154,7 @@ def test_the_json_of_a_comparison():
         "scored_by_both",
         "agreement",
         "recommended_to_both",
+        "looked_at",
         "both_like",
         "to_show",
     ]

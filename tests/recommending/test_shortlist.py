@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anime_bert4rec.lists.common_traits import prequels
+from anime_bert4rec.lists.common_traits import franchises, prequels
 from anime_bert4rec.lists.records import Anime, ListEntry, Relation
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.recommending.person import Person
@@ -29,6 +29,21 @@ def of_list(**status):
     """A person whose list has the anime a1, a2, … with these statuses."""
     entries = [ListEntry(int(name[1:]), int(name[1:]), each) for name, each in status.items()]
     return Person.of_list(entries, Vocabulary.of(range(1, 9)))
+
+
+def test_what_brings_several_franchises_together_makes_them_no_franchise():
+    """A crossover, and a special that nobody said more about than that it belongs to its series."""
+    others = tuple(Relation(each, "OTHER") for each in (2, 3))
+    catalogue = [
+        Anime(1, title_romaji="Isekai Quartet", relations=others),
+        Anime(2, title_romaji="Overlord", relations=(Relation(1, "OTHER"), Relation(4, "OTHER"))),
+        Anime(3, title_romaji="Youjo Senki", relations=(Relation(5, "SEQUEL"),)),
+        Anime(4, title_romaji="Overlord: Ple Ple Pleiades"),
+        Anime(5, title_romaji="Gekijouban Youjo Senki"),
+    ]
+    shortlists, nobody = Shortlists(catalogue), [Person.of_ids([3])]
+    assert [each.anime_id for each in shortlists.of([4, 2, 1, 5], nobody, Wishes())] == [4, 1, 5]
+    assert franchises(catalogue) == [1] * 5, "they have something in common all the same"
 
 
 def test_a_later_season_waits_for_its_prequel():

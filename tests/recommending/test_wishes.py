@@ -149,6 +149,11 @@ def test_years_that_are_none(text):
         read_range("--year", text)
 
 
+@pytest.mark.parametrize("word", ["Ｄｒａｍａ", " drama　", "ＤＲＡＭＡ"])
+def test_words_may_be_typed_at_full_width_and_with_spaces(word):
+    assert of_catalogue(CATALOGUE, genre=[word])[0].lifted == "without --genre Drama"
+
+
 def test_an_unknown_genre_is_answered_with_those_there_are():
     with pytest.raises(UserError, match="'Opera'; there are Action, Drama"):
         of_catalogue(CATALOGUE, genre=["Opera"])
