@@ -48,6 +48,7 @@ from anime_bert4rec.model.two_threads import in_halves
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
+from anime_bert4rec.support.text import count_of
 from anime_bert4rec.support.whole_files import write_json
 from anime_bert4rec.training.batch_loading import check_open_files, each_batch
 from anime_bert4rec.training.checkpoints import CheckpointFiles
@@ -100,6 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "Several processes? torchrun --nproc-per-node 2 train_model.py …",
     )
     settings, paths, from_model = given.training, given.paths, given.going_on.from_model
+    if given.going_on.resume is not None and from_model and from_model.resolve() == paths.output.resolve():
+        from_model = paths.newest_moved_aside() or from_model  # what this run began with, it has moved there
     try:
         with naming_what_saves_memory():
             check_open_files(settings.num_workers)
@@ -261,7 +264,8 @@ def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, 
     """What the run has come to, at its last whole epoch: checkpoint, final model, plots and summary."""
     if stopped:
         done = run.metrics.epochs_done
-        log.warning("stopped in epoch %d; the %d before it are kept", done + 1, done)
+        kept = f"; {count_of(done, 'epoch')} before it kept" if done else ", before any was whole"
+        log.warning("stopped in epoch %d%s", done + 1, kept)
         if files.newest and not isinstance(stopped, TrainingFailed):
             log.info("To go on: the same command with --resume.")
     if files.newest:

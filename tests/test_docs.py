@@ -129,7 +129,7 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     assert training_data.ENTRIES_FOR_A_WIDE_NETWORK == 500_000
     assert (hidden_positions.FEWEST_CUTS_WITHOUT_MEMORY, "all are, up to sixteen" in HOW_IT_WORKS) == (16, True)
     assert (len(memory_fitting.SHARES_OF_EASE), "from ten (`model/memory_fitting.py" in HOW_IT_WORKS) == (10, True)
-    assert (memory_fitting.UNORDERED_POPULARITY_RIDGE, "without an order it is 2" in HOW_IT_WORKS) == (2, True)
+    assert (ease.UNORDERED_POPULARITY_RIDGE, "without an order it is 2" in HOW_IT_WORKS) == (2, True)
     assert (memory_fitting.FRANCHISE_BONUS, "the franchise gets 2 more with one" in HOW_IT_WORKS) == (2, True)
     assert (memory_strengths.ROUNDS, "two rounds in which each hidden item" in HOW_IT_WORKS) == (2, True)
     assert (memory_ranking.STEPS, "two more of Newton's steps" in HOW_IT_WORKS) == (2, True)

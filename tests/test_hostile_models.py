@@ -95,7 +95,6 @@ def test_a_size_that_no_model_has_is_refused_before_one_is_built(refuse, name, v
         *(("prior", value) for value in (NAN, INF, -1, [])),
         *(("knots", value) for value in (-1, 10**9, 1.5, True, None)),
         *(("list_weight", value) for value in (NAN, INF, -1.0, "1")),
-        *(("completeness", value) for value in (1, None, "yes")),
         *(
             ("likeness", value)
             for value in (None, 5, {"groups": -1}, {"groups": 10**12}, {"memberships": "1"}, {"more": 1})

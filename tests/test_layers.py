@@ -36,7 +36,6 @@ TESTED_BY = {
     "lists.database_schema": "lists/test_database_file.py",
     "lists.list_import": "test_import_lists.py",
     "lists.list_tables": "lists/test_database.py",
-    "model.encoder_layer": "model/test_bert4rec.py",
     "model.leaving_out": "model/test_next_item_scorer.py",
     "model.memory_answers": "model/test_item_memory.py",
     "model.memory_config": "model/test_item_memory.py",

@@ -153,7 +153,7 @@ def test_the_settings_are_those_that_rank_a_sample_best(seed):
     """Ridge, then item features, then recency, each with the others as they are, on the first half of the sample."""
     sequences, alike = some_lists(40, seed), sequences_of([1, 2, 5], [3, 5], [7, 8, 9, 10])
     fitted = fit_memory(sequences, ITEMS, max_seq_len=20, seed=seed, alike=alike)
-    batch = sample(sequences, ITEMS, 20, seed, True, TRIAL_LISTS, cuts=True)
+    batch = sample(sequences, ITEMS, 20, seed, TRIAL_LISTS, cuts=True)
     tables, half = Tables(sequences, ITEMS, ITEMS, True, alike, batch), share_of(batch, 0, 2)
     by_transitions = tables.by_transitions(half)
 

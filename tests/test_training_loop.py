@@ -122,6 +122,22 @@ def test_what_is_recorded_of_training_is_the_mean_over_what_both_answered_togeth
     assert result.accuracies[5] == pytest.approx(np.mean(right)) and 0 < result.accuracies[5] < 1
 
 
+def test_the_seed_decides_what_batches_hide():
+    data = Data(VOCABULARY, some_lists(30), some_lists(9, seed=5))
+    for lists, epoch in ((data.training, 1), (data.validation, None)):
+        one, again, other = (
+            batches(lists, data, dataclasses.replace(SETTINGS, seed=seed), epoch).dataset[0] for seed in (1, 1, 2)
+        )
+        assert torch.equal(one.targets, again.targets) and one.seed == again.seed != other.seed
+
+
+def test_the_hits_of_training_are_those_of_the_logits_before_the_step():
+    model, data = small_model(), Data(VOCABULARY, some_lists(30), some_lists(9, seed=5))
+    for batch in batches(data.training, data, dataclasses.replace(SETTINGS, memory=False), 1):
+        expected = [int((ranks(model(batch).detach(), batch.targets - 1) <= k).sum()) for k in TOP_K]
+        assert learn(model, batch, NO_SCALER)[1].tolist() == expected
+
+
 def test_the_network_alone_learns_and_is_not_recorded():
     data = Data(VOCABULARY, some_lists(8), some_lists(2, seed=5))
     batch = next(iter(batches(data.training, data, SETTINGS, 1)))
@@ -198,7 +214,7 @@ def test_validation_is_the_mean_over_lengths_of_the_means_over_what_is_asked(uno
 
 
 def test_errors_of_validation_take_the_masks_of_a_user_together():
-    """√Σ (h - p n)² / Σ n over users, with h of their n masks right."""
+    """√(r / (r - 1) Σ (h - p n)²) / Σ n over r users, with h of their n masks right."""
     settings = dataclasses.replace(SETTINGS, mask_prob=0.4)
     data = Data(VOCABULARY, some_lists(8), some_lists(9, seed=5))
     model, made = small_model(), list(batches(data.validation, data, settings, None))
@@ -213,7 +229,7 @@ def test_errors_of_validation_take_the_masks_of_a_user_together():
     share = sum(right) / sum(masks)
     error = math.sqrt(sum((h - share * n) ** 2 for h, n in zip(right, masks, strict=True))) / sum(masks)
     assert result.accuracies[5] == pytest.approx(share) and 0 < share < 1
-    assert result.errors[5] == pytest.approx(error)
+    assert result.errors[5] == pytest.approx(error * math.sqrt(9 / 8))
 
 
 def test_validated_and_saved_are_the_averaged_weights_and_trained_on_are_the_own(db, tmp_path, monkeypatch):

@@ -248,7 +248,7 @@ class MaskedBatches(Dataset[Batch]):
         if without_memory:
             return batch
         if settings.whole_lists:
-            batch = batch._replace(visible=_tensor(self._visible(lists, hidden if cuts is None else hidden[:0])))
+            batch = batch._replace(visible=_tensor(self._visible(lists, hidden)))
         return batch._replace(**self._counted(lists, entries, users)) if self.training else batch
 
     def _plan(self, groups: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:

@@ -45,6 +45,8 @@ class EarlierModel:
                 f"{output} has no model yet; that of the run before is in {earlier} now: --from-model"
                 f" {as_argument(earlier)}"
             )
+        if not folder.models.is_dir():
+            raise CannotBeginWith(f"{output} is no output folder of a run: it has no {folder.models.name}")
         model, saved, vocabulary = load_model_with_items(folder.models)
         people = load_people(folder.people_file)
         if people is None or saved.get("data_fingerprint") not in (None, people.data_fingerprint):

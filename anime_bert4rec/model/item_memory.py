@@ -72,7 +72,7 @@ class ItemMemory(nn.Module):
         self.ease = EaseTable(size)
         self.colisting = CoListing(size) if "co-listing" in terms else None
         self.lateness = Lateness(config.num_items) if "lateness" in terms else None
-        self.likeness = Likeness(config.likeness, config.num_items, config.missing) if "likeness" in terms else None
+        self.likeness = Likeness(config.likeness, config.num_items) if "likeness" in terms else None
         self.direction = Direction(config.directions, config.num_items) if "direction" in terms else None
         self.completeness = Completeness() if config.completeness else None
         self.unlisted = UnlistedItems(config.unlisted)
@@ -177,11 +177,9 @@ class ItemMemory(nn.Module):
     def by_colisting(self, batch: Batch, by_popularity: Tensor) -> Tensor:
         """The log of on what share of the other lists with each visible item each item is [B, N]."""
         assert self.colisting is not None
-        weight, often = self.config.list_weight, None
-        if self.config.by_shares:
-            often = F.pad(self.popularity[self.kept] + SMOOTHING, (0, 1), value=1)
+        weight, often = self.config.list_weight, F.pad(self.popularity[self.kept] + SMOOTHING, (0, 1), value=1)
         sums = self.colisting(self.column[batch.all_visible], self.column, batch.lists, weight, often)
-        values = by_popularity.softmax(1).mul_(smoothing(self.popularity, batch.lists, self.config.by_shares))
+        values = by_popularity.softmax(1).mul_(smoothing(self.popularity, batch.lists))
         sums.clamp_min_(0).div_(max(weight, 1e-6))
         values = values.add_(sums) if len(self.kept) == len(self.popularity) else values.index_add_(1, self.kept, sums)
         return values.log_()

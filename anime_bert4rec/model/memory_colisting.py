@@ -24,8 +24,6 @@ LARGEST_COUNT = 2.0**14
 LARGEST_LIST_WEIGHT = 256.0
 SMOOTHING = 0.2
 """What popularity adds to the co-listing, in lists of one item with something that is on as many lists as the mean."""
-EARLIER_SMOOTHING = 0.04
-"""The same in models of earlier versions, in lists."""
 
 
 class CoListing(nn.Module):
@@ -52,21 +50,20 @@ class CoListing(nn.Module):
         self.table[:-1] = counts.fill_diagonal_(0)
 
     def forward(
-        self, visible: Tensor, column: Tensor, lists: WholeLists | None, list_weight: float, often: Tensor | None
+        self, visible: Tensor, column: Tensor, lists: WholeLists | None, list_weight: float, often: Tensor
     ) -> Tensor:
         """visible [B, L]: rows of the table. column: as in `fill`. lists: those that the table was made of, which are
         then left out; list_weight: as the table was filled with. often [size + 1]: on how many lists each item is, and
-        a half; None in models of earlier versions, in which that makes no difference."""
+        a half."""
         size = self.table.shape[1]
         rows, place = distinct(visible)
-        lists_of, own = torch.ones_like(visible, dtype=torch.float) if often is None else often[visible], None
+        lists_of, own = often[visible], None
         if lists is not None:
             own = lists_of.new_zeros(len(visible), size + 1)
             listed = lists.padded()
             own.scatter_(1, torch.where(listed == PAD, size, column[listed]), 1.0)
             own[:, size] = 0
-            if often is not None:
-                lists_of = lists_of.sub_(own.gather(1, visible)).clamp_min_(0.5)
+            lists_of = lists_of.sub_(own.gather(1, visible)).clamp_min_(0.5)
         weights = torch.exp2(-lists_of.log2().round_())  # by powers of two nothing is rounded
         of_rows = sums_of_rows(place, weights)
         sums = torch.empty(len(visible), size, device=visible.device)
@@ -77,20 +74,16 @@ class CoListing(nn.Module):
         if own is not None and lists is not None:
             seen = torch.zeros_like(own).scatter_(1, visible, weights).mul_(own)  # what is visible and counted
             own.mul_(seen.sum(1, keepdim=True)).sub_(seen)
-            sums.addcmul_(own[:, :-1], each_item_adds(lists.lengths, list_weight, often is not None)[:, None], value=-1)
+            sums.addcmul_(own[:, :-1], each_item_adds(lists.lengths, list_weight)[:, None], value=-1)
         return sums
 
 
-def each_item_adds(lengths: Tensor, list_weight: float, by_root: bool = True) -> Tensor:
+def each_item_adds(lengths: Tensor, list_weight: float) -> Tensor:
     """What lists of these lengths add for each pair of their items [B]."""
-    at_least_one = lengths.clamp_min(1)
-    return (list_weight / (at_least_one.sqrt() if by_root else at_least_one)).half().float()
+    return (list_weight / lengths.clamp_min(1).sqrt()).half().float()
 
 
-def smoothing(popularity: Tensor, lists: WholeLists | None, by_shares: bool) -> Tensor | float:
-    """What popularity [N] adds to the co-listing, without the lists that are asked about [B, 1]; a number for all in
-    models of earlier versions."""
-    if not by_shares:
-        return EARLIER_SMOOTHING
+def smoothing(popularity: Tensor, lists: WholeLists | None) -> Tensor:
+    """What popularity [N] adds to the co-listing, without the lists that are asked about [B or 1, 1]."""
     others = popularity.sum() - (0 if lists is None else lists.lengths[:, None])
-    return SMOOTHING / (others / len(popularity)).clamp_min(0.5)
+    return (SMOOTHING / (others / len(popularity)).clamp_min(0.5)).view(-1, 1)

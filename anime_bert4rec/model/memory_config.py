@@ -11,6 +11,9 @@ from anime_bert4rec.model.memory_likeness import LikenessSizes
 from anime_bert4rec.model.memory_unlisted import UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
 
+FOLLOWS = ("lateness", "by_shares", "missing", "completeness")
+"""What a model file of before has, too, though it follows from the rest."""
+
 
 @dataclass(frozen=True)
 class MemoryConfig:
@@ -29,24 +32,16 @@ class MemoryConfig:
     """To which power of its sum each row of the transitions counts."""
     followers: int | None = None
     """How many pairs the transitions of all items have; None if they are a table of the same items as EASE's."""
-    lateness: bool = False
-    """Whether it counts how late items are in lists in order."""
     knots: int = 0
     """At how many numbers of visible items the strengths are known; 0 in models of earlier versions, in which they are
     the same for all numbers, and there are no terms but EASE and the transitions."""
     list_weight: float = 0.0
     """What a list of one item would add for a pair of items in the co-listing."""
-    by_shares: bool = False
-    """Whether the co-listing is of shares of lists; a part of how many there are in models of earlier versions."""
     likeness: LikenessSizes = LikenessSizes()
     popularity_prior: bool = False
-    """Whether the popularity in the catalogue counts; not in models of earlier versions."""
-    missing: bool = False
-    """Whether what of its franchise is usually beside an item counts; not in models of earlier versions."""
+    """Whether the popularity in the catalogue counts."""
     directions: int = 0
-    """How many items have a vector; none in models of earlier versions, and of lists in order."""
-    completeness: bool = False
-    """Whether it counts if a list looks whole; not in models of earlier versions, and of lists in order."""
+    """How many items have a vector; none of lists in order."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> MemoryConfig:
@@ -61,8 +56,6 @@ class MemoryConfig:
         )
         sizes = (config.table_size, *asdict(config.unlisted).values(), *asdict(config.likeness).values())
         sizes += (config.followers or 0, config.directions)
-        if config.completeness and (config.ordered or not config.knots):
-            raise WrongForm("its memory asks whether lists are whole, and has no strengths for that")
         settings = (config.prior, config.reliance, config.knots, config.list_weight)
         if min(*sizes, *settings) < 0 or not 0 <= config.recency <= 1:
             raise WrongForm("the sizes of its memory are not those of one")
@@ -74,9 +67,14 @@ class MemoryConfig:
         if not self.knots:
             return ("EASE", "transitions")
         if self.ordered:
-            return ("EASE", "transitions", "popularity", *(("lateness",) if self.lateness else ()))
-        of_catalogue = ("likeness", "franchise", "missing")[: 2 + self.missing] if self.likeness.groups else ()
+            return ("EASE", "transitions", "popularity", "lateness")
+        of_catalogue = ("likeness", "franchise", "missing") if self.likeness.groups else ()
         return ("EASE", "popularity", "co-listing", *of_catalogue, *(("direction",) if self.directions else ()))
+
+    @property
+    def completeness(self) -> bool:
+        """Whether it counts if a list looks whole."""
+        return bool(self.knots) and not self.ordered
 
     @property
     def sides(self) -> int:
@@ -87,7 +85,7 @@ class MemoryConfig:
     def least_numbers(self) -> int:
         """How many numbers a memory of these sizes has at the least."""
         of_terms = self.knots * self.sides * len(self.terms)
-        of_items = self.num_items * (1 + bool(self.knots) + self.popularity_prior + self.lateness)
+        of_items = self.num_items * (1 + bool(self.knots) + self.popularity_prior + ("lateness" in self.terms))
         sizes = (*asdict(self.unlisted).values(), *asdict(self.likeness).values(), of_terms, of_items)
         tables = self.table_size**2 * (2 if "co-listing" in self.terms else 1)
         vectors = (3 * DIMENSIONS + 1) * self.directions

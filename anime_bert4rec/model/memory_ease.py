@@ -19,6 +19,9 @@ from anime_bert4rec.model.fast_parts import sums_of_rows
 
 POPULARITY_RIDGE = 0.25
 """The additional ridge of an item, times the number of lists that it is on."""
+UNORDERED_POPULARITY_RIDGE = 2.0
+"""The same where lists have no order: with more, what is asked of short lists gains, and what is asked of long ones
+loses (benchmarks/LOG.md)."""
 OwnItems = tuple[Tensor, Tensor]
 """Lists that the table was fitted on: the rows of their items in one flat tensor, and where each list starts."""
 
@@ -73,12 +76,11 @@ class EaseTable(nn.Module):
         ridge: float,
         alike: Tensor | None = None,
         alike_weight: float = 0.0,
-        popularity_ridge: float | None = None,
+        popularity_ridge: float = POPULARITY_RIDGE,
     ) -> None:
-        """alike: the Gram matrix [size, size] of item features; its weight is relative to the ridge. popularity_ridge:
-        POPULARITY_RIDGE if not given."""
+        """alike: the Gram matrix [size, size] of item features; its weight is relative to the ridge."""
         regular = gram.clone()
-        regular.diagonal().mul_(1 + (POPULARITY_RIDGE if popularity_ridge is None else popularity_ridge)).add_(ridge)
+        regular.diagonal().mul_(1 + popularity_ridge).add_(ridge)
         if alike is not None:
             regular.add_(alike, alpha=alike_weight * ridge)
         self.inverse = torch.cholesky_inverse(torch.linalg.cholesky(regular))

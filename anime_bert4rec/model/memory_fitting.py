@@ -68,9 +68,6 @@ nobody has listed."""
 RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
-UNORDERED_POPULARITY_RIDGE = 2.0
-"""The POPULARITY_RIDGE of memory_ease.py where lists have no order: with more, what is asked of short lists gains, and
-what is asked of long ones loses (benchmarks/LOG.md)."""
 FRANCHISE_BONUS = 2.0
 """Added to the strength of the franchise with one visible title, and less with more, none from 64 on. By its lists a
 franchise says little, for they have what everybody has; but who names one title expects its seasons (benchmarks/LOG.md
@@ -180,9 +177,9 @@ def _fitted_like(
     """The memory of other lists, with the settings and the strengths of this one."""
     if settings.recency is None:
         tables = Tables(sequences, num_items, MOST_ITEMS, False, alike)
-        found = tables.memory(1.0, settings.ridge, settings.alike_weight, UNORDERED_POPULARITY_RIDGE)
+        found = tables.memory(1.0, settings.ridge, settings.alike_weight)
     else:
-        batch = sample(sequences, num_items, max_seq_len, seed, True, TRIAL_LISTS, cuts=True)
+        batch = sample(sequences, num_items, max_seq_len, seed, TRIAL_LISTS, cuts=True)
         tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch)
         found = tables.memory(settings.recency, settings.ridge, settings.alike_weight)
     found.strength.copy_(memory.strength)
@@ -201,8 +198,8 @@ def _fitted_in_order(
     most = min(TRIAL_TARGETS, LARGEST_SAMPLE // num_items)
     # each mask is scored by EASE anew
     lists = math.ceil(most / max(1, MASK_RATIO * np.minimum(sequences.lengths, max_seq_len).mean()))
-    masks = sample(sequences, num_items, max_seq_len, seed, True, lists)
-    batch = sample(sequences, num_items, max_seq_len, seed, True, TRIAL_LISTS, cuts=True)
+    masks = sample(sequences, num_items, max_seq_len, seed, lists)
+    batch = sample(sequences, num_items, max_seq_len, seed, TRIAL_LISTS, cuts=True)
     tried_on = share_of(batch, 0, 2)
     with progress("item memory", 4, "step", leave=False) as bar:
         tables = Tables(sequences, num_items, MOST_ITEMS, True, alike, batch, in_catalogue)
@@ -277,7 +274,7 @@ def _fitted_without_order(
         bar.update()
 
         ridge, weight = start = 200.0, (0.25 if alike is not None else 0.0)
-        memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
+        memory = tables.memory(1.0, ridge, weight)
         asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in some])
         strength = first_place_strengths(asked, wanted)
         grounds = grounds_of(asked, memory.config.terms, tables.popularity)
@@ -285,7 +282,7 @@ def _fitted_without_order(
 
         @functools.cache
         def quality(ridge: float, alike_weight: float) -> float:
-            memory = trial.with_ease(1.0, ridge, alike_weight, UNORDERED_POPULARITY_RIDGE)
+            memory = trial.with_ease(1.0, ridge, alike_weight)
             tried = with_ease_of(memory, asked, some)
             return ranking_strengths(tried, wanted, strength, grounds, TRIAL_STEPS)[0]
 
@@ -296,7 +293,7 @@ def _fitted_without_order(
 
         known, others = [asked], shown[len(some) :]
         if (ridge, weight) != start:
-            memory = tables.memory(1.0, ridge, weight, UNORDERED_POPULARITY_RIDGE)
+            memory = tables.memory(1.0, ridge, weight)
             known, others = [], shown
         asked = joined([*known, *(asked_of(memory, batch, of_batch) for batch, of_batch in others)])
         strength = first_place_strengths(asked, wanted_of(shown), strength)

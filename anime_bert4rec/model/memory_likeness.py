@@ -38,27 +38,26 @@ class Likeness(Groups):
     """The cosine of two items is that of their groups (a genre, a studio, …; see lists/common_traits.py), of which each
     counts 1 / its size. The items are all, 1 … N, and `scale` makes the cosine of each with itself 1."""
 
-    def __init__(self, sizes: LikenessSizes, num_items: int, missing: bool = False) -> None:
-        """missing: whether it knows what of its franchise is usually beside an item."""
+    def __init__(self, sizes: LikenessSizes, num_items: int) -> None:
         items = num_items if sizes.groups else 0
         super().__init__(items, sizes.groups, sizes.memberships, sizes.memberships)
         self.register_buffer("franchise", torch.zeros(items, dtype=torch.long))
-        self.register_buffer("beside", torch.zeros(items) if missing else None)
+        self.register_buffer("beside", torch.zeros(items))
         self.register_buffer("content", torch.zeros(sizes.contents, dtype=torch.long) if sizes.contents else None)
 
     franchise: Tensor
     """[N] the group that is the franchise of each item, plus 1; 0 for none."""
-    beside: Tensor | None
-    """[N] how many others of its franchise are on the lists that have each item, added up; None if not known."""
+    beside: Tensor
+    """[N] how many others of its franchise are on the lists that have each item, added up."""
     content: Tensor | None
     """The groups, ascending, that are genres and tags, and say what an item is about; None if there are none, or not
     known."""
 
     @classmethod
-    def of(cls, alike: Sequences, num_items: int, lists: Sequences | None = None) -> Likeness:
-        """alike: the items of each group. lists: those that tell what is beside what, if that is to be known."""
+    def of(cls, alike: Sequences, num_items: int, lists: Sequences) -> Likeness:
+        """alike: the items of each group. lists: those that tell what is beside what."""
         content = np.flatnonzero(alike.user_ids == CONTENT)
-        made = cls(LikenessSizes(len(alike), len(alike.items), len(content)), num_items, lists is not None)
+        made = cls(LikenessSizes(len(alike), len(alike.items), len(content)), num_items)
         group = np.repeat(np.arange(len(alike)), alike.lengths)
         squares = np.bincount(alike.items, 1 / alike.lengths[group], minlength=num_items + 1)[1:]
         franchise = np.zeros(num_items + 1, np.int64)
@@ -69,8 +68,7 @@ class Likeness(Groups):
         made.franchise.copy_(torch.from_numpy(franchise[1:]))
         if made.content is not None:
             made.content.copy_(torch.from_numpy(content))
-        if lists is not None:
-            made.beside = made._counted(lists)
+        made.beside.copy_(made._counted(lists))
         return made
 
     @property
@@ -88,11 +86,11 @@ class Likeness(Groups):
         return torch.from_numpy(np.bincount(lists.items - 1, others, minlength=len(self.franchise))).float()
 
     def forward(self, visible: Tensor, popularity: Tensor, lists: WholeLists | None) -> list[Tensor]:
-        """The terms of the memory [B, N] each: the log of the mean cosine, the franchise, and what of it is missing, if
-        that is known. Arguments: as below."""
+        """The terms of the memory [B, N] each: the log of the mean cosine, the franchise, and what of it is missing.
+        Arguments: as below."""
         same = self.same_franchise(visible)
-        found = [self.cosines(visible).clamp_min_(0).add_(LEAST_COSINE).log_(), same]
-        return found if self.beside is None else [*found, self.missing(popularity, lists) * (1 - same)]
+        cosines = self.cosines(visible).clamp_min_(0).add_(LEAST_COSINE).log_()
+        return [cosines, same, self.missing(popularity, lists) * (1 - same)]
 
     def cosines(self, visible: Tensor) -> Tensor:
         """The mean cosine of each item with the visible ones [B, N]. visible: item indices [B, any], PAD and the mask
@@ -112,7 +110,6 @@ class Likeness(Groups):
 
         popularity [N]: on how many lists each item is. lists: those of them that are asked about, which are left out.
         """
-        assert self.beside is not None
         if lists is None:
             return (self.beside / (popularity + SMOOTHING))[None]
         listed, items = lists.padded(), len(self.scale)

@@ -37,10 +37,9 @@ class Wanted(NamedTuple):
     """[R] what each list counts for."""
 
 
-def sample(
-    sequences: Sequences, num_items: int, max_seq_len: int, seed: int, ordered: bool, lists: int, cuts: bool = False
-) -> Batch:
-    """Up to `lists` of the training lists, in one batch of masks or cuts that asks for TRIAL_TARGETS items or fewer."""
+def sample(sequences: Sequences, num_items: int, max_seq_len: int, seed: int, lists: int, cuts: bool = False) -> Batch:
+    """Up to `lists` of the training lists, which have an order, in one batch of masks or cuts that asks for
+    TRIAL_TARGETS items or fewer."""
     random = np.random.default_rng(seed)
     settings = BatchSettings(
         num_items,
@@ -49,7 +48,6 @@ def sample(
         mask_prob=MASK_RATIO,
         seed=seed,
         cut_share=float(cuts),
-        whole_lists=not ordered,
         fewest_cuts=2 * math.ceil(TRIAL_TARGETS / min(lists, len(sequences))),  # half of them are kept
     )
     batches = MaskedBatches(sequences, settings, epoch=0)

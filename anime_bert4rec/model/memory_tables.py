@@ -18,7 +18,12 @@ from anime_bert4rec.model.memory_completeness import NEARLY_WHOLE, Completeness
 from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_direction import MOST_ITEMS as MOST_DIRECTED
 from anime_bert4rec.model.memory_direction import half_of
-from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
+from anime_bert4rec.model.memory_ease import (
+    POPULARITY_RIDGE,
+    UNORDERED_POPULARITY_RIDGE,
+    EaseTable,
+    gram_matrix,
+)
 from anime_bert4rec.model.memory_likeness import Likeness, LikenessSizes
 from anime_bert4rec.model.memory_pairs import Followers, Pairs, count_followers, count_transitions
 from anime_bert4rec.model.memory_popularity import popularity_prior
@@ -49,6 +54,7 @@ class Tables:
         in_catalogue: how popular each item is there [N]."""
         self.popularity = np.bincount(sequences.items, minlength=num_items + 1)[1:].astype(np.float32)
         self.popularity_prior = popularity_prior(self.popularity, in_catalogue)
+        self.popularity_ridge = POPULARITY_RIDGE if ordered else UNORDERED_POPULARITY_RIDGE
         self._keep(most)
         size = len(self.kept)
         self.of_halves: list[Tensor] = []
@@ -113,11 +119,9 @@ class Tables:
             fewer.colisting.table[:-1] = self.colisting.table[rows, columns]
         return fewer
 
-    def memory(
-        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
-    ) -> ItemMemory:
-        """A memory with these settings. popularity_ridge: that of memory_ease.py if not given."""
-        memory = self.with_ease(recency, ridge, alike_weight, popularity_ridge)
+    def memory(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
+        """A memory with these settings."""
+        memory = self.with_ease(recency, ridge, alike_weight)
         if self.pairs is not None:
             transitions = memory.transitions = self.fitted_transitions()
             memory.config = replace(memory.config, prior=transitions.prior, reliance=transitions.reliance)
@@ -129,17 +133,15 @@ class Tables:
             for gram in (self.gram[at], *self.of_halves):
                 ease = memory.ease if len(rows) == len(self.kept) and not scores else EaseTable(len(rows))
                 if ease is not memory.ease:
-                    ease.fill(gram, ridge, alike, alike_weight, popularity_ridge)
+                    ease.fill(gram, ridge, alike, alike_weight, self.popularity_ridge)
                 scores.append(ease.scores)
             memory.direction.fill(scores, self.kept[rows])
         return memory
 
-    def with_ease(
-        self, recency: float, ridge: float, alike_weight: float, popularity_ridge: float | None = None
-    ) -> ItemMemory:
+    def with_ease(self, recency: float, ridge: float, alike_weight: float) -> ItemMemory:
         """The same, but for the transitions and the direction of a list, of which it knows nothing."""
         memory = self._without_values(recency)
-        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, popularity_ridge)
+        memory.ease.fill(self.gram, ridge, self.alike, alike_weight, self.popularity_ridge)
         return memory
 
     def fit_completeness(self, shown: Iterable[Batch]) -> None:
@@ -186,15 +188,11 @@ class Tables:
                 recency,
                 self.unlisted.sizes,
                 followers=None if self.followers is None else len(self.followers.values),
-                lateness=self.pairs is not None,
                 knots=KNOTS,
                 list_weight=self.list_weight,
-                by_shares=self.colisting is not None,
                 likeness=LikenessSizes() if self.likeness is None else self.likeness.sizes,
                 popularity_prior=self.popularity_prior is not None,
-                missing=self.likeness is not None,
                 directions=len(self.of_halves[0]) if self.of_halves else 0,
-                completeness=self.pairs is None,
             )
         )
         memory.unlisted, memory.colisting, memory.likeness = self.unlisted, self.colisting, self.likeness

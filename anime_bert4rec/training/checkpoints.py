@@ -136,7 +136,7 @@ def check_fit(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.O
     """Raises WrongForm unless a checkpoint's weights, and what its optimizer has noted of them, are of this model."""
     check_weights(checkpoint["resume"]["weights"], dict(model.named_parameters()))
     for weights in (checkpoint["model_state_dict"], checkpoint["resume"]["best"]["weights"]):
-        if GATE in weights:  # which earlier versions lack
+        if GATE in weights:  # which models without a memory lack
             check_weights({GATE: weights[GATE]}, {GATE: torch.ones(2, 2, KNOTS)})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     noted, steps = checkpoint["resume"]["optimizer"]["state"], checkpoint["epoch"] * steps_per_epoch

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 
@@ -73,10 +74,8 @@ class Measured(TypedDict):
     val_losses: list[float]
     train_accuracies: dict[int, list[float]]
     val_accuracies: dict[int, list[float]]
-    val_accuracy_errors: NotRequired[dict[int, list[float | None]]]
-    """Missing in the checkpoints of earlier versions."""
-    val_losses_by_length: NotRequired[dict[str, list[float | None]]]
-    """Missing there, too."""
+    val_accuracy_errors: dict[int, list[float]]
+    val_losses_by_length: dict[str, list[float]]
     learning_rates: list[float]
     epoch_seconds: list[float]
 
@@ -108,8 +107,8 @@ class EpochMetrics:
     val_losses: list[float] = field(default_factory=list)
     train_accuracies: dict[int, list[float]] = field(default_factory=_curves)
     val_accuracies: dict[int, list[float]] = field(default_factory=_curves)
-    val_accuracy_errors: dict[int, list[float | None]] = field(default_factory=_curves)
-    val_losses_by_length: dict[str, list[float | None]] = field(default_factory=dict)
+    val_accuracy_errors: dict[int, list[float]] = field(default_factory=_curves)
+    val_losses_by_length: dict[str, list[float]] = field(default_factory=dict)
     """What `val_losses` are the means of."""
     learning_rates: list[float] = field(default_factory=list)
     epoch_seconds: list[float] = field(default_factory=list)
@@ -139,23 +138,17 @@ class EpochMetrics:
         for k in TOP_K:
             self.val_accuracy_errors[k].append(validated.errors[k])
         for given, loss in validated.losses_by_length.items():
-            self.val_losses_by_length.setdefault(given, [None] * (self.epochs_done - 1)).append(loss)
+            self.val_losses_by_length.setdefault(given, []).append(loss)
         self.learning_rates.append(learning_rate)
         self.epoch_seconds.append(seconds)
 
     def measured(self) -> dict[str, Any]:
         """A copy of all that was recorded, which `restore` takes."""
-        copy: dict[str, Any] = {}
-        for name in Measured.__annotations__:
-            value = getattr(self, name)
-            copy[name] = {k: list(curve) for k, curve in value.items()} if isinstance(value, dict) else list(value)
-        return copy
+        return {name: copy.deepcopy(getattr(self, name)) for name in Measured.__annotations__}
 
     def restore(self, measured: Mapping[str, Any]) -> None:
-        self.val_accuracy_errors = {k: [None] * len(measured["val_losses"]) for k in TOP_K}
-        self.val_losses_by_length = {}
-        for name, value in measured.items():  # older checkpoints don't have all
-            setattr(self, name, value)
+        for name in Measured.__annotations__:
+            setattr(self, name, copy.deepcopy(measured[name]))  # the checkpoint stays as it is
 
     def as_dict(self) -> dict[str, Any]:
         """The content of training_metrics.json."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import torch
 
 from anime_bert4rec.model.bert4rec import EMBEDDING_SPREAD, BERT4Rec, ModelConfig
+from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.memory_pairs import Pairs
@@ -67,20 +68,17 @@ def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None =
     config, memory, unordered_memory = network_for(data, settings), None, None
     counted, recent_strengths = data.training.select(data.counted), None
     num_items, seed = data.vocabulary.num_items, settings.seed
-    of_sets = functools.partial(
-        fit_unordered_memories, num_items=num_items, seed=seed, alike=data.alike, in_catalogue=data.in_catalogue
-    )
     if fitted is not None and fitted.memory is not None:
         memory, unordered_memory = fitted.memory, fitted.unordered_memory
         recent_strengths = fitted.recent_strengths
         memory.pairs = Pairs.of(counted) if data.ordered else None
-        if data.ordered and unordered_memory is None:  # of an earlier version
-            (unordered_memory,) = of_sets([counted])
     elif settings.memory:
         lately = None if data.recent is None else Lately(data.recent, counted, seed)
         lists = [counted, lately.lists_before] if lately and lately.enough else [counted]
         memories = fit_memories(lists, num_items, settings.max_seq_len, seed, data.alike, data.in_catalogue)
-        sets = of_sets(lists) if data.ordered else [None] * len(lists)
+        sets: Sequence[ItemMemory | None] = [None] * len(lists)
+        if data.ordered:
+            sets = fit_unordered_memories(lists, num_items, seed=seed, alike=data.alike, in_catalogue=data.in_catalogue)
         memory, unordered_memory = memories[0], sets[0]
         if lately and lately.enough:
             recent_strengths = fit_recent(lately, memories[1], settings.max_seq_len, sets[1])

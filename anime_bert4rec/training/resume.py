@@ -111,10 +111,7 @@ def fitted_before(models: Path, checkpoint: Checkpoint) -> BERT4Rec | None:
     identity = checkpoint["resume"]["identity"]
     with contextlib.suppress(ModelFileError, OSError):
         model, saved = load_model(models / BEST_MODEL)
-        of_run = {name: saved.get(name) for name in ("run", "catalogue")}
-        if "catalogue" not in saved:  # of an earlier version, in which the mark of a run told of the catalogue, too
-            of_run["catalogue"] = identity.get("catalogue")
-        return model if all(identity.get(name) == mark for name, mark in of_run.items()) else None
+        return model if all(identity.get(name) == saved.get(name) for name in ("run", "catalogue")) else None
     return None
 
 

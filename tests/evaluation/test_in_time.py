@@ -16,8 +16,9 @@ from anime_bert4rec.evaluation.in_time import (
     measure_in_time,
     paragraphs,
     places,
+    told_the_day,
 )
-from anime_bert4rec.lists.recent_starts import AskedStart, Calendar, RecentStarts, Starts
+from anime_bert4rec.lists.recent_starts import FEATURES, NEWEST, AskedStart, Calendar, RecentStarts, Starts
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.recent_strengths import TERMS, RecentStrengths
 
@@ -84,3 +85,11 @@ def test_what_is_said():
     found_json = as_json(found)
     assert found_json["gain_of_being_told"]["mean"] == pytest.approx(1 / 6)
     assert found_json["contenders"][OTHERS]["hr@10"] == {"mean": 1.0, "error": 0.0}
+
+
+def test_the_model_is_asked_about_whole_histories_and_about_the_newest_titles_alone():
+    histories = []
+    one = AskedStart(1, 5, 0, np.arange(1, NEWEST + 4), np.zeros((9, len(FEATURES)), np.float32), np.array([1]))
+    strengths = RecentStrengths(np.zeros((2, len(TERMS)), np.float32))
+    told_the_day(lambda some: histories.extend(some) or np.zeros((1, 9), np.float32), None, strengths, [one])
+    assert [each.tolist() for each in histories] == [[*range(1, NEWEST + 4)], [*range(4, NEWEST + 4)]]

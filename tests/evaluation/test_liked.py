@@ -164,3 +164,11 @@ def test_why_there_is_none_is_said(scores, people, reason):
     assert found == reason
     assert paragraphs(found) == [f"Liked was left out: {reason}."]
     assert short_lines(found) == [] and as_json(found) == {"skipped": reason}
+
+
+def test_errors_are_in_the_spread_of_all_scores_of_a_person():
+    """Known are 40 and 60, hidden 90 and 10: their standard deviation is √850, that of the known ones 10."""
+    known = np.array([1, 2])
+    asked = ScoredList(known, known, known, np.array([40.0, 60]), np.array([3, 4]), np.array([90.0, 10]))
+    found = how_near(lambda items, scores: np.full(4, 50.0), [asked])
+    assert found["error"].tolist() == pytest.approx([40 / math.sqrt(850)])

@@ -7,7 +7,7 @@ import pytest
 from small_lists import array, sequences_of
 
 from anime_bert4rec.evaluation.baselines import EASE, MarkovChain, Weighting
-from anime_bert4rec.evaluation.tuning import choose_for_each, most_popular
+from anime_bert4rec.evaluation.tuning import choose_for_each, most_popular, split_for_choice, tune
 from anime_bert4rec.lists.sequences import Sequences
 
 
@@ -58,3 +58,14 @@ def test_with_many_items_settings_are_chosen_on_the_most_popular() -> None:
     few, undated = most_popular(lists, np.array([2, 1]), 4, 2)  # 2 and 4 are on both lists
     assert few.items.tolist() == [1, 2, 1, 2] and few.offsets.tolist() == [0, 2, 4]
     assert undated.tolist() == [1, 1]
+
+
+def test_settings_are_chosen_on_people_whom_they_are_not_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[list[int]] = []
+    monkeypatch.setattr(
+        EASE, "table", lambda _, lists, items: fitted.append(lists.user_ids.tolist()) or np.eye(items, dtype=np.float32)
+    )
+    training = sequences_of(*[range(1, 13)] * 40)
+    tune(training, np.zeros(40, np.int64), 12, ["fold-in"], 0, {"EASE": [EASE(l2=1), EASE(l2=2)]})
+    asked, others = split_for_choice(40, 0)
+    assert len(asked) == 10 and fitted == [others.tolist()] * 2

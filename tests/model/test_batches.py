@@ -10,7 +10,7 @@ from small_lists import sequences_of, with_bulk_days
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model import hidden_positions, training_data
 from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
-from anime_bert4rec.model.hidden_positions import BatchSettings, choose_masked
+from anime_bert4rec.model.hidden_positions import BatchSettings, choose_cuts, choose_masked
 from anime_bert4rec.model.training_data import Data
 from config import TrainingSettings
 
@@ -296,6 +296,19 @@ def test_a_wide_network_alone_is_asked_at_more_cuts(monkeypatch):
         data = Data(Vocabulary(np.arange(1, MASK)), lists, lists)
         made = training_data.batches(lists, data, TrainingSettings(batch_size=4, cut_share=1.0), epoch=1).dataset
         assert len(made[1].cuts) == cuts
+
+
+def test_batches_of_long_lists_and_of_cuts_come_at_any_time_of_an_epoch():
+    lists = sequences_of(*[range(1, length + 1) for length in range(2, 82)])
+    made = list(batches_of(lists, max_seq_len=100, cut_share=0.5))
+    widths, cuts = [batch.items.shape[1] for batch in made], [batch.cuts is not None for batch in made]
+    assert widths != sorted(widths) and widths[::-1] != sorted(widths)
+    assert cuts.count(True) == 10 and cuts != sorted(cuts) and cuts[::-1] != sorted(cuts)
+
+
+def test_the_share_of_cuts_is_rounded():
+    made = [choose_cuts(np.ones((3, 19), bool), ratio, np.random.default_rng(0)) for ratio in (0.07, 0.1)]
+    assert [len(each.cuts) for each in made] == [1, 2], "of 19 columns 1.33 and 1.9"
 
 
 def test_batches_are_of_equal_size():

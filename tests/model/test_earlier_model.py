@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -258,6 +259,30 @@ def test_into_the_folder_of_the_earlier_run_stopped_and_gone_on_with(grown, befo
     assert unlike(stopped, whole) == []
 
 
+def test_into_the_own_folder_with_lists_that_came_a_second_time_it_is_gone_on_with(
+    grown, before, tmp_path, monkeypatch
+):
+    """Who is there twice is left out of the training, and is not among the people of the run before."""
+    db, output = tmp_path / "doubled.db", shutil.copytree(before, tmp_path / "output")
+    shutil.copy(grown, db)
+    with contextlib.closing(sqlite3.connect(db)) as connection, connection:
+        some = "(SELECT user_id FROM user WHERE left_out IS NULL ORDER BY user_id LIMIT 24)"
+        connection.execute(
+            "INSERT INTO user (user_id, name, name_key, fetched_at)"
+            f" SELECT -user_id, 'again' || user_id, 'again' || user_id, fetched_at FROM user WHERE user_id IN {some}"
+        )
+        columns = "anime_id, entry_id, status, score, progress, repeats, started, completed, updated, created"
+        connection.execute(
+            f"INSERT INTO list_entry (user_id, {columns})"
+            f" SELECT -user_id, {columns} FROM list_entry WHERE user_id IN {some}"
+        )
+    flags = training_flags(db, output, "--epochs", 2, "--from-model", output)
+    with monkeypatch.context() as patch:
+        stop_in_epoch(patch, 2)
+        assert train_model.main(flags) == 130
+    assert train_model.main([*flags, "--resume"]) == 0
+
+
 def test_stopped_in_its_first_epoch_it_says_where_the_earlier_model_is_now(
     grown, before, tmp_path, monkeypatch, capsys
 ):
@@ -280,6 +305,7 @@ def test_stopped_in_its_first_epoch_it_says_where_the_earlier_model_is_now(
         (["--no-memory"], None, "--no-memory was given now"),
         ([], "best_model.pth", "does not exist"),
         ([], "people.npz", "doesn't say who was held out"),
+        ([], "models", "is no output folder of a run: it has no models"),
     ],
 )
 def test_what_cannot_be_built_upon_is_refused_before_anything_is_written(
@@ -287,7 +313,7 @@ def test_what_cannot_be_built_upon_is_refused_before_anything_is_written(
 ):
     folder = shutil.copytree(before, tmp_path / "before")
     if spoil:
-        (folder / "models" / spoil).unlink()
+        (folder / "models" / spoil).unlink() if spoil != "models" else shutil.rmtree(folder / spoil)
     output = tmp_path / "output"
     code = train_model.main(training_flags(grown, output, "--quiet", "--from-model", folder, *flags))
     err = capsys.readouterr().err

@@ -10,7 +10,7 @@ from small_lists import sequences_of
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model import hidden_positions
 from anime_bert4rec.model.batches import MaskedBatches, share_of
-from anime_bert4rec.model.hidden_positions import BatchSettings
+from anime_bert4rec.model.hidden_positions import BatchSettings, show_newest, shuffled_lists
 from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
 
 MASK = 1001
@@ -163,3 +163,16 @@ def test_a_list_of_which_few_are_given_is_scored_as_though_the_table_had_not_bee
                 torch.testing.assert_close(scores[row], alone, rtol=1e-4, atol=1e-5)
                 checked += 1
     assert checked
+
+
+def test_what_is_shown_and_the_mask_are_no_more_than_the_model_reads():
+    long = sequences_of(*[range(1, 61)] * 400)
+    given = [batch for epoch in range(1, 6) for batch in few_of(long, epoch) if batch.given]
+    assert max(batch.items.shape[1] for batch in given) == 20
+
+
+def test_in_order_one_entry_of_each_quarter_is_asked_for_and_chance_says_which():
+    whole = shuffled_lists(sequences_of(range(1, 104)), np.array([0]), None)
+    asked = np.array([show_newest(whole, 3, np.random.default_rng(seed)).asked[:, 0] - 3 for seed in range(200)])
+    assert (asked // 25 == np.arange(4)).all()
+    assert (asked.min(0) - 25 * np.arange(4)).max() < 3 and (asked.max(0) - 25 * np.arange(4)).min() > 21

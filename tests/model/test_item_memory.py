@@ -16,13 +16,17 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.hidden_positions import shuffled_lists
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_config import MemoryConfig
-from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
-from anime_bert4rec.model.memory_fitting import UNORDERED_POPULARITY_RIDGE, best_share, fit_memory
+from anime_bert4rec.model.memory_ease import (
+    POPULARITY_RIDGE,
+    UNORDERED_POPULARITY_RIDGE,
+    EaseTable,
+    gram_matrix,
+)
+from anime_bert4rec.model.memory_fitting import best_share, fit_memory
 from anime_bert4rec.model.memory_strengths import KNOTS
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.memory_transitions import nearest_before
 from anime_bert4rec.support.errors import UserError
-from anime_bert4rec.support.forms import WrongForm
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +41,7 @@ def test_nearest_before():
     assert nearest_before(visible, *at, 2).tolist() == [[2, 1], [4, 2], [5, 5], [1, 0]]
 
 
-def ease_of(sequences, ridge=5.0, alike=None, popularity_ridge=None):
+def ease_of(sequences, ridge=5.0, alike=None, popularity_ridge=POPULARITY_RIDGE):
     ease = EaseTable(ITEMS)
     ease.fill(gram_matrix(sequences, COLUMN, ITEMS), ridge, alike, 1.0, popularity_ridge)
     return ease
@@ -112,14 +116,13 @@ def test_sums_handed_on_from_cut_to_cut_are_those_of_every_item_before_a_cut(cut
     torch.testing.assert_close(got, ease(items, weights, own), rtol=1e-4, atol=1e-5)
 
 
-def test_without_the_ridge_of_popularity_leaving_out_is_exact(monkeypatch):
-    monkeypatch.setattr("anime_bert4rec.model.memory_ease.POPULARITY_RIDGE", 0.0)
+def test_without_the_ridge_of_popularity_leaving_out_is_exact():
     sequences = some_lists()
     flat = shuffled_lists(sequences, np.array([5]), None)
     own = (torch.from_numpy(COLUMN[sequences.items[flat.entries]]), torch.from_numpy(flat.starts))
     items = own[0][None, :2]
-    got = ease_of(sequences)(items, None, own)
-    expected = ease_of(without(sequences, 5))(items, None)
+    got = ease_of(sequences, popularity_ridge=0.0)(items, None, own)
+    expected = ease_of(without(sequences, 5), popularity_ridge=0.0)(items, None)
     assert torch.allclose(got, expected, atol=1e-5)
 
 
@@ -238,7 +241,7 @@ def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(o
     batch = batches_of(sequences, whole_lists=not ordered)[0]
     now = Tables(sequences, ITEMS, ITEMS, ordered, None, batch).memory(0.9, 10.0, 0.0)
     saved = dataclasses.asdict(now.config)
-    for name in ("knots", "list_weight", "likeness", "lateness", "missing", "directions", "completeness"):
+    for name in ("knots", "list_weight", "likeness", "directions"):
         del saved[name]
     memory = ItemMemory(MemoryConfig.from_dict(saved))
     new = ("popularity", "strength", "colisting.table", "lateness.places", "direction.vectors", "direction.columns")
@@ -250,15 +253,6 @@ def test_a_model_of_an_earlier_version_has_two_strengths_and_says_what_it_said(o
     if ordered:
         expected += 0.4 * now.by_transitions(batch)
     torch.testing.assert_close(memory(batch), expected)
-
-
-@pytest.mark.parametrize("change", [{"ordered": True}, {"knots": 0}])
-def test_strengths_of_whole_lists_are_of_lists_without_an_order_and_of_knots(change):
-    config = Tables(some_lists(unordered=True), ITEMS, ITEMS, False, None).memory(1.0, 10.0, 0.0).config
-    saved = dataclasses.asdict(config)
-    assert MemoryConfig.from_dict(saved) == config and config.completeness
-    with pytest.raises(WrongForm, match="whole"):
-        MemoryConfig.from_dict(saved | change)
 
 
 def test_own_counts_need_the_training_lists_only_in_training():
@@ -277,15 +271,11 @@ def test_own_counts_need_the_training_lists_only_in_training():
         "prior": memory.transitions.prior,
         "reliance": memory.transitions.reliance,
         "followers": None,
-        "lateness": True,
         "knots": KNOTS,
         "list_weight": 0.0,
-        "by_shares": False,
         "likeness": {"groups": 0, "memberships": 0, "contents": 0},
         "popularity_prior": False,
-        "missing": False,
         "directions": 0,
-        "completeness": False,
     }
 
 

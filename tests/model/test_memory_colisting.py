@@ -8,7 +8,7 @@ import torch
 from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, without
 
 from anime_bert4rec.model.batches import WholeLists
-from anime_bert4rec.model.memory_colisting import LARGEST_COUNT, CoListing, each_item_adds, smoothing
+from anime_bert4rec.model.memory_colisting import LARGEST_COUNT, CoListing, each_item_adds
 from anime_bert4rec.model.memory_tables import Tables
 
 
@@ -16,6 +16,18 @@ def table_of(sequences, weight):
     colisting = CoListing(ITEMS)
     colisting.fill(sequences, COLUMN, weight)
     return colisting
+
+
+def test_on_how_many_lists_a_visible_item_is_does_not_count_the_list_that_is_asked_about():
+    """Item 1 is on three lists, of which two are others': 3.5 would count as four, 2.5 counts as two."""
+    lists = sequences_of([1, 2], [1, 3], [1, 4])
+    own = WholeLists(torch.from_numpy(lists.of_user(0)).long(), torch.tensor([0]))
+    often = torch.from_numpy(np.append(lists.popularity(ITEMS) + 0.5, 1).astype(np.float32))
+    column = torch.from_numpy(COLUMN)
+    got = table_of(lists, 16.0)(torch.tensor([[0]]), column, own, 16.0, often)
+    anew = table_of(sequences_of([1, 3], [1, 4]), 16.0)
+    torch.testing.assert_close(got, anew(torch.tensor([[0]]), column, None, 16.0, often - torch.eye(13)[0]))
+    assert got[0, 2] > 0
 
 
 def test_by_hand():
@@ -28,18 +40,6 @@ def test_by_hand():
     sums = colisting(torch.tensor([[0, 3, ITEMS], [ITEMS] * 3]), torch.from_numpy(COLUMN), None, 12.0, often)
     expected = torch.tensor([[6 / 1, 10 / 4 + 6 / 1, 6 / 4 + 6 / 1, 6 / 4, 0], [0] * 5])
     torch.testing.assert_close(sums[:, :5], expected)
-
-
-def test_by_hand_in_models_of_earlier_versions():
-    """A list of four has added a quarter of the weight; on how many lists an item is makes no difference."""
-    colisting, lists = CoListing(ITEMS), sequences_of([2, 3, 1, 4], [1, 2])
-    colisting.table[:4, :4] = torch.tensor([[0, 9, 3, 3], [9, 0, 3, 3], [3, 3, 0, 3], [3, 3, 3, 0]])
-    visible, column = torch.tensor([[0, 3]]), torch.from_numpy(COLUMN)
-    sums = colisting(visible, column, None, 12.0, None)
-    assert sums[0, :5].tolist() == [3, 12, 6, 3, 0]
-    without_the_first = WholeLists(torch.from_numpy(lists.of_user(0)).long(), torch.tensor([0]))
-    assert colisting(visible, column, without_the_first, 12.0, None)[0, :5].tolist() == [0, 6, 0, 0, 0]
-    assert smoothing(torch.ones(ITEMS), None, by_shares=False) == 0.04
 
 
 @pytest.mark.parametrize("most", [ITEMS, 6])

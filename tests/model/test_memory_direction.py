@@ -12,7 +12,7 @@ from anime_bert4rec.model import memory_direction
 from anime_bert4rec.model.batches import Batch, WholeLists
 from anime_bert4rec.model.item_space import spectral
 from anime_bert4rec.model.memory_direction import ENOUGH, Direction, half_of
-from anime_bert4rec.model.memory_ease import EaseTable, gram_matrix
+from anime_bert4rec.model.memory_ease import UNORDERED_POPULARITY_RIDGE, EaseTable, gram_matrix
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_tables import Tables
 
@@ -62,7 +62,8 @@ def test_a_list_has_no_part_in_the_vectors_that_it_is_asked_by():
     assert 0 < half.mean() < 1
     for number, users in enumerate((half >= 0, half == 0, half == 1)):
         ease = EaseTable(ITEMS)
-        ease.fill(gram_matrix(sequences.select(np.flatnonzero(users)), column, ITEMS), 10.0)
+        gram = gram_matrix(sequences.select(np.flatnonzero(users)), column, ITEMS)
+        ease.fill(gram, 10.0, popularity_ridge=UNORDERED_POPULARITY_RIDGE)
         points = spectral(((ease.scores + ease.scores.t()) / 2).numpy())
         points /= np.linalg.norm(points, axis=1, keepdims=True)
         found = memory.direction.vectors[number, :, : points.shape[1]].numpy()

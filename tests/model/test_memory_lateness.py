@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
-from small_lists import ITEMS, batches_of, cut_at, sequences_of, some_lists, with_bulk_days, without
+from small_lists import ITEMS, batches_of, cut_at, sequences_of, with_bulk_days, without
 
-from anime_bert4rec.model.item_memory import ItemMemory
-from anime_bert4rec.model.memory_config import MemoryConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.memory_tables import Tables
 
@@ -44,18 +39,3 @@ def test_it_is_that_in_the_other_lists(cut_share):
         places = np.bincount(others.items, Pairs.of(others).places, ITEMS + 1)[1:]
         expected = np.log((places + 1) / (others.popularity(ITEMS) + 2))
         assert got[row].tolist() == pytest.approx(expected.tolist(), abs=1e-5)
-
-
-def test_a_memory_of_an_earlier_version_says_what_it_said():
-    sequences = some_lists()
-    now = fit_memory(sequences, ITEMS, max_seq_len=20, seed=0)
-    saved = dataclasses.asdict(now.config)
-    for name in ("lateness", "reliance", "followers"):
-        del saved[name]
-    memory = ItemMemory(MemoryConfig.from_dict(saved))
-    weights = {name: weight for name, weight in now.state_dict().items() if name != "lateness.places"}
-    memory.load_state_dict({**weights, "strength": now.strength[:, :3]})
-    memory.pairs, batch = now.pairs, batches_of(sequences)[0]
-    now.transitions.reliance = 0.0
-    now.strength[:, 3] = 0
-    torch.testing.assert_close(memory(batch), now(batch))

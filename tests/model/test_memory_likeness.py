@@ -11,6 +11,7 @@ from small_lists import ITEMS, MASK, batches_of, sequences_of, some_lists, witho
 
 from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
+from anime_bert4rec.model.batches import WholeLists
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_config import MemoryConfig
 from anime_bert4rec.model.memory_likeness import Likeness
@@ -23,7 +24,7 @@ def likeness_of(franchises=(), lists=None):
     alike = sequences_of(*GROUPS)
     kinds = np.arange(len(GROUPS))
     kinds[list(franchises)] = FRANCHISE
-    return Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS, lists)
+    return Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS, lists or sequences_of([1]))
 
 
 def test_the_mean_cosine_with_what_is_visible():
@@ -69,13 +70,22 @@ def test_what_is_missing_counts_where_nothing_of_the_franchise_is_visible():
     missing = likeness(visible, popularity, None)[-1]
     assert missing[0, [0, 1]].tolist() == [0, 0] and missing[0, [2, 3, 5]].tolist() == pytest.approx([1.2, 1.2, 0.8])
     assert missing[1, [0, 1]].tolist() == pytest.approx([1 / 1.5] * 2)
-    assert len(likeness_of([3, 1])(visible, popularity, None)) == 2, "as models of earlier versions have it"
+
+
+def test_what_is_usually_beside_an_item_is_that_on_other_lists():
+    lists = sequences_of([1, 2, 5, 3], [2, 1, 8], [1, 8, 5, 6], [3, 4])
+    popularity = torch.from_numpy(lists.popularity(ITEMS))
+    for user in range(len(lists)):
+        own = WholeLists(torch.from_numpy(lists.of_user(user)).long(), torch.tensor([0]))
+        others = without(lists, user)
+        expected = likeness_of([1, 3], others).missing(torch.from_numpy(others.popularity(ITEMS)), None)
+        torch.testing.assert_close(likeness_of([1, 3], lists).missing(popularity, own), expected)
 
 
 def test_it_knows_which_groups_are_genres_and_tags():
     alike = sequences_of(*GROUPS)
     kinds = np.array([CONTENT, 1, FRANCHISE, CONTENT, 4])
-    likeness = Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS)
+    likeness = Likeness.of(Sequences(alike.items, alike.blocks, alike.offsets, kinds), ITEMS, sequences_of([1]))
     assert likeness.content.tolist() == [0, 3] and likeness.sizes.contents == 2
     assert likeness_of([1]).content is None
 
@@ -92,7 +102,7 @@ def test_a_list_that_was_counted_is_left_out():
         expected = others.terms(batch._replace(lists=None)).values[-2][row]
         torch.testing.assert_close(got[row], expected)
     saved = dataclasses.asdict(memory.config)
-    del saved["missing"], saved["directions"], saved["likeness"]["contents"]
-    of_earlier_version = ItemMemory(MemoryConfig.from_dict(saved))
-    assert of_earlier_version.config.terms == memory.config.terms[:-2]
-    assert of_earlier_version.likeness.content is None
+    del saved["directions"], saved["likeness"]["contents"]
+    without_content = ItemMemory(MemoryConfig.from_dict(saved))
+    assert without_content.config.terms == memory.config.terms[:-1]
+    assert without_content.likeness.content is None

@@ -16,14 +16,14 @@ from anime_bert4rec.model.visible_items import count_visible, visible_at
 def test_a_sample_is_reproducible_and_small(monkeypatch):
     monkeypatch.setattr(memory_samples, "TRIAL_TARGETS", 90)
     sequences = some_lists(count=400)
-    one, again = (sample(sequences, ITEMS, 20, 1, True, 50, cuts=True) for _ in range(2))
+    one, again = (sample(sequences, ITEMS, 20, 1, 50, cuts=True) for _ in range(2))
     assert torch.equal(one.columns, again.columns) and len(one.items) == 50 and len(one.columns) == 90
 
 
 def test_a_sample_of_short_lists_is_cut_everywhere_in_the_newer_half():
     """At one place alone the memory would be fitted to what follows the first item, say."""
     short = sequences_of(*[range(1, 8)] * 50)
-    assert sample(short, ITEMS, 20, 1, True, 50, cuts=True).cuts.tolist() == [3, 4, 5, 6]
+    assert sample(short, ITEMS, 20, 1, 50, cuts=True).cuts.tolist() == [3, 4, 5, 6]
 
 
 def test_of_cuts_the_newer_half_is_kept_and_what_it_asks():
@@ -38,19 +38,6 @@ def test_of_cuts_the_newer_half_is_kept_and_what_it_asks():
     assert newer_half(older) is older, "there is nothing else"
     masks = Batch(items, torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
     assert newer_half(masks) is masks
-
-
-@pytest.mark.parametrize("unordered", [True, False])
-def test_a_sample_without_an_order_sees_whole_lists(unordered):
-    lists = some_lists(20, unordered=unordered)
-    batch = sample(lists, ITEMS, 3, 1, not unordered, 20)
-    assert batch.items.shape[1] == 3
-    if not unordered:
-        assert batch.visible is None
-        return
-    hidden = (batch.items == MASK).sum(1)
-    lengths = sorted(((batch.visible > 0).sum(1) + hidden).tolist())
-    assert lengths == sorted(lists.lengths.tolist()), "all but what is hidden, also outside the window"
 
 
 def test_lists_without_an_order_are_shown_in_part_and_all_else_is_wanted():

@@ -14,11 +14,13 @@ from anime_bert4rec.model.memory_strengths import (
     ROUGHNESS,
     SIZE,
     Asked,
+    _quality,
     calibrated,
     first_place_strengths,
     hats,
     joined,
     likeliest_strengths,
+    penalty,
     strengths_for_the_first,
 )
 
@@ -36,6 +38,20 @@ def asked_of(rows=400, seed=0):
     wanted = (best + noise).topk(2)[1] + 1
     targets = torch.arange(rows).repeat_interleave(2), wanted.flatten()
     return terms, hats(counts, KNOTS), visible, targets
+
+
+def test_gradient_and_curvature_are_those_of_the_quality():
+    """Penalties included: Newton's method would take other steps, and end elsewhere."""
+    terms, shares, visible, targets = asked_of(rows=60)
+    asked, cost = Asked.of(terms, shares, visible, targets), penalty(KNOTS, roughness=1.0)
+    strength = torch.rand(2, KNOTS, generator=torch.Generator().manual_seed(1), dtype=torch.double)
+    _, gradient, curvature = _quality(asked, shares.double(), strength, cost)
+    for at in range(strength.numel()):
+        step = torch.zeros(strength.numel(), dtype=torch.double)
+        step[at] = 0.01
+        above, below = (_quality(asked, shares.double(), strength + way * step.view(2, -1), cost) for way in (1, -1))
+        assert (above[0] - below[0]) / 0.02 == pytest.approx(gradient.flatten()[at].item(), abs=1e-3)
+        torch.testing.assert_close((below[1] - above[1]).flatten() / 0.02, curvature[at], atol=1e-3, rtol=1e-3)
 
 
 def test_they_are_the_likeliest_by_gradient():

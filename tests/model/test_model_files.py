@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from fault_injection import Malicious
+from small_models import knowing_recommender
 
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.memory_config import FOLLOWS
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import (
     load_item_mappings,
@@ -95,3 +97,18 @@ def test_damaged_files_are_one_clear_line(tmp_path, load, content):
 def test_a_missing_file_says_what_to_run(tmp_path, load):
     with pytest.raises(ModelFileError, match=r"train_model\.py"):
         load(tmp_path / "none")
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_file_that_also_says_what_follows_from_the_rest_is_read(tmp_path, ordered):
+    """As those written before 1.1 was finished."""
+    model, path = knowing_recommender(ordered)._score.model, tmp_path / "m.pth"
+    save_model(path, model, epoch=1, val_loss=1.0)
+    saved = torch.load(path, weights_only=True)
+    saved["model_config"]["memory"].update(dict.fromkeys(FOLLOWS, True))
+    torch.save(saved, path)
+    assert load_model(path)[0].config == model.config
+    saved["model_config"]["memory"]["else"] = True
+    torch.save(saved, path)
+    with pytest.raises(ModelFileError, match="has more than num_items"):
+        load_model(path)

@@ -21,7 +21,7 @@ ITEMS = 12
 @pytest.fixture(autouse=True)
 def same_ridge_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that leaving a list out is exact."""
-    monkeypatch.setattr("anime_bert4rec.model.memory_ease.POPULARITY_RIDGE", 0.0)
+    monkeypatch.setattr("anime_bert4rec.model.memory_tables.UNORDERED_POPULARITY_RIDGE", 0.0)
 
 
 def made_up_lists(count: int) -> Sequences:

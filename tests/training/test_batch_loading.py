@@ -88,7 +88,7 @@ def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_pa
     assert train_model.main(training_flags(db, tmp_path, "--epochs", 50, "--num-workers", 2)) == 130
     assert children() == before
     err = capfd.readouterr().err
-    assert "stopped in epoch 2; the 1 before it are kept" in err
+    assert "stopped in epoch 2; 1 epoch before it kept" in err
     assert "Traceback" not in err and "ignored" not in err
     assert load_checkpoint(tmp_path / "checkpoints" / LATEST_CHECKPOINT)["epoch"] == 1
 

@@ -146,14 +146,6 @@ def test_an_item_without_a_direction_begins_as_noise(monkeypatch):
     assert changed.tolist() == [False, False, *[True] * (ITEMS - 1), False]  # padding, the item, the others, the mask
 
 
-def test_a_model_of_an_earlier_version_gets_what_it_lacks_when_it_goes_on():
-    data = Data(Vocabulary(np.arange(1, ITEMS + 1)), some_lists(30), some_lists(9, seed=5))
-    settings = TrainingSettings(hidden_size=8, num_heads=2, max_seq_len=20)
-    earlier = new_model.build_model(data, settings)
-    earlier.unordered_memory = None
-    assert new_model.build_model(data, settings, earlier).unordered_memory is not None
-
-
 def test_the_memory_counts_those_lists_that_batches_have_it_leave_out(monkeypatch):
     """Of more entries than it may count, some lists drop out."""
     monkeypatch.setattr(training_data, "MOST_ENTRIES", 60)
