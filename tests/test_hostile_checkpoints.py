@@ -82,6 +82,10 @@ FORMS = {
     "an empty best": lambda whole, kept: kept.update(best={}),
     "a best that is none": lambda whole, kept: kept["best"].update(epoch=3),
     "a best before the first": lambda whole, kept: kept["best"].update(epoch=0),
+    "a best that is not the lowest": lambda whole, kept: [
+        kept["best"].update(epoch=2, val_loss=whole["val_loss"]),
+        kept["history"].update(val_losses=[whole["val_loss"] / 2, whole["val_loss"]]),
+    ],
     "another loss of the best": lambda whole, kept: kept["best"].update(val_loss=0.1),
     "a best of other weights": lambda whole, kept: kept["best"].update(weights={"item_bias": torch.zeros(1)}),
     "no scaler": lambda whole, kept: kept.update(scaler=None),

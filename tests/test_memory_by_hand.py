@@ -193,6 +193,13 @@ def test_nothing_that_goes_together_speaks_against():
     assert not_against(strength[:4], ordered)[:, 0].tolist() == pytest.approx([0, 0, -0.3, -0.3])
 
 
+def test_of_few_lists_without_an_order_nothing_that_goes_together_speaks_against():
+    """By chance, what ranks ten such lists best has weights far below nothing."""
+    memory = fit_memory(some_lists(10, unordered=True), ITEMS, max_seq_len=20, seed=0)
+    assert memory.config.terms == ("EASE", "popularity", "co-listing", "direction")
+    assert (memory.strength[0, [0, 2, 3]] >= 0).all()
+
+
 def test_of_many_targets_a_few_shares_are_tried_on_most_and_the_best_one_is_the_same(monkeypatch):
     random = torch.Generator().manual_seed(0)
     rows = torch.arange(400)

@@ -70,6 +70,18 @@ def test_the_optimum_is_one_by_the_plain_formula():
             assert cost(other) > least - 1e-4
 
 
+def test_where_nothing_was_asked_a_weight_leans_to_its_neighbour():
+    """With one item visible, both are worth more than the memory alone; nothing is known of other numbers. As distance
+    and roughness cost the same, each change from there is a third of the sum of its neighbours; the last, half of its
+    only one: 1, 2, 5, 13, 34 from behind."""
+    assert gate_fitting.DISTANCE == gate_fitting.ROUGHNESS
+    made = made_up(torch.tensor([[1.5] * 5, [1.0] * 5]), each=100)
+    changes = likeliest(made._replace(counts=torch.ones_like(made.counts))) - torch.tensor([[1.0], [0.0]])
+    assert (changes > 0).all()
+    expected = changes[:, :1] * torch.tensor([34, 13, 5, 2, 1]) / 34
+    torch.testing.assert_close(changes, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_a_network_that_only_harms_has_no_say():
     true = torch.tensor([[1.0] * 5, [-1.0] * 5])
     found = likeliest(made_up(true, each=100))
@@ -209,6 +221,15 @@ def test_each_number_of_titles_given_counts_for_as_much(model):
     known = GateFitting(model, [few._replace(given=3), *more], lists=20).known[MASKS]
     three, others = known.weights[: len(few.rows)], known.weights[len(few.rows) :]
     assert (float(three.sum()), float(others.sum())) == (pytest.approx(10), pytest.approx(10))
+
+
+def test_each_number_of_titles_given_counts_for_as_much_in_the_order(model):
+    """Half of the mean NDCG is of where three are given, however many positions are asked for there."""
+    few, *more = asked_of_others()
+    shares = GateFitting(model, [few._replace(given=3), *more], lists=20).known[MASKS].shares_of_ndcg
+    positions, others = len(few.rows), sum(len(batch.rows) for batch in more)
+    assert positions != others
+    assert shares.tolist() == pytest.approx([0.5 / positions] * positions + [0.5 / others] * others)
 
 
 def test_positions_are_left_out_where_there_are_too_many(model, monkeypatch):

@@ -129,6 +129,16 @@ def test_shares_of_batches_with_few_given_have_every_target_once(world, ordered)
             assert share.weight == pytest.approx(world * part)
 
 
+def test_validation_draws_anew_for_each_number_of_titles_given():
+    """Otherwise the one that is given would always be among the three, and what is asked for beside these the same."""
+    lists = sequences_of(*[range(10 * k + 1, 10 * k + 11) for k in range(12)])
+    one, three = (
+        torch.cat([batch.items for batch in given_in_validation(lists, given, ordered=False)]) for given in (1, 3)
+    )
+    assert torch.equal((one[:, 0] - 1) // 10, (three[:, 0] - 1) // 10), "of the same lists"
+    assert not (one[:, :1] == three[:, :3]).any(1).all()
+
+
 def test_what_is_given_is_the_same_again_and_other_in_another_epoch():
     sequences = sequences_of(*some_lists())
     first, again, second = few_of(sequences, 1), few_of(sequences, 1), few_of(sequences, 2)

@@ -14,6 +14,7 @@ from anime_bert4rec.model import predicted_scores
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.predicted_scores import (
+    ALIKE_VARIANCE,
     FEW_SCORES,
     NOISE,
     OF_TYPICAL,
@@ -147,6 +148,15 @@ def test_what_titles_have_in_common_tells_of_those_that_nobody_scored():
     without = fit_scores(unscored)
     fan, other = (without.predict(items, np.where(FIRST_KIND[items - 1] == first, 90, 40)) for first in (True, False))
     assert abs(fan[2] - other[2]) < 5
+
+
+def test_what_titles_have_in_common_is_so_much_of_their_variance():
+    """Everybody scores all the same, so that nothing else is known; the mean of the squares of a feature is 1."""
+    scores = people_of_two_tastes()
+    alike = sequences_of(np.flatnonzero(FIRST_KIND) + 1, np.flatnonzero(~FIRST_KIND) + 1)
+    learnt = fit_scores(dataclasses.replace(scores, values=np.full_like(scores.values, 80)), alike)
+    of_one_kind = FIRST_KIND[:, None] == FIRST_KIND
+    assert learnt.factors @ learnt.factors.T == pytest.approx(ALIKE_VARIANCE * of_one_kind, abs=1e-4)
 
 
 def test_the_catalogue_tells_of_the_mean_of_what_few_have_scored():

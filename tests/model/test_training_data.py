@@ -110,6 +110,14 @@ def test_the_memory_counts_as_many_lists_as_fit_and_is_asked_to_leave_out_these_
     assert data_of(lists).counted.tolist() == list(range(8))
 
 
+def test_in_validation_what_is_shown_and_the_mask_are_no_more_than_the_model_reads():
+    """Of three positions one is the mask's, so that three titles are too many."""
+    data = data_of(some_lists(20, unordered=True), some_lists(9, unordered=True))
+    made = list(batches(data.validation, data, TrainingSettings(batch_size=4, max_seq_len=3), None))
+    assert {batch.given for batch in made} == {0, 1}
+    assert max(batch.items.shape[1] for batch in made) == 3
+
+
 @pytest.mark.parametrize("unordered", [True, False])
 def test_a_few_titles_are_given_beside_a_memory_and_training_does_so_without_an_order(unordered):
     data = data_of(some_lists(20, unordered=unordered), some_lists(9, unordered=unordered))

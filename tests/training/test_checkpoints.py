@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.tensor_file import read_tensors
+from anime_bert4rec.training import checkpoints
 from anime_bert4rec.training.checkpoints import CheckpointFiles, numbered_checkpoints
 
 
@@ -15,6 +18,18 @@ def test_so_many_checkpoints_are_kept(tmp_path, keep, left):
     for epoch in (10, 20, 100):
         files.save_numbered({"epoch": epoch})
     assert [path.name for path in numbered_checkpoints(tmp_path)] == [f"checkpoint_epoch_{epoch}.pth" for epoch in left]
+
+
+def test_the_latest_is_written_when_the_last_is_old_enough_every_tenth_epoch_and_in_the_end(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoints, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    files, written = CheckpointFiles(tmp_path, keep=0), []
+    for epoch, now[0] in ((7, 100.0), (8, 129.9), (9, 130.0), (10, 140.0), (11, 169.9)):
+        files.save({"epoch": epoch})
+        written.append(read_tensors(tmp_path / LATEST_CHECKPOINT)["epoch"])
+    assert written == [7, 7, 9, 10, 10], "the half a minute is not over after 8 and 11"
+    files.save_rest()
+    assert read_tensors(tmp_path / LATEST_CHECKPOINT)["epoch"] == 11
 
 
 def test_only_checkpoints_of_the_run_are_removed(tmp_path):
