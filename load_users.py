@@ -110,8 +110,8 @@ def import_file(files: LocalTaskSettings, wanted: UserListSettings, paths: Datab
             log.warning("%s", line)
         if 2 * report.left_out.get(UNKNOWN_ANIME, (0, 0))[0] > report.rows:
             log.warning(
-                "That is most of them: is the catalogue small (prepare_dataset.py --count), or are these neither"
-                " AniList's ids nor MyAnimeList's?"
+                "Most of its anime are not in the catalogue: is that small (prepare_dataset.py --count), or are these"
+                " neither AniList's ids nor MyAnimeList's?"
             )
         users, watched = database.training_size()
     print(

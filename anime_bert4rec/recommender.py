@@ -52,11 +52,9 @@ PEOPLE_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """`score` is the model's probability, 0 to 1, that of all titles that are neither in the history nor excluded this
-    one is listed next.
+    """`score`: the model's probability, 0 to 1, that of all titles neither in the history nor excluded this is next.
 
-    The scores of all these titles sum to 1, so that a good one among thousands has a few percent. They are as the model
-    has learnt them, and not calibrated against what people then watch.
+    They sum to 1, so that a good one among thousands has a few percent, and are not calibrated against what people do.
     """
 
     anime_id: int
@@ -80,7 +78,6 @@ class Recommender:
 
     def __init__(self, model: BERT4Rec, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
-        self._max_seq_len = model.config.max_seq_len
         self._score = HistoryScorer(model)
         self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
         self._recent_strengths, self._popularity = model.recent_strengths, Popularity.of(model)
@@ -260,22 +257,27 @@ class Recommender:
         return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
 
     def because(
-        self, anime_ids: Collection[int], recommended: Sequence[int], most: int = 3, alike: float = 0.0
+        self,
+        anime_ids: Collection[int],
+        recommended: Sequence[int],
+        most: int = 3,
+        alike: float = 0.0,
+        exclude: Collection[int] = (),
     ) -> list[tuple[int, ...]]:
         """For each recommended title the watched ones, at most `most`, that it owes its place to, the strongest first.
 
         Each of the newest `max_seq_len` titles of the history is left out in turn: those are named without which the
-        logarithm of the score, with what `alike` adds to it, is lowest, if it is lower than with them.
+        logarithm of the score, with what `alike` adds to it, is lowest, if lower than with them. exclude: as then.
         """
         history = History.of(anime_ids, self.vocabulary)
         items, places = history.items, [self._items([each]) - 1 for each in recommended]
         columns = np.concatenate([*places, self._items([])])  # of those that the model knows
         if not len(items) or not len(columns):
             return [() for _ in recommended]
-        tried = np.arange(max(0, len(items) - self._max_seq_len), len(items))
+        tried = np.arange(max(0, len(items) - self._score.model.config.max_seq_len), len(items))
         scores = np.concatenate([self._score([history]), self._score.without_each(history, tried)])
-        nothing = self._items([])
-        scores = self._score.log_probabilities(scores, [history] * len(scores), [nothing] * len(scores))[:, columns]
+        excluded = [self._items(exclude)] * len(scores)
+        scores = self._score.log_probabilities(scores, [history] * len(scores), excluded)[:, columns]
         with np.errstate(invalid="ignore"):  # a title of the history owes nothing to others: -inf less -inf
             lost = scores[0] - scores[1:]  # [tried, recommended]
         if alike:
@@ -322,8 +324,7 @@ class Recommender:
             asked = [each if len(each.items) else NO_HISTORY for each in histories]
             excluded = [self._items(person.exclude) for person in part]
             scores = self._log_probabilities(asked, excluded, [person.recent for person in part])
-            for history, score, person in zip(histories, scores, part, strict=True):
-                yield history, score, person.scores
+            yield from zip(histories, scores, (person.scores for person in part), strict=True)
 
     def _log_probabilities(
         self, histories: list[History], excluded: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()

@@ -34,7 +34,11 @@ def test_the_person_has_a_place_on_the_map(folder, tmp_path, capsys):
     some_map(20).save(folder / "out" / "plots" / "anime_map.json")
     code, _, err = ask(folder, capsys, "--user", "Ann", "--html", tmp_path / "page.html", "--covers")
     (folder / "out" / "plots" / "anime_map.json").unlink()
-    assert code == 0 and "no map" not in err and "has no cover pictures: the catalogue knows of none" in err
+    assert (
+        code == 0
+        and "no map" not in err
+        and "has no cover pictures: the catalogue knows of none of these titles" in err
+    )
     data = data_of((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert data["names"] == ["Ann"] and data["image_host"] is None
     assert [data["titles"]["id"][each] for each in data["lit"]] == [3, 4]

@@ -178,14 +178,16 @@ def test_the_last_place_of_a_title_counts(knowing):
     assert knowing.recommend([5, 3, 4, 5]) == knowing.recommend([3, 4, 5])
 
 
-def test_reasons_are_the_titles_without_which_the_score_falls_most(knowing):
+@pytest.mark.parametrize("exclude", [(), (1, 4, 13, 19, 22)])
+def test_reasons_are_the_titles_without_which_the_score_falls_most(knowing, exclude):
     history = [2, 3, 11, 12, 20, 21]
-    best = [each.anime_id for each in knowing.recommend(history, 4)]
-    because = knowing.because(history, best, most=2)
+    best = [each.anime_id for each in knowing.recommend(history, 4, exclude)]
+    because = knowing.because(history, best, most=2, exclude=exclude)
 
     def share(ids, anime_id):
-        """log of the score among what is not in the whole history."""
-        everything = {each.anime_id: each.score for each in knowing.recommend(ids, 30) if each.anime_id not in history}
+        """log of the score among what is neither in the whole history nor excluded."""
+        ranked = knowing.recommend(ids, 30)
+        everything = {each.anime_id: each.score for each in ranked if each.anime_id not in {*history, *exclude}}
         return np.log(everything[anime_id] / sum(everything.values()))
 
     for anime_id, reasons in zip(best, because, strict=True):

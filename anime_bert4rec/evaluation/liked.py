@@ -29,7 +29,7 @@ BY_LIST, BY_BOTH = "by list", "by both"
 NOTES = (
     "Liked: a fifth of each person's scores is hidden. The rank correlation is that within a person, the error is in"
     " standard deviations of the person's scores. Liked is what is above the person's mean, disliked what is 15 points"
-    " of 100 below it; who has none of these is not in their numbers."
+    " of 100 below it; who likes none, or gives one score to all, is not in what is said of that."
     f" What the score counts for, in brackets, was chosen on these same people if {FEWEST_ASKED} of"
     " them had scored enough."
 )

@@ -3,6 +3,7 @@ franchise, …) and how popular they are."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -60,6 +61,16 @@ def _words(anime: Anime) -> list[str]:
     return (anime.title_romaji or "").casefold().replace(":", " ").split()
 
 
+def _begin_alike(one: Anime, other: Anime) -> bool:
+    """Whether their titles begin with the same word, in Latin letters or in English; `Gintama.` is `Gintama`."""
+
+    def first_words(anime: Anime) -> set[str]:
+        titles = (re.sub(r"[\W_]+", " ", title or "").split() for title in (anime.title_romaji, anime.title_english))
+        return {words[0].casefold() for words in titles if words}
+
+    return not first_words(one).isdisjoint(first_words(other))
+
+
 def franchises(anime: Sequence[Anime], by_crossovers: bool = True) -> list[int]:
     """The smallest id that relations lead to from each anime, in any number of steps: the same within a franchise.
 
@@ -78,7 +89,7 @@ def franchises(anime: Sequence[Anime], by_crossovers: bool = True) -> list[int]:
         for relation in each.relations:
             if relation.anime_id not in root or relation.kind == "CHARACTER":  # a guest appearance joins what is apart
                 continue
-            if by_crossovers or relation.kind != "OTHER" or _words(each)[:1] == _words(of_id[relation.anime_id])[:1]:
+            if by_crossovers or relation.kind != "OTHER" or _begin_alike(each, of_id[relation.anime_id]):
                 one, other = sorted((find(each.anime_id), find(relation.anime_id)))
                 root[other] = one
     return [find(each.anime_id) for each in anime]

@@ -60,7 +60,8 @@ class CsvHeader:
     @property
     def not_read(self) -> list[str]:
         """The names in the first line of columns that mean nothing here."""
-        return [] if self.is_given else [name for name in self.names if name and not _role_of(name)]
+        known = enumerate([] if self.is_given else self.names)
+        return [name for place, name in known if name and _role_of(name) not in self.columns]
 
     @property
     def doubtful(self) -> list[tuple[str, str, list[str]]]:
@@ -155,7 +156,7 @@ def _split_header(line: str, delimiters: str, number: int) -> tuple[list[str], s
 
 def _key(name: str) -> str:
     """The letters of a name without a type, which RecBole writes behind it (`user_id:token`)."""
-    return re.sub(r":.*|[\W_]", "", name).lower()
+    return re.sub(r":(token|float)(_seq)?$|[\W_]", "", name.lower())
 
 
 def _role_of(name: str) -> str | None:
@@ -168,7 +169,7 @@ def _surest(name: str) -> int:
     return _NAMES.index(key) if key in _ROLE_OF_NAME else len(_NAMES)
 
 
-_ID = re.compile(r"\s*([0-9]{1,18})(?:[.,](?!000\s*$)0*)?\s*")
+_ID = re.compile(r"\s*(?![0-9]{1,3}[.,]000\s*$)([0-9]{1,18})(?:[.,]0*)?\s*")
 
 
 def id_in(text: str) -> int | None:

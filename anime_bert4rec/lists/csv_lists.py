@@ -266,7 +266,7 @@ def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -
 
 def name_in_table(text: str) -> str:
     """The user's name. A number is the same with and without decimals, which table programs add."""
-    return re.sub(r"^([0-9]+)[.,](?!000$)0+$", r"\1", text.strip())
+    return re.sub(r"^(?![0-9]{1,3}[.,]000$)([0-9]+)[.,]0+$", r"\1", text.strip())
 
 
 def _parse_user(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,16 @@ from anime_bert4rec.model.memory_unlisted import UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
 
 FOLLOWS = ("lateness", "by_shares", "missing", "completeness")
-"""What a model file of before has, too, though it follows from the rest."""
+"""What the form of a memory in files of before has, too, though it follows from the rest."""
+
+
+def without_what_follows(saved: Any) -> Any:
+    """What was read of a model file or a checkpoint, with the form of its memories as it is today."""
+    for memory in ("memory", "unordered_memory"):
+        with contextlib.suppress(AttributeError, KeyError, TypeError):  # it may be anything
+            for name in FOLLOWS:
+                saved["model_config"][memory].pop(name, None)
+    return saved
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_config import FOLLOWS
+from anime_bert4rec.model.memory_config import without_what_follows
 from anime_bert4rec.model.predicted_scores import PredictedScores
 from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS
@@ -80,11 +80,7 @@ class SavedModel(TypedDict):
 def load_model(path: Path) -> tuple[BERT4Rec, dict[str, Any]]:
     """The model, in evaluation mode on the CPU, and everything that was saved with it. Raises ModelFileError."""
     with _refusing(path, "is not a model of this program"):
-        saved = read_tensors(path)
-        for memory in ("memory", "unordered_memory"):
-            with contextlib.suppress(AttributeError, KeyError, TypeError):
-                for name in FOLLOWS:
-                    saved["model_config"][memory].pop(name, None)
+        saved = without_what_follows(read_tensors(path))
         check(saved, SavedModel, "the file")
         for mark in MARKS:
             check(saved.get(mark), str | None, mark)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.model.torch_settings import on_the_cpu_in_float32
 from anime_bert4rec.support.forms import WrongForm
 from anime_bert4rec.support.text import count_of, count_people
 
@@ -115,6 +116,7 @@ class PredictedScores:
         """
         return self.given(items, scores).of_100()
 
+    @on_the_cpu_in_float32()
     def given(self, items: np.ndarray, scores: np.ndarray) -> Expectation:
         """What is expected of a person's scores, as in `predict`. Of few scores as many equations are solved as there
         are scores, of many as many as there are factors, which gives the same."""
@@ -137,6 +139,7 @@ class PredictedScores:
         values = self.mean + by_factors + OFFSET_VARIANCE**0.5 * float(weights[-1])
         variance, unexplained = self._variances
 
+        @on_the_cpu_in_float32()
         def uncertainty(columns: np.ndarray) -> np.ndarray:
             factors = self._with_offset(columns)
             left = variance[columns] - squares(known @ factors.T) if few else NOISE * squares(factors.T)

@@ -49,7 +49,7 @@ def person_page(
     cards = [_card(row, titles, pictures.get(row.anime_id)) for row in rows]
     image_host = IMAGE_HOST if any(card["cover"] for card in cards) else None
     if covers and not image_host:
-        log.info("The page has no cover pictures: the catalogue knows of none.")
+        log.info("The page has no cover pictures: the catalogue knows of none of these titles.")
     scales = [row.score_scale for row in rows if row.score_scale is not None]
     data = {
         "names": [plain(name, 100) for name in names],

@@ -45,8 +45,8 @@ class Comparison:
     """The correlation of the scores of what both have scored; None where too little is, or one scores all the same."""
     recommended_to_both: int
     """How many of the first titles for the one are among those for the other."""
-    looked_at: tuple[int, int]
-    """How many these first titles are: FIRST, if as many may be shown."""
+    looked_at: int
+    """How many these first titles are: FIRST, if as many may be shown to either."""
     both_like: tuple[SharedAnime, ...]
     to_show: tuple[tuple[RecommendedAnime, ...], tuple[RecommendedAnime, ...]]
     """What the first could show the second, and the second the first: titles that the one likes and the other has not
@@ -67,7 +67,7 @@ def compare(
     person 0 or 1, of some titles the rows of those that suit, the best first. catalogue: the anime that may be shown.
     """
     one, other = people
-    first = [set(ids[:FIRST]) for ids in best]
+    looked_at = min(FIRST, *map(len, best))
     both = sorted(one.scores.keys() & other.scores.keys())
     return Comparison(
         names=(plain(one.name, 40), plain(other.name, 40)),
@@ -75,8 +75,8 @@ def compare(
         watched_by_both=len(one.watched & other.watched),
         scored_by_both=len(both),
         agreement=_correlation([one.scores[each] for each in both], [other.scores[each] for each in both]),
-        recommended_to_both=len(first[0] & first[1]),
-        looked_at=(len(first[0]), len(first[1])),
+        recommended_to_both=len(set(best[0][:looked_at]) & set(best[1][:looked_at])),
+        looked_at=looked_at,
         both_like=tuple(_both_like(one, other, titles, catalogue)[:most]),
         to_show=(
             tuple(best_for(1, _favourites(one) - other.seen)[:most]),
@@ -134,8 +134,8 @@ def comparison_as_text(comparison: Comparison, width: int | None) -> str:
         f"{one} has watched {count_of(comparison.watched[0], 'title')}, {other} {comparison.watched[1]:,}"
         f"; both have watched {comparison.watched_by_both:,} of the {either:,} that either has.",
     ]
-    if fewest := min(comparison.looked_at):
-        of_first = f"the first {fewest:,} titles" if fewest > 1 else "the first title"
+    if comparison.looked_at:
+        of_first = f"the first {comparison.looked_at:,} titles" if comparison.looked_at > 1 else "the first title"
         sentences.append(f"They share {shared_first} of {of_first} that each would like next.")
     if comparison.agreement is not None:
         sentences.append(

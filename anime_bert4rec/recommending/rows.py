@@ -135,7 +135,8 @@ def rows_of(
     """
     ids = [anime.anime_id for anime in chosen]
     most = MOST_REASONS if len(people) == 1 else MOST_REASONS_OF_EACH
-    why = [recommender.because(person.titles, ids, most, alike) for person in people] if reasons else []
+    seen: frozenset[int] = frozenset().union(*(person.seen for person in people))
+    why = [recommender.because(person.titles, ids, most, alike, seen) for person in people] if reasons else []
     predicted = [predicted_scores(recommender, person, ids) for person in people]
     scales = [person.scale for person in people]
     scale = scales[0] if len(set(scales)) == 1 else TEN

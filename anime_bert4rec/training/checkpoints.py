@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from anime_bert4rec.model.gate import KNOTS
+from anime_bert4rec.model.memory_config import without_what_follows
 from anime_bert4rec.model.model_files import GATE, SavedModel, check_weights, why, write_tensors
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from anime_bert4rec.model.tensor_file import read_tensors
@@ -74,7 +75,7 @@ class CannotResume(UserError):
 def load_checkpoint(path: Path) -> Checkpoint:
     """Raises ModelFileError for a file that is damaged, or whose parts do not make a checkpoint."""
     try:
-        checkpoint: Checkpoint = read_tensors(path)
+        checkpoint: Checkpoint = without_what_follows(read_tensors(path))
         _check_checkpoint(checkpoint)
     except FileNotFoundError:
         raise ModelFileError(f"{path} does not exist") from None

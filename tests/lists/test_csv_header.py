@@ -28,6 +28,7 @@ OF_MYANIMELIST = (
         ("user,item,watched_at,unix_time,status", {"user": 0, "anime_id": 1, "date": 2, "timestamp": 3, "status": 4}),
         ("user,anilist_id,anime_id", {"user": 0, "anilist_id": 1}),
         ("user_id:token\titem_id:token\trating:float", {"user": 0, "anime_id": 1, "score": 2}),
+        ("user:name,anime:title,anime_id,rating:count", {"user": 0, "anime_id": 2}),
         ("user,anime_id,rating,user_rating,episodes", {"user": 0, "anime_id": 1, "score": 3}),
         ("user,anime_id,rating_user,name,rating", {"user": 0, "anime_id": 1, "score": 2}),
         (
@@ -73,3 +74,5 @@ def test_columns_that_mean_nothing_are_known(tmp_path):
     (tmp_path / "lists.csv").write_text("user,anime_id,,rating_x,anime,my_tags\n")
     assert read_header(tmp_path / "lists.csv").not_read == ["rating_x", "my_tags"]
     assert read_header(tmp_path / "lists.csv", "user,anime_id,-,score,-,-").not_read == []
+    (tmp_path / "lists.csv").write_text("user,anilist_id,mal_id,score,rating\n")
+    assert read_header(tmp_path / "lists.csv").not_read == ["mal_id"], "of the scores it is said which one is taken"

@@ -119,9 +119,9 @@ def test_each_reason_is_counted_with_its_first_line(write):
 
 
 def test_thousands_with_a_sign_are_neither_ids_nor_names_of_others(write):
-    text = 'user,anime_id\n"1,000","1,000"\n1,"5,000"\n1,1.00\n1,5.0000\n1.000,5\n'
-    entries, left_out = read(write(text))
-    assert [entry[:2] for entry in entries] == [("1", 1), ("1", 5), ("1.000", 5)]
+    text = 'user,anime_id\n"1,000","1,000"\n1,"5,000"\n1,1.00\n1,5.0000\n1.000,5\n2000.000,1535.000\n'
+    entries, left_out = read(write(text), known={1: 1, 5: 5, 1535: 1535})
+    assert [entry[:2] for entry in entries] == [("1", 1), ("1", 5), ("1.000", 5), ("2000", 1535)]
     assert left_out == {"the id of the anime is not a number": (2, 2)}
 
 

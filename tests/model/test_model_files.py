@@ -13,7 +13,7 @@ from small_models import knowing_recommender
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_config import FOLLOWS
+from anime_bert4rec.model.memory_config import FOLLOWS, without_what_follows
 from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import (
     load_item_mappings,
@@ -108,6 +108,7 @@ def test_a_file_that_also_says_what_follows_from_the_rest_is_read(tmp_path, orde
     saved["model_config"]["memory"].update(dict.fromkeys(FOLLOWS, True))
     torch.save(saved, path)
     assert load_model(path)[0].config == model.config
+    assert without_what_follows([1]) == [1], "whatever a file holds is checked afterwards"
     saved["model_config"]["memory"]["else"] = True
     torch.save(saved, path)
     with pytest.raises(ModelFileError, match="has more than num_items"):

@@ -57,7 +57,7 @@ def test_without_any_cover_the_page_loads_nothing_and_does_not_say_that_it_does(
     catalogue = [dataclasses.replace(each, cover_url=None) for each in some_anime(12)]
     html = person_page(some_rows(catalogue, 2), catalogue, ["x"], [], "2026-01-02", covers=True)
     assert data_of(html)["image_host"] is None and "https://s4" not in html
-    assert caplog.messages == ["The page has no cover pictures: the catalogue knows of none."]
+    assert caplog.messages == ["The page has no cover pictures: the catalogue knows of none of these titles."]
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,12 @@ def test_how_near_two_people_are():
     found, _ = compared()
     assert (found.names, found.watched, found.watched_by_both) == (("Ann", "Ben"), (8, 8), 6)
     assert (found.scored_by_both, found.agreement) == (5, -1.0)
-    assert (found.recommended_to_both, found.looked_at) == (1, (2, 2))
+    assert (found.recommended_to_both, found.looked_at) == (1, 2)
     many = list(range(20, 150))
     found, _ = compared(best=(many, many[50:]))
-    assert (found.recommended_to_both, found.looked_at) == (50, (100, 80))
-    assert "They share 50 of the first 80 titles" in as_text(found, None)
+    assert (found.recommended_to_both, found.looked_at) == (30, 80), "of 20 to 99, 70 to 99 are among 70 to 149"
+    assert "They share 30 of the first 80 titles" in as_text(found, None)
+    assert compared(best=(many, many[20:]))[0].looked_at == 100
     assert "They share none of the first title" in as_text(compared(best=([9], [10, 12]))[0], None)
     assert "They share" not in as_text(compared(best=([9], []))[0], None)
 
@@ -128,7 +129,7 @@ Ben could show Ann:
         "(1: the same, 0: nothing in common).",
         "",
     ]
-    nothing = Comparison(("a", "b"), (1, 1), 0, 0, None, 0, (2, 2), (), ((), ()))
+    nothing = Comparison(("a", "b"), (1, 1), 0, 0, None, 0, 2, (), ((), ()))
     assert as_text(nothing, 80).splitlines()[:2] == [
         "a has watched 1 title, b 1; both have watched 0 of the 2 that either has.",
         "They share none of the first 2 titles that each would like next.",

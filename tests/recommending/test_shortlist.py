@@ -46,6 +46,17 @@ def test_what_brings_several_franchises_together_makes_them_no_franchise():
     assert franchises(catalogue) == [1] * 5, "they have something in common all the same"
 
 
+def test_titles_of_which_nothing_else_is_known_go_together_by_their_first_word():
+    """Whatever its signs, in Latin letters or in English."""
+    other = (Relation(1, "OTHER"),)
+    titles = [("Gintama.", "Gintama"), ("GINTAMA: The Final", None), ("Yorinuki", "Gintama Special"), ("Haikyuu", None)]
+    catalogue = [
+        Anime(k, title_romaji=romaji, title_english=english, relations=other if k > 1 else ())
+        for k, (romaji, english) in enumerate(titles, 1)
+    ]
+    assert list(Shortlists(catalogue).franchise.values()) == [1, 1, 1, 4]
+
+
 def test_a_later_season_waits_for_its_prequel():
     assert ids([3, 2, 5]) == [5]
     assert ids([3, 2, 5], liked={1}) == [2, 5]
