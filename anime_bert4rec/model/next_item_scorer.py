@@ -16,8 +16,9 @@ from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import ScoresFailed
 
-LISTS_AT_ONCE = 64
-"""How many lists are scored at once: fewer make too small operations, and more stay in no cache (benchmarks/LOG.md)."""
+LISTS_AT_ONCE, SCORES_AT_ONCE = 64, 2**19
+"""How many lists are scored at once, or so many that they have about so many scores: fewer make too small operations,
+and more scores stay in no cache (benchmarks/LOG.md)."""
 FEWEST_TO_SHARE = 8
 """So many lists are shared by two threads, whether they are enough for two parts or not."""
 
@@ -65,7 +66,7 @@ class ModelScorer:
             left_out, batch = torch.from_numpy(places[some] - first), self.question([shorter[each] for each in some])
             scores[some] = self.model.logits_without(shown, left_out, batch).numpy()
 
-        in_two_threads(score, _parts(np.arange(len(places))))
+        in_two_threads(score, _parts(np.arange(len(places)), config.num_items))
         return _finite(scores)
 
     @functools.cached_property
@@ -122,12 +123,16 @@ def _scored(histories: ItemLists, num_items: int, answer: Callable[[list[np.ndar
     def score(users: np.ndarray) -> None:
         scores[users] = answer([items[ends[user] - lengths[user] : ends[user]] for user in users]).numpy()
 
-    in_two_threads(score, _parts(by_length))
+    in_two_threads(score, _parts(by_length, num_items))
     return _finite(scores)
 
 
-def _parts(lists: np.ndarray) -> list[np.ndarray]:
-    return np.array_split(lists, max(1 if len(lists) < FEWEST_TO_SHARE else 2, -(-len(lists) // LISTS_AT_ONCE)))
+def _parts(lists: np.ndarray, num_items: int) -> list[np.ndarray]:
+    """As many for either thread, if they are shared."""
+    if len(lists) < FEWEST_TO_SHARE:
+        return [lists]
+    at_once = max(LISTS_AT_ONCE, SCORES_AT_ONCE // num_items)
+    return np.array_split(lists, 2 * -(-len(lists) // (2 * at_once)))
 
 
 def _finite(scores: np.ndarray) -> np.ndarray:
