@@ -111,10 +111,12 @@ def test_two_people_are_compared(run, asking, predicting):
 
 @pytest.mark.parametrize("wishes", [(), ("--year", "2014-2029"), ("--with-sequels", "--include-adult")])
 def test_what_is_recommended_to_both_is_what_each_would_be_recommended(run, rows, asking, wishes):
-    alone = [{row["anime_id"] for row in rows(*asking(name, "--top-k", 100, *wishes))} for name in ("Ten", "Newcomer")]
+    alone = [[row["anime_id"] for row in rows(*asking(name, "--top-k", 100, *wishes))] for name in ("Ten", "Newcomer")]
     asked = asking("Ten", "--compare-with", "Newcomer", "--format", "json", *wishes)
-    both = alone[0] & alone[1]
-    assert json.loads(run(*asked)[1])["recommended_to_both"] == len(both) > 0
+    fewest = min(map(len, alone))
+    both = set(alone[0][:fewest]) & set(alone[1][:fewest])
+    compared = json.loads(run(*asked)[1])
+    assert (compared["recommended_to_both"], compared["looked_at"]) == (len(both), fewest) and both
     assert both <= set(range(1, 31)) - ({10, 20, 30} if not wishes else set())
 
 
