@@ -12,7 +12,6 @@ function ticks(low, high, count) {
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) values.push(k * step || 0); // never -0
   return values;
 }
-const short = (value) => (Math.abs(value) >= 10 || value === 0 || Number.isInteger(value) ? number(value) : number(value, Math.abs(value) < 1 ? 2 : 1));
 
 // A chart that is drawn when it is on the page, and again when its width changes.
 function chart(label, draw) {
@@ -40,7 +39,7 @@ function grid(svg, width, right, values, down, digits) {
 }
 
 // series: [{name, values, color, dash, level}], a value an epoch, null for a gap; a level is the same for all.
-function lines({ label, series, xName, best = null, digits = short, fromZero = false, log = false, xs = null }) {
+function lines({ label, series, xName, best = null, digits, fromZero = false, log = false, xs = null }) {
   return chart(label, (svg, width) => {
     const widest = Math.max(0, ...series.map(({ name, values }) => (name ? `${name} ${digits(values.findLast((value) => value !== null) ?? 0)}`.length : 0)));
     const right = Math.min(16 + 6.7 * widest, 0.45 * width), known = series.flatMap((each) => each.values).filter((value) => value !== null && (!log || value > 0));
@@ -56,12 +55,12 @@ function lines({ label, series, xName, best = null, digits = short, fromZero = f
     const down = (value) => TOP + ((scale(high) - scale(value)) / (scale(high) - scale(low))) * (CHART_HEIGHT - TOP - BOTTOM);
     const values = log ? [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7].filter((each) => each >= low && each <= high) : ticks(low, high, 5);
     grid(svg, width, right, values, down, digits);
-    for (const value of ticks(first, last, Math.max(2, width / 130)).filter(Number.isInteger)) {
+    for (const value of ticks(first, last, Math.max(3, width / 130)).filter(Number.isInteger)) {
       const x = LEFT + ((value - first) / (last - first || 1)) * (width - LEFT - right);
       svg.append(textAt(x, CHART_HEIGHT - BOTTOM + 16, number(value), { "text-anchor": "middle" }));
     }
     svg.append(textAt(width / 2, CHART_HEIGHT - 3, xName, { "text-anchor": "middle" }));
-    if (best) svg.append(lineAt(across(best - 1), TOP, across(best - 1), CHART_HEIGHT - BOTTOM, "var(--line)", { "stroke-dasharray": "2 3" }));
+    if (best) svg.append(lineAt(across(best - 1), TOP, across(best - 1), CHART_HEIGHT - BOTTOM, "var(--muted)", { "stroke-dasharray": "2 3" }));
     const labels = [];
     for (const { name, values, color, dash, level } of series) {
       const path = [];
@@ -89,9 +88,14 @@ function lines({ label, series, xName, best = null, digits = short, fromZero = f
   });
 }
 
+// The label of a chart for who cannot see it. values: [[text of the place, value]]
+function told(label, xName, values) {
+  return `${label}. ${xName}: ${values.map(([text, value]) => `${text}: ${number(value)}`).join(t("comma")) || t("nothing")}`;
+}
+
 // bars: [[text of the place, value]]
 function bars({ label, values, xName }) {
-  return chart(label, (svg, width) => {
+  return chart(told(label, xName, values), (svg, width) => {
     if (!values.length) return svg.append(textAt(LEFT, 60, t("nothing")));
     const high = Math.max(1, ...values.map(([, value]) => value)), step = (width - LEFT - 8) / values.length;
     const down = (value) => TOP + (1 - value / high) * (CHART_HEIGHT - TOP - BOTTOM);

@@ -18,6 +18,7 @@ const named = (kind, word) => TEXTS[language][`${kind}.${word}`] || word;
 const locale = () => (language === "zh" ? "zh-Hant-TW" : "en");
 const number = (value, digits = 0) =>
   value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const score = (value, scale) => t("of", { score: number(value, scale >= 100 ? 0 : 1), scale });
 
 // An element. Strings among the children become text, never markup; `on…` attributes are functions.
 function make(tag, attributes = {}, ...children) {
@@ -47,6 +48,12 @@ function otherTitles(which) {
 function titleElement(text) {
   const spoken = /[\uac00-\ud7af]/.test(text) ? "ko" : /[\u3040-\u30ff\u4e00-\u9fff]/.test(text) ? "ja" : null;
   return make("bdi", { lang: spoken }, text);
+}
+const titleElements = (texts, between) => texts.flatMap((each, at) => [at ? between : "", titleElement(each)]);
+// The mean on AniList, in the person's scale where there is a person, so that it can be compared.
+function meanOf(which) {
+  const mean = TITLES.mean[which], scale = DATA.scale || 10;
+  return mean ? score((mean * scale) / 100, scale) : null;
 }
 const genresOf = (which) => TITLES.genres[which].map((each) => TITLES.genre_names[each]);
 const formatName = (word) => named("format", word);
@@ -85,18 +92,19 @@ function group(name, ...buttons) {
   return make("div", { class: "group", role: "group", "aria-label": name }, make("span", { class: "name" }, name), buttons);
 }
 
-// The page as `content()` gives it, drawn again in another language or spelling.
+// The page with what `heading()` and `content()` give, drawn again in another language or spelling.
 function show(heading, content) {
   const draw = (focus) => {
     document.documentElement.lang = language === "zh" ? "zh-Hant" : "en";
-    document.title = heading();
+    const h1 = make("h1", {}, heading());
+    document.title = h1.textContent;
     const other = language === "zh" ? "en" : "zh";
     const choice = make("select", { id: "spelling", onchange: () => ((spelling = choice.value), draw("spelling")) },
       SPELLINGS.map((each) => make("option", { value: each, selected: each === spelling }, t(each))));
     const languages = make("button", { type: "button", id: "language", lang: other === "zh" ? "zh-Hant" : "en",
       onclick: () => ((language = other), draw("language")) }, other === "zh" ? "中文" : "English");
     const settings = make("div", { class: "group" }, make("label", { for: "spelling", class: "muted" }, t("titles_in")), choice, languages);
-    const head = make("header", {}, make("div", {}, make("h1", {}, heading()), make("p", { class: "muted" }, DATA.made)), settings);
+    const head = make("header", {}, make("div", {}, h1, make("p", { class: "muted" }, DATA.made)), settings);
     const page = document.getElementById("page");
     page.replaceChildren(head, make("main", {}, content()));
     for (const drawn of page.querySelectorAll("[data-drawn]")) drawn.dispatchEvent(new Event("shown"));

@@ -193,13 +193,13 @@ function mapElement({ lit = null, marked = [] } = {}) {
   }
   function describe() {
     if (chosen.title === null) return details.replaceChildren(make("p", { class: "muted" }, t("map_help")));
-    const which = chosen.title, others = otherTitles(which).flatMap((each, at) => [at ? " · " : "", titleElement(each)]);
+    const which = chosen.title, others = titleElements(otherTitles(which), " · ");
     const marks = [onList.has(which) && t("on_list"), recommended.has(which) && t("recommended")].filter(Boolean);
-    const mean = TITLES.mean[which], listed = t("on_lists", { count: number(MAP.popularity[which]) });
+    const mean = meanOf(which), listed = t("on_lists", { count: number(MAP.popularity[which]) });
     details.replaceChildren(
       make("h3", { tabindex: -1 }, titleElement(title(which))), make("p", { class: "muted" }, others), make("p", {}, factsOf(which)),
       make("p", { class: "tags" }, marks.map((each) => make("span", { class: "badge" }, each)), genresOf(which).map((each) => make("span", {}, named("genre", each)))),
-      make("p", { class: "muted" }, mean ? `${t("mean")} ${t("of", { score: number(mean), scale: 100 })} · ` : "", listed), make("p", {}, link(which)),
+      make("p", { class: "muted" }, mean ? `${t("mean")} ${mean} · ` : "", listed), make("p", {}, link(which)),
       make("p", { class: "muted" }, t("near")),
       make("ul", {}, MAP.near[which].map((near) => make("li", {}, make("button", { type: "button", onclick: () => (choose(near, true), details.querySelector("h3").focus()) }, titleElement(title(near)))))),
       make("button", { type: "button", onclick: () => (choose(null), canvas.focus()) }, t("close")),
@@ -217,7 +217,7 @@ function mapElement({ lit = null, marked = [] } = {}) {
   const input = make("input", { type: "search", "aria-label": t("search_map"), placeholder: t("search_map"), value: chosen.text, oninput: search,
     onkeydown: (event) => { if (event.key === "Enter" && search().length) choose(search()[0], true); } });
 
-  const legend = make("div", { class: "group", role: "group", "aria-label": t("genre") });
+  const legend = make("div", { class: "group legend", role: "group", "aria-label": t("genre") });
   [...common.keys(), -1].filter((at) => of.includes(at)).forEach((at) => {
     const dot = make("span", { class: "dot", "aria-hidden": "true" });
     dot.style.background = at < 0 ? "var(--other)" : `var(--genre${at})`;
@@ -296,6 +296,6 @@ function mapElement({ lit = null, marked = [] } = {}) {
   search();
   const button = (sign, key, onclick) => make("button", { type: "button", "aria-label": t(key), title: t(key), onclick }, sign);
   const zoom = make("div", { class: "zoom" }, button("+", "zoom_in", () => zoomAt(1.4)), button("−", "zoom_out", () => zoomAt(1 / 1.4)), button("⤢", "zoom_all", whole));
-  const tools = make("div", { class: "tools" }, make("div", { class: "group" }, input, says), found, legend);
+  const tools = make("div", { class: "tools" }, make("div", { class: "group search" }, input, says), found, legend);
   return make("div", { class: "map" }, tools, make("div", { class: "stage" }, canvas, zoom), details);
 }

@@ -3,7 +3,7 @@
 
 const CARDS = DATA.cards;
 const MOST_GIVEN = 4; // titles that are named in the heading
-const wish = { text: "", genres: new Set(), formats: new Set(), planned: "all", sort: "rank" };
+const wish = { text: "", genres: new Set(), formats: new Set(), planned: "all", sort: "rank", open: window.innerWidth > 760 };
 const SORTS = {
   rank: (a, b) => a.rank - b.rank,
   predicted: (a, b) => (b.predicted ?? -1) - (a.predicted ?? -1) || a.rank - b.rank,
@@ -22,27 +22,22 @@ function fits(card) {
 
 function scoresOf(card) {
   const rows = [];
-  if (card.predicted !== null) {
-    const digits = DATA.scale >= 100 ? 0 : 1;
-    rows.push([t(card.each.length ? "predicted_mean" : "predicted"), t("of", { score: number(card.predicted, digits), scale: DATA.scale })]);
-  }
+  if (card.predicted !== null) rows.push([t(card.each.length ? "predicted_mean" : "predicted"), score(card.predicted, DATA.scale)]);
   for (const [name, predicted, scale, planned] of card.each) {
-    const score = predicted === null ? "–" : t("of", { score: number(predicted, scale >= 100 ? 0 : 1), scale });
-    rows.push([name, planned ? `${score} (${t("is_planned")})` : score]);
+    const given = predicted === null ? "–" : score(predicted, scale);
+    rows.push([name, planned ? `${given} (${t("is_planned")})` : given]);
   }
-  const mean = TITLES.mean[card.title];
-  const scale = DATA.scale || 10; // the person's, so that both can be compared
-  if (mean) rows.push([t("mean"), t("of", { score: number((mean * scale) / 100, scale >= 100 ? 0 : 1), scale })]);
+  const mean = meanOf(card.title);
+  if (mean) rows.push([t("mean"), mean]);
   return rows.length ? make("dl", { class: "scores" }, rows.map(([a, b]) => make("div", {}, make("dt", {}, a), make("dd", {}, b)))) : null;
 }
 
 function cardElement(card) {
   const marks = [card.planned && t("is_planned"), card.release && named("release", card.release)].filter(Boolean);
-  const because = card.because.flatMap((each, at) => [at ? t("comma") : "", titleElement(title(each))]);
-  const others = otherTitles(card.title).flatMap((each, at) => [at ? " · " : "", titleElement(each)]);
+  const because = titleElements(card.because.map(title), t("comma"));
   const body = [
     make("h3", {}, make("span", { class: "rank" }, number(card.rank)), titleElement(title(card.title))),
-    others.length ? make("p", { class: "muted" }, others) : null,
+    make("p", { class: "muted" }, titleElements(otherTitles(card.title), " · ")),
     make("p", { class: "facts" }, factsOf(card.title)),
     scoresOf(card),
     make("p", { class: "tags" }, marks.map((each) => make("span", { class: "badge" }, each)),
@@ -50,19 +45,23 @@ function cardElement(card) {
     because.length ? make("p", { class: "muted because" }, t("because"), " ", because) : null,
     make("p", { class: "foot" }, link(card.title)),
   ];
-  const image = { src: card.cover, alt: "", loading: "lazy", referrerpolicy: "no-referrer", width: 92, height: 130 };
+  const image = { loading: "lazy", referrerpolicy: "no-referrer", alt: "", width: 92, height: 130, src: card.cover }; // src last: it loads
   return make("li", { class: "card", "data-id": TITLES.id[card.title] }, card.cover ? make("img", image) : null, make("div", {}, body));
 }
 
 function content() {
   const list = make("ol", { class: "cards" });
-  const count = make("p", { class: "muted", role: "status" });
+  const count = make("span", { role: "status" });
+  const narrowed = make("span"); // what is chosen, for who has folded the controls, or reads it on paper
   const controls = make("div", { class: "controls" });
   const elements = new Map(CARDS.map((card) => [card, cardElement(card)]));
   function update() {
     const shown = CARDS.filter(fits).sort(SORTS[wish.sort]);
     list.replaceChildren(...shown.map((card) => elements.get(card)));
     count.textContent = t("shown", { shown: number(shown.length), all: number(CARDS.length) });
+    const by = [wish.text.trim(), ...[...wish.genres].map((each) => named("genre", each)), ...[...wish.formats].map(formatName),
+      wish.planned !== "all" && t(`planned.${wish.planned}`), wish.sort !== "rank" && `${t("sort")} ${t(`sort.${wish.sort}`)}`];
+    narrowed.textContent = by.filter(Boolean).map((each) => ` · ${each}`).join("");
   }
   // One of several, and any of several.
   function choice(name, key, options) {
@@ -93,11 +92,12 @@ function content() {
   if (genres.length > 1) controls.append(several(t("genre"), wish.genres, genres, (each) => named("genre", each)));
   if (formats.length > 1) controls.append(several(t("format"), wish.formats, formats, formatName));
   if (CARDS.some((card) => card.planned)) controls.append(choice(t("planned"), "planned", ["all", "only", "without"]));
-  const wishes = make("details", { class: "wishes", open: window.innerWidth > 760 }, make("summary", {}, t("wishes")), controls);
+  const wishes = make("details", { class: "wishes", open: wish.open, ontoggle: () => (wish.open = wishes.open) }, make("summary", {}, t("wishes")), controls);
   update();
   const covers = CARDS.filter((card) => card.cover).length;
   const note = DATA.image_host ? t("covers", { count: number(covers), host: DATA.image_host }) : t("no_network");
-  const parts = [make("p", { class: "note" }, note), make("section", { "aria-label": t("recommended") }, wishes, count, list)];
+  const parts = [make("p", { class: "note" }, note), make("section", {}, make("h2", { class: "unseen" }, t("recommended")), wishes,
+    make("p", { class: "muted" }, count, narrowed), list)];
   if (DATA.map) {
     const recommended = CARDS.map((card) => card.title);
     const [place, rings] = DATA.names.length ? [t("your_place"), t("your_place_note")] : [t("map"), t("given_note")];
@@ -108,10 +108,11 @@ function content() {
 }
 
 function heading() {
-  const given = DATA.given.slice(0, MOST_GIVEN).map(title);
+  const given = DATA.given.slice(0, MOST_GIVEN).map((each) => titleElement(title(each)));
   if (DATA.given.length > MOST_GIVEN) given.push("…");
-  const who = [...DATA.names, ...given].join(t("comma"));
-  return DATA.similar ? t("like", { who }) : t("for", { who });
+  const who = [...DATA.names.map((each) => make("bdi", {}, each)), ...given].flatMap((each, at) => [at ? t("comma") : "", each]);
+  const [before, after] = (DATA.similar ? t("like", { who: "\n" }) : t("for", { who: "\n" })).split("\n");
+  return [before, who, after];
 }
 
 show(heading, content);

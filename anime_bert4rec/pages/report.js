@@ -18,6 +18,7 @@ function curvesSection(run) {
     ...(run.baseline ? level(`${run.baseline} (10)`, run.baseline_levels) : []),
     ...level(`${t("popularity")} (10)`, run.popularity),
   ].map((each) => ({ ...each, values: each.values.filter((value) => value !== undefined) })).filter((each) => each.values.length);
+  const known = run.val_losses.filter((value) => value !== null), [first, last] = [known[0], known.at(-1)].map((value) => number(value ?? 0, 2));
   const percent = (value) => `${number(value, value < 10 ? 1 : 0)} %`;
   const cell = (value, digits) => make("td", { class: "number" }, value === null || value === undefined ? "–" : number(value, digits));
   const rows = run.val_losses.map((value, k) => make("tr", {}, make("th", { scope: "row" }, number(k + 1)), cell(run.train_losses[k], 4), cell(value, 4),
@@ -26,16 +27,16 @@ function curvesSection(run) {
   return section("curves", t("curves"),
     make("p", { class: "note" }, run.several_lengths ? t("lengths_note") : t("masked_note"), " ", t("curves_note")),
     make("div", { class: "panels" },
-      panel(t("loss"), lines({ label: t("loss_label", { first: short(run.val_losses[0] ?? 0), last: short(run.val_losses.at(-1) ?? 0) }), series: loss, xName: t("epoch"), best: run.best_epoch, digits: (value) => number(value, 2) })),
+      panel(t("loss"), lines({ label: known.length ? t("loss_label", { first, last }) : t("loss"), series: loss, xName: t("epoch"), best: run.best_epoch, digits: (value) => number(value, 2) })),
       panel(t("accuracy"), lines({ label: t("accuracy"), series: accuracy, xName: t("epoch"), best: run.best_epoch, digits: percent, fromZero: true }))),
-    make("details", {}, make("summary", {}, t("numbers")), make("div", { class: "scrolled" }, make("table", {}, make("thead", {}, make("tr", {}, heads.map((each) => make("th", { scope: "col" }, each)))), make("tbody", {}, rows)))));
+    make("details", {}, make("summary", {}, t("numbers")), make("div", { class: "scrolled", tabindex: 0, role: "region", "aria-label": t("numbers") }, make("table", {}, make("thead", {}, make("tr", {}, heads.map((each) => make("th", { scope: "col" }, each)))), make("tbody", {}, rows)))));
 }
 
 function rankingSection(tasks) {
   const panels = make("div", { class: "panels" });
   function draw() {
     panels.replaceChildren(...tasks.map((task) => {
-      const caption = `${named("task", task.name)} · ${t("users", { count: number(task.users) })}`;
+      const caption = `${named("task", task.name)} · ${METRICS[metric]} · ${t("users", { count: number(task.users) })}`;
       if (!task.contenders.length) return make("div", {}, make("p", { class: "muted" }, `${caption}: ${t("too_few")}`));
       const rows = task.contenders.filter((each) => each.values[metric]).map(({ name, values, model }) => {
         const [mean, error] = values[metric];
@@ -55,12 +56,13 @@ function rankingSection(tasks) {
 
 function listsSection(lists) {
   const shares = ["own_date", "bulk", "undated"].map((key) => [t(key), lists[key]]);
+  const some = [0, 0.5, 1].map((part) => lists.tail[Math.round(part * (lists.tail.length - 1))]).filter(Boolean);
   const all = shares.reduce((sum, [, value]) => sum + value, 0) || 1;
   return section("lists", t("lists"),
     make("p", { class: "note" }, t("lists_note", { users: number(lists.users), entries: number(lists.entries) })),
     make("div", { class: "panels" },
       panel(t("lengths"), bars({ label: t("lengths"), values: lists.lengths.map(([low, count]) => [number(low), count]), xName: t("lengths_axis") })),
-      panel(t("tail"), lines({ label: t("tail"), series: [{ name: "", values: lists.tail.map(([, value]) => value), color: "var(--model)" }], xs: lists.tail.map(([rank]) => rank), xName: t("tail_axis"), log: true, digits: (value) => number(value) })),
+      panel(t("tail"), lines({ label: told(t("tail"), t("tail_axis"), some.map(([rank, count]) => [number(rank), count])), series: [{ name: "", values: lists.tail.map(([, value]) => value), color: "var(--model)" }], xs: lists.tail.map(([rank]) => rank), xName: t("tail_axis"), log: true, digits: (value) => number(value) })),
       panel(t("years"), bars({ label: t("years"), values: lists.years.map(([year, count]) => [String(year), count]), xName: t("years_axis") })),
       panel(t("dates"), barTable("", shares.map(([name, value]) => [name, value, `${number((100 * value) / all)} %`, false])))));
 }
@@ -74,9 +76,10 @@ function content() {
     const note = DATA.who ? t("map_note_who", { who: DATA.who }) : t("map_note");
     parts.push(["map", section("map", t("map"), make("p", { class: "note" }, note), mapElement({ lit: DATA.lit }))]);
   }
+  const count = (value) => (value === null ? "–" : number(value));
   const links = make("nav", { "aria-label": t("parts") }, parts.map(([id]) => make("a", { href: `#${id}` }, t(id))));
   const run = DATA.run;
-  const facts = run && t("facts", { users: number(run.users), items: number(run.items), epochs: number(run.epochs), best: run.best_epoch ? number(run.best_epoch) : "–" });
+  const facts = run && t("facts", { users: count(run.users), items: count(run.items), epochs: count(run.epochs), best: count(run.best_epoch) });
   return [facts ? make("p", {}, facts) : null, links, parts.map(([, part]) => part), make("p", { class: "note" }, t("no_network"))];
 }
 

@@ -133,8 +133,8 @@ def _means(values: Mapping[str, Any]) -> dict[str, list[float]]:
 def _run(metrics: Metrics) -> dict[str, Any]:
     users, items = metrics.validated_on
     return {
-        "users": users or 0,
-        "items": items or 0,
+        "users": users,
+        "items": items,
         "epochs": metrics.epochs,
         "best_epoch": metrics.best_epoch,
         "several_lengths": metrics.several_lengths,
