@@ -23,6 +23,9 @@ from anime_bert4rec.support.whole_files import read_json
 
 METRICS = ("ndcg@10", "hr@10", "recall@10", "mrr")
 """The metrics of an evaluation that the page shows, one at a time."""
+DIGITS = 9
+"""How many decimal places of a number are in the page. It shows fewer: what was rounded before to hardly more would be
+rounded twice, and differ from what evaluate.py and train_model.py print."""
 TAIL_POINTS = 300
 """How many points the curve of the long tail has."""
 
@@ -126,7 +129,7 @@ def _means(values: Mapping[str, Any]) -> dict[str, list[float]]:
         if metric in values:
             value: _Mean = values[metric]
             check(value, _Mean, metric)
-            means[metric] = [round(value["mean"], 5), round(value["error"], 5)]
+            means[metric] = [round(value["mean"], DIGITS), round(value["error"], DIGITS)]
     return means
 
 
@@ -148,7 +151,7 @@ def _run(metrics: Metrics) -> dict[str, Any]:
 
 
 def _series(values: np.ndarray) -> list[float | None]:
-    return [round(value, 5) if np.isfinite(value) else None for value in values.tolist()]
+    return [round(value, DIGITS) if np.isfinite(value) else None for value in values.tolist()]
 
 
 def _lists(overview: Overview) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from browser import Browser, chromium
 from small_pages import a_person, a_report, some_anime, some_map, some_metrics, some_rows, some_tasks
 
 from anime_bert4rec.pages.person_page import person_page
-from anime_bert4rec.pages.report_page import ReportData, report_page
+from anime_bert4rec.pages.report_page import ReportData, _means, report_page
 from anime_bert4rec.recommending.rows import ForPerson
 
 if not chromium():
@@ -97,6 +97,19 @@ def test_a_gap_at_the_beginning_or_the_end_is_no_loss_of_zero(opened):
     html = report_page(dataclasses.replace(metrics, best_epoch=4), [], ReportData(), "2026-01-02")
     label = opened(html).run("document.querySelector('svg').getAttribute('aria-label')")
     assert label == "Validation loss by epoch, from 5.50 to 4.50"
+
+
+def test_a_number_is_rounded_once(opened):
+    metrics = some_metrics(2)
+    metrics.train_losses[:] = 6.445247  # 6.44525 would be shown as 6.4453
+    (task, *_) = some_tasks()
+    task["contenders"] = [
+        {"name": "EASE", "model": False, "values": _means({"mrr": {"mean": 0.2344964, "error": 0.0}})}
+    ]
+    browser = opened(report_page(metrics, [task], ReportData(), "2026-01-02"))
+    assert texts(browser, ".scrolled td.number")[0] == "6.4452"
+    press(browser, "MRR")
+    assert texts(browser, "#ranking td.number") == ["0.234 ± 0.000"]
 
 
 def test_of_a_run_that_was_killed_nobody_is_counted(opened):

@@ -27,8 +27,8 @@ def of_best(**tasks):
 
 def test_curves_have_gaps_where_there_is_no_number():
     data = data_of(report_page(some_metrics(4), [], ReportData(), "2026-01-02"))
-    assert data["run"]["val_losses"] == [6.0, 5.33333, None, 4.0]
-    assert data["run"]["val_accuracies"]["10"] == [1.0, 7.33333, 13.66667, 20.0]
+    assert data["run"]["val_losses"] == [6.0, 5.333333333, None, 4.0]
+    assert data["run"]["val_accuracies"]["10"] == [1.0, 7.333333333, 13.666666667, 20.0]
     assert (data["run"]["baseline"], data["run"]["baseline_levels"]) == ("EASE", {"10": 9.0})
     assert (data["map"], data["lists"], data["tasks"], data["lit"]) == (None, None, [], None)
 
@@ -62,7 +62,7 @@ def test_the_evaluation_is_read_as_it_was_written(tmp_path):
             "name": "fold-in",
             "users": 30,
             "contenders": [
-                {"name": "this model", "model": True, "values": {"ndcg@10": [0.25, 0.01235]}},
+                {"name": "this model", "model": True, "values": {"ndcg@10": [0.25, 0.0123456]}},
                 {"name": "EASE", "model": False, "values": {}},
             ],
         }
