@@ -167,7 +167,7 @@ def test_the_page_has_what_there_is(with_lists: Path, capsys: pytest.CaptureFixt
     assert draw_all(with_lists) == 0
     assert capsys.readouterr().out.splitlines()[-1] == str(with_lists / "report.html")
     data = data_of_page(with_lists)
-    assert data["run"]["val_losses"] == [round(each, 5) for each in run(2)["val_losses"]]
+    assert data["run"]["val_losses"] == [round(each, 9) for each in run(2)["val_losses"]]
     assert (data["lists"]["users"], data["lists"]["entries"]) == (1, 2)
     assert (data["tasks"], data["map"], data["lit"]) == ([], None, None)
 

@@ -16,8 +16,9 @@ function t(key, values = {}) {
 }
 const named = (kind, word) => TEXTS[language][`${kind}.${word}`] || word;
 const locale = () => (language === "zh" ? "zh-Hant-TW" : "en");
+// Half of a last digit goes to the even one, as in the terminal.
 const number = (value, digits = 0) =>
-  value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits, roundingMode: "halfEven" });
 const score = (value, scale) => t("of", { score: number(value, scale >= 100 ? 0 : 1), scale });
 
 // An element. Strings among the children become text, never markup; `on…` attributes are functions.

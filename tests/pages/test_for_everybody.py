@@ -10,6 +10,7 @@ import pytest
 from browser import Browser, chromium
 from small_pages import a_person, a_report, some_anime, some_map, some_metrics, some_rows, some_tasks
 
+from anime_bert4rec.lists.scores import FIVE
 from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.pages.report_page import ReportData, _means, report_page
 from anime_bert4rec.recommending.rows import ForPerson
@@ -162,6 +163,16 @@ def test_a_mean_is_the_same_on_its_card_and_on_the_map(opened):
     (mean,) = [text for text in texts(browser, ".card[data-id='7'] .scores div") if text.startswith("Mean")]
     assert mean == "Mean on AniList4.7 of 10"
     assert any(text.startswith("Mean on AniList 4.7 of 10 ·") for text in texts(browser, ".details p"))
+
+
+def test_half_of_a_digit_is_rounded_as_in_the_terminal(opened):
+    catalogue = [
+        dataclasses.replace(each, mean_score=mean) for each, mean in zip(some_anime(3), (65, 75, 85), strict=True)
+    ]
+    rows = [dataclasses.replace(row, predicted_score=None, score_scale=5) for row in some_rows(catalogue, 3)]
+    means = texts(opened(person_page(rows, catalogue, ["x"], [], "2026-01-02")), ".scores dd")
+    assert means == [f"{FIVE.show(each.mean_score or 0)} of 5" for each in catalogue]
+    assert means == ["3.2 of 5", "3.8 of 5", "4.2 of 5"]
 
 
 def test_long_names_and_those_from_right_to_left_leave_the_rest_in_place(opened):
