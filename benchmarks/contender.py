@@ -28,8 +28,16 @@ from typing import Any
 import numpy as np
 from interactions import LeaveOneOut
 
-from anime_bert4rec.evaluation.ranking import NEVER, Ranks, mean_and_error, ranks_of
-from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.evaluation.ranking import (
+    NEVER,
+    USERS_AT_ONCE,
+    Ranks,
+    Scorer,
+    best_of,
+    mean_and_error,
+    ranks_of,
+)
+from anime_bert4rec.lists.sequences import ItemLists, Sequences, part_of
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -162,6 +170,13 @@ def seconds_of(work: Callable[[], Any], times: int = 5) -> float:
         work()
         seconds.append(time.perf_counter() - clock)
     return statistics.median(seconds)
+
+
+def top_10(scorer: Scorer, histories: ItemLists) -> None:
+    """Find the ten best items that each user has not seen, some users at a time so that memory stays small."""
+    for start in range(0, len(histories), USERS_AT_ONCE):
+        some = part_of(histories, start, start + USERS_AT_ONCE)
+        best_of(scorer(some), some, 10)
 
 
 def emit(ranks: Ranks, **facts: Any) -> None:

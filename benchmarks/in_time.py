@@ -211,6 +211,13 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file)
 
 
+def starts_until(day: int, starts: Starts) -> Starts:
+    """Those before the day."""
+    stop = np.searchsorted(starts.days, day)
+    columns = (each[:stop] for each in (starts.users, starts.items, starts.days, starts.counted))
+    return Starts(*columns, starts.num_items)
+
+
 def learnt(world: World, day: int, ours_too: bool) -> Learnt:
     """What is learnt of the lists before the day."""
     training, size = world.lists_before(day), world.vocabulary.num_items
@@ -218,7 +225,7 @@ def learnt(world: World, day: int, ours_too: bool) -> Learnt:
     if not ours_too:
         return Learnt(scorers, None)
     alike = groups_in_common(world.anime, world.vocabulary)
-    lately = Lately(RecentStarts(world.recent.starts.until(day), world.recent.calendar), training, seed=0)
+    lately = Lately(RecentStarts(starts_until(day, world.recent.starts), world.recent.calendar), training, seed=0)
     lists = [training, lately.lists_before]
     memory, earlier = fit_memories(lists, size, max_seq_len=MAX_SEQ_LEN, seed=0, alike=alike)
     config = ModelConfig(size, 2, 1, 1, MAX_SEQ_LEN, ordered=memory.config.ordered, memory=memory.config)

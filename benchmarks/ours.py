@@ -18,9 +18,9 @@ import train_model  # before torch, for it tells the threads not to spin
 # isort: split
 import numpy as np
 import torch
-from contender import Run, parse, peak_memory_mb, seconds_of
+from contender import Run, parse, peak_memory_mb, seconds_of, top_10
 
-from anime_bert4rec.evaluation.ranking import Scorer, ranks_by, top_k
+from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
 from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
@@ -94,7 +94,7 @@ def main() -> None:
 
     model.to("cpu").load_state_dict(run.best_weights)
     scorer = ModelScorer(model, counted_but=1)  # the validation item
-    top_10_seconds = seconds_of(lambda: top_k(scorer, split.known, 10))
+    top_10_seconds = seconds_of(lambda: top_10(scorer, split.known))
     more = {}
     if args.refit:
         clock = time.perf_counter()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from contender import emit, parse, peak_memory_mb, seconds_of
+from contender import emit, parse, peak_memory_mb, seconds_of, top_10
 from full_grids import NAMES, choose_named
 
-from anime_bert4rec.evaluation.ranking import ranks_by, top_k
+from anime_bert4rec.evaluation.ranking import ranks_by
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     fit_seconds = time.perf_counter() - clock
     peak = peak_memory_mb()
 
-    top_10_seconds = seconds_of(lambda: top_k(chosen.scorer, split.known, 10))
+    top_10_seconds = seconds_of(lambda: top_10(chosen.scorer, split.known))
     emit(
         ranks_by(chosen.scorer, split.known, split.test_items),
         settings=repr(chosen.baseline),

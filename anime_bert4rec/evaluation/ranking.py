@@ -106,15 +106,6 @@ def joined(parts: Sequence[Ranks]) -> Ranks:
     return Ranks(np.concatenate([part.ranks for part in parts]), np.concatenate(users), int(before[-1]))
 
 
-def top_k(scorer: Scorer, histories: ItemLists, k: int) -> np.ndarray:
-    """The k best items that each user has not seen, best first: [U, k]; 0 where there are no more."""
-    parts = []
-    for start in range(0, len(histories), USERS_AT_ONCE):
-        some = part_of(histories, start, start + USERS_AT_ONCE)
-        parts.append(best_of(scorer(some), some, k))
-    return np.concatenate(parts)
-
-
 def best_of(scores: np.ndarray, seen: ItemLists, k: int) -> np.ndarray:
     """The items of the k highest scores [U, N] of each user but the `seen` ones, highest first: [U, k]; 0 for none."""
     import torch  # which nothing else here needs; NumPy would take three times as long to find the best

@@ -112,18 +112,11 @@ class Starts:
     def __len__(self) -> int:
         return len(self.days)
 
-    def until(self, day: int) -> Starts:
-        """Those before the day."""
-        return self._only(np.arange(np.searchsorted(self.days, day)))
-
-    def _only(self, kept: np.ndarray) -> Starts:
-        return Starts(self.users[kept], self.items[kept], self.days[kept], self.counted[kept], self.num_items)
-
     def before(self, day: int, but_not: int | None = None) -> Starts:
         """What counts of those within WINDOW before the day, which is not one of them, of all people but one."""
         start, stop = np.searchsorted(self.days, [day - WINDOW, day])
         kept = np.flatnonzero(self.counted[start:stop] & (self.users[start:stop] != but_not)) + start
-        return self._only(kept)
+        return Starts(self.users[kept], self.items[kept], self.days[kept], self.counted[kept], self.num_items)
 
     def of_user_before(self, user: int, day: int) -> tuple[np.ndarray, np.ndarray]:
         """The items that somebody started before the day, and on which days, ascending."""

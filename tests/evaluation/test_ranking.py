@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 from small_lists import array, sequences_of
 
-from anime_bert4rec.evaluation.ranking import NEVER, Ranks, mean_and_error, ranks_by, ranks_of, top_k
+from anime_bert4rec.evaluation.ranking import NEVER, Ranks, best_of, mean_and_error, ranks_by, ranks_of
 from anime_bert4rec.lists.sequences import flatten
 
 NAN = math.nan
@@ -128,11 +128,9 @@ def test_ranking_in_parts_equals_ranking_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_best_unseen_items_best_first() -> None:
-    def scorer(_: object) -> np.ndarray:
-        return scores([0.1, 0.9, NAN, 0.5], [0.4, 0.3, 0.2, 0.1])
-
-    assert top_k(scorer, [array(2), array()], 2).tolist() == [[4, 1], [1, 2]]
-    assert top_k(scorer, [array(2), array()], 9).tolist() == [[4, 1, 0, 0], [1, 2, 3, 4]]
+    of_both = scores([0.1, 0.9, NAN, 0.5], [0.4, 0.3, 0.2, 0.1])
+    assert best_of(of_both, [array(2), array()], 2).tolist() == [[4, 1], [1, 2]]
+    assert best_of(of_both, [array(2), array()], 9).tolist() == [[4, 1, 0, 0], [1, 2, 3, 4]]
 
 
 def test_a_user_without_a_target_is_a_mistake() -> None:

@@ -269,5 +269,3 @@ def test_of_some_people_and_days():
     rows = [row(2, 3, 20200501), row(1, 1, 20200430), row(2, 2, 20200430)]
     assert Starts.of(rows, ITEMS, np.array([2])).items.tolist() == [2, 3]
     assert not len(Starts.of(rows, ITEMS, np.array([], int)))
-    starts = starts_of(*rows)
-    assert starts.until(MOMENT).items.tolist() == [1, 2]
