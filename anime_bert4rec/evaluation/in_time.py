@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error
+from anime_bert4rec.evaluation.report import wrapped
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.recent_starts import NEWEST, AskedStart, RecentStarts
 from anime_bert4rec.model.ndcg import gains
@@ -19,7 +19,6 @@ from anime_bert4rec.support.text import decimal
 MOST_STARTS, MOST_NUMBERS = 1_000, 3_000_000
 """The most starts that are asked, and the most that these may be times the titles."""
 TOLD, NOT_TOLD, OTHERS = "this model, told the day", "the same, not told", "others' recent starts"
-WIDTH = 80
 NOTE = (
     "In time: the newest fifth of what validation users started, of the last year of the lists at most, each title on"
     " its own day among all that were out. Told the day, the model knows what others had started until the day before"
@@ -109,7 +108,7 @@ def paragraphs(found: InTime | None) -> list[str]:
     for name, each in found.places.items():
         mean, error = mean_and_error(gains(each, 10), found.users)
         lines.append(f"{name:50}{decimal((each <= 10).mean()):>8}{decimal(mean):>9}{decimal(error):>7}")
-    return ["\n".join(lines), textwrap.fill(NOTE, WIDTH, break_on_hyphens=False)]
+    return ["\n".join(lines), wrapped(NOTE)]
 
 
 def as_json(found: InTime | None) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ Of each list the last fifth of what was scored is hidden (lists/scored_lists.py)
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 
 from anime_bert4rec.evaluation.measuring import MODEL
 from anime_bert4rec.evaluation.ranking import USERS_AT_ONCE, Scorer, mean_and_error
-from anime_bert4rec.evaluation.report import WIDTH
+from anime_bert4rec.evaluation.report import wrapped
 from anime_bert4rec.evaluation.score_errors import errors, rank_correlation
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
 from anime_bert4rec.lists.scored_lists import FEWEST_SCORES, ScoredList
@@ -160,8 +159,8 @@ def table(liked: Liked) -> str:
 def paragraphs(liked: Liked | str) -> list[str]:
     """The table and what it means, or why there is none, within 80 columns."""
     if isinstance(liked, str):
-        return [textwrap.fill(f"Liked was left out: {liked}.", WIDTH)]
-    return [table(liked), textwrap.fill(NOTES, WIDTH, break_on_hyphens=False)]
+        return [wrapped(f"Liked was left out: {liked}.")]
+    return [table(liked), wrapped(NOTES)]
 
 
 def short_lines(liked: Liked | str) -> list[str]:

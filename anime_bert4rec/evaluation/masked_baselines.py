@@ -7,13 +7,13 @@ tells. Whoever draws them may take the best of them, which favours the baselines
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain
+from anime_bert4rec.evaluation.baselines import EASE, ItemKNN, MarkovChain, Popularity
 from anime_bert4rec.evaluation.ranking import Scorer
 from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.batches import Batch
@@ -36,33 +36,26 @@ def baseline_accuracies(data: Data, validation: Iterable[Batch]) -> dict[str, di
     What is visible is no candidate.
     """
     batches = [batch for batch in validation if not batch.given]
+    positions, num_items = sum(len(batch.rows) for batch in batches), data.vocabulary.num_items
     baselines: dict[str, ItemKNN | EASE | MarkovChain] = {"item-kNN": ItemKNN(), "EASE": EASE()}
-    positions = sum(len(batch.rows) for batch in batches)
     if data.ordered and positions <= MOST_POSITIONS:
         baselines["Markov chain"] = MarkovChain()
     lists = data.training.select(data.counted)
-    accuracies = {"popularity": popularity_accuracies(data, batches)}
-    with progress("baselines", len(baselines) * (1 + len(batches)), "step", leave=False) as bar:
-        for name, baseline in baselines.items():
-            scorer = baseline.fit(lists, data.vocabulary.num_items, MOST_ITEMS)
-            bar.update()
-            hits_of = _hits_before if isinstance(baseline, MarkovChain) else _hits
+    with progress("baselines", len(baselines) + (1 + len(baselines)) * len(batches), "step", leave=False) as bar:
+
+        def accuracies(scorer: Scorer, hits_of: Callable[[Scorer, Batch], Tensor] = _hits) -> dict[str, float]:
             hits = torch.zeros(len(TOP_K), dtype=torch.long)
             for batch in batches:
                 hits += hits_of(scorer, batch)
                 bar.update()
-            accuracies[name] = _shares(hits, positions)
-    return accuracies
+            return {str(k): hit / positions for k, hit in zip(TOP_K, hits.tolist(), strict=True)}
 
-
-def popularity_accuracies(data: Data, batches: Iterable[Batch]) -> dict[str, float]:
-    """What guessing the most popular anime that isn't visible at every masked position would score."""
-    asked, popularity = [batch for batch in batches if not batch.given], data.popularity()
-    hits = sum(
-        (_hits(lambda histories: np.tile(popularity, (len(histories), 1)), batch) for batch in asked),
-        torch.zeros(len(TOP_K), dtype=torch.long),
-    )
-    return _shares(hits, sum(len(batch.rows) for batch in asked))
+        found = {"popularity": accuracies(Popularity().fit(data.training, num_items))}
+        for name, baseline in baselines.items():
+            scorer = baseline.fit(lists, num_items, MOST_ITEMS)
+            bar.update()
+            found[name] = accuracies(scorer, _hits_before if isinstance(baseline, MarkovChain) else _hits)
+    return found
 
 
 def _hits(scorer: Scorer, batch: Batch) -> Tensor:
@@ -71,27 +64,22 @@ def _hits(scorer: Scorer, batch: Batch) -> Tensor:
     mask = batch.items.max().item()  # each row has one at least, and no index is higher
     histories = [row[(row != PAD) & (row != mask)] for row in visible]
     scores = _without_seen(scorer(histories), histories)
-    return sum(
-        (
-            top_k_hits(ranks(scores[batch.rows[part]], _targets(batch)[part]))
-            for part in slices(len(batch.rows), POSITIONS_AT_ONCE)
-        ),
-        torch.zeros(len(TOP_K), dtype=torch.long),
-    )
+    parts, targets = slices(len(batch.rows), POSITIONS_AT_ONCE), _targets(batch)
+    return top_k_hits(torch.cat([ranks(scores[batch.rows[part]], targets[part]) for part in parts]))
 
 
 def _hits_before(scorer: Scorer, batch: Batch) -> Tensor:
     """For a scorer of what comes next: of each masked position what is visible before it."""
     items = batch.items.numpy()
     mask = items.max()
-    hits = torch.zeros(len(TOP_K), dtype=torch.long)
+    found = []
     for part in slices(len(batch.rows), POSITIONS_AT_ONCE):
         places = list(zip(batch.rows[part].tolist(), batch.columns[part].tolist(), strict=True))
         shown = [(items[row] != PAD) & (items[row] != mask) for row, _ in places]
         before = [items[row, :at][here[:at]] for (row, at), here in zip(places, shown, strict=True)]
         seen = [items[row][here] for (row, _), here in zip(places, shown, strict=True)]
-        hits += top_k_hits(ranks(_without_seen(scorer(before), seen), _targets(batch)[part]))
-    return hits
+        found.append(ranks(_without_seen(scorer(before), seen), _targets(batch)[part]))
+    return top_k_hits(torch.cat(found))
 
 
 def _without_seen(scores: np.ndarray, seen: list[np.ndarray]) -> Tensor:
@@ -104,7 +92,3 @@ def _targets(batch: Batch) -> Tensor:
     """Columns 0 … N - 1."""
     assert batch.targets is not None
     return batch.targets - 1
-
-
-def _shares(hits: Tensor, count: int) -> dict[str, float]:
-    return {str(k): hit / count for k, hit in zip(TOP_K, hits.tolist(), strict=True)}

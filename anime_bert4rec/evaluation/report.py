@@ -148,7 +148,7 @@ def tables(answers: Answers, asked: Asked) -> str:
         ]
     notes = [NOTES] if blocks else []
     says = [*who_is_asked(asked), *notes, *says, _capitalised(sentence(answers))]
-    return "\n\n".join([*blocks, *map(_wrapped, says)])
+    return "\n\n".join([*blocks, *map(wrapped, says)])
 
 
 def table(name: str, result: TaskResult) -> str:
@@ -198,7 +198,8 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _wrapped(text: str) -> str:
+def wrapped(text: str) -> str:
+    """The text in lines of at most 80 columns."""
     return textwrap.fill(text, WIDTH, break_on_hyphens=False)
 
 

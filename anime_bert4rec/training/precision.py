@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import torch
 
+from anime_bert4rec.model.two_threads import one_thread
+
 log = logging.getLogger(__name__)
 
 NARROWEST = 256
@@ -54,18 +56,14 @@ def choose_numbers(
     return torch.bfloat16 if settings.precision == "bf16" else None
 
 
+@one_thread()
 def gain_of_bf16() -> float:
     """How many times as fast this CPU multiplies in bf16 what is as wide as NARROWEST: tried in some milliseconds.
 
     In one thread, for two share a batch by halves.
     """
     hidden, weight, low = torch.ones(ROWS, NARROWEST), torch.ones(NARROWEST, NARROWEST), torch.bfloat16
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _seconds(lambda: hidden @ weight) / _seconds(lambda: hidden.to(low) @ weight.to(low))
-    finally:
-        torch.set_num_threads(threads)
+    return _seconds(lambda: hidden @ weight) / _seconds(lambda: hidden.to(low) @ weight.to(low))
 
 
 def _seconds(work: Callable[[], object]) -> float:

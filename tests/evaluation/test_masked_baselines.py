@@ -76,7 +76,7 @@ def test_popularity_by_hand() -> None:
     )
     data = Data(Vocabulary(np.arange(1, 4)), lists, lists)
     batch = Batch(torch.tensor([[4, 4, 4]]), torch.zeros(3).long(), torch.arange(3), torch.tensor([1, 3, 3]))
-    assert masked_baselines.popularity_accuracies(data, [batch]) == {"1": 1 / 3, "5": 1, "10": 1, "20": 1}
+    assert baseline_accuracies(data, [batch])["popularity"] == {"1": 1 / 3, "5": 1, "10": 1, "20": 1}
     shown = batch._replace(items=torch.tensor([[1, 4, 4]]), columns=torch.tensor([1, 2]), targets=torch.tensor([2, 3]))
     shown = shown._replace(rows=torch.zeros(2).long())
-    assert masked_baselines.popularity_accuracies(data, [shown]) == {"1": 1 / 2, "5": 1, "10": 1, "20": 1}
+    assert baseline_accuracies(data, [shown])["popularity"] == {"1": 1 / 2, "5": 1, "10": 1, "20": 1}
