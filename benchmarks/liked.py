@@ -43,7 +43,7 @@ from anime_bert4rec.lists.scored_lists import ScoredList
 from anime_bert4rec.lists.scores import Scores, is_liked
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.predicted_scores import PredictedScores, fit_scores
 from anime_bert4rec.model.score_weight import WEIGHTS, gains_of, nearest_of_the_best
@@ -200,7 +200,7 @@ def memory_of(people: Sequence[Scored], alike: Sequences, in_catalogue: np.ndarr
     flat, offsets = np.concatenate(lists), np.cumsum([0, *map(len, lists)])
     sequences = Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
     num_items = len(in_catalogue)
-    memory = fit_memory(sequences, num_items, max_seq_len=200, seed=0, alike=alike, in_catalogue=in_catalogue)
+    (memory,) = fit_memories([sequences], num_items, max_seq_len=200, seed=0, alike=alike, in_catalogue=in_catalogue)
     config = ModelConfig(num_items, 8, num_heads=2, max_seq_len=200, ordered=False, memory=memory.config)
     return ModelScorer(ours.MemoryOnly(config, memory))
 

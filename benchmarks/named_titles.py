@@ -32,7 +32,7 @@ from anime_bert4rec.command_line.script import script
 from anime_bert4rec.evaluation.ranking import Scorer, mean_and_error
 from anime_bert4rec.lists.sequences import Sequences, has_order
 from anime_bert4rec.model.bert4rec import ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.next_item_scorer import ModelScorer, SetScorer
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -92,10 +92,10 @@ def parser() -> argparse.ArgumentParser:
 
 def memories(training: Sequences, num_items: int, seed: int) -> dict[str, Scorer]:
     """Both memories of a model, each as a scorer."""
-    in_order = fit_memory(training, num_items, max_seq_len=MAX_SEQ_LEN, seed=seed)
+    (in_order,) = fit_memories([training], num_items, max_seq_len=MAX_SEQ_LEN, seed=seed)
     config = ModelConfig(num_items, 8, num_heads=1, max_seq_len=MAX_SEQ_LEN, memory=in_order.config)
     return {
-        OURS: SetScorer(fit_unordered_memory(training, num_items, seed=seed)),
+        OURS: SetScorer(fit_unordered_memories([training], num_items, seed=seed)[0]),
         AS_IN_ORDER: ModelScorer(ours.MemoryOnly(config, in_order)),
     }
 

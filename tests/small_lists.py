@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from one_memory import fit_memory
 
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.batches import Batch, MaskedBatches
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import BatchSettings
-from anime_bert4rec.model.memory_fitting import fit_memory
 
 ITEMS = 12
 MASK = ITEMS + 1

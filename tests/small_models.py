@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
+from one_memory import fit_memory, fit_unordered_memory
 
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.recommender import Recommender
 
 IDS = [10, 20, 30, 40, 50]

@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 import torch
+from one_memory import fit_memory, fit_unordered_memory
 
 from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.records import Anime, CataloguePage, ListEntry, Relation, UserList
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import save_item_mappings, save_model
 from recommend import main
 

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory, fit_unordered_memory
 
 from anime_bert4rec.lists.common_traits import CONTENT
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model import model_files as checkpoints
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.model_files import load_item_mappings, load_model, save_item_mappings, save_model
 from anime_bert4rec.plots.anime_map import load_map_points
 from anime_bert4rec.recommender import Recommender

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory
 from small_lists import COLUMN, ITEMS, MASK, batches_of, cut_at, masked_at, sequences_of, some_lists
 
 import train_model
@@ -15,15 +16,7 @@ from anime_bert4rec.model import memory_fitting, training_data
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import LOWEST, SOFTNESS, log_softplus
 from anime_bert4rec.model.memory_ease import POPULARITY_RIDGE, EaseTable, gram_matrix
-from anime_bert4rec.model.memory_fitting import (
-    ALIKE_WEIGHTS,
-    RECENCIES,
-    RIDGES,
-    best_share,
-    climbed,
-    fit_memory,
-    not_against,
-)
+from anime_bert4rec.model.memory_fitting import ALIKE_WEIGHTS, RECENCIES, RIDGES, best_share, climbed, not_against
 from anime_bert4rec.model.memory_samples import TRIAL_LISTS, sample
 from anime_bert4rec.model.memory_tables import Tables
 from config import TrainingSettings

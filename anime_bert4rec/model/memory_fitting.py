@@ -74,20 +74,6 @@ franchise says little, for they have what everybody has; but who names one title
 has what this costs)."""
 
 
-def fit_memory(
-    sequences: Sequences,
-    num_items: int,
-    *,
-    max_seq_len: int,
-    seed: int,
-    alike: Sequences | None = None,
-    in_catalogue: np.ndarray | None = None,
-) -> ItemMemory:
-    """The memory of the training lists, with the settings that suit a sample of them best. Raises UserError if no list
-    has two items."""
-    return fit_memories([sequences], num_items, max_seq_len, seed, alike, in_catalogue)[0]
-
-
 def fit_memories(
     lists: Sequence[Sequences],
     num_items: int,
@@ -105,6 +91,8 @@ def fit_memories(
     of a sample is scored as though it had not been counted, which is as good as other people's lists. alike: what items
     have in common, see lists/common_traits.py; the smaller a group, the more it counts. in_catalogue: how popular each
     item is there today [N], which counts in the first memory alone, for the other lists are of a time before.
+
+    Raises UserError if no list has two items.
     """
     alike = alike or None  # of a catalogue of nothing but ids
     if has_order(lists[0]):
@@ -115,19 +103,6 @@ def fit_memories(
     return [memory, *(_fitted_like(memory, settings, each, num_items, max_seq_len, seed, alike) for each in lists[1:])]
 
 
-def fit_unordered_memory(
-    sequences: Sequences,
-    num_items: int,
-    *,
-    seed: int,
-    alike: Sequences | None = None,
-    in_catalogue: np.ndarray | None = None,
-) -> ItemMemory:
-    """The memory of lists as though they had no order, for titles of which none is known: what else is on lists with
-    them, not what comes next. As `fit_memories` has it."""
-    return fit_unordered_memories([sequences], num_items, seed=seed, alike=alike, in_catalogue=in_catalogue)[0]
-
-
 def fit_unordered_memories(
     lists: Sequence[Sequences],
     num_items: int,
@@ -136,7 +111,8 @@ def fit_unordered_memories(
     alike: Sequences | None = None,
     in_catalogue: np.ndarray | None = None,
 ) -> list[ItemMemory]:
-    """The same of several sets of lists, with the settings and strengths that suit the first set best."""
+    """The memories of lists as though they had no order, for titles of which none is known: of what else is on lists
+    with them, not of what comes next. The settings and strengths are those that suit the first set of lists best."""
     alike = alike or None
     memory, settings = _fitted_without_order(lists[0], num_items, seed, alike, in_catalogue, MOST_UNORDERED_ITEMS)
     _log_memory("Item memory for titles without an order", memory, settings)

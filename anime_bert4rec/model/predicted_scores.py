@@ -195,7 +195,7 @@ def _largest(tensor: Tensor) -> float:
 
 
 def fit_scores(scores: Scores, alike: Sequences | None = None) -> PredictedScores | None:
-    """What these scores tell, or None if they are of too few people. alike: as for `fit_memory`."""
+    """What these scores tell, or None if they are of too few people. alike: as for `fit_memories`."""
     clock = time.perf_counter()
     enough = (np.bincount(scores.person) >= FEWEST_SCORES)[scores.person] if len(scores.person) else np.zeros(0, bool)
     items, values = scores.items[enough] - 1, scores.values[enough].astype(np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from one_memory import fit_memory
 from small_lists import cut_at, masked_at
 
 from anime_bert4rec.lists.sequences import PAD, Sequences
@@ -15,7 +16,6 @@ from anime_bert4rec.model.fast_parts import Dropout, TiedEmbedding
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy, ranks, top_k_hits
 from anime_bert4rec.model.memory_config import MemoryConfig
-from anime_bert4rec.model.memory_fitting import fit_memory
 
 ITEMS = 50
 MASK = ITEMS + 1

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import small_models
+from one_memory import fit_memory, fit_unordered_memory
 from small_lists import ITEMS, sequences_of, some_lists
 
 from anime_bert4rec.lists.common_traits import CONTENT
 from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.content_space import ContentSpace
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.model.ranking_leaning import TitleLikeness
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory, fit_unordered_memory
 from small_lists import ITEMS, sequences_of
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer
-from anime_bert4rec.model.memory_fitting import fit_memory, fit_unordered_memory
 from anime_bert4rec.recommender import NothingToGoOn, Recommender
 
 KNOWN = Vocabulary.of(range(10, 130, 10))

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory
 from small_lists import COLUMN, ITEMS, batches_of, sequences_of, some_lists, with_bulk_days, without
 from tqdm import tqdm
 
@@ -22,7 +23,7 @@ from anime_bert4rec.model.memory_ease import (
     EaseTable,
     gram_matrix,
 )
-from anime_bert4rec.model.memory_fitting import best_share, fit_memory
+from anime_bert4rec.model.memory_fitting import best_share
 from anime_bert4rec.model.memory_strengths import KNOTS
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.memory_transitions import nearest_before

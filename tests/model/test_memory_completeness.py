@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory
 from small_lists import ITEMS, MASK, some_lists
 
 from anime_bert4rec.lists.common_traits import FRANCHISE
@@ -16,7 +17,7 @@ from anime_bert4rec.model import memory_fitting
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
 from anime_bert4rec.model.memory_answers import asked_of
 from anime_bert4rec.model.memory_completeness import SIGNS, Completeness, both_sides, signs_of
-from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory
+from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.memory_popularity import log_popularity
 from anime_bert4rec.model.memory_ranking import Foremost, foremost, ranking_strengths, step_from
 from anime_bert4rec.model.memory_samples import lists_in_part

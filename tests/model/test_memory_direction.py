@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory
 from small_lists import ITEMS, MASK, sequences_of, some_lists
 
 from anime_bert4rec.lists.sequences import PAD
@@ -13,7 +14,6 @@ from anime_bert4rec.model.batches import Batch, WholeLists
 from anime_bert4rec.model.item_space import spectral
 from anime_bert4rec.model.memory_direction import ENOUGH, Direction, half_of
 from anime_bert4rec.model.memory_ease import UNORDERED_POPULARITY_RIDGE, EaseTable, gram_matrix
-from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_tables import Tables
 
 

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory, fit_unordered_memory
 from small_lists import sequences_of
 
 from anime_bert4rec.model.batches import WholeLists, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory, fit_unordered_memory
+from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.memory_popularity import LEAST, likelihood, log_popularity, popularity_prior, shares
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.support.errors import ModelFileError

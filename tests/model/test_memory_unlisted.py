@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory
 from small_lists import sequences_of
 
 from anime_bert4rec.lists.sequences import PAD
@@ -15,7 +16,6 @@ from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.gate import MEMORY
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.histories import History
-from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model

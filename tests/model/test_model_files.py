@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from fault_injection import Malicious
+from one_memory import fit_memory
 from small_models import knowing_recommender
 
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_config import FOLLOWS, without_what_follows
-from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.model_files import (
     load_item_mappings,
     load_model,

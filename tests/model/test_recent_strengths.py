@@ -8,13 +8,14 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 import torch
+from one_memory import fit_memory
 
 from anime_bert4rec.lists.recent_starts import FEATURES, OF_SEASONS, Calendar, RecentStarts, Starts
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model import recent_strengths
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
-from anime_bert4rec.model.memory_fitting import fit_memories, fit_memory, fit_unordered_memories
+from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.memory_strengths import likeliest_strengths
 from anime_bert4rec.model.model_files import ModelFileError, load_model, save_model
 from anime_bert4rec.model.next_item_scorer import ModelScorer, SetScorer

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from one_memory import fit_memory
 from small_lists import ITEMS, MASK, masked_at, some_lists
 from small_runs import draw_nothing, training_flags, unlike
 
@@ -16,7 +17,6 @@ import train_model
 from anime_bert4rec.model import fast_parts, products
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.masked_metrics import masked_cross_entropy
-from anime_bert4rec.model.memory_fitting import fit_memory
 from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.support.errors import SettingError
 from anime_bert4rec.training import precision
