@@ -60,8 +60,8 @@ MEMORY_EVERY = 4
 network."""
 
 
-class DataSettings(Protocol):
-    """Which lists are read of the database, and whether what items have in common is read for the memory, too."""
+class RunSettings(Protocol):
+    """What of a run's settings decides its data, its batches, its model, and the numbers that it multiplies in."""
 
     @property
     def val_ratio(self) -> float: ...
@@ -71,11 +71,6 @@ class DataSettings(Protocol):
     def split_seed(self) -> int | None: ...
     @property
     def memory(self) -> bool: ...
-
-
-class LearningSettings(Protocol):
-    """What of a run's settings decides what its batches are."""
-
     @property
     def batch_size(self) -> int: ...
     @property
@@ -85,11 +80,19 @@ class LearningSettings(Protocol):
     @property
     def cut_share(self) -> float: ...
     @property
-    def seed(self) -> int: ...
-    @property
-    def memory(self) -> bool: ...
-    @property
     def num_workers(self) -> int: ...
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def num_heads(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def use_fp16(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ def _digest(ids: np.ndarray, *all_sequences: Sequences, also: np.ndarray | None 
     return digest.hexdigest()[:16]
 
 
-def load_data(database_file: Path, settings: DataSettings, from_model: Path | None = None) -> Data:
+def load_data(database_file: Path, settings: RunSettings, from_model: Path | None = None) -> Data:
     """The users in the training set of the database, in order of time, split by user. Raises UserError.
 
     from_model: the output folder of the run whose model the training begins with, and who was held out of which stays
@@ -281,7 +284,7 @@ def read_lists(
     return stored(database_file, state, purpose, vocabulary.num_items, parts)
 
 
-def batches_for_gate(data: Data, settings: LearningSettings) -> Iterator[Batch]:
+def batches_for_gate(data: Data, settings: RunSettings) -> Iterator[Batch]:
     """What the gate is fitted on (model/gate_fitting.py): validation's questions and, where lists have an order, cuts
     of the same lists too."""
     for cuts in (False, True) if data.ordered else (False,):
@@ -298,7 +301,7 @@ def in_this_process(loader: DataLoader[Batch], one_in: int = 1) -> Iterator[Batc
 def batches(
     sequences: Sequences,
     data: Data,
-    settings: LearningSettings,
+    settings: RunSettings,
     epoch: int | None,
     process: int = 0,
     processes: int = 1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 
@@ -16,29 +15,14 @@ from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
 from anime_bert4rec.model.recent_strengths import Lately, fit_recent
 from anime_bert4rec.model.score_weight import fit_weight
-from anime_bert4rec.model.training_data import Data, LearningSettings
+from anime_bert4rec.model.training_data import Data, RunSettings
 from anime_bert4rec.model.two_threads import one_thread
 
 ALIKE_AT_FIRST = 0.8
 """This share of the variance of the embeddings that training starts from is what items that go together share."""
 
 
-class NetworkSettings(LearningSettings, Protocol):
-    """What of a run's settings decides what its model is."""
-
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def num_layers(self) -> int: ...
-    @property
-    def num_heads(self) -> int: ...
-    @property
-    def max_seq_len(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-
-
-def network_for(data: Data, settings: NetworkSettings) -> ModelConfig:
+def network_for(data: Data, settings: RunSettings) -> ModelConfig:
     """The form of the network, which needs nothing to be fitted.
 
     Raises UserError if the training is to begin with an earlier model that has another form.
@@ -59,7 +43,7 @@ def network_for(data: Data, settings: NetworkSettings) -> ModelConfig:
     return config
 
 
-def build_model(data: Data, settings: NetworkSettings, fitted: BERT4Rec | None = None) -> BERT4Rec:
+def build_model(data: Data, settings: RunSettings, fitted: BERT4Rec | None = None) -> BERT4Rec:
     """A model that already knows what can be known of the training lists without training, or by an earlier training.
 
     fitted: another model of the same run, so that nothing is fitted again.

@@ -11,10 +11,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
+from anime_bert4rec.model.training_data import RunSettings
 from anime_bert4rec.model.two_threads import one_thread
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,8 @@ ROWS, TRIES = 512, 3
 NAMES = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
-class PrecisionSettings(Protocol):
-    @property
-    def precision(self) -> str: ...
-    @property
-    def use_fp16(self) -> bool: ...
-    @property
-    def hidden_size(self) -> int: ...
-
-
 def choose_numbers(
-    settings: PrecisionSettings, device: torch.device, before: Mapping[str, Any] | None = None
+    settings: RunSettings, device: torch.device, before: Mapping[str, Any] | None = None
 ) -> torch.dtype | None:
     """The numbers that matrices are multiplied in on this device, if not in those of the weights.
 
