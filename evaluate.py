@@ -82,7 +82,7 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
         ModelScorer(run.model), sets, strengths, run.recent, run.data.validation.user_ids, run.seed
     )
     likes = liked.measure_liked(ModelScorer(run.model), run.model.predicted_scores, run.data.scores, run.data.scored)
-    whole = "\n\n".join([tables(answers, run.asked), *in_time.paragraphs(moments), *liked.paragraphs(likes)])
+    whole = "\n\n".join([tables(answers, run.since), *in_time.paragraphs(moments), *liked.paragraphs(likes)])
     report = Report([*short_lines(answers), *liked.short_lines(likes)], whole)
     numbers = {"in_time": in_time.as_json(moments), "liked": liked.as_json(likes)}
     write_json(paths.evaluation_file, as_json(run, answers) | numbers)

@@ -15,7 +15,7 @@ from test_evaluate import copy_of, train
 import evaluate
 from anime_bert4rec.evaluation import trained_run
 from anime_bert4rec.evaluation.report import who_is_asked
-from anime_bert4rec.evaluation.trained_run import Asked, load_run
+from anime_bert4rec.evaluation.trained_run import SinceTraining, load_run
 from anime_bert4rec.lists.people import People, hashes_of_lists, load_people, salted
 from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 from anime_bert4rec.model.training_data import load_data
@@ -104,7 +104,7 @@ def test_the_file_tells_everybody_apart_and_names_nobody(db, trained, of_then):
 
 
 def test_an_unchanged_database_gives_the_numbers_of_before(db, trained, changed):
-    assert changed.load()[0].asked == Asked(len(changed.load()[1]), len(changed.load()[2]))
+    assert changed.load()[0].since == SinceTraining(len(changed.load()[1]), len(changed.load()[2]))
     changed.run("UPDATE user SET fetched_at = fetched_at + 1")
     before = (trained / "evaluation.json").read_bytes()
     evaluate.evaluate_run(changed.paths)
@@ -116,7 +116,7 @@ def test_newcomers_are_asked_if_so_wished_alone(changed, of_then):
     changed.add(900_001, trained_on[0]), changed.add(900_002, held_out[0], "true")  # which nobody has learnt from
     run, asked, fitted = changed.load()
     assert (asked, fitted) == (held_out, trained_on)
-    assert run.asked == Asked(len(held_out), len(trained_on), newcomers=2)
+    assert run.since == SinceTraining(len(held_out), len(trained_on), newcomers=2)
     run, asked, fitted = changed.load(newcomers=True)
     assert (asked, fitted) == ([*held_out, 900_001, 900_002], trained_on)
     assert run.asked.newcomers_asked == 2
@@ -167,7 +167,7 @@ def test_another_name_makes_nobody_somebody_else(changed, of_then):
     changed.run("UPDATE user SET name = 'n' || user_id, name_key = 'n' || user_id")
     run, asked, fitted = changed.load(newcomers=True)
     assert (asked, fitted) == of_then
-    assert run.asked == Asked(len(asked), len(fitted))
+    assert run.since == SinceTraining(len(asked), len(fitted))
     fresh = load_data(changed.paths.database_file, SETTINGS)
     assert set(ids_of(changed.path, fresh.validation)) & set(fitted), "a new split would ask who was trained on"
 
@@ -232,7 +232,7 @@ def test_what_is_said_of_it(changed, of_then, capsys, monkeypatch):
 def test_who_came_later_is_counted_where_they_are_not_asked(changed, of_then):
     changed.add(900_001, of_then[1][0])
     held_out, trained_on = map(len, of_then)
-    assert who_is_asked(changed.load()[0].asked) == [
+    assert who_is_asked(changed.load()[0].since) == [
         f"Asked: the {held_out} people who were held out of the training, which had {trained_on} others,"
         " and none of the 1 who came later.",
         f"The database has changed since: 1 list more than then. Of the {held_out} who were held out: gone or left out"
@@ -293,7 +293,7 @@ def test_people_of_another_run_are_not_taken_for_those_of_this_one(trained, chan
         if fingerprint:
             replace(people, data_fingerprint=fingerprint).save(models / "people.npz")
         if fingerprint == people.data_fingerprint:
-            assert load_run(models, changed.path).asked.held_out == people.held_out.sum()
+            assert load_run(models, changed.path).since.held_out == people.held_out.sum()
         else:
             with pytest.raises(UserError, match="who was left out of its training is no longer known"):
                 load_run(models, changed.path)

@@ -9,7 +9,7 @@ from typing import Any
 from anime_bert4rec.evaluation.measuring import CUTOFFS, MODEL, Answers, RankingMetrics, TaskResult
 from anime_bert4rec.evaluation.questions import EVERYTHING, title
 from anime_bert4rec.evaluation.ranking import mean_and_error
-from anime_bert4rec.evaluation.trained_run import Asked, TrainedRun
+from anime_bert4rec.evaluation.trained_run import SinceTraining, TrainedRun
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE, Changes
 from anime_bert4rec.support.text import count_of, count_people, decimal
 
@@ -100,32 +100,32 @@ def _too_few(task: str, users: int) -> str:
     return f"{task}: with {count_people(users)} to ask, nothing can be told"
 
 
-def who_is_asked(asked: Asked) -> list[str]:
+def who_is_asked(since: SinceTraining) -> list[str]:
     """Sentences: who they are, and what has changed since the training."""
     says = [
-        f"Asked: the {count_people(asked.held_out - asked.of_held_out.gone)} who were held out of the training,"
-        f" which had {asked.trained_on:,} others."
+        f"Asked: the {count_people(since.held_out - since.of_held_out.gone)} who were held out of the training,"
+        f" which had {since.trained_on:,} others."
     ]
-    if asked.newcomers:
-        count = f"{asked.newcomers_asked:,}" if asked.newcomers_asked else "none"
-        says[0] = says[0][:-1] + f", and {count} of the {asked.newcomers:,} who came later."
-    changes = [str(asked.lists)] if any(asked.lists) else []
-    if asked.anime_new:
-        changes.append(f"{asked.anime_new:,} anime more in the catalogue, which the model does not know")
-    if asked.anime_gone:
-        changes.append(f"{asked.anime_gone:,} gone from the catalogue")
+    if since.newcomers:
+        count = f"{since.newcomers_asked:,}" if since.newcomers_asked else "none"
+        says[0] = says[0][:-1] + f", and {count} of the {since.newcomers:,} who came later."
+    changes = [str(since.lists)] if any(since.lists) else []
+    if since.anime_new:
+        changes.append(f"{since.anime_new:,} anime more in the catalogue, which the model does not know")
+    if since.anime_gone:
+        changes.append(f"{since.anime_gone:,} gone from the catalogue")
     if changes:
-        gone, changed = asked.of_held_out.gone, asked.of_held_out.changed
+        gone, changed = since.of_held_out.gone, since.of_held_out.changed
         says.append(
-            f"The database has changed since: {'; '.join(changes)}. Of the {asked.held_out:,} who were held out: gone"
+            f"The database has changed since: {'; '.join(changes)}. Of the {since.held_out:,} who were held out: gone"
             f" or left out now {gone:,}, with another list {changed:,}. The baselines are fitted to the"
-            f" {asked.trained_on - asked.of_trained_on.gone:,} of {asked.trained_on:,} who were trained on and still"
+            f" {since.trained_on - since.of_trained_on.gone:,} of {since.trained_on:,} who were trained on and still"
             " are there."
         )
     return says
 
 
-def tables(answers: Answers, asked: Asked) -> str:
+def tables(answers: Answers, since: SinceTraining) -> str:
     """All numbers, within 80 columns; then who was asked, what they mean, the shuffle gap and the sentence."""
     blocks = [
         table(title(name, variant), result)
@@ -147,7 +147,7 @@ def tables(answers: Answers, asked: Asked) -> str:
             if result.users < ENOUGH_PEOPLE and variant != EVERYTHING
         ]
     notes = [NOTES] if blocks else []
-    says = [*who_is_asked(asked), *notes, *says, _capitalised(sentence(answers))]
+    says = [*who_is_asked(since), *notes, *says, _capitalised(sentence(answers))]
     return "\n\n".join([*blocks, *map(wrapped, says)])
 
 
@@ -208,10 +208,10 @@ def as_json(run: TrainedRun, answers: Answers) -> dict[str, Any]:
     return {
         "sentence": _capitalised(sentence(answers)),
         "asked": {
-            "held_out": _group(run.asked.held_out, run.asked.of_held_out),
-            "trained_on": _group(run.asked.trained_on, run.asked.of_trained_on),
-            "came_later": {"now": run.asked.newcomers, "asked": run.asked.newcomers_asked},
-            "anime": {"new": run.asked.anime_new, "gone": run.asked.anime_gone},
+            "held_out": _group(run.since.held_out, run.since.of_held_out),
+            "trained_on": _group(run.since.trained_on, run.since.of_trained_on),
+            "came_later": {"now": run.since.newcomers, "asked": run.since.newcomers_asked},
+            "anime": {"new": run.since.anime_new, "gone": run.since.anime_gone},
         },
         "users_train": len(run.data.training),
         "users_val": len(run.data.validation),

@@ -31,8 +31,8 @@ UNCHANGED = Changes(0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Who is asked, and what has changed since the training."""
+class SinceTraining:
+    """Who is asked, and what has changed in the database since the training."""
 
     held_out: int
     """How many people were held out of the training."""
@@ -74,7 +74,7 @@ class TrainedRun:
     """The same of each validation list."""
     franchise: np.ndarray
     """int64 [N + 1]: the franchise of each item index."""
-    asked: Asked
+    since: SinceTraining
     recent: RecentStarts | None = None
     """What everybody started when, as the database has it now; None where the model has not learnt from it."""
 
@@ -109,7 +109,7 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
             )
     with as_of_one_moment(database_file) as (database, state):
         data = read_data(database, state, val_ratio, split_seed)
-        asked = Asked(len(data.validation), len(data.training))
+        since = SinceTraining(len(data.validation), len(data.training))
         if data.fingerprint() != fingerprint:
             then = load_people(models / PEOPLE)
             if then is None or then.data_fingerprint != fingerprint:
@@ -117,7 +117,7 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
                     f"{database_file} has changed since this model was trained, so who was left out of its training is"
                     " no longer known: train again (python train_model.py), then evaluate"
                 )
-            data, asked = _lists_of_then(database, state, then, vocabulary, newcomers)
+            data, since = _lists_of_then(database, state, then, vocabulary, newcomers)
         if not np.array_equal(vocabulary.anime_ids, data.vocabulary.anime_ids):
             raise UserError(f"{model_file} is of another catalogue: train again (python train_model.py)")
         everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
@@ -130,12 +130,12 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
     training, validation = (
         undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)
     )
-    return TrainedRun(data, model, facts, seed, training, validation, franchise, asked, recent)
+    return TrainedRun(data, model, facts, seed, training, validation, franchise, since, recent)
 
 
 def _lists_of_then(
     database: Database, state: list[int], then: People, vocabulary: Vocabulary, newcomers: bool
-) -> tuple[Data, Asked]:
+) -> tuple[Data, SinceTraining]:
     """The lists of a database that has changed, as the model sees them. Raises UserError if nobody is left to ask."""
     persons = Persons.of(database)
     hashes = salted(persons.hashes, then.salt)
@@ -162,7 +162,7 @@ def _lists_of_then(
     trained_on |= are_doubles(lists["newcomers"], lists["training"], vocabulary.num_items)
     unknown = lists["newcomers"].select(np.flatnonzero(~trained_on))
     now = Vocabulary.of(database.anime_ids())
-    asked = Asked(
+    since = SinceTraining(
         int(then.held_out.sum()),
         int((~then.held_out).sum()),
         changes("validation"),
@@ -184,7 +184,7 @@ def _lists_of_then(
             f"{database.path} has nobody any more whom this model was trained on, so there is nothing to fit the"
             " baselines to: train again (python train_model.py)"
         )
-    return Data(vocabulary, lists["training"], validation, persons=persons), asked
+    return Data(vocabulary, lists["training"], validation, persons=persons), since
 
 
 def _franchises(catalogue: Sequence[Anime], vocabulary: Vocabulary) -> np.ndarray:

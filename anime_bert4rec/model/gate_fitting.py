@@ -21,7 +21,7 @@ from torch import Tensor
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, knot_shares
-from anime_bert4rec.model.memory_strengths import Asked, log_likelihood
+from anime_bert4rec.model.memory_strengths import StrengthExamples, log_likelihood
 from anime_bert4rec.model.ndcg import discounts, ideal
 from anime_bert4rec.model.visible_items import count_visible, visible_at
 from anime_bert4rec.support.slices import slices
@@ -65,12 +65,12 @@ class GateExamples(NamedTuple):
         """float64 [M, KNOTS]: how much each knot counts for."""
         return knot_shares(self.counts).double()
 
-    def among_all(self) -> Asked:
-        """The same, in the form in which strengths are fitted; what is visible is a candidate, too."""
+    def among_all(self) -> StrengthExamples:
+        """The same for `log_likelihood`; what is visible is a candidate, too."""
         real = self.targets >= 0
         at = self.targets.clamp_min(0)[:, None].expand(-1, 2, -1)
         of_targets = (self.said.gather(2, at) * real[:, None]).sum(2).double() / real.sum(1, keepdim=True)
-        return Asked(self.said, self.shares, self.targets[:, :0], of_targets, self.weights)
+        return StrengthExamples(self.said, self.shares, self.targets[:, :0], of_targets, self.weights)
 
 
 class GateFitting:
@@ -78,12 +78,12 @@ class GateFitting:
 
     def __init__(self, model: BERT4Rec, batches: Iterable[Batch], lists: int) -> None:
         """batches: with targets, of masks, of cuts or of both. lists: how many they are of."""
-        self.asked: dict[int, list[Batch]] = {}
-        self.known: dict[int, GateExamples] = {}
+        self.batches: dict[int, list[Batch]] = {}
+        self.examples: dict[int, GateExamples] = {}
         for batch in _thinned(list(batches), most_positions(model.config.num_items)):
-            self.asked.setdefault(MASKS if batch.cuts is None else CUTS, []).append(batch)
-        for kind, asked in self.asked.items():
-            self.known[kind] = _asked(model, asked, lists)
+            self.batches.setdefault(MASKS if batch.cuts is None else CUTS, []).append(batch)
+        for kind, some in self.batches.items():
+            self.examples[kind] = _examples_of(model, some, lists)
 
     @torch.no_grad()
     def fit(self, model: BERT4Rec) -> None:
@@ -92,13 +92,13 @@ class GateFitting:
         assert model.gate is not None
         model.eval()
         model.gate.silence()
-        for kind, asked in self.known.items():
+        for kind, examples in self.examples.items():
             start = 0
-            for batch in self.asked[kind]:
+            for batch in self.batches[kind]:
                 stop = start + len(batch.rows)
-                asked.said[start:stop, NETWORK] = model.opinion(batch)
+                examples.said[start:stop, NETWORK] = model.opinion(batch)
                 start = stop
-            model.gate.values[kind] = as_far_as_it_ranks_well(asked, likeliest(asked))
+            model.gate.values[kind] = as_far_as_it_ranks_well(examples, likeliest(examples))
 
 
 def most_positions(num_items: int) -> int:
@@ -122,8 +122,8 @@ def _thinned(batches: list[Batch], most: int) -> list[Batch]:
 
 
 @torch.no_grad()
-def _asked(model: BERT4Rec, batches: list[Batch], lists: int) -> GateExamples:
-    """What there is to know before the network has been asked."""
+def _examples_of(model: BERT4Rec, batches: list[Batch], lists: int) -> GateExamples:
+    """What memory and lists tell, before the network has been asked."""
     assert model.memory is not None
     num_items, memory = model.config.num_items, model.memory
     said = torch.empty(sum(len(batch.rows) for batch in batches), 2, num_items, device=batches[0].rows.device)
@@ -149,7 +149,7 @@ def _seen(batch: Batch, num_items: int) -> Tensor:
     return seen.scatter_(1, items.long(), True)[:, 1:]
 
 
-def as_far_as_it_ranks_well(asked: GateExamples, weights: Tensor) -> Tensor:
+def as_far_as_it_ranks_well(examples: GateExamples, weights: Tensor) -> Tensor:
     """What is the mean part of the way from the memory alone to these weights [2, KNOTS].
 
     Each of PARTS_OF_THE_WAY weighs as much as the normal distribution has it at its distance from the best one, by the
@@ -159,7 +159,7 @@ def as_far_as_it_ranks_well(asked: GateExamples, weights: Tensor) -> Tensor:
     alone[MEMORY] = 1
     if torch.equal(weights[NETWORK], alone[NETWORK]):
         return weights
-    found = torch.stack([ndcg(asked, torch.lerp(alone, weights, part)) for part in PARTS_OF_THE_WAY])
+    found = torch.stack([ndcg(examples, torch.lerp(alone, weights, part)) for part in PARTS_OF_THE_WAY])
     behind = found[found.sum(1).argmax()] - found
     errors = behind.square().sum(1).sqrt().clamp_min(NO_ERROR)
     chances = torch.exp(-(behind.sum(1) / errors).square() / 2).cpu().tolist()
@@ -167,32 +167,32 @@ def as_far_as_it_ranks_well(asked: GateExamples, weights: Tensor) -> Tensor:
     return torch.lerp(alone, weights, mean)
 
 
-def ndcg(asked: GateExamples, weights: Tensor) -> Tensor:
+def ndcg(examples: GateExamples, weights: Tensor) -> Tensor:
     """What each position adds [M] to the mean NDCG@10 of what is wanted among what isn't visible, with these weights
     [2, KNOTS]."""
-    of_rows = (asked.shares @ weights.double().t().to(asked.shares.device)).float()
+    of_rows = (examples.shares @ weights.double().t().to(examples.shares.device)).float()
     gains, best = (torch.from_numpy(each).float().to(of_rows.device) for each in (discounts(10), ideal(10)))
     found = []
-    for rows in _parts(asked):
-        logits = torch.bmm(of_rows[rows, None], asked.said[rows])[:, 0].masked_fill_(asked.seen[rows], -torch.inf)
+    for rows in _parts(examples):
+        logits = torch.bmm(of_rows[rows, None], examples.said[rows])[:, 0].masked_fill_(examples.seen[rows], -torch.inf)
         first = logits.topk(min(10, logits.shape[1]), 1)[1]
-        hits = (first[:, :, None] == asked.targets[rows, None]).any(2)
-        number = (asked.targets[rows] >= 0).sum(1).clamp_max(10)
+        hits = (first[:, :, None] == examples.targets[rows, None]).any(2)
+        number = (examples.targets[rows] >= 0).sum(1).clamp_max(10)
         found.append((hits * gains[: first.shape[1]]).sum(1) / best[number])
-    return torch.cat(found) * asked.shares_of_ndcg
+    return torch.cat(found) * examples.shares_of_ndcg
 
 
-def likeliest(asked: GateExamples) -> Tensor:
+def likeliest(examples: GateExamples) -> Tensor:
     """The weights [2, KNOTS] at which the sum of the losses and of what the weights cost is the lowest; those of the
     network are not negative."""
     memory_only = torch.zeros(2, KNOTS, dtype=torch.double)
     memory_only[MEMORY] = 1
     bend = torch.eye(KNOTS, dtype=torch.double).diff(dim=0)
     costs = torch.block_diag(*[DISTANCE * torch.eye(KNOTS) + ROUGHNESS * bend.t() @ bend] * 2).double()
-    among_all, shares = asked.among_all(), asked.shares
+    among_all, shares = examples.among_all(), examples.shares
 
     def cost(weights: Tensor) -> tuple[float, Tensor, Tensor]:
-        likelihood, gradient, curvature = log_likelihood(among_all, shares, weights, _parts(asked))
+        likelihood, gradient, curvature = log_likelihood(among_all, shares, weights, _parts(examples))
         off = (weights - memory_only).flatten()
         return float(off @ costs @ off) / 2 - likelihood, costs @ off - gradient.flatten(), curvature + costs
 
@@ -218,5 +218,5 @@ def likeliest(asked: GateExamples) -> Tensor:
     return weights.float()
 
 
-def _parts(asked: GateExamples) -> Iterator[slice]:
-    return slices(len(asked.said), max(1, NUMBERS_AT_ONCE // asked.said.shape[2]))
+def _parts(examples: GateExamples) -> Iterator[slice]:
+    return slices(len(examples.said), max(1, NUMBERS_AT_ONCE // examples.said.shape[2]))

@@ -11,7 +11,7 @@ from torch import Tensor
 from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_samples import Wanted
-from anime_bert4rec.model.memory_strengths import Asked, joined
+from anime_bert4rec.model.memory_strengths import StrengthExamples, joined
 from anime_bert4rec.model.visible_items import visible_at
 
 NUMBERS_AT_ONCE = 2**21
@@ -20,14 +20,16 @@ MOST_LISTED = 1 / 15
 """The share of all items that is said to be on the most lists, where settings are compared."""
 
 
-def asked_at(memory: ItemMemory, batch: Batch) -> Asked:
+def examples_at(memory: ItemMemory, batch: Batch) -> StrengthExamples:
     """What the memory says at the positions of a batch of ordered lists."""
-    asked = []
+    examples = []
     for part in in_parts(batch, memory.config.num_items):
         assert part.targets is not None
         terms, seen = memory.terms(part), visible_at(part, memory.config.num_items)
-        asked.append(Asked.of(terms.values, terms.shares, seen, (torch.arange(len(part.rows)), part.targets)))
-    return joined(asked)
+        examples.append(
+            StrengthExamples.of(terms.values, terms.shares, seen, (torch.arange(len(part.rows)), part.targets))
+        )
+    return joined(examples)
 
 
 def in_parts(batch: Batch, num_items: int) -> list[Batch]:
@@ -37,24 +39,26 @@ def in_parts(batch: Batch, num_items: int) -> list[Batch]:
     return [part for part in parts if part.weight]
 
 
-def asked_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> Asked:
+def examples_of(memory: ItemMemory, batch: Batch, wanted: Wanted) -> StrengthExamples:
     """What the memory says of lists without an order, all in one batch."""
     terms = memory.terms(batch)
-    return Asked.of(terms.values, terms.shares, batch.all_visible, wanted[:2], wanted.weights, memory.config.sides)
+    return StrengthExamples.of(
+        terms.values, terms.shares, batch.all_visible, wanted[:2], wanted.weights, memory.config.sides
+    )
 
 
-def with_ease_of(memory: ItemMemory, asked: Asked, shown: list[tuple[Batch, Wanted]]) -> Asked:
-    """What is `asked`, with what another memory's EASE says of the same lists in the place of this one's."""
-    return asked.with_first_term(torch.cat([memory.by_ease(batch) for batch, _ in shown]), wanted_of(shown))
+def with_ease_of(memory: ItemMemory, examples: StrengthExamples, shown: list[tuple[Batch, Wanted]]) -> StrengthExamples:
+    """The examples, with what another memory's EASE says of the same lists in the place of this one's."""
+    return examples.with_first_term(torch.cat([memory.by_ease(batch) for batch, _ in shown]), wanted_of(shown))
 
 
-def grounds_of(asked: Asked, terms: tuple[str, ...], popularity: np.ndarray) -> list[Tensor]:
+def grounds_of(examples: StrengthExamples, terms: tuple[str, ...], popularity: np.ndarray) -> list[Tensor]:
     """What is left out where rankings are compared, bool [M or 1, N]: nothing; what is on the most lists, for everybody
     knows it; and what is of a franchise of which something is visible, for everybody guesses it."""
     often = torch.zeros(1, len(popularity), dtype=torch.bool)
     often[0, np.argsort(-popularity, kind="stable")[: int(MOST_LISTED * len(popularity))].copy()] = True
     grounds = [torch.zeros_like(often), often]
-    return [*grounds, asked.terms[:, terms.index("franchise")] > 0] if "franchise" in terms else grounds
+    return [*grounds, examples.terms[:, terms.index("franchise")] > 0] if "franchise" in terms else grounds
 
 
 def wanted_of(shown: list[tuple[Batch, Wanted]]) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,8 @@ from anime_bert4rec.model.batches import Batch, share_of
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.memory_answers import (
     NUMBERS_AT_ONCE,
-    asked_at,
-    asked_of,
+    examples_at,
+    examples_of,
     grounds_of,
     in_parts,
     wanted_of,
@@ -197,8 +197,8 @@ def _fitted_in_order(
         bar.update()
 
         memory = tables.memory(recency, ridge, weight)
-        of_masks, of_cuts = (shown_in_part(asked, num_items, np.random.default_rng(seed)) for asked in (masks, batch))
-        strength = likeliest_strengths(asked_at(memory, of_masks))[1]
+        of_masks, of_cuts = (shown_in_part(each, num_items, np.random.default_rng(seed)) for each in (masks, batch))
+        strength = likeliest_strengths(examples_at(memory, of_masks))[1]
         memory.strength[0] = not_against(strength, memory.config.terms)
         memory.strength[1] = _strengths_for_what_comes_next(memory, of_cuts, strength)
         bar.update()
@@ -207,15 +207,17 @@ def _fitted_in_order(
 
 def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tensor) -> Tensor:
     """The likeliest strengths [T, knots] among the items that come first, if they rank better than the likeliest."""
-    asked, targets = asked_at(memory, cuts), cuts.targets
+    examples, targets = examples_at(memory, cuts), cuts.targets
     assert targets is not None
-    likeliest = likeliest_strengths(asked, start)[1]
-    among_the_first = strengths_for_the_first(asked, targets, likeliest)
+    likeliest = likeliest_strengths(examples, start)[1]
+    among_the_first = strengths_for_the_first(examples, targets, likeliest)
     likeliest, among_the_first = (not_against(each, memory.config.terms) for each in (likeliest, among_the_first))
     wanted = torch.arange(len(targets)), targets
     everything = [torch.zeros(1, memory.config.num_items, dtype=torch.bool)]
-    before = ndcg(asked, wanted, likeliest, everything)
-    return calibrated(asked, better_along(among_the_first - likeliest, asked, wanted, likeliest, everything, before)[1])
+    before = ndcg(examples, wanted, likeliest, everything)
+    return calibrated(
+        examples, better_along(among_the_first - likeliest, examples, wanted, likeliest, everything, before)[1]
+    )
 
 
 def not_against(strength: Tensor, terms: tuple[str, ...]) -> Tensor:
@@ -251,15 +253,15 @@ def _fitted_without_order(
 
         ridge, weight = start = 200.0, (0.25 if alike is not None else 0.0)
         memory = tables.memory(1.0, ridge, weight)
-        asked = joined([asked_of(memory, batch, of_batch) for batch, of_batch in some])
-        strength = first_place_strengths(asked, wanted)
-        grounds = grounds_of(asked, memory.config.terms, tables.popularity)
+        examples = joined([examples_of(memory, batch, of_batch) for batch, of_batch in some])
+        strength = first_place_strengths(examples, wanted)
+        grounds = grounds_of(examples, memory.config.terms, tables.popularity)
         bar.update()
 
         @functools.cache
         def quality(ridge: float, alike_weight: float) -> float:
             memory = trial.with_ease(1.0, ridge, alike_weight)
-            tried = with_ease_of(memory, asked, some)
+            tried = with_ease_of(memory, examples, some)
             return ranking_strengths(tried, wanted, strength, grounds, TRIAL_STEPS)[0]
 
         ridge = climbed(RIDGES, ridge, lambda ridge: quality(ridge, weight))
@@ -267,19 +269,19 @@ def _fitted_without_order(
             weight = climbed(ALIKE_WEIGHTS, weight, lambda weight: quality(ridge, weight))
         bar.update()
 
-        known, others = [asked], shown[len(some) :]
+        known, others = [examples], shown[len(some) :]
         if (ridge, weight) != start:
             memory = tables.memory(1.0, ridge, weight)
             known, others = [], shown
-        asked = joined([*known, *(asked_of(memory, batch, of_batch) for batch, of_batch in others)])
-        strength = first_place_strengths(asked, wanted_of(shown), strength)
-        grounds = grounds_of(asked, memory.config.terms, tables.popularity)
-        strength = ranking_strengths(asked, wanted_of(shown), strength, grounds)[1]
+        examples = joined([*known, *(examples_of(memory, batch, of_batch) for batch, of_batch in others)])
+        strength = first_place_strengths(examples, wanted_of(shown), strength)
+        grounds = grounds_of(examples, memory.config.terms, tables.popularity)
+        strength = ranking_strengths(examples, wanted_of(shown), strength, grounds)[1]
         strength = not_against(strength, memory.config.terms)
         if "franchise" in memory.config.terms:
             of_franchise = strength[memory.config.terms.index("franchise")]
             of_franchise += FRANCHISE_BONUS * (1 - torch.arange(KNOTS) / 6).clamp_min(0).repeat(memory.config.sides)
-        memory.strength[0] = calibrated(asked, strength)
+        memory.strength[0] = calibrated(examples, strength)
         bar.update()
     return memory, Settings(ridge, weight)
 

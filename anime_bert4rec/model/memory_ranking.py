@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anime_bert4rec.model.memory_strengths import Asked, parts_of_rows, penalty
+from anime_bert4rec.model.memory_strengths import StrengthExamples, parts_of_rows, penalty
 from anime_bert4rec.model.ndcg import gains, ideal
 from anime_bert4rec.support.slices import slices
 
@@ -62,7 +62,11 @@ class Foremost(NamedTuple):
 
 
 def ranking_strengths(
-    asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], steps: int = STEPS
+    examples: StrengthExamples,
+    wanted: tuple[Tensor, Tensor],
+    strength: Tensor,
+    grounds: Sequence[Tensor],
+    steps: int = STEPS,
 ) -> tuple[float, Tensor]:
     """The mean NDCG@10 that `steps` from the given strengths [T, K] lead to, each of which raises it, and the
     strengths there.
@@ -70,10 +74,10 @@ def ranking_strengths(
     wanted: rows and items. grounds: bool [M or 1, N] each, what is neither wanted nor a candidate there; each ground
     counts as much as another, and has every list.
     """
-    start, best = strength, ndcg(asked, wanted, strength, grounds)
+    start, best = strength, ndcg(examples, wanted, strength, grounds)
     for _ in range(steps):
-        step = step_from(foremost(asked, wanted, strength, grounds), strength, start, asked.sides)
-        now, strength = better_along(step, asked, wanted, strength, grounds, best)
+        step = step_from(foremost(examples, wanted, strength, grounds), strength, start, examples.sides)
+        now, strength = better_along(step, examples, wanted, strength, grounds, best)
         if now == best:
             break
         best = now
@@ -82,7 +86,7 @@ def ranking_strengths(
 
 def better_along(
     step: Tensor,
-    asked: Asked,
+    examples: StrengthExamples,
     wanted: tuple[Tensor, Tensor],
     strength: Tensor,
     grounds: Sequence[Tensor],
@@ -92,45 +96,49 @@ def better_along(
     strengths if it never is."""
     for shorter in range(TRIES):
         there = strength + step / SHORTER**shorter
-        if (now := ndcg(asked, wanted, there, grounds)) > best:
+        if (now := ndcg(examples, wanted, there, grounds)) > best:
             return now, there
     return best, strength
 
 
-def ndcg(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> float:
+def ndcg(
+    examples: StrengthExamples, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]
+) -> float:
     """The mean NDCG@10 by these strengths on all grounds."""
-    fronts, of_places = in_front(asked, wanted, strength, grounds, PLACES), gains_of(PLACES)
+    fronts, of_places = in_front(examples, wanted, strength, grounds, PLACES), gains_of(PLACES)
     return sum(float(weights @ (hits @ of_places[: hits.shape[1]])) for *_, hits, weights in fronts)
 
 
-def foremost(asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]) -> Foremost:
+def foremost(
+    examples: StrengthExamples, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor]
+) -> Foremost:
     """What comes first by these strengths on all grounds."""
-    terms, parts = asked.terms.shape[1], []
-    for rows, columns, is_candidate, hits, weights in in_front(asked, wanted, strength, grounds, CANDIDATES):
-        said = asked.terms[rows].gather(2, columns[:, None].expand(-1, terms, -1))
-        parts.append(Foremost(said, hits > 0, is_candidate, asked.shares[rows].double(), weights))
+    terms, parts = examples.terms.shape[1], []
+    for rows, columns, is_candidate, hits, weights in in_front(examples, wanted, strength, grounds, CANDIDATES):
+        said = examples.terms[rows].gather(2, columns[:, None].expand(-1, terms, -1))
+        parts.append(Foremost(said, hits > 0, is_candidate, examples.shares[rows].double(), weights))
     return Foremost(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def in_front(
-    asked: Asked, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], most: int
+    examples: StrengthExamples, wanted: tuple[Tensor, Tensor], strength: Tensor, grounds: Sequence[Tensor], most: int
 ) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor]]:
     """At most so many items that come first by these strengths, for some lists at a time on each ground: the rows of
     the lists, the items' columns [r, C], whether they are candidates, 1 for those that are wanted, and the weights [r]
     of these rankings, as `Foremost` has them."""
-    lists, _, items = asked.terms.shape
+    lists, _, items = examples.terms.shape
     is_wanted = torch.zeros(lists, items)
     is_wanted[wanted[0], wanted[1] - 1] = 1
     best, weights = torch.from_numpy(ideal(PLACES)).float(), []
     for out in grounds:
         there = ~out.expand(lists, -1)[wanted[0], wanted[1] - 1]
         number = torch.zeros(lists, dtype=torch.long).index_add_(0, wanted[0], there.long())
-        share = asked.weights * (number > 0) / best[number.clamp(1, PLACES)]
-        weights.append(share / (asked.weights.sum() * len(grounds)))
-    of_rows = asked.shares @ strength.t()
-    for rows in parts_of_rows(asked):
-        logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
-        logits.scatter_(1, asked.seen[rows], -torch.inf)
+        share = examples.weights * (number > 0) / best[number.clamp(1, PLACES)]
+        weights.append(share / (examples.weights.sum() * len(grounds)))
+    of_rows = examples.shares @ strength.t()
+    for rows in parts_of_rows(examples):
+        logits = torch.bmm(of_rows[rows, None], examples.terms[rows].float())[:, 0]
+        logits.scatter_(1, examples.seen[rows], -torch.inf)
         for out, of_lists in zip(grounds, weights, strict=True):
             here = logits.masked_fill(out.expand(lists, -1)[rows], -torch.inf)
             highest, columns = here.topk(min(most, items), 1)

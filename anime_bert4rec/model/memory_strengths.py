@@ -47,8 +47,8 @@ def hats(counts: Tensor, knots: int, doublings: int = 1) -> Tensor:
     return (1 - (place[:, None] - torch.arange(knots, device=counts.device)).abs()).clamp_min(0)
 
 
-class Asked(NamedTuple):
-    """What the terms say of M lists, what is visible of these, and what is wanted."""
+class StrengthExamples(NamedTuple):
+    """What strengths are fitted on: what the terms say of M lists, what is visible of these, and what is wanted."""
 
     terms: Tensor
     """float16 [M, T, N]"""
@@ -73,15 +73,15 @@ class Asked(NamedTuple):
         wanted: tuple[Tensor, Tensor],
         weights: Tensor | None = None,
         sides: int = 1,
-    ) -> Asked:
+    ) -> StrengthExamples:
         """visible: items [M, any], others than 1 … N don't count; wanted: rows and items, in any number."""
         of_targets = torch.stack([mean_of(term, wanted) for term in terms], 1)
         said = torch.stack([term.half() for term in terms], 1)
         seen = _columns(visible, said.shape[2])
         return cls(said, shares, seen, of_targets, torch.ones(len(said)) if weights is None else weights, sides)
 
-    def with_first_term(self, term: Tensor, wanted: tuple[Tensor, Tensor]) -> Asked:
-        """What is asked, with other values of the first term."""
+    def with_first_term(self, term: Tensor, wanted: tuple[Tensor, Tensor]) -> StrengthExamples:
+        """The same examples, with other values of the first term."""
         terms, of_targets = self.terms.clone(), self.of_targets.clone()
         terms[:, 0], of_targets[:, 0] = term, mean_of(term, wanted)
         return self._replace(terms=terms, of_targets=of_targets)
@@ -94,7 +94,7 @@ def mean_of(term: Tensor, wanted: tuple[Tensor, Tensor]) -> Tensor:
     return torch.zeros(len(term)).index_add_(0, rows, term[rows, items - 1]) / number
 
 
-def joined(parts: Sequence[Asked]) -> Asked:
+def joined(parts: Sequence[StrengthExamples]) -> StrengthExamples:
     """The lists of all parts, one part after the other."""
     widest = max(part.seen.shape[1] for part in parts)
     seen = torch.cat([torch.cat([part.seen, part.seen[:, :1].expand(-1, widest - part.seen.shape[1])], 1)
@@ -102,7 +102,7 @@ def joined(parts: Sequence[Asked]) -> Asked:
     terms, shares, of_targets, weights = (
         torch.cat([getattr(part, name) for part in parts]) for name in ("terms", "shares", "of_targets", "weights")
     )
-    return Asked(terms, shares, seen, of_targets, weights, parts[0].sides)
+    return StrengthExamples(terms, shares, seen, of_targets, weights, parts[0].sides)
 
 
 def _columns(visible: Tensor, num_items: int) -> Tensor:
@@ -111,14 +111,14 @@ def _columns(visible: Tensor, num_items: int) -> Tensor:
     return torch.where(there, visible, some) - 1
 
 
-def likeliest_strengths(asked: Asked, start: Tensor | None = None) -> tuple[float, Tensor]:
+def likeliest_strengths(examples: StrengthExamples, start: Tensor | None = None) -> tuple[float, Tensor]:
     """The mean log likelihood of the targets, less what the strengths cost, and the strengths [T, K] at which it is
     highest."""
-    terms, knots = asked.terms.shape[1], asked.shares.shape[1]
-    shares = asked.shares.double()
+    terms, knots = examples.terms.shape[1], examples.shares.shape[1]
+    shares = examples.shares.double()
     strength = torch.full((terms, knots), START, dtype=torch.double) if start is None else start.double()
-    cost = penalty(knots, asked.sides)
-    best, gradient, curvature = _quality(asked, shares, strength, cost)
+    cost = penalty(knots, examples.sides)
+    best, gradient, curvature = _quality(examples, shares, strength, cost)
     for _ in range(MOST_STEPS):
         step = torch.linalg.solve(curvature, gradient.flatten()).view_as(strength)
         expected = float((step * gradient).sum()) / 2
@@ -127,7 +127,7 @@ def likeliest_strengths(asked: Asked, start: Tensor | None = None) -> tuple[floa
                 best, strength = best + expected, strength + step
             break
         for _ in range(5):
-            tried = _quality(asked, shares, strength + step, cost)
+            tried = _quality(examples, shares, strength + step, cost)
             if tried[0] > best:
                 break
             step /= 4
@@ -139,7 +139,7 @@ def likeliest_strengths(asked: Asked, start: Tensor | None = None) -> tuple[floa
 
 
 def first_place_strengths(
-    asked: Asked,
+    examples: StrengthExamples,
     wanted: tuple[Tensor, Tensor],
     start: Tensor | None = None,
     rounds: int = ROUNDS,
@@ -150,16 +150,16 @@ def first_place_strengths(
     list has by the strengths of the round before. wanted: rows and items.
     """
     rows, items = wanted
-    said = asked.terms[rows, :, items - 1].float()
-    strength = likeliest_strengths(asked)[1] if start is None else start
-    of_rows = asked.shares
+    said = examples.terms[rows, :, items - 1].float()
+    strength = likeliest_strengths(examples)[1] if start is None else start
+    of_rows = examples.shares
     for _ in range(rounds):
         logits = (said * (of_rows @ strength.t())[rows]).sum(1)
         highest = torch.full((len(of_rows),), -torch.inf).scatter_reduce_(0, rows, logits, "amax")
         shares = logits.sub(highest[rows]).exp_()
         shares /= _sums(rows, shares, len(of_rows))[rows]
         of_targets = torch.stack([_sums(rows, of_term * shares, len(of_rows)) for of_term in said.unbind(1)], 1)
-        strength = likeliest_strengths(asked._replace(of_targets=of_targets), strength)[1]
+        strength = likeliest_strengths(examples._replace(of_targets=of_targets), strength)[1]
     return strength
 
 
@@ -167,22 +167,24 @@ def _sums(rows: Tensor, values: Tensor, number: int) -> Tensor:
     return torch.zeros(number).index_add_(0, rows, values)
 
 
-def strengths_for_the_first(asked: Asked, targets: Tensor, strength: Tensor) -> Tensor:
+def strengths_for_the_first(examples: StrengthExamples, targets: Tensor, strength: Tensor) -> Tensor:
     """The strengths [T, K] at which targets [M] are the likeliest among the AMONG items that `strength` has first;
     those that aren't there don't count."""
-    of_rows, first = asked.shares @ strength.t(), []
-    for rows in parts_of_rows(asked):
-        logits = torch.bmm(of_rows[rows, None], asked.terms[rows].float())[:, 0]
-        logits.scatter_(1, asked.seen[rows], -torch.inf)
+    of_rows, first = examples.shares @ strength.t(), []
+    for rows in parts_of_rows(examples):
+        logits = torch.bmm(of_rows[rows, None], examples.terms[rows].float())[:, 0]
+        logits.scatter_(1, examples.seen[rows], -torch.inf)
         first.append(logits.topk(min(AMONG, logits.shape[1]), 1)[1])
     columns = torch.cat(first)
     found = (columns == targets[:, None] - 1).any(1).nonzero()[:, 0]
     if not len(found):
         return strength
-    said = asked.terms[found].gather(2, columns[found, None].expand(-1, asked.terms.shape[1], -1))
+    said = examples.terms[found].gather(2, columns[found, None].expand(-1, examples.terms.shape[1], -1))
     nothing = torch.full((len(found), 1), said.shape[2])  # a column more, which is then no candidate
     said = torch.cat([said, torch.zeros_like(said[:, :, :1])], 2)
-    among = Asked(said, asked.shares[found], nothing, asked.of_targets[found], asked.weights[found], asked.sides)
+    among = StrengthExamples(
+        said, examples.shares[found], nothing, examples.of_targets[found], examples.weights[found], examples.sides
+    )
     return likeliest_strengths(among, strength)[1]
 
 
@@ -194,28 +196,30 @@ def penalty(knots: int, sides: int = 1, roughness: float = ROUGHNESS) -> Tensor:
     return torch.block_diag(*[roughness * bend.t() @ bend + SIZE * one] * sides)
 
 
-def calibrated(asked: Asked, strength: Tensor) -> Tensor:
+def calibrated(examples: StrengthExamples, strength: Tensor) -> Tensor:
     """The same strengths times a factor for each knot, with which they are the likeliest.
 
     It is never so small that what ranks well would say nothing, or the opposite.
     """
-    of_rows = asked.shares @ strength.t()
-    in_all = torch.stack([of_row @ terms.float() for of_row, terms in zip(of_rows, asked.terms, strict=True)]).half()
-    of_targets = (of_rows * asked.of_targets).sum(1, keepdim=True)
-    factors = likeliest_strengths(asked._replace(terms=in_all[:, None], of_targets=of_targets))[1]
+    of_rows = examples.shares @ strength.t()
+    in_all = torch.stack([of_row @ terms.float() for of_row, terms in zip(of_rows, examples.terms, strict=True)]).half()
+    of_targets = (of_rows * examples.of_targets).sum(1, keepdim=True)
+    factors = likeliest_strengths(examples._replace(terms=in_all[:, None], of_targets=of_targets))[1]
     return strength * factors.clamp_min(LEAST_FACTOR)
 
 
-def _quality(asked: Asked, shares: Tensor, strength: Tensor, cost: Tensor) -> tuple[float, Tensor, Tensor]:
+def _quality(
+    examples: StrengthExamples, shares: Tensor, strength: Tensor, cost: Tensor
+) -> tuple[float, Tensor, Tensor]:
     """The mean log likelihood less the cost, its gradient [T, K] and the negative of its curvature."""
-    number, costs = float(asked.weights.sum()), torch.block_diag(*[cost] * len(strength))
-    likelihood, gradient, curvature = log_likelihood(asked, shares, strength, parts_of_rows(asked))
+    number, costs = float(examples.weights.sum()), torch.block_diag(*[cost] * len(strength))
+    likelihood, gradient, curvature = log_likelihood(examples, shares, strength, parts_of_rows(examples))
     quality = likelihood / number - float((strength @ cost * strength).sum())
     return quality, gradient / number - 2 * strength @ cost, curvature / number + 2 * costs
 
 
 def log_likelihood(
-    asked: Asked, shares: Tensor, strength: Tensor, parts: Iterable[slice]
+    examples: StrengthExamples, shares: Tensor, strength: Tensor, parts: Iterable[slice]
 ) -> tuple[float, Tensor, Tensor]:
     """The sum of the log likelihoods, its gradient [T, K] and the negative of its curvature [T · K, T · K].
 
@@ -224,8 +228,8 @@ def log_likelihood(
     of_rows = shares @ strength.t().to(shares.device)
     totals, means, products = [], [], []
     for rows in parts:
-        said = asked.terms[rows].float()
-        logits = torch.bmm(of_rows[rows, None].float(), said)[:, 0].scatter_(1, asked.seen[rows], -torch.inf)
+        said = examples.terms[rows].float()
+        logits = torch.bmm(of_rows[rows, None].float(), said)[:, 0].scatter_(1, examples.seen[rows], -torch.inf)
         highest = logits.amax(1, keepdim=True)
         chances = logits.sub_(highest).exp_()
         total = chances.sum(1, keepdim=True)
@@ -233,15 +237,15 @@ def log_likelihood(
         totals.append((total.log_() + highest)[:, 0])
         means.append(weighted.sum(2))
         products.append(torch.bmm(weighted, said.transpose(1, 2)))
-    mean, counted = torch.cat(means), shares * asked.weights[:, None]
+    mean, counted = torch.cat(means), shares * examples.weights[:, None]
     spread = (torch.cat(products) - mean[:, :, None] * mean[:, None]).double()
-    likelihoods = (of_rows * asked.of_targets).sum(1) - torch.cat(totals)
-    gradient = (asked.of_targets - mean).double().t() @ counted
+    likelihoods = (of_rows * examples.of_targets).sum(1) - torch.cat(totals)
+    gradient = (examples.of_targets - mean).double().t() @ counted
     curvature = torch.einsum("mab,mkl->akbl", spread, counted[:, :, None] * shares[:, None])
     size = strength.numel()
-    return float((likelihoods * asked.weights).sum()), gradient.cpu(), curvature.reshape(size, size).cpu()
+    return float((likelihoods * examples.weights).sum()), gradient.cpu(), curvature.reshape(size, size).cpu()
 
 
-def parts_of_rows(asked: Asked) -> Iterator[slice]:
+def parts_of_rows(examples: StrengthExamples) -> Iterator[slice]:
     """The lists, some at a time."""
-    return slices(len(asked.shares), max(1, NUMBERS_AT_ONCE // asked.terms.shape[2]))
+    return slices(len(examples.shares), max(1, NUMBERS_AT_ONCE // examples.terms.shape[2]))

@@ -25,7 +25,7 @@ from anime_bert4rec.lists.recent_starts import FEATURES, NEWEST, OF_SEASONS, Ask
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model.batches import ask_what_comes_next
 from anime_bert4rec.model.item_memory import ItemMemory
-from anime_bert4rec.model.memory_strengths import Asked, joined, likeliest_strengths
+from anime_bert4rec.model.memory_strengths import StrengthExamples, joined, likeliest_strengths
 from anime_bert4rec.support.forms import WrongForm
 from anime_bert4rec.support.text import count_of, count_people, decimal
 
@@ -131,7 +131,9 @@ def fit_recent(
     return RecentStrengths(strengths.clamp(-MOST_LIKELY, MOST_LIKELY).numpy())
 
 
-def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int, unordered: ItemMemory | None) -> Asked:
+def _said(
+    asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int, unordered: ItemMemory | None
+) -> StrengthExamples:
     """What the terms say of some starts."""
     whole = [each.history for each in asked]
     newest = [history[-NEWEST:] for history in whole]
@@ -147,4 +149,4 @@ def _said(asked: Sequence[AskedStart], memory: ItemMemory, max_seq_len: int, uno
     no_candidates = [torch.from_numpy(each.not_ranked) for each in asked]
     visible = torch.nn.utils.rnn.pad_sequence(no_candidates, batch_first=True, padding_value=PAD)
     rows, wanted = torch.arange(len(asked)), torch.tensor([each.item for each in asked])
-    return Asked.of(terms, torch.ones(len(asked), 1), visible, (rows, wanted))
+    return StrengthExamples.of(terms, torch.ones(len(asked), 1), visible, (rows, wanted))

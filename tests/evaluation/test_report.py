@@ -10,7 +10,7 @@ import pytest
 from anime_bert4rec.evaluation.measuring import CUTOFFS, MODEL, Answers, RankingMetrics, TaskResult
 from anime_bert4rec.evaluation.questions import EVERYTHING, FOLD_IN, NEW_GROUND, NEXT_ITEM
 from anime_bert4rec.evaluation.report import WIDTH, sentence, short_lines, tables, verdict
-from anime_bert4rec.evaluation.trained_run import Asked
+from anime_bert4rec.evaluation.trained_run import SinceTraining
 from anime_bert4rec.plots.ranking_comparison import ranking_comparison
 
 
@@ -92,11 +92,11 @@ def test_of_fewer_than_ten_people_nothing_is_concluded():
     made = answers(next_item=task(few, [0.1] * 9), fold_in=task(enough, [0.1] * 10))
     assert sentence(made).startswith("next item: with 9 people to ask, nothing can be told; fold-in: on 10")
     assert short_lines(made)[0] == "Next item: with 9 people to ask, nothing can be told"
-    text = tables(made, Asked(10, 90))
+    text = tables(made, SinceTraining(10, 90))
     assert "Next item, new ground: with 9 people to ask, nothing can be told." in text
     assert "Next item (" not in text and "Fold-in (10 users" in text
     assert "Shuffle gap, next item" not in text and "Shuffle gap, fold-in" in text
-    nobody = tables(answers(fold_in=task([0.9], [0.1])), Asked(1, 9))
+    nobody = tables(answers(fold_in=task([0.9], [0.1])), SinceTraining(1, 9))
     assert "@" not in nobody and "NDCG" not in nobody and "chance" not in nobody
 
 
@@ -108,7 +108,7 @@ def test_short_lines_fit_the_terminal():
 
 def test_tables_fit_the_terminal_and_have_every_number():
     made = answers(next_item=task(5 * [1, 0.5], 5 * [0.25, 0.25]), fold_in=task(5 * [0.5, 0.1], 5 * [0.4, 0.3]))
-    text = tables(made, Asked(10, 9))
+    text = tables(made, SinceTraining(10, 9))
     assert max(map(len, text.splitlines())) <= WIDTH
     #                                   mean .75, error √(.625 / 9) / √10 = .0833
     assert "this model     1.00 1.00 1.00 1.00 .750 .083 1.00 1.00 1.00 1.00 1.00  25% 100%" in text
@@ -124,7 +124,7 @@ def test_a_short_table_says_how_good_it_is_by_how_much_of_a_list_is_given():
         given_10=task([0.5] * 9, [0.4] * 9),
         fold_in=task([1.0] * 12, [0.4] * 12, [0.3] * 12, [0.1] * 12),
     )
-    text = tables(made, Asked(12, 9))
+    text = tables(made, SinceTraining(12, 9))
     head = "NDCG@10, by what is given of a list    this model  popularity  best baseline"
     assert head in text and max(map(len, text.splitlines())) <= WIDTH
     lines = [" ".join(line.split()) for line in text.partition(head)[2].splitlines()[1:3]]

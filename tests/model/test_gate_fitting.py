@@ -218,7 +218,7 @@ def test_a_fitted_gate_is_at_least_as_good_as_the_memory_alone(model):
 
 def test_each_number_of_titles_given_counts_for_as_much(model):
     few, *more = asked_of_others()
-    known = GateFitting(model, [few._replace(given=3), *more], lists=20).known[MASKS]
+    known = GateFitting(model, [few._replace(given=3), *more], lists=20).examples[MASKS]
     three, others = known.weights[: len(few.rows)], known.weights[len(few.rows) :]
     assert (float(three.sum()), float(others.sum())) == (pytest.approx(10), pytest.approx(10))
 
@@ -226,7 +226,7 @@ def test_each_number_of_titles_given_counts_for_as_much(model):
 def test_each_number_of_titles_given_counts_for_as_much_in_the_order(model):
     """Half of the mean NDCG is of where three are given, however many positions are asked for there."""
     few, *more = asked_of_others()
-    shares = GateFitting(model, [few._replace(given=3), *more], lists=20).known[MASKS].shares_of_ndcg
+    shares = GateFitting(model, [few._replace(given=3), *more], lists=20).examples[MASKS].shares_of_ndcg
     positions, others = len(few.rows), sum(len(batch.rows) for batch in more)
     assert positions != others
     assert shares.tolist() == pytest.approx([0.5 / positions] * positions + [0.5 / others] * others)
@@ -237,8 +237,8 @@ def test_positions_are_left_out_where_there_are_too_many(model, monkeypatch):
     monkeypatch.setattr(gate_fitting, "MOST_NUMBERS", 2 * ITEMS * 10)
     monkeypatch.setattr(gate_fitting, "ENOUGH_POSITIONS", 5)
     fitting = GateFitting(model, asked, lists=20)
-    assert 3 <= len(fitting.known[MASKS].said) <= 20
-    assert math.isclose(float(fitting.known[MASKS].weights.sum()), 20)
+    assert 3 <= len(fitting.examples[MASKS].said) <= 20
+    assert math.isclose(float(fitting.examples[MASKS].weights.sum()), 20)
     fitting.fit(model)
     assert np.isfinite(model.gate.values.numpy()).all()
 

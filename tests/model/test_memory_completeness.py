@@ -15,7 +15,7 @@ from anime_bert4rec.lists.common_traits import FRANCHISE
 from anime_bert4rec.lists.sequences import PAD, Sequences
 from anime_bert4rec.model import memory_fitting
 from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
-from anime_bert4rec.model.memory_answers import asked_of
+from anime_bert4rec.model.memory_answers import examples_of
 from anime_bert4rec.model.memory_completeness import SIGNS, Completeness, both_sides, signs_of
 from anime_bert4rec.model.memory_fitting import fit_memories
 from anime_bert4rec.model.memory_popularity import log_popularity
@@ -23,7 +23,7 @@ from anime_bert4rec.model.memory_ranking import Foremost, foremost, ranking_stre
 from anime_bert4rec.model.memory_samples import lists_in_part
 from anime_bert4rec.model.memory_strengths import (
     KNOTS,
-    Asked,
+    StrengthExamples,
     hats,
     joined,
     likeliest_strengths,
@@ -90,7 +90,7 @@ def test_each_side_is_fitted_on_the_lists_that_look_like_it():
     noise = torch.rand(rows, ITEMS, generator=random).log().neg().log().neg()
     wanted = torch.arange(rows), (term * (1 - 2 * is_whole)[:, None] + noise).argmax(1) + 1
     visible = torch.ones(rows, 1, dtype=torch.long)
-    two = Asked.of([term], both_sides(shares, is_whole.float()), visible, wanted, sides=2)
+    two = StrengthExamples.of([term], both_sides(shares, is_whole.float()), visible, wanted, sides=2)
     part, whole = likeliest_strengths(two)[1][0].split(3)
     assert part[0] > 0.7 and whole[0] < -0.7
     torch.testing.assert_close(penalty(6, 2), torch.block_diag(penalty(3), penalty(3)))
@@ -104,7 +104,7 @@ def on_two_sides(is_whole):
     noise = torch.rand(rows, ITEMS, generator=random).log().neg().log().neg()
     wanted = torch.arange(rows), (terms[0] * counts[:, None] + terms[1] + noise)[:, 1:].argmax(1) + 2
     shares = both_sides(hats(counts, 3), is_whole)
-    return Asked.of(terms, shares, torch.ones(rows, 1, dtype=torch.long), wanted, sides=2), wanted
+    return StrengthExamples.of(terms, shares, torch.ones(rows, 1, dtype=torch.long), wanted, sides=2), wanted
 
 
 def test_a_step_on_two_sides_is_one_on_either():
@@ -166,7 +166,7 @@ def test_memories_of_other_lists_go_by_the_same_and_say_on_how_many_sides():
     first, other = fit_memories([lists, lists.select(np.arange(20))], ITEMS, 20, 0, alike, in_catalogue)
     assert first.completeness.weights.abs().max() > 0.01
     assert torch.equal(first.completeness.weights, other.completeness.weights)
-    assert asked_of(first, *lists_in_part(lists, ITEMS, 0)[0]).sides == first.config.sides == 2
+    assert examples_of(first, *lists_in_part(lists, ITEMS, 0)[0]).sides == first.config.sides == 2
 
 
 def test_a_franchise_gets_its_bonus_on_both_sides(monkeypatch):

@@ -16,7 +16,7 @@ from anime_bert4rec.model.memory_ranking import (
     ranking_strengths,
     step_from,
 )
-from anime_bert4rec.model.memory_strengths import SIZE, Asked, hats, likeliest_strengths
+from anime_bert4rec.model.memory_strengths import SIZE, StrengthExamples, hats, likeliest_strengths
 
 NOTHING = torch.zeros(1, ITEMS, dtype=torch.bool)
 GAINS = [1 / np.log2(place + 1) if place <= 10 else 0.0 for place in range(1, ITEMS + 1)]
@@ -31,7 +31,9 @@ def random_lists(rows=60, seed=0):
     best = (terms[0] * counts[:, None].log() + terms[1]).scatter(1, visible - 1, -torch.inf)
     items = (best + torch.randn(rows, ITEMS, generator=random)).topk(3)[1] + 1
     wanted = torch.arange(rows).repeat_interleave(3), items.flatten()
-    return Asked.of(terms, hats(counts, 3), visible, wanted, torch.rand(rows, generator=random) + 0.1), wanted
+    return StrengthExamples.of(
+        terms, hats(counts, 3), visible, wanted, torch.rand(rows, generator=random) + 0.1
+    ), wanted
 
 
 def test_ndcg_by_hand():
@@ -39,7 +41,7 @@ def test_ndcg_by_hand():
     and 3; of the other list, which counts three times, 3, in place 3. Without item 2 they are in place 2."""
     term = torch.arange(ITEMS, 0, -1).repeat(2, 1).float()
     wanted = torch.tensor([0, 0, 1]), torch.tensor([2, 4, 3])
-    asked = Asked.of([term], torch.ones(2, 1), torch.tensor([[1], [12]]), wanted, torch.tensor([1.0, 3.0]))
+    asked = StrengthExamples.of([term], torch.ones(2, 1), torch.tensor([[1], [12]]), wanted, torch.tensor([1.0, 3.0]))
     without_2, second = NOTHING.clone(), 1 / np.log2(3)
     without_2[0, 1] = True
     both, ones = [(1.5 / (1 + second) + 3 / 2) / 4, second], torch.ones(1, 1)

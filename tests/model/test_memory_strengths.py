@@ -13,7 +13,7 @@ from anime_bert4rec.model.memory_strengths import (
     LEAST_FACTOR,
     ROUGHNESS,
     SIZE,
-    Asked,
+    StrengthExamples,
     _quality,
     calibrated,
     first_place_strengths,
@@ -27,7 +27,7 @@ from anime_bert4rec.model.memory_strengths import (
 KNOTS = 4
 
 
-def asked_of(rows=400, seed=0):
+def examples_of(rows=400, seed=0):
     """Two terms, of which the first tells the more, the more is visible; two items are wanted of each list."""
     random = torch.Generator().manual_seed(seed)
     counts = 2 ** torch.randint(0, KNOTS, (rows,), generator=random)
@@ -42,8 +42,8 @@ def asked_of(rows=400, seed=0):
 
 def test_gradient_and_curvature_are_those_of_the_quality():
     """Penalties included: Newton's method would take other steps, and end elsewhere."""
-    terms, shares, visible, targets = asked_of(rows=60)
-    asked, cost = Asked.of(terms, shares, visible, targets), penalty(KNOTS, roughness=1.0)
+    terms, shares, visible, targets = examples_of(rows=60)
+    asked, cost = StrengthExamples.of(terms, shares, visible, targets), penalty(KNOTS, roughness=1.0)
     strength = torch.rand(2, KNOTS, generator=torch.Generator().manual_seed(1), dtype=torch.double)
     _, gradient, curvature = _quality(asked, shares.double(), strength, cost)
     for at in range(strength.numel()):
@@ -55,9 +55,9 @@ def test_gradient_and_curvature_are_those_of_the_quality():
 
 
 def test_they_are_the_likeliest_by_gradient():
-    terms, shares, visible, targets = asked_of()
+    terms, shares, visible, targets = examples_of()
     weights = torch.rand(len(shares), generator=torch.Generator().manual_seed(2)) + 0.1
-    quality, strength = likeliest_strengths(Asked.of(terms, shares, visible, targets, weights))
+    quality, strength = likeliest_strengths(StrengthExamples.of(terms, shares, visible, targets, weights))
 
     def loss(strength):
         of_lists = shares.double() @ strength.t()
@@ -80,11 +80,11 @@ def test_they_are_the_likeliest_by_gradient():
 def test_each_list_counts_for_its_weight():
     """Of the second half of the lists, what the terms say is the opposite of the truth: unless it counts for nothing,
     the strengths are others. And to count for three is as good as to be there three times."""
-    terms, shares, visible, targets = asked_of()
+    terms, shares, visible, targets = examples_of()
     for term in terms:
         term[200:] *= -1
-    asked = Asked.of(terms, shares, visible, targets)
-    first = Asked(*(part[:200] for part in asked[:-1]))
+    asked = StrengthExamples.of(terms, shares, visible, targets)
+    first = StrengthExamples(*(part[:200] for part in asked[:-1]))
     half, true = torch.arange(400) < 200, likeliest_strengths(first)
     quality, strength = likeliest_strengths(asked._replace(weights=half.float()))
     assert quality == pytest.approx(true[0], abs=1e-6)
@@ -98,7 +98,7 @@ def test_each_list_counts_for_its_weight():
 
 
 def test_what_tells_more_of_longer_lists_is_stronger_there():
-    _, strength = likeliest_strengths(Asked.of(*asked_of(2000)))
+    _, strength = likeliest_strengths(StrengthExamples.of(*examples_of(2000)))
     assert (strength[0].diff() > 0.1).all()
     assert strength[1].std() < strength[0].std() / 3
 
@@ -112,7 +112,7 @@ def test_lists_of_which_nothing_is_asked_are_in_no_part(monkeypatch):
 
 
 def test_in_parts_and_from_elsewhere_they_are_the_same(monkeypatch):
-    asked = Asked.of(*asked_of())
+    asked = StrengthExamples.of(*examples_of())
     quality, strength = likeliest_strengths(asked)
     monkeypatch.setattr("anime_bert4rec.model.memory_strengths.NUMBERS_AT_ONCE", 5 * ITEMS)
     start = torch.full((2, KNOTS), 1.0)
@@ -122,12 +122,12 @@ def test_in_parts_and_from_elsewhere_they_are_the_same(monkeypatch):
 
 
 def test_batches_are_joined():
-    terms, shares, visible, (rows, items) = asked_of(20)
-    whole = Asked.of(terms, shares, visible, (rows, items))
+    terms, shares, visible, (rows, items) = examples_of(20)
+    whole = StrengthExamples.of(terms, shares, visible, (rows, items))
     narrow = torch.cat([visible[:8], torch.zeros(8, 2, dtype=torch.long)], 1)
     parts = [
-        Asked.of([term[:8] for term in terms], shares[:8], narrow, (rows[:16], items[:16])),
-        Asked.of([term[8:] for term in terms], shares[8:], visible[8:], (rows[16:] - 8, items[16:])),
+        StrengthExamples.of([term[:8] for term in terms], shares[:8], narrow, (rows[:16], items[:16])),
+        StrengthExamples.of([term[8:] for term in terms], shares[8:], visible[8:], (rows[16:] - 8, items[16:])),
     ]
     both = joined(parts)
     assert likeliest_strengths(both)[0] == pytest.approx(likeliest_strengths(whole)[0], abs=1e-6)
@@ -153,7 +153,7 @@ def first_or_all(rows=300):
     terms[1].scatter_(1, order[:, :6], 1.0)
     wanted = torch.arange(rows).repeat_interleave(3), order[:, :3].flatten() + 1
     visible = order[:, -1:] + 1
-    return Asked.of(terms, torch.ones(rows, 1), visible, wanted), wanted
+    return StrengthExamples.of(terms, torch.ones(rows, 1), visible, wanted), wanted
 
 
 def test_with_them_something_that_is_wanted_comes_first():
@@ -175,15 +175,17 @@ def test_with_them_something_that_is_wanted_comes_first():
 
 def test_for_the_first_nothing_but_these_is_a_candidate_and_no_list_without_its_target_there_is_asked(monkeypatch):
     monkeypatch.setattr("anime_bert4rec.model.memory_strengths.AMONG", 3)
-    terms, shares, visible, targets = asked_of()
+    terms, shares, visible, targets = examples_of()
     one = targets[1].view(-1, 2)[:, 0]
-    asked = Asked.of(terms, shares, visible, (torch.arange(len(one)), one))
+    asked = StrengthExamples.of(terms, shares, visible, (torch.arange(len(one)), one))
     start = torch.ones(2, KNOTS)
     places = (terms[0] + terms[1]).scatter(1, visible - 1, -torch.inf).argsort(1, descending=True)
     there = (places[:, :3] == one[:, None] - 1).any(1)
     assert 20 < there.sum() < 380
     rows = torch.arange(int(there.sum()))
-    by_hand = Asked.of([term[there] for term in terms], shares[there], places[there, 3:] + 1, (rows, one[there]))
+    by_hand = StrengthExamples.of(
+        [term[there] for term in terms], shares[there], places[there, 3:] + 1, (rows, one[there])
+    )
     found = strengths_for_the_first(asked, one, start)
     torch.testing.assert_close(found, likeliest_strengths(by_hand, start)[1])
     assert not torch.allclose(found, likeliest_strengths(asked, start)[1], atol=0.05)
@@ -192,8 +194,8 @@ def test_for_the_first_nothing_but_these_is_a_candidate_and_no_list_without_its_
 
 
 def test_calibrated_they_are_as_likely_as_their_direction_can_be():
-    terms, shares, visible, targets = asked_of()
-    asked = Asked.of(terms, shares, visible, targets)
+    terms, shares, visible, targets = examples_of()
+    asked = StrengthExamples.of(terms, shares, visible, targets)
     likeliest = likeliest_strengths(asked)[1]
     back = calibrated(asked, likeliest * torch.tensor([4.0, 2.0, 1.0, 0.5]))
     torch.testing.assert_close(back, likeliest, atol=0.05, rtol=0.1)
@@ -201,7 +203,7 @@ def test_calibrated_they_are_as_likely_as_their_direction_can_be():
 
 def test_calibrated_strengths_never_turn_round():
     """What ranks well in the first places and badly behind would be likelier the other way round."""
-    terms, shares, visible, targets = asked_of()
-    asked = Asked.of(terms, shares, visible, targets)
+    terms, shares, visible, targets = examples_of()
+    asked = StrengthExamples.of(terms, shares, visible, targets)
     turned = -likeliest_strengths(asked)[1]
     torch.testing.assert_close(calibrated(asked, turned), LEAST_FACTOR * turned)
