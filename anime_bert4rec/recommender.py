@@ -36,7 +36,7 @@ from anime_bert4rec.model.ranking_by_scores import (
     best_columns,
     by_id,
 )
-from anime_bert4rec.model.ranking_leaning import Leaning, Popularity, TitleLikeness
+from anime_bert4rec.model.ranking_leaning import ExpectedPopularity, Leaning, TitleLikeness
 from anime_bert4rec.model.run_folder import RunFolder
 from anime_bert4rec.support.errors import UserError
 
@@ -80,7 +80,7 @@ class Recommender:
         self.vocabulary = vocabulary
         self._score = HistoryScorer(model)
         self._by_scores = RankingByScores(model.predicted_scores, vocabulary)
-        self._recent_strengths, self._popularity = model.recent_strengths, Popularity.of(model)
+        self._recent_strengths, self._popularity = model.recent_strengths, ExpectedPopularity.of(model)
 
     @classmethod
     def load(cls, output_dir: Path | str) -> Recommender:

@@ -42,7 +42,7 @@ from anime_bert4rec.lists.sequences import Sequences
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.next_item_scorer import ModelScorer
-from anime_bert4rec.model.ranking_leaning import Leaning, Popularity, TitleLikeness
+from anime_bert4rec.model.ranking_leaning import ExpectedPopularity, Leaning, TitleLikeness
 from anime_bert4rec.recommending.asked_people import usual_leaning
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.whole_files import write_json
@@ -242,7 +242,7 @@ def ask(lists: Sequences, users: np.ndarray, given: float, seed: int) -> Questio
 
 def lowered_for_named(model: BERT4Rec, given: Sequence[np.ndarray]) -> np.ndarray:
     """What recommend.py takes off the logits of who names titles [U, N]."""
-    likeness, popularity = TitleLikeness.of(model), Popularity.of(model)
+    likeness, popularity = TitleLikeness.of(model), ExpectedPopularity.of(model)
     sets = [History(items, in_order=False) for items in given]
     return np.array(
         [Leaning.of(*usual_leaning(len(each.items)), popularity, lambda: likeness).lowered(each) for each in sets]

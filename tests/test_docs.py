@@ -50,7 +50,7 @@ NUMBERS = (
     ),
     f"among the {memory_strengths.AMONG} items that these have first",
     f"{memory_strengths.ROUGHNESS} Σ (second differences of s)²  +  {memory_strengths.SIZE:.4f} Σ s²",
-    f"above and {memory_ranking.ROUGHNESS} for {memory_strengths.ROUGHNESS}",
+    f"above and {memory_ranking.RANKING_ROUGHNESS} for {memory_strengths.ROUGHNESS}",
     f"the {memory_fitting.MOST_ITEMS:,} most popular, have the score\n−{-item_memory.LOWEST}",
     "R  =  XᵀX + ¼ diag(XᵀX) + λ I + λ w A",
     f"adds\n{memory_pairs.DECAY}^(g − 1) to C[earlier, later] and {memory_pairs.BACKWARD} times",

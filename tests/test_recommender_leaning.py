@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anime_bert4rec.model.ranking_leaning import Popularity
+from anime_bert4rec.model.ranking_leaning import ExpectedPopularity
 from anime_bert4rec.support.errors import UserError
 
 
@@ -11,7 +11,7 @@ from anime_bert4rec.support.errors import UserError
 def test_niche_ranks_with_less_of_the_popularity_and_keeps_the_scores(knowing, titles):
     """By the memory that answers: in order title k counts as on 3 (k - 1) lists, and a tenth of the most, 8.7, is
     added; in sets as on 300 (30 - k) and 870."""
-    knowing._popularity = Popularity(in_order=np.arange(30) * 3.0, of_sets=np.arange(29, -1, -1) * 300.0)
+    knowing._popularity = ExpectedPopularity(in_order=np.arange(30) * 3.0, of_sets=np.arange(29, -1, -1) * 300.0)
     counts = knowing._popularity.in_order + 8.7 if isinstance(titles, list) else knowing._popularity.of_sets + 870
     plain = knowing.recommend(titles, top_k=28)
     score = {each.anime_id: each.score for each in plain}
@@ -100,10 +100,11 @@ def test_niche_needs_a_model_that_knows_what_is_popular(popular):
 
 def test_the_popularity_is_that_of_the_memory_that_answers(knowing):
     model = knowing._score.model
-    known = Popularity.of(model)
+    known = ExpectedPopularity.of(model)
     assert known.in_order.tolist() == model.memory.expected_popularity().tolist()
     if model.unordered_memory is not None:
         model.unordered_memory.popularity[3] = 77
-        assert Popularity.of(model).of_sets[3] == 77 + 30 and Popularity.of(model).in_order[3] == known.in_order[3]
+        now = ExpectedPopularity.of(model)
+        assert (now.of_sets[3], now.in_order[3]) == (77 + 30, known.in_order[3])
     else:
         assert known.of_sets.tolist() == known.in_order.tolist()

@@ -16,7 +16,7 @@ from anime_bert4rec.evaluation.ranking import USERS_AT_ONCE, Scorer, mean_and_er
 from anime_bert4rec.evaluation.report import wrapped
 from anime_bert4rec.evaluation.score_errors import errors, rank_correlation
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
-from anime_bert4rec.lists.scored_lists import FEWEST_SCORES, ScoredList
+from anime_bert4rec.lists.scored_lists import FEWEST_TO_ASK, ScoredList
 from anime_bert4rec.lists.scores import Scores
 from anime_bert4rec.model.ndcg import ndcg
 from anime_bert4rec.model.predicted_scores import PredictedScores, standard
@@ -64,7 +64,7 @@ def measure_liked(
         return "nobody who was trained on has scored anything"
     if len(questions) < ENOUGH_PEOPLE:
         few = "nobody" if not questions else f"only {len(questions)}" if len(questions) > 1 else "only one"
-        return f"of those who are asked, {few} scored {FEWEST_SCORES} titles"
+        return f"of those who are asked, {few} scored {FEWEST_TO_ASK} titles"
     predictors = {
         MODEL: predicted.predict,
         BY_CATALOGUE: by_catalogue(training),

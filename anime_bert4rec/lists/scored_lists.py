@@ -12,7 +12,7 @@ from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 
 HIDDEN = 0.2
 """The share of the scored titles that is hidden."""
-FEWEST_SCORES = 20
+FEWEST_TO_ASK = 20
 """Whoever has scored fewer titles is not asked: so few say little of the order in which they are liked."""
 
 
@@ -50,7 +50,7 @@ class ScoredList:
 def ask_about_scores(
     sequences: Sequences, rows: Iterable[ScoredRow], vocabulary: Vocabulary, seed: int
 ) -> list[ScoredList]:
-    """A question about each of the people with FEWEST_SCORES scores or more, in the order of their lists.
+    """A question about each of the people with FEWEST_TO_ASK scores or more, in the order of their lists.
 
     The last fifth of what was scored is hidden; among entries without an order, chance decides which are last. What is
     on a list without a score is known. rows: the scores of these people.
@@ -67,7 +67,7 @@ def ask_about_scores(
         given[PAD] = 0
         items = sequences.of_user(user)
         blocks = sequences.blocks[sequences.offsets[user] : sequences.offsets[user + 1]]
-        if np.count_nonzero(given[items]) >= FEWEST_SCORES:
+        if np.count_nonzero(given[items]) >= FEWEST_TO_ASK:
             asked.append(_hide(items, given[items], blocks, np.random.default_rng((seed, abs(user_id)))))
     return asked
 

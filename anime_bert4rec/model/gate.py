@@ -13,7 +13,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.memory_strengths import hats
 from anime_bert4rec.model.visible_items import count_visible
 
-KNOTS = 5
+GATE_KNOTS = 5
 """The weights are known at 1, 4, 16, 64 and 256 visible items; in between they change with the logarithm of the
 number, and beyond they are those of 256."""
 MASKS, CUTS = 0, 1
@@ -26,12 +26,12 @@ class Gate(nn.Module):
     def __init__(self, of_memory: float) -> None:
         """of_memory: what the memory counts for in training, and until the weights are fitted; the network: 1."""
         super().__init__()
-        values = torch.ones(2, 2, KNOTS)
+        values = torch.ones(2, 2, GATE_KNOTS)
         values[:, MEMORY] = of_memory
         self.register_buffer("values", values)
 
     values: Tensor
-    """[2, 2, KNOTS]: where masks are asked for and where cuts are; of memory and network; at each of the knots."""
+    """[2, 2, GATE_KNOTS]: where masks are asked for and where cuts are; of memory and network; at each of the knots."""
 
     def forward(self, batch: Batch, num_items: int) -> Tensor:
         kind = MASKS if batch.cuts is None else CUTS
@@ -43,5 +43,5 @@ class Gate(nn.Module):
 
 
 def knot_shares(counts: Tensor) -> Tensor:
-    """How much of the weight at each knot goes into the weight at these numbers of visible items [M, KNOTS]."""
-    return hats(counts, KNOTS, doublings=2)
+    """How much of the weight at each knot goes into the weight at these numbers of visible items [M, GATE_KNOTS]."""
+    return hats(counts, GATE_KNOTS, doublings=2)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec
-from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, knot_shares
+from anime_bert4rec.model.gate import CUTS, GATE_KNOTS, MASKS, MEMORY, NETWORK, knot_shares
 from anime_bert4rec.model.memory_strengths import StrengthExamples, log_likelihood
 from anime_bert4rec.model.ndcg import discounts, ideal
 from anime_bert4rec.model.visible_items import count_visible, visible_at
@@ -30,7 +30,7 @@ MOST_NUMBERS, ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH = 12_000_000, 1_500, 48_
 """Positions are left out at random until memory and network have no more than MOST_NUMBERS logits at the rest of them,
 unless these are fewer than ENOUGH_POSITIONS, as with many items: which weights rank best can't be told from a few
 hundred. They have no more than MOST_NUMBERS_FOR_ENOUGH then."""
-DISTANCE, ROUGHNESS = 0.1, 0.1
+DISTANCE, GATE_ROUGHNESS = 0.1, 0.1
 """What the penalties weigh: half the square of a weight's distance from 1 for the memory and 0 for the network, and
 half the square of the difference of neighbouring weights. A list counts for its mean loss, however long it is."""
 GAIN_ENOUGH = 1e-5
@@ -62,7 +62,7 @@ class GateExamples(NamedTuple):
 
     @property
     def shares(self) -> Tensor:
-        """float64 [M, KNOTS]: how much each knot counts for."""
+        """float64 [M, GATE_KNOTS]: how much each knot counts for."""
         return knot_shares(self.counts).double()
 
     def among_all(self) -> StrengthExamples:
@@ -150,7 +150,7 @@ def _seen(batch: Batch, num_items: int) -> Tensor:
 
 
 def as_far_as_it_ranks_well(examples: GateExamples, weights: Tensor) -> Tensor:
-    """What is the mean part of the way from the memory alone to these weights [2, KNOTS].
+    """What is the mean part of the way from the memory alone to these weights [2, GATE_KNOTS].
 
     Each of PARTS_OF_THE_WAY weighs as much as the normal distribution has it at its distance from the best one, by the
     NDCG, in standard errors of this distance.
@@ -169,7 +169,7 @@ def as_far_as_it_ranks_well(examples: GateExamples, weights: Tensor) -> Tensor:
 
 def ndcg(examples: GateExamples, weights: Tensor) -> Tensor:
     """What each position adds [M] to the mean NDCG@10 of what is wanted among what isn't visible, with these weights
-    [2, KNOTS]."""
+    [2, GATE_KNOTS]."""
     of_rows = (examples.shares @ weights.double().t().to(examples.shares.device)).float()
     gains, best = (torch.from_numpy(each).float().to(of_rows.device) for each in (discounts(10), ideal(10)))
     found = []
@@ -183,12 +183,14 @@ def ndcg(examples: GateExamples, weights: Tensor) -> Tensor:
 
 
 def likeliest(examples: GateExamples) -> Tensor:
-    """The weights [2, KNOTS] at which the sum of the losses and of what the weights cost is the lowest; those of the
-    network are not negative."""
-    memory_only = torch.zeros(2, KNOTS, dtype=torch.double)
+    """The weights [2, GATE_KNOTS] at which the sum of the losses and of the penalties is the lowest.
+
+    Those of the network are not negative.
+    """
+    memory_only = torch.zeros(2, GATE_KNOTS, dtype=torch.double)
     memory_only[MEMORY] = 1
-    bend = torch.eye(KNOTS, dtype=torch.double).diff(dim=0)
-    costs = torch.block_diag(*[DISTANCE * torch.eye(KNOTS) + ROUGHNESS * bend.t() @ bend] * 2).double()
+    bend = torch.eye(GATE_KNOTS, dtype=torch.double).diff(dim=0)
+    costs = torch.block_diag(*[DISTANCE * torch.eye(GATE_KNOTS) + GATE_ROUGHNESS * bend.t() @ bend] * 2).double()
     among_all, shares = examples.among_all(), examples.shares
 
     def cost(weights: Tensor) -> tuple[float, Tensor, Tensor]:
@@ -200,13 +202,13 @@ def likeliest(examples: GateExamples) -> Tensor:
     lowest, gradient, curvature = cost(weights)
     for _ in range(MOST_STEPS):
         held = (weights <= 0).flatten() & (gradient > 0)
-        held[:KNOTS] = False
-        step = torch.zeros(2 * KNOTS, dtype=torch.double)
+        held[:GATE_KNOTS] = False
+        step = torch.zeros(2 * GATE_KNOTS, dtype=torch.double)
         step[~held] = -torch.linalg.solve(curvature[~held][:, ~held], gradient[~held])
         if -float(step @ gradient) / 2 < GAIN_ENOUGH:
             break
         for _ in range(10):
-            tried = weights + step.view(2, KNOTS)
+            tried = weights + step.view(2, GATE_KNOTS)
             tried[NETWORK].clamp_min_(0)
             found = cost(tried)
             if found[0] < lowest:

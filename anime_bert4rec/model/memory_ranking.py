@@ -24,8 +24,8 @@ STEPS = 2
 """More steps change nothing that the ranking of a sample shows (benchmarks/LOG.md)."""
 TRIES, SHORTER = 3, 4
 """How many lengths of a step are tried until it is given up, and by which factor each is shorter than the last."""
-ROUGHNESS = 0.05
-"""As in model/memory_strengths.py."""
+RANKING_ROUGHNESS = 0.05
+"""What the square of the second difference of neighbouring strengths weighs, as ROUGHNESS in memory_strengths.py."""
 DISTANCE, FEW = 0.3, 5
 """What the square of the distance from the start weighs with one visible title, and less with more, nothing from 2 to
 the power of FEW on. With few titles many strengths rank equally well, and of these the ones at the start look more like
@@ -174,7 +174,7 @@ def step_from(first: Foremost, strength: Tensor, start: Tensor, sides: int = 1) 
         within = torch.bmm(of_top * bend.sum(2)[:, None], of_top.transpose(1, 2))
         within += torch.bmm(said * bend.sum(1)[:, None], said.transpose(1, 2))
         curvatures.append(within - across - across.transpose(1, 2))
-    cost, now = penalty(knots, sides, ROUGHNESS), strength.double()
+    cost, now = penalty(knots, sides, RANKING_ROUGHNESS), strength.double()
     near = DISTANCE * (1 - torch.arange(knots // sides) / FEW).clamp_min(0).double().repeat(sides)
     gradient = torch.cat(gradients).double().t() @ first.shares - 2 * now @ cost - 2 * (now - start) * near
     cost += near.diag()

@@ -34,7 +34,7 @@ MOST_FACTORS = 4_096
 """A file with more for each item is refused."""
 FEWEST_PEOPLE = 10
 """Nothing is learnt from fewer people with two scores or more."""
-FEWEST_SCORES = 2
+FEWEST_TO_LEARN_FROM = 2
 """Somebody with fewer scores is not learnt from."""
 OF_TYPICAL = 2.0
 """The mean and the spread of a person are shrunk to the typical ones as though by this many scores."""
@@ -197,12 +197,12 @@ def _largest(tensor: Tensor) -> float:
 def fit_scores(scores: Scores, alike: Sequences | None = None) -> PredictedScores | None:
     """What these scores tell, or None if they are of too few people. alike: as for `fit_memories`."""
     clock = time.perf_counter()
-    enough = (np.bincount(scores.person) >= FEWEST_SCORES)[scores.person] if len(scores.person) else np.zeros(0, bool)
+    enough = (np.bincount(scores.person) >= FEWEST_TO_LEARN_FROM)[scores.person]
     items, values = scores.items[enough] - 1, scores.values[enough].astype(np.float64)
     _, person = np.unique(scores.person[enough], return_inverse=True)
     people = int(person[-1]) + 1 if len(person) else 0
     if people < FEWEST_PEOPLE:
-        few = f"fewer than {FEWEST_PEOPLE} people to learn from have scored {FEWEST_SCORES} titles or more"
+        few = f"fewer than {FEWEST_PEOPLE} people to learn from have scored {FEWEST_TO_LEARN_FROM} titles or more"
         log.info("No scores will be predicted: %s.", few)
         return None
     plain_mean, plain_spread = standard(values, person, people)

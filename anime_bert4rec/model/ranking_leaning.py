@@ -57,7 +57,7 @@ class TitleLikeness:
         return whole - np.array([self.likeness_to(np.delete(items, place)) for place in places])
 
 
-class Popularity(NamedTuple):
+class ExpectedPopularity(NamedTuple):
     """On how many lists each title counts as [N], by the memory that answers for lists in order, and for sets."""
 
     in_order: np.ndarray
@@ -65,7 +65,7 @@ class Popularity(NamedTuple):
 
     @classmethod
     @on_the_cpu_in_float32()
-    def of(cls, model: BERT4Rec) -> Popularity | None:
+    def of(cls, model: BERT4Rec) -> ExpectedPopularity | None:
         """None where the model doesn't know it."""
         if model.memory is None or not model.memory.config.knots:
             return None
@@ -83,7 +83,7 @@ class Leaning(NamedTuple):
 
     @classmethod
     def of(
-        cls, niche: float, alike: float, popularity: Popularity | None, likeness: Callable[[], TitleLikeness]
+        cls, niche: float, alike: float, popularity: ExpectedPopularity | None, likeness: Callable[[], TitleLikeness]
     ) -> Leaning:
         """niche: from 0 to 1, the share of what popularity counts for. alike: from 0 to MOST_ALIKE, what it counts for
         how like the person's titles each is.

@@ -19,24 +19,24 @@ LOOKED_AT = 5
 def diversified(ranked: Sequence[Anime], count: int, diversity: float, franchise: Mapping[int, int]) -> list[Anime]:
     """`count` of the ranked anime, in the order in which they are chosen, one after the other.
 
-    Each time the anime is taken that has the most of (1 - diversity) / log2(1 + its rank) - diversity · its likeness to
-    the most alike of those taken. diversity: from 0, which leaves the order, to 1. franchise: of each anime.
+    Each time the anime is taken that has the most of (1 - diversity) / log2(1 + its rank) - diversity · its similarity
+    to the most similar of those taken. diversity: from 0, which leaves the order, to 1. franchise: of each anime.
     """
     relevance = 1 / np.log2(np.arange(2, len(ranked) + 2))
-    likeness = Likeness(ranked, franchise)
-    most_alike = np.zeros(len(ranked))
+    similarity = TraitSimilarity(ranked, franchise)
+    most_similar = np.zeros(len(ranked))
     left = np.ones(len(ranked), bool)
     chosen = []
     for _ in range(min(count, len(ranked))):
-        worth = (1 - diversity) * relevance - diversity * most_alike
+        worth = (1 - diversity) * relevance - diversity * most_similar
         best = int(np.argmax(np.where(left, worth, -np.inf)))
         left[best] = False
-        most_alike = np.maximum(most_alike, likeness.to(best))
+        most_similar = np.maximum(most_similar, similarity.to(best))
         chosen.append(ranked[best])
     return chosen
 
 
-class Likeness:
+class TraitSimilarity:
     """How alike anime are: 1 in the same franchise, else the mean of the shares of genres and studios in common."""
 
     def __init__(self, anime: Sequence[Anime], franchise: Mapping[int, int]) -> None:
@@ -47,7 +47,7 @@ class Likeness:
         ]
 
     def to(self, place: int) -> np.ndarray:
-        """The likeness of each anime to the one at this place, 0 to 1: float64 [N]."""
+        """The similarity of each anime to the one at this place, 0 to 1: float64 [N]."""
         shares = np.mean([_share_in_common(table, table[place]) for table in self._traits], axis=0)
         return np.where(self._franchise == self._franchise[place], 1.0, shares)
 

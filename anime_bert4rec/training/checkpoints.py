@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 
-from anime_bert4rec.model.gate import KNOTS
+from anime_bert4rec.model.gate import GATE_KNOTS
 from anime_bert4rec.model.memory_config import without_what_follows
 from anime_bert4rec.model.model_files import GATE, SavedModel, check_weights, why, write_tensors
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT
@@ -138,7 +138,7 @@ def check_fit(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.O
     check_weights(checkpoint["resume"]["weights"], dict(model.named_parameters()))
     for weights in (checkpoint["model_state_dict"], checkpoint["resume"]["best"]["weights"]):
         if GATE in weights:  # which models without a memory lack
-            check_weights({GATE: weights[GATE]}, {GATE: torch.ones(2, 2, KNOTS)})
+            check_weights({GATE: weights[GATE]}, {GATE: torch.ones(2, 2, GATE_KNOTS)})
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     noted, steps = checkpoint["resume"]["optimizer"]["state"], checkpoint["epoch"] * steps_per_epoch
     if not noted.keys() <= set(range(len(parameters))):

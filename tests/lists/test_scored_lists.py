@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_lists import sequences_of
 
-from anime_bert4rec.lists.scored_lists import FEWEST_SCORES, ScoredList, ask_about_scores
+from anime_bert4rec.lists.scored_lists import FEWEST_TO_ASK, ScoredList, ask_about_scores
 from anime_bert4rec.lists.sequences import Vocabulary
 
 ITEMS = 30
@@ -52,8 +52,8 @@ def test_liked_is_above_the_mean_and_disliked_fifteen_below():
 
 def test_who_scored_too_few_is_not_asked():
     lists = sequences_of(range(1, 25), range(1, 25), range(1, 20))
-    enough = dict.fromkeys(range(1, FEWEST_SCORES + 1), 70)
-    few = dict.fromkeys(range(1, FEWEST_SCORES), 70)
+    enough = dict.fromkeys(range(1, FEWEST_TO_ASK + 1), 70)
+    few = dict.fromkeys(range(1, FEWEST_TO_ASK), 70)
     asked = ask_about_scores(lists, [*rows(0, few), *rows(1, enough), *rows(2, enough)], VOCABULARY, seed=1)
     assert [len(each.seen) for each in asked] == [20], "the third has scored one that is not on the list"
     assert ask_about_scores(lists, [], VOCABULARY, seed=1) == []

@@ -9,7 +9,7 @@ from small_lists import ITEMS, asked_of_others, untrained_model
 
 from anime_bert4rec.model import gate_fitting
 from anime_bert4rec.model.batches import Batch
-from anime_bert4rec.model.gate import CUTS, KNOTS, MASKS, MEMORY, NETWORK, knot_shares
+from anime_bert4rec.model.gate import CUTS, GATE_KNOTS, MASKS, MEMORY, NETWORK, knot_shares
 from anime_bert4rec.model.gate_fitting import (
     GateExamples,
     GateFitting,
@@ -20,7 +20,7 @@ from anime_bert4rec.model.gate_fitting import (
 )
 from anime_bert4rec.model.visible_items import count_visible
 
-AT_KNOTS = 4 ** torch.arange(KNOTS)
+AT_KNOTS = 4 ** torch.arange(GATE_KNOTS)
 """The numbers of visible items at which the weights are known."""
 
 
@@ -66,7 +66,7 @@ def test_the_optimum_is_one_by_the_plain_formula():
     least, random = cost(found), torch.Generator().manual_seed(0)
     for size in (0.3, 0.05):
         for _ in range(20):
-            other = found + size * torch.randn(2, KNOTS, generator=random, dtype=torch.double)
+            other = found + size * torch.randn(2, GATE_KNOTS, generator=random, dtype=torch.double)
             assert cost(other) > least - 1e-4
 
 
@@ -74,7 +74,7 @@ def test_where_nothing_was_asked_a_weight_leans_to_its_neighbour():
     """With one item visible, both are worth more than the memory alone; nothing is known of other numbers. As distance
     and roughness cost the same, each change from there is a third of the sum of its neighbours; the last, half of its
     only one: 1, 2, 5, 13, 34 from behind."""
-    assert gate_fitting.DISTANCE == gate_fitting.ROUGHNESS
+    assert gate_fitting.DISTANCE == gate_fitting.GATE_ROUGHNESS
     made = made_up(torch.tensor([[1.5] * 5, [1.0] * 5]), each=100)
     changes = likeliest(made._replace(counts=torch.ones_like(made.counts))) - torch.tensor([[1.0], [0.0]])
     assert (changes > 0).all()
@@ -85,7 +85,7 @@ def test_where_nothing_was_asked_a_weight_leans_to_its_neighbour():
 def test_a_network_that_only_harms_has_no_say():
     true = torch.tensor([[1.0] * 5, [-1.0] * 5])
     found = likeliest(made_up(true, each=100))
-    assert found[NETWORK].tolist() == [0] * KNOTS
+    assert found[NETWORK].tolist() == [0] * GATE_KNOTS
 
 
 def test_a_memory_that_misleads_counts_for_less_than_nothing():
@@ -102,8 +102,8 @@ def test_a_weight_that_would_fall_below_nothing_stays_there():
     truth = (1.8 * said[:, MEMORY] - 0.3 * said[:, NETWORK]).softmax(1)
     targets = torch.multinomial(truth, 1, generator=random)
     found = likeliest(asked(said, counts, targets))
-    assert found[NETWORK].tolist() == [0] * KNOTS
-    torch.testing.assert_close(found[MEMORY], torch.full((KNOTS,), 1.5), atol=0.15, rtol=0)
+    assert found[NETWORK].tolist() == [0] * GATE_KNOTS
+    torch.testing.assert_close(found[MEMORY], torch.full((GATE_KNOTS,), 1.5), atol=0.15, rtol=0)
 
 
 def misleading(puts_in_front: int, rows: int = 1000) -> GateExamples:
@@ -112,14 +112,14 @@ def misleading(puts_in_front: int, rows: int = 1000) -> GateExamples:
     said = torch.zeros(rows, 2, ITEMS)
     said[:, MEMORY, 1] = 0.001
     said[::2, NETWORK, 1], said[1::2, NETWORK, puts_in_front] = 3.0, 0.3
-    return asked(said, AT_KNOTS.repeat_interleave(rows // KNOTS), torch.ones(rows, 1, dtype=torch.long))
+    return asked(said, AT_KNOTS.repeat_interleave(rows // GATE_KNOTS), torch.ones(rows, 1, dtype=torch.long))
 
 
 def test_a_network_that_lowers_the_loss_and_ranks_worse_has_no_say():
     made = misleading(puts_in_front=0)
     weights = likeliest(made)
     assert (weights[NETWORK] > 0.5).all(), "by likelihood it has a say"
-    alone = torch.tensor([[1.0], [0.0]]).expand(2, KNOTS)
+    alone = torch.tensor([[1.0], [0.0]]).expand(2, GATE_KNOTS)
     assert mean_ndcg(made, alone) == pytest.approx(1)
     assert mean_ndcg(made, weights) == pytest.approx((1 + 1 / math.log2(3)) / 2)
     torch.testing.assert_close(as_far_as_it_ranks_well(made, weights), alone)
@@ -148,8 +148,8 @@ def test_a_point_weighs_by_its_distance_from_the_best_in_standard_errors(monkeyp
     made = asked(said, AT_KNOTS.repeat(2), torch.ones(better + worse, 1, dtype=torch.long))
     chance = math.exp(-((2 / math.sqrt(10)) ** 2) / 2)
     part = (1 if better > worse else chance) / (1 + chance)
-    found = as_far_as_it_ranks_well(made, torch.tensor([[2.0], [1.0]]).expand(2, KNOTS))
-    torch.testing.assert_close(found, torch.tensor([[1 + part], [part]]).expand(2, KNOTS))
+    found = as_far_as_it_ranks_well(made, torch.tensor([[2.0], [1.0]]).expand(2, GATE_KNOTS))
+    torch.testing.assert_close(found, torch.tensor([[1 + part], [part]]).expand(2, GATE_KNOTS))
 
 
 def test_ndcg_by_hand():
@@ -159,7 +159,7 @@ def test_ndcg_by_hand():
     made = asked(said, AT_KNOTS[:2], torch.tensor([[1, 3], [1, -1]]))
     made.seen[0, 0] = True
     both = (1 + 1 / 2) / (1 + 1 / math.log2(3))
-    alone = torch.tensor([[1.0], [0.0]]).expand(2, KNOTS)
+    alone = torch.tensor([[1.0], [0.0]]).expand(2, GATE_KNOTS)
     assert ndcg(made, alone).tolist() == pytest.approx([both / 2, 1 / math.log2(3) / 2])
 
 

@@ -10,7 +10,7 @@ from small_lists import ITEMS
 from anime_bert4rec.model.memory_ranking import (
     DISTANCE,
     FEW,
-    ROUGHNESS,
+    RANKING_ROUGHNESS,
     foremost,
     ndcg,
     ranking_strengths,
@@ -94,7 +94,7 @@ def test_a_step_is_newtons():
         tried = flat.view(2, 3)
         margins = ((shares[rows] @ tried.t()) * apart).sum(1)
         bend = tried[:, 2] - 2 * tried[:, 1] + tried[:, 0]
-        cost = ROUGHNESS * bend.square().sum() + SIZE * tried.square().sum()
+        cost = RANKING_ROUGHNESS * bend.square().sum() + SIZE * tried.square().sum()
         near = DISTANCE * torch.tensor([1, 1 - 1 / FEW, 1 - 2 / FEW])
         cost += (near * (tried - start).square()).sum()
         return (weight * torch.nn.functional.softplus(-margins)).sum() / asked.weights.sum() + cost

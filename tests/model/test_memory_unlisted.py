@@ -19,7 +19,7 @@ from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
 from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
 from anime_bert4rec.model.model_files import load_model, save_model
-from anime_bert4rec.model.ranking_leaning import Leaning, Popularity, TitleLikeness
+from anime_bert4rec.model.ranking_leaning import ExpectedPopularity, Leaning, TitleLikeness
 
 ITEMS = 6
 GROUPS = [[1, 2, 5], [3, 4, 6], [1, 3, 5, 6], [1, 2], [5, 6]]  # the last two relate no unlisted item to a listed one
@@ -125,7 +125,7 @@ def test_without_an_order_only_those_count_as_new_that_are_popular_in_the_catalo
     counts_as[4] = share * sum(counts_as)
     assert memory.expected_popularity().tolist() == pytest.approx(counts_as)
     model = BERT4Rec(ModelConfig(ITEMS, 8, 1, 1, 4, ordered=False, memory=memory.config), memory).eval()
-    leaning = Leaning.of(1.0, 0.0, Popularity.of(model), lambda: TitleLikeness.of(model))
+    leaning = Leaning.of(1.0, 0.0, ExpectedPopularity.of(model), lambda: TitleLikeness.of(model))
     lowered = leaning.lowered(History(np.array([1]), in_order=False))
     assert lowered[4] == pytest.approx(1.6 * math.log(counts_as[4] + max(counts_as) / 10)), "nor is it niche"
     memory.popularity_prior[4] = 0.1

@@ -10,12 +10,12 @@ import pytest
 from anime_bert4rec.model.content_space import ContentSpace
 from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.item_space import ItemSpace
-from anime_bert4rec.model.ranking_leaning import Leaning, Popularity, TitleLikeness
+from anime_bert4rec.model.ranking_leaning import ExpectedPopularity, Leaning, TitleLikeness
 from anime_bert4rec.support.errors import UserError
 
 BY_LISTS = ItemSpace(np.array([0, 1]), np.array([[1, 0], [0, 2]], np.float32), num_items=3)
 BY_CONTENT = ContentSpace(np.array([0, 0, 2]), np.array([0, 1, 0]), np.array([0.6, 0.8, 1.0]), num_items=3)
-POPULARITY = Popularity(in_order=np.array([10.0, 10.0, 0.0]), of_sets=np.array([1_000.0, 50.0, 0.0]))
+POPULARITY = ExpectedPopularity(in_order=np.array([10.0, 10.0, 0.0]), of_sets=np.array([1_000.0, 50.0, 0.0]))
 FIRST, SECOND = (History(np.array([item]), in_order=False) for item in (1, 2))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anime_bert4rec.lists.records import Anime, Studio
-from anime_bert4rec.recommending.diversity import Likeness, diversified
+from anime_bert4rec.recommending.diversity import TraitSimilarity, diversified
 
 ANIME = [
     Anime(1, genres=("Action", "Drama"), studios=(Studio(7, "a", is_main=True), Studio(8, "b"))),
@@ -25,9 +25,9 @@ def ids(diversity, count=5):
 
 
 def test_how_alike_two_anime_are():
-    likeness = Likeness(ANIME, FRANCHISE)
-    assert likeness.to(0).tolist() == pytest.approx([1, (1 + 1) / 2, (2 / 3 + 0) / 2, 0, 0])
-    assert likeness.to(3).tolist() == pytest.approx([0, 0, (1 / 3 + 0) / 2, 1, 1])  # 5 is of the same franchise
+    similarity = TraitSimilarity(ANIME, FRANCHISE)
+    assert similarity.to(0).tolist() == pytest.approx([1, (1 + 1) / 2, (2 / 3 + 0) / 2, 0, 0])
+    assert similarity.to(3).tolist() == pytest.approx([0, 0, (1 / 3 + 0) / 2, 1, 1])  # 5 is of the same franchise
 
 
 def test_without_diversity_the_order_stays():
@@ -54,11 +54,11 @@ def test_of_more_the_most_alike_counts():
     random = np.random.default_rng(0)
     genres = np.array(["Action", "Comedy", "Drama", "Sports", "Horror"])
     anime = [Anime(k, genres=tuple(genres[random.random(5) < 0.5])) for k in range(30)]
-    franchise, likeness = {k: k for k in range(30)}, Likeness(anime, {k: k for k in range(30)})
+    franchise, similarity = {k: k for k in range(30)}, TraitSimilarity(anime, {k: k for k in range(30)})
     chosen = [each.anime_id for each in diversified(anime, 8, 0.3, franchise)]
     for taken in range(1, 8):
         worth = {
-            k: 0.7 / math.log2(k + 2) - 0.3 * max(float(likeness.to(each)[k]) for each in chosen[:taken])
+            k: 0.7 / math.log2(k + 2) - 0.3 * max(float(similarity.to(each)[k]) for each in chosen[:taken])
             for k in range(30)
             if k not in chosen[:taken]
         }
