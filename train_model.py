@@ -20,9 +20,10 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 # Before torch starts its threads: let them wait without spinning, which costs several times the speed as soon as
 # another program uses a core.
@@ -51,12 +52,12 @@ from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
 from anime_bert4rec.support.text import count_of
 from anime_bert4rec.support.whole_files import write_json
 from anime_bert4rec.training.batch_loading import check_open_files, each_batch
-from anime_bert4rec.training.checkpoints import CheckpointFiles
+from anime_bert4rec.training.checkpoints import Checkpoint, CheckpointFiles
 from anime_bert4rec.training.epoch_metrics import EpochMetrics, Result, Totals
 from anime_bert4rec.training.failures import TrainingFailed, check_sane, naming_what_saves_memory
 from anime_bert4rec.training.new_model import build_model, network_for
 from anime_bert4rec.training.output_folder import make_folders, move_earlier_run_aside, only_run_in, remove_leftovers
-from anime_bert4rec.training.precision import NAMES, choose_numbers
+from anime_bert4rec.training.precision import NAMES, choose_device, choose_numbers
 from anime_bert4rec.training.processes import (
     ProcessLost,
     from_main,
@@ -174,39 +175,45 @@ def prepare(
         make_folders(paths)
     checkpoint = from_main(checkpoint)
     fitted, people = kept_of_run(chosen, paths, checkpoint, data) if checkpoint else (None, data.people())
-
-    device = choose_device(settings)
-    before = checkpoint and checkpoint["resume"]["identity"]
-    numbers = from_main(choose_numbers(settings, device, before) if is_main() else None)
-    identity["precision"] = NAMES[numbers]
-    model = build_model(data, settings, fitted).to(device)
-    multiply_in(numbers, model)
-    some = in_this_process(batches(data.validation, data, settings, None), data.one_in)
-    baselines = baseline_accuracies(data, some)
-    run = TrainingRun(
-        model,
-        EpochMetrics(settings.epochs, describe_data(data, baselines)),
-        identity,
-        learning_rate=settings.lr,
-        steps_per_epoch=steps_per_epoch,
-    )
-    if is_main():
-        if going_on.resume != NEWEST:
-            move_earlier_run_aside(paths, started)
-        if checkpoint:
+    run = make_run(data, settings, identity, steps_per_epoch, fitted, checkpoint)
+    if is_main() and going_on.resume != NEWEST:
+        move_earlier_run_aside(paths, started)
+    if checkpoint:
+        if is_main():
             save_from_checkpoint(checkpoint, run.model, paths.models / BEST_MODEL, best=True)
             files.go_on_from(checkpoint)
-    if checkpoint:
         run.restore(checkpoint)
     if is_main():
         if checkpoint:
             write_json(paths.metrics_file, run.metrics.as_dict())
-        used = {**asdict(settings), "precision": NAMES[numbers]}
+        used = {**asdict(settings), "precision": run.identity["precision"]}
         write_json(paths.config_file, describe_run(used, data, paths.database_file, run.model.config, started))
         people.save(paths.people_file)
         save_item_mappings(paths.models / ITEM_MAPPINGS, data.vocabulary)
         log_model(run.model)
     return run, files
+
+
+def make_run(
+    data: Data,
+    settings: TrainingSettings,
+    identity: Mapping[str, Any],
+    steps_per_epoch: int,
+    fitted: BERT4Rec | None,
+    checkpoint: Checkpoint | None,
+) -> TrainingRun:
+    """A run whose model knows what can be known without training, on its device and in its numbers.
+
+    fitted: a model of the run that goes on from the checkpoint, so that nothing is fitted again.
+    """
+    device, before = choose_device(settings), checkpoint and checkpoint["resume"]["identity"]
+    numbers = from_main(choose_numbers(settings, device, before) if is_main() else None)
+    model = build_model(data, settings, fitted).to(device)
+    multiply_in(numbers, model)
+    some = in_this_process(batches(data.validation, data, settings, None), data.one_in)
+    metrics = EpochMetrics(settings.epochs, describe_data(data, baseline_accuracies(data, some)))
+    identity = {**identity, "precision": NAMES[numbers]}
+    return TrainingRun(model, metrics, identity, learning_rate=settings.lr, steps_per_epoch=steps_per_epoch)
 
 
 def train_epochs(
@@ -273,15 +280,6 @@ def save_the_end(run: TrainingRun, files: CheckpointFiles, paths: PathSettings, 
         save_from_checkpoint(files.newest, run.model, paths.models / FINAL_MODEL)
         plot_all(paths.metrics_file, paths.plots)
         print(summarise(run.metrics))
-
-
-def choose_device(settings: TrainingSettings) -> torch.device:
-    """Where to train."""
-    if settings.use_gpu and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
-    if settings.use_gpu:
-        log.info("No CUDA GPU was found: training on the CPU.")
-    return torch.device("cpu")
 
 
 def train_one_epoch(

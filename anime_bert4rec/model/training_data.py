@@ -61,7 +61,7 @@ network."""
 
 
 class RunSettings(Protocol):
-    """What of a run's settings decides its data, its batches, its model, and the numbers that it multiplies in."""
+    """What of a run's settings decides its data, its batches, its model, and how it computes."""
 
     @property
     def val_ratio(self) -> float: ...
@@ -93,6 +93,8 @@ class RunSettings(Protocol):
     def precision(self) -> str: ...
     @property
     def use_fp16(self) -> bool: ...
+    @property
+    def use_gpu(self) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.memory_fitting import fit_memories, fit_unordered_memories
 from anime_bert4rec.model.memory_pairs import Pairs
 from anime_bert4rec.model.predicted_scores import fit_scores
-from anime_bert4rec.model.recent_strengths import Lately, fit_recent
+from anime_bert4rec.model.recent_strengths import Lately, RecentStrengths, fit_recent
 from anime_bert4rec.model.score_weight import fit_weight
 from anime_bert4rec.model.training_data import Data, RunSettings
 from anime_bert4rec.model.two_threads import one_thread
@@ -49,23 +49,8 @@ def build_model(data: Data, settings: RunSettings, fitted: BERT4Rec | None = Non
     fitted: another model of the same run, so that nothing is fitted again.
     """
     torch.manual_seed(settings.seed)
-    config, memory, unordered_memory = network_for(data, settings), None, None
-    counted, recent_strengths = data.training.select(data.counted), None
-    num_items, seed = data.vocabulary.num_items, settings.seed
-    if fitted is not None and fitted.memory is not None:
-        memory, unordered_memory = fitted.memory, fitted.unordered_memory
-        recent_strengths = fitted.recent_strengths
-        memory.pairs = Pairs.of(counted) if data.ordered else None
-    elif settings.memory:
-        lately = None if data.recent is None else Lately(data.recent, counted, seed)
-        lists = [counted, lately.lists_before] if lately and lately.enough else [counted]
-        memories = fit_memories(lists, num_items, settings.max_seq_len, seed, data.alike, data.in_catalogue)
-        sets: Sequence[ItemMemory | None] = [None] * len(lists)
-        if data.ordered:
-            sets = fit_unordered_memories(lists, num_items, seed=seed, alike=data.alike, in_catalogue=data.in_catalogue)
-        memory, unordered_memory = memories[0], sets[0]
-        if lately and lately.enough:
-            recent_strengths = fit_recent(lately, memories[1], settings.max_seq_len, sets[1])
+    config = network_for(data, settings)
+    memory, unordered_memory, recent_strengths = fit_memory_and_starts(data, settings, fitted)
     if memory is not None:
         sizes_of_sets = None if unordered_memory is None else unordered_memory.config
         config = replace(config, memory=memory.config, unordered_memory=sizes_of_sets)
@@ -83,6 +68,31 @@ def build_model(data: Data, settings: RunSettings, fitted: BERT4Rec | None = Non
         model.predicted_scores = None if predicted is None else fit_weight(model, predicted, data.scored)
     model.recent_strengths = recent_strengths
     return model
+
+
+def fit_memory_and_starts(
+    data: Data, settings: RunSettings, fitted: BERT4Rec | None
+) -> tuple[ItemMemory | None, ItemMemory | None, RecentStrengths | None]:
+    """The memory, where lists have an order that for titles without one, and what recent starts count for.
+
+    All three are None without a memory. The last is fitted beside memories of the lists as they were before the starts.
+    """
+    if not settings.memory:
+        return None, None, None
+    counted, num_items, seed = data.training.select(data.counted), data.vocabulary.num_items, settings.seed
+    if fitted is not None and fitted.memory is not None:
+        fitted.memory.pairs = Pairs.of(counted) if data.ordered else None
+        return fitted.memory, fitted.unordered_memory, fitted.recent_strengths
+    lately = None if data.recent is None else Lately(data.recent, counted, seed)
+    if lately and not lately.enough:
+        lately = None
+    lists = [counted, lately.lists_before] if lately else [counted]
+    memories = fit_memories(lists, num_items, settings.max_seq_len, seed, data.alike, data.in_catalogue)
+    sets: Sequence[ItemMemory | None] = [None] * len(lists)
+    if data.ordered:
+        sets = fit_unordered_memories(lists, num_items, seed=seed, alike=data.alike, in_catalogue=data.in_catalogue)
+    recent_strengths = fit_recent(lately, memories[1], settings.max_seq_len, sets[1]) if lately else None
+    return memories[0], sets[0], recent_strengths
 
 
 @torch.no_grad()

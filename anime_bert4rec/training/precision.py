@@ -1,4 +1,4 @@
-"""The numbers in which matrices are multiplied in training: those of the weights (fp32), or shorter ones.
+"""Where a model is trained, and in which numbers matrices are multiplied: those of the weights (fp32), or shorter ones.
 
 In bfloat16 (bf16), which has fp32's range and 8 bits of precision, newer processors multiply several times as fast, and
 older ones more slowly. On a CPU, what is rounded to it are the products by the weights of the layers and of the logits,
@@ -27,6 +27,15 @@ LEAST_GAIN = 1.3
 ROWS, TRIES = 512, 3
 """Rows of the product that is tried, and how often it is."""
 NAMES = {None: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+
+def choose_device(settings: RunSettings) -> torch.device:
+    """Where to train."""
+    if settings.use_gpu and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if settings.use_gpu:
+        log.info("No CUDA GPU was found: training on the CPU.")
+    return torch.device("cpu")
 
 
 def choose_numbers(
