@@ -14,15 +14,13 @@ years before that. "Ours" is the item memory with the strengths of recent starts
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import functools
-import gzip
 import itertools
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,7 +184,7 @@ def read(folder: Path, most: int, undated: int) -> World:
     rows: list[StartRow] = []
     typed_by_user: Counter[int] = Counter()
     users: dict[str, int] = {}
-    for row in _rows(folder / "anime_scores.csv.gz"):
+    for row in interactions.rows_of(folder / "anime_scores.csv.gz"):
         if row["user"].startswith("a") and row["anime_id"] in number and row["status"] != "PLANNING":
             started, created = (row[name].replace("-", "") for name in ("started", "created"))
             user = users.setdefault(row["user"], len(users) + 1)
@@ -194,7 +192,7 @@ def read(folder: Path, most: int, undated: int) -> World:
             seconds = int(np.datetime64(row["created"], "s").astype(int)) if created else None
             rows.append((user, number[row["anime_id"]], int(started) if started else None, None, seconds))
     lists: dict[str, list[int]] = {}
-    for row in _rows(folder / "anime_lists.csv.gz"):
+    for row in interactions.rows_of(folder / "anime_lists.csv.gz"):
         if row["user"].startswith("m") and (row["user"] in lists or len(lists) < undated) and row["anime_id"] in number:
             lists.setdefault(row["user"], []).append(number[row["anime_id"]])
     starts = Starts.of(rows, vocabulary)
@@ -202,13 +200,6 @@ def read(folder: Path, most: int, undated: int) -> World:
     typed = np.array([each in asked for each in zip(starts.users.tolist(), starts.items.tolist(), strict=True)])
     recent = RecentStarts(starts, Calendar.of(anime, vocabulary))
     return World(vocabulary, anime, recent, typed, [np.unique(each) for each in lists.values()])
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; BENCHMARK_DATA says in which folder it is")
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
 
 
 def starts_until(day: int, starts: Starts) -> Starts:

@@ -120,6 +120,14 @@ def _line_rows(lines: Iterator[str]) -> Iterator[tuple[str, str, float]]:
                 yield f"{number:09}", item, position
 
 
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a CSV, packed or not, by the names in its header. Raises UserError when the file is missing."""
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; BENCHMARK_DATA says in which folder it is")
+    with _open(path) as file:
+        yield from csv.DictReader(file)
+
+
 def _open(path: Path) -> IO[str]:
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8", newline="")

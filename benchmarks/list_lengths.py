@@ -13,13 +13,11 @@ tuned for each of these cases on other people. Seed 0 takes people as they come 
 from __future__ import annotations
 
 import argparse
-import csv
 import functools
-import gzip
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -193,9 +191,9 @@ def read_lists(
     suitable.sort(key=lambda entry: -(entry[1].get("popularity") or 0))
     names = sorted((name for name, _ in suitable[:most]), key=lambda name: (len(name), name))
     number = {name: item for item, name in enumerate(names, 1)}
-    planned = {(row["user"], row["anime_id"]) for row in _rows(scores) if row["status"] == "PLANNING"}
+    planned = {(row["user"], row["anime_id"]) for row in interactions.rows_of(scores) if row["status"] == "PLANNING"}
     lists: dict[str, list[int]] = {}
-    for row in _rows(path):
+    for row in interactions.rows_of(path):
         items = lists.setdefault(row["user"], [])
         if row["anime_id"] in number and (row["user"], row["anime_id"]) not in planned:
             items.append(number[row["anime_id"]])
@@ -206,13 +204,6 @@ def read_lists(
     sequences = Sequences(flat, np.zeros(len(flat), np.int32), offsets, np.arange(len(lists)))
     of_mal, long_enough = np.array([name.startswith("m") for name in lists]), sequences.lengths > 0
     return sequences, names, (np.flatnonzero(~of_mal & long_enough), np.flatnonzero(of_mal & long_enough))
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; BENCHMARK_DATA says in which folder it is")
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
 
 
 def people(kinds: tuple[np.ndarray, np.ndarray], asked: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

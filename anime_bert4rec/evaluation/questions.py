@@ -147,9 +147,9 @@ def task_of(split: Split, sequences: Sequences, undated: np.ndarray, seed: int) 
     """The task of everybody who can be asked in this way."""
     users, histories, targets = [], [], []
     for user in range(len(sequences)):
-        blocks = sequences.blocks[sequences.offsets[user] : sequences.offsets[user + 1]]
         own_seed = (seed, abs(int(sequences.user_ids[user])))
-        history, wanted = split(OneList(sequences.of_user(user), blocks, int(undated[user]), own_seed))
+        own = OneList(sequences.of_user(user), sequences.blocks_of_user(user), int(undated[user]), own_seed)
+        history, wanted = split(own)
         if len(history):
             users.append(user)
             histories.append(history)

@@ -103,11 +103,11 @@ class ListTables(DatabaseFile):
         stored lists have little in common with the new ones. Afterwards every stored list is judged by `min_anime`, as
         by `mark_short_users`.
         """
-        asked = self._connection
-        with explained(self.path), stoppable(asked), put_aside(asked, entries), transaction(asked):
-            imported = write_lists(self._connection, source, points, sure)
+        to = self._connection
+        with explained(self.path), stoppable(to), put_aside(to, entries), transaction(to):
+            imported = write_lists(to, source, points, sure)
             _, others_before = self._short_and_others()
-            _mark_short(self._connection, min_anime)
+            _mark_short(to, min_anime)
             short, others = self._short_and_others()
         return replace(imported, short=short, dropped=max(others_before - others, 0))
 

@@ -217,8 +217,8 @@ def hashes_of_lists(sequences: Sequences, vocabulary: Vocabulary, salt: bytes) -
     """A salted hash of each list, uint64 [U]. The stored order of entries that have no order does not matter."""
 
     def content(user: int) -> bytes:
-        part = slice(sequences.offsets[user], sequences.offsets[user + 1])
-        anime, blocks = vocabulary.decode(sequences.items[part]).astype("<i8"), sequences.blocks[part].astype("<i4")
+        anime = vocabulary.decode(sequences.of_user(user)).astype("<i8")
+        blocks = sequences.blocks_of_user(user).astype("<i4")
         return anime[np.lexsort((anime, blocks))].tobytes() + blocks.tobytes()
 
     return _digests(map(content, range(len(sequences))), salt)

@@ -66,9 +66,10 @@ def ask_about_scores(
         given[scored] = np.fromiter(of_anime.values(), np.float64, len(of_anime))
         given[PAD] = 0
         items = sequences.of_user(user)
-        blocks = sequences.blocks[sequences.offsets[user] : sequences.offsets[user + 1]]
         if np.count_nonzero(given[items]) >= FEWEST_TO_ASK:
-            asked.append(_hide(items, given[items], blocks, np.random.default_rng((seed, abs(user_id)))))
+            asked.append(
+                _hide(items, given[items], sequences.blocks_of_user(user), np.random.default_rng((seed, abs(user_id))))
+            )
     return asked
 
 

@@ -80,6 +80,9 @@ class Sequences:
     def of_user(self, user: int) -> np.ndarray:
         return self.items[self.offsets[user] : self.offsets[user + 1]]
 
+    def blocks_of_user(self, user: int) -> np.ndarray:
+        return self.blocks[self.offsets[user] : self.offsets[user + 1]]
+
     def select(self, users: np.ndarray) -> Sequences:
         """The sequences of `users` (positions in this one), in that order."""
         lengths = self.offsets[users + 1] - self.offsets[users]

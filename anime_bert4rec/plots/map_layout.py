@@ -21,8 +21,7 @@ ROWS_AT_ONCE = 1_000
 
 def nearest(points: np.ndarray, count: int) -> np.ndarray:
     """The `count` points [N, count] with the most similar direction to each of `points` [N, D], in no order."""
-    unit = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    found = []
+    unit, found = _directions(points), []
     for start in range(0, len(unit), ROWS_AT_ONCE):
         similar = unit[start : start + ROWS_AT_ONCE] @ unit.T
         similar[np.arange(len(similar)), np.arange(start, start + len(similar))] = -np.inf
@@ -34,8 +33,7 @@ def nearest_first(points: np.ndarray, count: int) -> np.ndarray:
     """As `nearest`, the nearest first."""
     if count < 1:
         return np.zeros((len(points), 0), np.int64)
-    found = nearest(points, count)
-    unit = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    found, unit = nearest(points, count), _directions(points)
     similar = np.einsum("nd,nkd->nk", unit, unit[found])
     return np.take_along_axis(found, np.argsort(-similar, axis=1, kind="stable"), axis=1)
 
@@ -51,8 +49,7 @@ def force_layout(points: np.ndarray, start: np.ndarray | None = None) -> np.ndar
     size = len(points)
     if size <= 3:
         return np.linspace(-0.5, 0.5, size)[:, None] * [1.0, 0.0]
-    unit = points - points.mean(0)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    unit = _directions(points - points.mean(0))
     count = min(NEIGHBOURS, size - 1)
     source, target = np.repeat(np.arange(size), count), nearest(unit, count).ravel()
     random = np.random.default_rng(0)
@@ -120,6 +117,11 @@ def spread_apart(place: np.ndarray, room: np.ndarray, rounds: int = 25) -> np.nd
                 move[part, axis] += np.bincount(row, push * apart.ravel()[near], len(square)).astype(np.float32)
         place += np.clip(0.4 * move, -0.05, 0.05)
     return place.astype(float)
+
+
+def _directions(points: np.ndarray) -> np.ndarray:
+    """The points [N, D] at length 1."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
 
 
 def _add(sums: np.ndarray, at: np.ndarray, values: np.ndarray) -> None:
