@@ -10,7 +10,7 @@ import gzip
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -138,10 +138,7 @@ def keep_items(interactions: Interactions, most_listed: int) -> Interactions:
     """Only the items that are on the most lists; numbers and order stay as they come."""
     count = np.bincount(interactions.sequences.items, minlength=interactions.num_items + 1)[1:]
     kept = np.sort(np.argsort(-count, kind="stable")[:most_listed])
-    number = np.zeros(interactions.num_items + 1, np.int32)
-    number[kept + 1] = np.arange(1, len(kept) + 1)
-    items = number[interactions.sequences.items]
-    sequences = replace(interactions.sequences, items=items).keep(items > 0)
+    sequences = interactions.sequences.only_items(kept + 1)
     return Interactions(sequences, [interactions.item_names[k] for k in kept], interactions.user_names)
 
 

@@ -85,7 +85,8 @@ class ItemToItemBaseline:
         """most: how many items have a row, the most popular ones; MAX_ITEMS if not given."""
         most = MAX_ITEMS if most is None else most
         columns = np.sort(np.argsort(-sequences.popularity(num_items), kind="stable")[:most])
-        return ItemToItem(self.table(_restrict(sequences, columns), len(columns)), columns, num_items, self.weighting)
+        table = self.table(sequences.only_items(columns + 1), len(columns))
+        return ItemToItem(table, columns, num_items, self.weighting)
 
     def table(self, sequences: Sequences, num_items: int) -> np.ndarray:
         """[N, N]: row i is what having item i + 1 on the list says about each other item."""
@@ -168,11 +169,3 @@ def co_occurrences(sequences: Sequences, num_items: int) -> np.ndarray:
         on_list = Weighting().of(some, num_items)
         together += on_list.T @ on_list
     return together
-
-
-def _restrict(sequences: Sequences, columns: np.ndarray) -> Sequences:
-    """The same lists with only the items of `columns` (0 … N - 1, ascending), renumbered from 1."""
-    kept = np.isin(sequences.items - 1, columns)
-    items = (np.searchsorted(columns, sequences.items[kept] - 1) + 1).astype(np.int32)
-    offsets = np.concatenate([[0], np.cumsum(kept)])[sequences.offsets]
-    return Sequences(items, sequences.blocks[kept], offsets, sequences.user_ids)

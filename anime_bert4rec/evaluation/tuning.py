@@ -98,13 +98,10 @@ def most_popular(sequences: Sequences, undated: np.ndarray, num_items: int, most
     """The lists with only the `most` popular items, renumbered 1 … `most`, and how many entries have no date now."""
     if num_items <= most:
         return sequences, undated
-    kept = np.zeros(num_items + 1, bool)
-    kept[np.argsort(-sequences.popularity(num_items), kind="stable")[:most] + 1] = True
-    before = np.concatenate([[0], np.cumsum(kept[sequences.items])])
+    popular = np.sort(np.argsort(-sequences.popularity(num_items), kind="stable")[:most]) + 1
+    before = np.concatenate([[0], np.cumsum(np.isin(sequences.items, popular))])
     starts = sequences.offsets[:-1]
-    left = sequences.keep(kept[sequences.items])
-    items = np.cumsum(kept)[left.items].astype(np.int32)
-    return dataclasses.replace(left, items=items), before[starts + undated] - before[starts]
+    return sequences.only_items(popular), before[starts + undated] - before[starts]
 
 
 def split_for_choice(users: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

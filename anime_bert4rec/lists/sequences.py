@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,10 +100,16 @@ class Sequences:
     def keep(self, kept: np.ndarray) -> Sequences:
         """The lists with only the `kept` entries (bool, one for each)."""
         offsets = np.concatenate([[0], np.cumsum(kept)])[self.offsets]
-        block = (np.repeat(self.offsets[:-1], self.lengths) + self.blocks)[kept]
-        _, first, number = np.unique(block, return_index=True, return_inverse=True)
-        blocks = first[number] - np.repeat(offsets[:-1], np.diff(offsets))
+        block = (np.repeat(self.offsets[:-1], self.lengths) + self.blocks)[kept]  # ascending
+        is_first = np.diff(block, prepend=-1) != 0
+        first = np.maximum.accumulate(np.where(is_first, np.arange(len(block)), 0))
+        blocks = first - np.repeat(offsets[:-1], np.diff(offsets))
         return Sequences(self.items[kept], blocks.astype(np.int32), offsets, self.user_ids)
+
+    def only_items(self, items: np.ndarray) -> Sequences:
+        """The lists with only some items (indices 1 … N, ascending), which are renumbered from 1."""
+        left = self.keep(np.isin(self.items, items))
+        return replace(left, items=(np.searchsorted(items, left.items) + 1).astype(np.int32))
 
 
 ItemLists = Sequences | Sequence[np.ndarray] | np.ndarray
