@@ -75,13 +75,11 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
     asked, and, if so wished, newcomers. Raises UserError, one line.
     """
     run = load_run(paths.models, paths.db, newcomers)
-    answers = answers_of(run)
-    strengths = run.model.recent_strengths
-    sets = None if run.model.unordered_memory is None else scorer_of_sets(run.model)
-    moments = in_time.measure_in_time(
-        ModelScorer(run.model), sets, strengths, run.recent, run.data.validation.user_ids, run.seed
-    )
-    likes = liked.measure_liked(ModelScorer(run.model), run.model.predicted_scores, run.data.scores, run.data.scored)
+    answers, model, scorer = answers_of(run), run.model, ModelScorer(run.model)
+    sets = None if model.unordered_memory is None else scorer_of_sets(model)
+    asked = run.data.validation.user_ids
+    moments = in_time.measure_in_time(scorer, sets, model.recent_strengths, run.recent, asked, run.seed)
+    likes = liked.measure_liked(scorer, model.predicted_scores, run.data.scores, run.data.scored)
     whole = "\n\n".join([tables(answers, run.since), *in_time.paragraphs(moments), *liked.paragraphs(likes)])
     report = Report([*short_lines(answers), *liked.short_lines(likes)], whole)
     numbers = {"in_time": in_time.as_json(moments), "liked": liked.as_json(likes)}
