@@ -29,7 +29,7 @@ IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
 _ANIME_LISTS = {"synonyms", "genres", "tags", "studios", "relations"}
 _ANIME_COLUMNS = [field.name for field in dataclasses.fields(Anime) if field.name not in _ANIME_LISTS]
 _NEVER_ZERO = ("episodes", "duration", "average_score", "mean_score")
-"""Numbers of which 0 means that they are not known, as sources of titles that are not out say it."""
+"""Numbers that are unknown where they are 0, as some sources have it for titles that are not out."""
 _SAVE_ANIME = (
     insert_into("anime", [*_ANIME_COLUMNS, "fetch_id"])
     + " ON CONFLICT (anime_id) DO UPDATE SET "

@@ -15,8 +15,7 @@ from anime_bert4rec.lists.sequences import Sequences, Vocabulary
 LARGEST_GROUP = 1_000
 """A trait that more anime share says nothing about them, and is left out."""
 FRANCHISE, CONTENT = -1, -2
-"""What stands in the place of the user's id in groups that are franchises, and in those of a genre or a tag, which say
-what an anime is about."""
+"""The user ids of groups that are franchises, and of those of a genre or a tag, which say what an anime is about."""
 KINDS = {"franchise": FRANCHISE, "genre": CONTENT, "tag": CONTENT}
 
 
@@ -74,8 +73,8 @@ def _begin_alike(one: Anime, other: Anime) -> bool:
 def franchises(anime: Sequence[Anime], by_crossovers: bool = True) -> list[int]:
     """The smallest id that relations lead to from each anime, in any number of steps: the same within a franchise.
 
-    by_crossovers: whether a relation of kind OTHER also joins titles that don't begin with the same word. That is how
-    AniList has what brings several franchises together, but also what it doesn't know better.
+    by_crossovers: whether a relation of kind OTHER also joins titles that don't begin with the same word. AniList gives
+    that kind to crossovers of several franchises, but also to relations that it has no better name for.
     """
     of_id = {each.anime_id: each for each in anime}
     root = {each.anime_id: each.anime_id for each in anime}

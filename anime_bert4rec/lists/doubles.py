@@ -16,7 +16,8 @@ TELLING = 10
 IN_COMMON = 0.75
 """The share of the titles on either of two lists that is on both, from which on they are one person's."""
 BEYOND_CHANCE = 0.5
-"""The same of what chance doesn't explain, if each title were on a list the likelier, the more other lists have it."""
+"""The same share, without the titles that two lists have in common by chance, by which a list has each title the
+likelier, the more other lists have it."""
 SURE = 3.0
 """By how many standard deviations of chance it has to be above chance: where all have nearly everything, a few titles
 are half of what chance doesn't explain."""

@@ -112,7 +112,7 @@ class People:
         return replace(people, away=everybody[gone], away_held_out=were_held_out[gone])
 
     def and_learnt_from(self, hashes: np.ndarray) -> People:
-        """The same people, beside whom some more were learnt from, who aren't among them. hashes: int64, not salted."""
+        """The same people, with some more away who were learnt from. hashes: of these, int64, not salted."""
         more = salted(hashes, self.salt)
         others = ~np.isin(self.away, more)
         away = np.concatenate([self.away[others], more])

@@ -22,10 +22,10 @@ StartRow = tuple[int, int, int | None, int | None, int | None]
 """user_id, anime_id, started, completed (YYYYMMDD) and created (unix seconds); None is unknown."""
 
 SPANS = ((3, 1.0), (30, 2.0))
-"""In how many days what a start counts for falls to 1/e, and what it counts for in all: with both, what began this week
-and what goes on for months are told apart."""
+"""Two decays: the days in which a start falls to 1/e of its weight, and its weight in all. The short one sees what
+began this week, the long one what goes on for months."""
 WINDOW = 365
-"""What was started so many days ago and before counts for nothing."""
+"""Starts of so many days ago, or more, count for nothing."""
 LEAST = 0.003
 """Added to the decayed starts before their logarithm: a single start of 90 days ago counts for as much."""
 FEWEST_RECENT = 20
@@ -36,7 +36,7 @@ NEWEST = 20
 """How many of the newest titles of a person the model is also asked about on their own, and how many of the last starts
 tell how far the person follows the season."""
 RECALL = 3
-"""How many titles later what a title continues has fallen to 1/e of what it counts for when it was started last."""
+"""After how many more titles a prequel has fallen to 1/e of what it counts for as the title that was started last."""
 FEATURES = (
     "others' starts",
     "this season",
@@ -52,7 +52,7 @@ OF_SEASONS = (1, 2, 4)
 
 ROWS_AT_ONCE = 250_000
 MISTYPED, FAR_OFF = 0.05, 90
-"""The share of the newest starts whose days may be typing errors, if they are more days behind the others than that."""
+"""This share of the newest starts may have mistyped days, if these are more than FAR_OFF days after the others."""
 
 
 def season_of(day: int) -> int:
@@ -113,7 +113,7 @@ class Starts:
         return len(self.days)
 
     def before(self, day: int, but_not: int | None = None) -> Starts:
-        """What counts of those within WINDOW before the day, which is not one of them, of all people but one."""
+        """Those that count and are within WINDOW before the day, without the day itself, of all people but one."""
         start, stop = np.searchsorted(self.days, [day - WINDOW, day])
         kept = np.flatnonzero(self.counted[start:stop] & (self.users[start:stop] != but_not)) + start
         return Starts(self.users[kept], self.items[kept], self.days[kept], self.counted[kept], self.num_items)
@@ -124,7 +124,7 @@ class Starts:
         return self.items[mine], self.days[mine]
 
     def decayed(self, day: int) -> np.ndarray:
-        """How often each title was started, what is older for less [N]; all starts are before the day."""
+        """How often each title was started [N], older starts counting for less. All are before the day."""
         age = np.arange(WINDOW + 1)
         weight = np.sum([share / span * np.exp(-age / span) for span, share in SPANS], 0)
         return np.bincount(self.items - 1, weight[day - self.days], self.num_items)

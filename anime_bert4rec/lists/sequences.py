@@ -201,9 +201,9 @@ def build_sequences(rows: Iterable[WatchedRow], vocabulary: Vocabulary) -> Seque
 
 
 def scattered(items: np.ndarray) -> np.ndarray:
-    """Numbers by which items are sorted where they have no order: always the same, and as though drawn by lot.
+    """Numbers to sort items by where they have no order: always the same, and as though drawn by lot.
 
-    A model sees as many of a longer list as it has room for: those at the end, which by their ids are the newest anime.
+    A model has room for the end of a long list only. In the order of their ids, the newest anime would be there.
     """
     return items.astype(np.uint32) * np.uint32(2_654_435_761)
 

@@ -14,7 +14,7 @@ class ModelFileError(UserError):
 
 
 class ScoresFailed(UserError):
-    """The weights of a model are numbers, but such as no training leaves: the scores are beyond all numbers."""
+    """A model's scores are not finite: its weights are not such as training leaves."""
 
 
 class NoPredictedScores(UserError):

@@ -16,7 +16,7 @@ NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "
 
 
 class WrongForm(ValueError):
-    """A value has not the declared form. The message can be shown: of the file it quotes names alone, as plain text."""
+    """A value does not have the declared form. The message is safe to show: it quotes nothing of the file but names."""
 
 
 def check(value: Any, hint: Any, at: str) -> None:

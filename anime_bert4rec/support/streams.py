@@ -1,4 +1,4 @@
-"""stdout and stderr that end no script: closed ones, full disks behind them, and characters that they lack."""
+"""Keeps stdout and stderr from ending a script: where they are closed, on a full disk, or lack a character."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def plain(text: str, limit: int = 500) -> str:
 
 def harmless(text: str) -> str:
     """`text` without what a terminal would obey; its spaces stay, and each control character becomes one."""
-    if text.isprintable():  # by far the most: nothing of this is in them
+    if text.isprintable():  # nearly all texts are, and have nothing to remove
         return text
     text = _ESCAPE_SEQUENCE.sub("", text)
     text = "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in text)

@@ -63,7 +63,7 @@ def put_in_place(aside: Path, place: Path) -> None:
 
 
 def require_replaceable(path: Path) -> None:
-    """Raises OSError for a folder, a device and what else no file should take the place of."""
+    """Raises OSError for what no file should replace, such as a folder or a device."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
@@ -71,8 +71,8 @@ def require_replaceable(path: Path) -> None:
 
 
 def require_own_text(path: Path, beginning: bytes) -> None:
-    """As `require_replaceable`, and a UserError for a file that isn't empty and doesn't begin like this regular
-    expression, as what is written does: whoever names it as an output has mistyped."""
+    """As `require_replaceable`; and raises UserError for a file that has a text and does not begin with this regular
+    expression, as all that is written here does: it was named as an output by mistake."""
     require_replaceable(path)
     if path.is_file():
         with path.open("rb") as file:
@@ -89,8 +89,8 @@ def written_aside_for(name: str) -> str | None:
 
 @contextlib.contextmanager
 def naming(path: Path, aside: Path | None = None) -> Iterator[None]:
-    """Errors in the block that don't say which file they are about, such as that of a full disk, are about `path`; so
-    are those about the file `aside`, whose name nobody has given."""
+    """Name `path` in errors of the block that name no file, as that of a full disk does not, or that name the file
+    `aside`, of which no user knows."""
     try:
         yield
     except OSError as error:
