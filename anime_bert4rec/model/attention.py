@@ -1,8 +1,9 @@
 """Attention, each way of computing it beside the formula that it equals, with gradients of its own on a CPU.
 
-There, what takes the time is to go through the scores of all pairs of positions again and again. So they are made of a
-few lists at a time, while these are near the processor, and where nobody sees what is later, of no more keys than the
-last of some queries sees. The gradient goes back the same way, from the weights that were kept.
+There, most of the time goes into passing over the scores of all pairs of positions again and again. So scores are made
+for a few lists at a time, which stay in the processor's cache; and where no position sees what is later, for some
+queries at a time, of no more keys than the last of these sees. The backward pass works in the same parts, with the
+attention weights that the forward pass kept.
 """
 
 from __future__ import annotations

@@ -30,9 +30,9 @@ from anime_bert4rec.model.recent_strengths import RecentStrengths
 from anime_bert4rec.support.forms import WrongForm, check
 
 MIXTURE = (0.45, 0.67)
-"""What the logits of the network and those of the memory count for together, if the network also answers without the
-memory. Learned with the other weights the network would count for more: it gets to know the training lists by heart,
-which the memory leaves out."""
+"""What the logits of network and memory are multiplied by before they are added, if the network also answers without
+the memory. Learnt with the other weights, the network's factor would be too large: it gets to know the training lists
+by heart, while the memory leaves them out."""
 EMBEDDING_SPREAD = 0.02
 """The standard deviation that the embeddings start with."""
 STATES_AT_ONCE = 2**19

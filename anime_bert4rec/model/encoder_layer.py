@@ -37,9 +37,10 @@ class ItemStates(NamedTuple):
 class EncoderLayer(nn.Module):
     """Self-attention and a gated feed-forward, each added to what came in.
 
-    Side by side, behind one norm (Wang and Komatsuzaki, "GPT-J-6B", 2021), so that what a state makes of itself is
-    computed once for all places it is at; in the last layer, for the few positions that answer, one behind the other.
-    No biases and no weights in the norms (Groeneveld et al., "OLMo", 2024): a step takes two thirds of the time.
+    The two stand side by side behind one norm (Wang and Komatsuzaki, "GPT-J-6B", 2021), so that what depends on a state
+    alone is computed once for all positions that have it. In the last layer, which is computed for the few positions
+    that answer, the feed-forward comes behind the attention. No biases and no weights in the norms (Groeneveld et al.,
+    "OLMo", 2024): a step takes two thirds of the time.
     """
 
     def __init__(self, config: ModelConfig) -> None:

@@ -16,7 +16,8 @@ from anime_bert4rec.lists.sequences import PAD
 from anime_bert4rec.model.products import FEWEST_ROWS, filled_up, parts_of
 
 FEWEST_ALIKE, MOST_ROWS = 8, 2
-"""So many lists are alike if they have no more different items together than this times the length of one."""
+"""FEWEST_ALIKE lists or more are alike if all together have at most MOST_ROWS times as many different items as one is
+long."""
 LOGITS_AT_ONCE = 2**22
 """About so many logits are changed into other numbers at a time: fewer take longer to add up, more don't stay in the
 processor's cache."""

@@ -1,7 +1,8 @@
 """How much the memory and the network count for in the logits, by how many items of a list are visible.
 
-In training both count as they always do. Afterwards the network counts for what it is worth on other people's lists,
-which it does not know by heart (model/gate_fitting.py): for nothing at first, and for more the more it has learned.
+In training these weights are fixed. After each epoch they are fitted on the lists of people who are not trained on,
+whose lists the network does not know by heart (model/gate_fitting.py): at first the network counts for nothing, and for
+more the more it has learnt.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The gate between memory and network, fitted on lists that neither was made of: as much of the way from the memory
-alone to the likeliest weights as ranks best.
+"""Fits the gate between memory and network, on lists that neither was made of.
 
-The logits are linear in the weights, so that finding the likeliest is a convex problem, and Newton's method solves it
-in a few steps. A lower loss can come with a worse order of the first ten; so the NDCG says how far the way is gone. Of
-few people it can't say which of two points is better, and the best one would jump from epoch to epoch, and with it the
-loss by which the best epoch is chosen; so it is a mean of all that may be the best. The loss there is no higher than
-the memory's, for it is convex.
+The logits are linear in the gate's weights, so that finding the likeliest weights is a convex problem, which Newton's
+method solves in a few steps. A lower loss can come with a worse order of the first ten; so the weights that are taken
+are on the line from the memory alone to the likeliest ones, where the NDCG is best. With few people it can't tell which
+of two points is better: the best point would jump from epoch to epoch, and with it the loss by which the best epoch is
+chosen. So the mean of all points that may be the best is taken, each weighed by how likely it is. The loss there is no
+higher than that of the memory alone, because it is convex.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from anime_bert4rec.model.visible_items import count_visible, visible_at
 from anime_bert4rec.support.slices import slices
 
 MOST_NUMBERS, ENOUGH_POSITIONS, MOST_NUMBERS_FOR_ENOUGH = 12_000_000, 1_500, 48_000_000
-"""Positions are left out at random until memory and network have no more than MOST_NUMBERS logits at the rest of them,
-unless these are fewer than ENOUGH_POSITIONS, as with many items: which weights rank best can't be told from a few
-hundred. They have no more than MOST_NUMBERS_FOR_ENOUGH then."""
+"""Positions are left out at random until memory and network have at most MOST_NUMBERS logits at the others. With many
+items these would be too few to tell which weights rank best; then ENOUGH_POSITIONS are kept, or as many as have
+MOST_NUMBERS_FOR_ENOUGH logits."""
 DISTANCE, GATE_ROUGHNESS = 0.1, 0.1
 """What the penalties weigh: half the square of a weight's distance from 1 for the memory and 0 for the network, and
 half the square of the difference of neighbouring weights. A list counts for its mean loss, however long it is."""
@@ -87,8 +87,7 @@ class GateFitting:
 
     @torch.no_grad()
     def fit(self, model: BERT4Rec) -> None:
-        """Give the model the weights that are the likeliest, unless what speaks for them is too little, or as much of
-        them as ranks best."""
+        """Give the model's gate the weights that suit what the network says now."""
         assert model.gate is not None
         model.eval()
         model.gate.silence()

@@ -19,7 +19,7 @@ CUT_RATIO = 0.1
 FEWEST_CUTS = 3
 """A batch has this many cuts even if the share is less, for a step would learn little of short lists."""
 FEW_LOGITS = 2**21
-"""FEWEST_CUTS are not kept to where they would make more logits than this."""
+"""A batch has fewer cuts than FEWEST_CUTS where so many would make more logits than this."""
 CUT_RATIO_WITHOUT_MEMORY = 0.25
 """The share of the columns where the network answers without the memory: there, each cut costs less."""
 WIDE_CUT_RATIO_WITHOUT_MEMORY = 0.5
@@ -201,7 +201,7 @@ def show_few(lists: ShuffledLists, given: np.ndarray, random: np.random.Generato
 
 def show_newest(lists: ShuffledLists, given: int, random: np.random.Generator) -> FewShown:
     """Up to CUTS_IN_VALIDATION rows for each list, all longer than `given`: each asks for an entry, and shows as many
-    as `given` before it. One entry is in each quarter, as it were, of all that can be asked for."""
+    as `given` before it. Where there are four rows, one entry is from each quarter of those that can be asked for."""
     room = lists.lengths - given
     rows = np.minimum(room, CUTS_IN_VALIDATION)
     row = np.repeat(np.arange(len(room)), rows)

@@ -3,10 +3,11 @@
 A Transformer of a few hundred dimensions cannot hold which of thousands of items go together; a table can, and needs no
 training. So the logits start from the tables (model/memory_transitions.py for lists that have an order,
 model/memory_ease.py for all, model/memory_colisting.py for those without), from how popular each item is, and from
-what the catalogue says (model/memory_likeness.py); the network learns only what they don't know. How much each of these
-terms counts for depends on how many items are visible: the fewer, the less they tell, and the more the popularity; and,
-without an order, on whether these look like a whole list (model/memory_completeness.py). The tables are made of the
-training lists, which they would know by heart: each of these is therefore scored as though it had not been counted.
+what the catalogue says (model/memory_likeness.py); the network learns only what they don't know. What each of these
+terms counts for depends on how many items are visible: few tell little, and then the popularity counts for more.
+Without an order it also depends on whether they look like a whole list (model/memory_completeness.py). The tables are
+made of the training lists, and would know them by heart; so each of these lists is scored as though it had not been
+counted.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ NEIGHBOURS = 8
 SOFTNESS = 0.03
 """EASE scores much below this count as equally bad."""
 UNKNOWN = 30.0
-"""On how many lists more each item counts as, if it is to be known how rare it is, and the catalogue can't tell."""
+"""So many lists are added to those that have an item, where it is asked how rare it is and the catalogue can't tell."""
 LOWEST = -0.25
 """The EASE score of items that are not in the table, unless the transitions know them: then it is 0."""
 

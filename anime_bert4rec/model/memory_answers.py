@@ -17,7 +17,7 @@ from anime_bert4rec.model.visible_items import visible_at
 NUMBERS_AT_ONCE = 2**21
 """How many numbers are processed at once: they stay in the processor's cache, and are enough for several threads."""
 MOST_LISTED = 1 / 15
-"""The share of all items that is said to be on the most lists, where settings are compared."""
+"""Where settings are compared, this share of all items is taken for those on the most lists."""
 
 
 def examples_at(memory: ItemMemory, batch: Batch) -> StrengthExamples:

@@ -1,9 +1,9 @@
 """Whether what is visible looks like nearly a whole list, or like a few titles of a longer one.
 
 Fifty titles may be all that somebody has seen, or a tenth of what somebody else has. What is popular and not among
-them, the first hasn't seen, and the second may well have. So in lists without an order the terms of the memory count
-for something else where a list looks whole (benchmarks/LOG.md). What tells the two apart: how many titles there are,
-how much of what is popular is among them, and how much is missing of their franchises.
+them, the first hasn't seen, and the second may well have. So in lists without an order the terms of the memory have
+other strengths where a list looks whole (benchmarks/LOG.md). What tells the two apart: how many titles there are, how
+much of what is popular is among them, and how much is missing of their franchises.
 """
 
 from __future__ import annotations

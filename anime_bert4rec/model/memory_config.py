@@ -13,11 +13,11 @@ from anime_bert4rec.model.memory_unlisted import UnlistedSizes
 from anime_bert4rec.support.forms import WrongForm, check
 
 FOLLOWS = ("lateness", "by_shares", "missing", "completeness")
-"""What the form of a memory in files of before has, too, though it follows from the rest."""
+"""Fields that files of earlier versions have, too, though they follow from the others."""
 
 
 def without_what_follows(saved: Any) -> Any:
-    """What was read of a model file or a checkpoint, with the form of its memories as it is today."""
+    """What was read of a model file or a checkpoint, without these fields."""
     for memory in ("memory", "unordered_memory"):
         with contextlib.suppress(AttributeError, KeyError, TypeError):  # it may be anything
             for name in FOLLOWS:

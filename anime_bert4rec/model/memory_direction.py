@@ -1,9 +1,9 @@
 """In which direction a list goes: vectors of few numbers, of similar direction for items that go together.
 
-The table of EASE knows pairs. What is left of it in few dimensions knows what kind of items somebody watches, so that
-items come up that go with a list as a whole, though with none of its items in particular. No formula leaves a list out
-of such vectors again, so there are three sets of them: of all lists, for whoever is asked about; and of either half of
-them, for the lists of the other half.
+The table of EASE knows pairs. In few dimensions, what is left of it knows what kind of items somebody watches, so that
+items come up that go with a list as a whole, though with none of its items in particular. A list cannot be taken out of
+such vectors again. So there are three sets of them: one of all lists, for people who are asked about; and one of each
+half of the lists, for the training lists of the other half.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ RIDGES = (30.0, 100.0, 200.0, 500.0, 1000.0)
 ALIKE_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)
 RECENCIES = (1.0, 0.98, 0.95, 0.9)
 FRANCHISE_BONUS = 2.0
-"""Added to the strength of the franchise with one visible title, and less with more, none from 64 on. By its lists a
-franchise says little, for they have what everybody has; but who names one title expects its seasons (benchmarks/LOG.md
-has what this costs)."""
+"""Added to the strength of the franchise with one visible title; less with more titles, and nothing from 64 on. By the
+lists alone the franchise would count for little, for they have what everybody has; but who names one title expects its
+seasons (benchmarks/LOG.md has what this costs)."""
 
 
 def fit_memories(
@@ -221,9 +221,9 @@ def _strengths_for_what_comes_next(memory: ItemMemory, cuts: Batch, start: Tenso
 
 
 def not_against(strength: Tensor, terms: tuple[str, ...]) -> Tensor:
-    """The same strengths [T, knots], with none by which an item is the less likely, the more lists have it and what is
-    visible: of few lists, such are found by chance. What is visible itself, which no list has twice, would then be the
-    likeliest of all."""
+    """The same strengths [T, knots], but those of TOGETHER at least 0. Below 0, an item would be the less likely, the
+    more lists have it beside what is visible: with few lists, such strengths are found by chance. What is visible
+    itself, which no list has twice, would then be the likeliest of all."""
     together = torch.tensor([term in TOGETHER for term in terms])
     return torch.where(together[:, None], strength.clamp_min(0), strength)
 

@@ -23,10 +23,11 @@ ENTRIES = tuple(2.0 ** (k / 2) for k in range(8, 41))
 ROUNDS = 3
 """How often each of the three is found anew, given the two others."""
 SURPRISE, SURELY = 3.0, 20.0
-"""An item that nobody has listed is new, if the chance of that is less than e to the power of minus the first, and
-surely so, if it is less than by the second."""
+"""An item that nobody has listed counts as new where the chance of that is below exp(-SURPRISE), and as surely new
+where it is below exp(-SURELY)."""
 TRUST = 0.9
-"""To which power of its popularity in the catalogue, of which the mean is 1, what is new is expected on lists."""
+"""What is new is expected on lists in proportion to this power of its popularity in the catalogue, divided by the
+mean."""
 LEAST = 0.05
 """The fewest lists that an item counts as on, so that there are no logarithms far below all others."""
 

@@ -3,8 +3,8 @@
 Each pair of an item that is wanted and one that isn't counts for what NDCG@10 would lose if the two
 changed places, times the logistic loss of how far apart their logits are (LambdaRank, Burges 2010). With the places of
 one order that is a convex problem, of which Newton's method makes a step; the next step has the places of the order
-that this one led to. It knows nothing of items that are far behind, and may bring them to the front. So all of them are
-ranked anew, and a step that ranks worse is made shorter.
+that this one led to. A step knows nothing of items that are far behind, and may bring them to the front. So after it
+all items are ranked anew, and a step that ranks worse is made shorter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""NDCG: what is wanted counts for the more, the further in front it is, of the most that it could count for.
+"""NDCG: what wanted items count for, which is more the further in front they are, as a share of the most possible.
 
 Järvelin & Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002, with gains of 0 and 1.
 """

@@ -17,10 +17,10 @@ from anime_bert4rec.model.two_threads import in_two_threads
 from anime_bert4rec.support.errors import ScoresFailed
 
 LISTS_AT_ONCE, SCORES_AT_ONCE = 64, 2**19
-"""How many lists are scored at once, or so many that they have about so many scores: fewer make too small operations,
-and more scores stay in no cache (benchmarks/LOG.md)."""
+"""So many lists are scored at once, or more of few titles, up to about SCORES_AT_ONCE scores: fewer lists make
+operations too small, and more scores do not stay in the cache (benchmarks/LOG.md)."""
 FEWEST_TO_SHARE = 8
-"""So many lists are shared by two threads, whether they are enough for two parts or not."""
+"""From so many lists on two threads share them, also where one part would do."""
 
 
 class ModelScorer:

@@ -1,11 +1,11 @@
 """Which score somebody would give to a title: Gaussian process regression on the person's other scores, in closed form.
 
-Scores are standardised for each person. Each item has a mean, shrunk to what AniList's mean score leads one to
-expect. How a person differs from the means is taken for a draw from a normal
-distribution over all items, in which two items vary together as they did in what people scored, each item scaled down
-the fewer its scores are, and as much as they have in common by the catalogue. Given some scores of a person, the
-expectation of all others is a ridge regression on the factors of that covariance; it knows nothing else of the person,
-so that a score that is not given has no influence at all.
+Scores are standardised for each person. Each item has a mean, shrunk to what AniList's mean score leads one to expect.
+How a person differs from the means is taken for a draw from a normal distribution over all items, in which two items
+vary together as they did in what people scored, each item scaled down the fewer its scores are, and as much as they
+have in common by the catalogue. Given some scores of a person, the expectation of all others is a ridge regression on
+the factors of that covariance; it knows nothing else of the person, so that a score that is not given has no influence
+at all.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ NOISE = 0.5
 """The variance of a score that nothing explains."""
 ROUNDS, ITERATIONS = 5, 3
 ITEM_VARIANCE = 0.6
-"""What isn't known of an item, where nothing is known, has this variance, if the factors have none so large: the fewer
-the scores, the less they have."""
+"""An item has at least this variance where nothing is known of it: with few scores, its factors alone have less."""
 
 
 @dataclass(frozen=True)

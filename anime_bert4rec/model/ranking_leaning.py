@@ -24,10 +24,10 @@ STEEPNESS = 1.6
 """How much of the logarithm of the popularity `niche` takes off at most: the scores from one title rise by a little
 more, 1.7 to 2.1 times that (benchmarks/LOG.md)."""
 RARE = 0.1
-"""What is on fewer lists than a tenth of the most listed title's is to `niche` not much rarer than what is on none, for
-little is known of it (benchmarks/LOG.md)."""
+"""Below this share of the most listed title's lists, `niche` hardly tells how rare titles are, for little is known of
+them (benchmarks/LOG.md)."""
 MOST_ALIKE = 10.0
-"""So much that little else counts."""
+"""The most that `alike` may be: little else counts then."""
 CONTENT_COUNTS = 0.5
 """What the cosine by genres and tags counts for beside that by lists, of which few say little of a title
 (benchmarks/LOG.md)."""

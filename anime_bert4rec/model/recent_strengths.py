@@ -4,10 +4,10 @@ The probability that a title is started at a moment is a softmax of a weighted s
 of what the model says from all that was watched, of what it says from the newest of it, where lists have an order also
 of what its other memory says of both as though they had none (which knows what titles have in common, and this says
 more of what is started than of what comes next on a list), and of what is known of each title at that moment
-(lists/recent_starts.py). The weights are those that make the newest starts of the training users
-likeliest, each with what others had started until the day before. The item memory stands for the model, which is not
-trained yet; and it is one of the lists as they were before these starts, with the settings of the model's own. One that
-knew the whole lists would know what was going to be liked.
+(lists/recent_starts.py). The weights are those that make the newest starts of the training users likeliest, each with
+what others had started until the day before. The item memory stands for the model, which is not trained yet; and it is
+one of the lists as they were before these starts, with the settings of the model's own. One that knew the whole lists
+would know what was going to be liked.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How much predicted scores count for beside what is listed, when titles are ranked by both.
 
 Who follows a recommendation wants to like it. So titles are ranked by the logarithm of the probability that they are
-listed, plus a weight times the predicted score, less its uncertainty. A title among the first ten that is liked counts
-for what is liked and for what is listed, another one that is listed only for that: of the weights with which people who
-were not learnt from have about as much of both together as with the best, the one nearest to the usual one is taken.
+listed, plus a weight times the predicted score, less its uncertainty. Weights are compared on people who were not
+learnt from, by the sum of two NDCG@10: that of the hidden titles that they liked, and that of all hidden titles. Of the
+weights that are about as good as the best, the one nearest to the usual one is taken.
 """
 
 from __future__ import annotations
