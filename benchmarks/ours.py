@@ -24,7 +24,7 @@ from anime_bert4rec.evaluation.ranking import Scorer, ranks_by
 from anime_bert4rec.lists.common_traits import groups_in_common, popularity_of
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import ItemLists, Sequences, Vocabulary, list_of
-from anime_bert4rec.model.batches import Batch
+from anime_bert4rec.model.batches import Batch, WholeLists
 from anime_bert4rec.model.bert4rec import BERT4Rec, Known
 from anime_bert4rec.model.gate_fitting import GateFitting, most_positions
 from anime_bert4rec.model.model_files import GATE
@@ -73,13 +73,13 @@ def main() -> None:
         model = train_model.build_model(data, settings)
     run.parameters = sum(p.numel() for p in model.parameters())
 
-    fitting = gate_fitting(ModelScorer(model, counted_but=0), split.training, split.validation_items)
+    fitting = gate_fitting(CountedScorer(model, 0), split.training, split.validation_items)
 
     def look_at_validation() -> None:
         model.to("cpu")  # where scorers are, wherever it is trained
         if fitting:
             fitting.fit(model)
-        ranks = ranks_by(ModelScorer(model, counted_but=0), split.training, split.validation_items)
+        ranks = ranks_by(CountedScorer(model, 0), split.training, split.validation_items)
         run.validated(ranks, lambda: copy.deepcopy(model.state_dict()))
         model.to(args.device)
 
@@ -93,7 +93,7 @@ def main() -> None:
     peak = peak_memory_mb()
 
     model.to("cpu").load_state_dict(run.best_weights)
-    scorer = ModelScorer(model, counted_but=1)  # the validation item
+    scorer = CountedScorer(model, 1)  # the validation item
     top_10_seconds = seconds_of(lambda: top_10(scorer, split.known))
     more = {}
     if args.refit:
@@ -104,7 +104,7 @@ def main() -> None:
         for _ in itertools.islice(train(model, data, settings), int(run.best["epoch"])):
             weights = copy.deepcopy(model.state_dict())  # now, for after it the model has its own ones, not averaged
         model.load_state_dict(weights | {name: run.best_weights[name] for name in [GATE] if name in weights})
-        scorer = ModelScorer(model, counted_but=0)
+        scorer = CountedScorer(model, 0)
         more = {"refit_seconds": round(time.perf_counter() - clock, 2)}
     run.report(ranks_by(scorer, split.known, split.test_items), top_10_seconds, peak, **more)
 
@@ -167,6 +167,24 @@ def gate_fitting(scorer: ModelScorer, histories: ItemLists, targets: ItemLists) 
         padded = torch.nn.utils.rnn.pad_sequence(wanted, batch_first=True)
         questions.append(scorer.question([list_of(histories, user) for user in part])._replace(targets=padded))
     return GateFitting(model, questions, len(users))
+
+
+class CountedScorer(ModelScorer):
+    """Scores the people whose lists the item memory was made of, as though it had not been made of their own.
+
+    newer: how many of the newest entries of each history are not in these lists. What comes after what in a list is not
+    left out of the memory.
+    """
+
+    def __init__(self, model: BERT4Rec, newer: int) -> None:
+        super().__init__(model)
+        self.newer = newer
+
+    def question(self, lists: list[np.ndarray]) -> Batch:
+        counted = [own[: len(own) - self.newer] for own in lists]
+        items, starts = np.concatenate(counted), np.cumsum([0, *map(len, counted[:-1])])
+        whole = WholeLists(torch.from_numpy(items.astype(np.int64)), torch.from_numpy(starts))
+        return super().question(lists)._replace(lists=whole)
 
 
 class MemoryOnly(BERT4Rec):

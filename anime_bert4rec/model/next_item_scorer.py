@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anime_bert4rec.lists.sequences import ItemLists, flatten
-from anime_bert4rec.model.batches import Batch, WholeLists, ask_what_comes_next
+from anime_bert4rec.model.batches import Batch, ask_what_comes_next
 from anime_bert4rec.model.bert4rec import BERT4Rec, Known
 from anime_bert4rec.model.item_memory import ItemMemory
 from anime_bert4rec.model.two_threads import in_two_threads
@@ -26,14 +26,11 @@ FEWEST_TO_SHARE = 8
 class ModelScorer:
     """Histories of U users, each in order and none empty → the logits of what comes behind them, float32 [U, N].
 
-    counted_but: how many of the newest entries of each history are not in the lists that the item memory was made of.
-    All others are, and are left out of it again, but for what comes after what. None: no history has anything to do
-    with these lists. The weights must stay as they are from the first call on.
+    The weights must stay as they are from the first call on.
     """
 
-    def __init__(self, model: BERT4Rec, counted_but: int | None = None) -> None:
+    def __init__(self, model: BERT4Rec) -> None:
         self.model = model
-        self.counted_but = counted_but
 
     def __call__(self, histories: ItemLists) -> np.ndarray:
         known = self._known
@@ -77,10 +74,7 @@ class ModelScorer:
     def question(self, lists: list[np.ndarray]) -> Batch:
         """What the model is asked about these lists."""
         config = self.model.config
-        batch = ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
-        if self.counted_but is None:
-            return batch
-        return batch._replace(lists=_concatenated([own[: len(own) - self.counted_but] for own in lists]))
+        return ask_what_comes_next(lists, config.num_items + 1, config.max_seq_len, config.ordered)
 
 
 class SetScorer:
@@ -139,10 +133,3 @@ def _finite(scores: np.ndarray) -> np.ndarray:
     if not np.isfinite(scores).all():
         raise ScoresFailed("the model's scores are not numbers, so its weights are of no use: train again")
     return scores
-
-
-def _concatenated(lists: list[np.ndarray]) -> WholeLists:
-    ends = np.cumsum([len(items) for items in lists])
-    return WholeLists(
-        torch.from_numpy(np.concatenate(lists).astype(np.int64)), torch.from_numpy(np.append(0, ends[:-1]))
-    )

@@ -14,6 +14,7 @@ from anime_bert4rec.model.batches import Batch
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.memory_tables import Tables
 from anime_bert4rec.model.next_item_scorer import ModelScorer
+from config import PROJECT_DIR
 
 ITEMS = 12
 
@@ -42,13 +43,16 @@ def model_of(lists: Sequences) -> BERT4Rec:
 
 
 @pytest.mark.parametrize("newer", [0, 1])
-def test_a_list_of_the_memory_is_scored_as_though_it_had_not_been_counted(newer):
+def test_a_list_of_the_memory_is_scored_as_though_it_had_not_been_counted(newer, monkeypatch):
+    monkeypatch.syspath_prepend(str(PROJECT_DIR / "benchmarks"))
+    from ours import CountedScorer  # which compare.py asks
+
     lists = made_up_lists(20)
     histories = [lists.of_user(user) for user in range(len(lists))]
     unseen = [np.setdiff1d(np.arange(1, ITEMS + 1), history) for history in histories]
     if newer:
         histories = [np.append(history, rest[0]) for history, rest in zip(histories, unseen, strict=True)]
-    got = ModelScorer(model_of(lists), newer)(histories)
+    got = CountedScorer(model_of(lists), newer)(histories)
     counted = ModelScorer(model_of(lists))(histories)
     for user, history in enumerate(histories):
         others = lists.select(np.delete(np.arange(len(lists)), user))
@@ -61,7 +65,7 @@ def test_a_list_of_the_memory_is_scored_as_though_it_had_not_been_counted(newer)
 def test_in_parts_nobody_is_taken_for_another(monkeypatch):
     lists = made_up_lists(30)
     targets = np.array([np.setdiff1d(np.arange(1, ITEMS + 1), lists.of_user(user))[-1] for user in range(len(lists))])
-    scorer = ModelScorer(model_of(lists), 0)
+    scorer = ModelScorer(model_of(lists))
     whole = ranks_by(scorer, lists, targets)
     monkeypatch.setattr(ranking, "USERS_AT_ONCE", 7)
     assert ranks_by(scorer, lists, targets).ranks.tolist() == whole.ranks.tolist()
