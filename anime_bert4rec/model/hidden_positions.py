@@ -2,7 +2,7 @@
 
 There are three kinds of questions. Masks hide entries anywhere in a list, and what is before and after them is visible.
 Cuts hide an entry and all that follow it, as when the next anime is to be named; one row serves many cuts at once (see
-`BERT4Rec.encode`). And of a list a few entries are shown, as of somebody who is new, and others are asked for.
+`BERT4Rec.read`). And of a list a few entries are shown, as of somebody who is new, and others are asked for.
 """
 
 from __future__ import annotations

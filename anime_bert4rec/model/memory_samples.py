@@ -92,8 +92,10 @@ def shown_in_part(batch: Batch, num_items: int, random: np.random.Generator) -> 
 
 
 def lists_in_part(sequences: Sequences, num_items: int, seed: int) -> list[tuple[Batch, Wanted]]:
-    """Lists without an order of which some items are shown, as they come and in random number, and all others wanted:
-    rows and items. So that no batch is much padding, each 8 of them have lists with like numbers of visible items."""
+    """Lists without an order, of each of which a random number of random items are shown, and all others are wanted.
+
+    The lists of every 8 batches are sorted by how many items are shown, so that little of a batch is padding.
+    """
     random = np.random.default_rng(seed)
     users = random.permutation(np.flatnonzero(sequences.lengths > 1))
     number = min(SHOWN_IN_PART, MOST_TIMES * len(users), max(1, LARGEST_SAMPLE // num_items))
