@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anime_bert4rec.lists.scored_lists import last_part
 from anime_bert4rec.lists.sequences import Sequences
 
-HIDDEN = 0.2
-"""The share of a list that `fold_in` hides."""
 FEWEST_LEFT = 10
 """Whoever has fewer other titles is not asked from a few."""
 
@@ -73,11 +72,9 @@ def fold_in(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
 
     Among entries without an order, those of a bulk import or without a date, chance decides which are last.
     """
-    size = len(watched.items)
-    block = np.where(np.arange(size) < watched.undated, 0, watched.blocks)
-    last = np.argsort(block + np.random.default_rng(watched.seed).random(size))[-max(1, round(HIDDEN * size)) :]
-    hidden = np.zeros(size, bool)
-    hidden[last] = True
+    block = np.where(np.arange(len(watched.items)) < watched.undated, 0, watched.blocks)
+    hidden = np.zeros(len(watched.items), bool)
+    hidden[last_part(block, np.random.default_rng(watched.seed))] = True
     return watched.items[~hidden], watched.items[hidden]
 
 

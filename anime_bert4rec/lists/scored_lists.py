@@ -11,7 +11,7 @@ from anime_bert4rec.lists.scores import ScoredRow, is_liked
 from anime_bert4rec.lists.sequences import PAD, Sequences, Vocabulary
 
 HIDDEN = 0.2
-"""The share of the scored titles that is hidden."""
+"""The share of a list that is hidden."""
 FEWEST_TO_ASK = 20
 """Whoever has scored fewer titles is not asked: so few say little of the order in which they are liked."""
 
@@ -73,11 +73,15 @@ def ask_about_scores(
     return asked
 
 
+def last_part(blocks: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """The positions of the last HIDDEN of a list's entries, at least one; chance decides among entries of one block."""
+    return np.argsort(blocks + random.random(len(blocks)))[-max(1, round(HIDDEN * len(blocks))) :]
+
+
 def _hide(items: np.ndarray, scores: np.ndarray, blocks: np.ndarray, random: np.random.Generator) -> ScoredList:
     """scores: 0 for none."""
     scored = np.flatnonzero(scores)
-    order = scored[np.argsort(blocks[scored] + random.random(len(scored)))]
-    last = order[-max(1, round(HIDDEN * len(order))) :]
+    last = scored[last_part(blocks[scored], random)]
     known = np.ones(len(items), bool)
     known[last] = False
     has_score = known & (scores > 0)
