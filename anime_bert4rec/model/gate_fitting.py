@@ -39,7 +39,7 @@ MOST_STEPS = 20
 PARTS_OF_THE_WAY = (0.0, 0.25, 0.5, 0.75, 1.0)
 """From the memory alone to the likeliest weights."""
 NO_ERROR = 1e-12
-"""Of points that rank everything alike, in place of the error of the difference."""
+"""Stands for the standard error of the difference between points that rank everything alike."""
 NUMBERS_AT_ONCE = 2**19
 """How many logits are processed at once, so that they stay in the processor's cache."""
 
@@ -149,10 +149,10 @@ def _seen(batch: Batch, num_items: int) -> Tensor:
 
 
 def as_far_as_it_ranks_well(examples: GateExamples, weights: Tensor) -> Tensor:
-    """What is the mean part of the way from the memory alone to these weights [2, GATE_KNOTS].
+    """The weights at the mean part of the way from the memory alone to these weights [2, GATE_KNOTS].
 
-    Each of PARTS_OF_THE_WAY weighs as much as the normal distribution has it at its distance from the best one, by the
-    NDCG, in standard errors of this distance.
+    Each of PARTS_OF_THE_WAY is weighted by the normal distribution, by how far its NDCG is behind the best one's, in
+    standard errors of this difference.
     """
     alone = torch.zeros_like(weights)
     alone[MEMORY] = 1

@@ -41,8 +41,8 @@ class ItemSpace:
 
     @classmethod
     def of_lists(cls, model: BERT4Rec) -> ItemSpace:
-        """Those of the memory of lists without an order, where it has them of as many items, for then nothing is to be
-        computed."""
+        """The vectors that the memory of lists without an order has already, if it has one for each item that `of`
+        has."""
         memory = model.unordered_memory or model.memory
         direction = None if memory is None else memory.direction
         if direction is None or len(direction.columns) < len(placed_columns(model)):

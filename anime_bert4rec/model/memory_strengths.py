@@ -32,7 +32,7 @@ ROUNDS = 2
 """In how many rounds the strengths are found with which something wanted comes first; more make the differences larger,
 and the order no better (benchmarks/LOG.md)."""
 AMONG = 30
-"""Of lists in order, that many of the first count in the end: what comes next is looked for there."""
+"""For lists in order, strengths are fitted in the end among so many items that come first, where people look."""
 LEAST_FACTOR = 0.05
 NUMBERS_AT_ONCE = 2**16
 """How many numbers of each term are processed at once, so that they stay in the processor's cache."""

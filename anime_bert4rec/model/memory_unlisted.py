@@ -85,8 +85,9 @@ class UnlistedItems(Groups):
         return UnlistedSizes(*lengths)
 
     def new(self, popularity: Tensor, prior: Tensor | None, all_may_be: bool) -> New | None:
-        """None if nothing is. popularity, prior: as in model/memory_popularity.py. all_may_be: whether what is as rare
-        in the catalogue as what no list has may be new, too."""
+        """The items that may be new; None if there are none. popularity, prior: as in model/memory_popularity.py.
+        all_may_be: whether every unlisted item may be, or only those of which it is surprising that no list has
+        them."""
         places = torch.arange(len(self.columns), device=self.columns.device)
         if prior is None:
             prior = torch.ones_like(popularity)

@@ -61,14 +61,14 @@ class RankingByScores:
         return {"list": 0.0, "score": ONLY_SCORES, "both": 0.0 if of_model is None else float(of_model[0])}[by]
 
     def expectation(self, scores: GivenScores, by: str) -> Expectation | None:
-        """What is expected of who gave these scores, if that counts for anything; without any scores of known titles it
-        does only where nothing else does."""
+        """What is expected of somebody who gave these scores; None where it counts for nothing. Without scores of known
+        titles it counts only if `by` is "score"."""
         counts = self.weight(by) and (by == "score" or len(known_items(scores, self.vocabulary)))
         return self.expected_of(scores) if counts else None
 
     def expected_of(self, scores: GivenScores) -> Expectation:
-        """What is expected of who gave these scores; of unknown anime they are passed over. Raises NoPredictedScores,
-        and ValueError for a score that is not of 100."""
+        """What is expected of somebody who gave these scores; those of unknown anime are passed over. Raises
+        NoPredictedScores, and ValueError for a score that is not of 100."""
         if self.predicted is None:
             raise NoPredictedScores
         if not isinstance(scores, Mapping):

@@ -135,7 +135,8 @@ class Data:
 
     @property
     def one_in(self) -> int:
-        """Of how many batches of validation one is enough, where LISTS_SAMPLED are; neighbours have like lengths."""
+        """One batch of validation in so many is enough, for LISTS_SAMPLED lists in all; neighbours have like
+        lengths."""
         return max(1, round(len(self.validation) / LISTS_SAMPLED))
 
     @property

@@ -88,7 +88,8 @@ def people_of_exports(
 def leaning_of(
     people: Sequence[Person], recommender: Recommender, niche: float | None, alike: float | None
 ) -> tuple[float, float]:
-    """How much less by popularity, and more by likeness, is ranked for these people; None where they don't say."""
+    """`niche` and `alike` for these people; where they are None, the usual ones: 0, but for one person who names
+    titles."""
     usual = 0.0, 0.0
     if [person.named_titles for person in people] == [True] and recommender.knows_popularity:
         usual = usual_leaning(len(people[0].history))
@@ -96,7 +97,7 @@ def leaning_of(
 
 
 def usual_leaning(titles: int) -> tuple[float, float]:
-    """How much less by popularity, and more by likeness, is ranked for somebody who names so many titles."""
+    """The usual `niche` and `alike` for somebody who names so many titles."""
     share = 0.5 ** (titles - 1)
     return NICHE_OF_ONE * share, ALIKE_OF_ONE * share
 

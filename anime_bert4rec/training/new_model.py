@@ -100,8 +100,8 @@ def fit_memory_and_starts(
 def begin_alike(model: BERT4Rec) -> None:
     """Let the embeddings of items that go together, by the memory, begin near each other.
 
-    They stay noise of the same spread, but the direction of an item among the others decides most of it: by a random
-    projection, which keeps angles. So the network need not learn from few lists what the memory knows of them.
+    They stay noise of the same spread, but most of each is a random projection, which keeps angles, of the item's
+    direction among the others. So the network need not learn from few lists what the memory knows of them.
     """
     directions = torch.from_numpy(ItemSpace.of_lists(model).directions)
     embeddings = model.item_embedding.weight[1:-1]
