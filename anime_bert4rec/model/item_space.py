@@ -20,6 +20,8 @@ SHORTEST = 1e-6
 """What is shorter has no direction."""
 DIMENSIONS = 50
 """How many numbers a vector has that is made of the memory's table."""
+ITERATIONS = 8
+"""Of the subspace, until it hardly changes."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def _of_use(weights: np.ndarray) -> np.ndarray:
     return weights
 
 
-def spectral(table: np.ndarray, dimensions: int = DIMENSIONS, rounds: int = 8) -> np.ndarray:
+def spectral(table: np.ndarray, dimensions: int = DIMENSIONS) -> np.ndarray:
     """Points [N, D] whose products come near a symmetric matrix [N, N]: its largest eigenvectors, by their size.
 
     By subspace iteration from noise; what has a negative eigenvalue is left at zero. torch multiplies, for it keeps to
@@ -104,7 +106,7 @@ def spectral(table: np.ndarray, dimensions: int = DIMENSIONS, rounds: int = 8) -
     whole = torch.from_numpy(table)
     noise = np.random.default_rng(0).standard_normal((len(table), min(dimensions, len(table))))
     basis = torch.linalg.qr(torch.from_numpy(noise).to(whole.dtype))[0]
-    for _ in range(rounds):
+    for _ in range(ITERATIONS):
         basis = torch.linalg.qr(whole @ basis)[0]
     values, rotation = map(torch.from_numpy, np.linalg.eigh((basis.t() @ whole @ basis).numpy()))
     points: np.ndarray = (basis @ rotation * values.clamp_min(0).sqrt()).numpy()

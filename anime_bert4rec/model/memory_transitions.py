@@ -29,6 +29,8 @@ PRIORS = (0.0, 3.0, 10.0, 30.0, 100.0)
 RELIANCES = (0.0, 0.25, 0.5)
 """A neighbour's row may count for as much as its sum to one of these powers says: the more it rests on, the more it is
 worth. Where lists are short and items many, most rows rest on a few pairs (benchmarks/LOG.md)."""
+ROUNDS = 50
+"""Of expectation maximisation, by which the weights of the mixture are found."""
 
 
 class Added(NamedTuple):
@@ -175,7 +177,7 @@ class Transitions(nn.Module):
             kept.float(),
         )
 
-    def fit(self, neighbours: Tensor, added: Added, columns: Tensor, targets: Tensor, rounds: int = 50) -> None:
+    def fit(self, neighbours: Tensor, added: Added, columns: Tensor, targets: Tensor) -> None:
         """Take the prior, the reliance and the mixture weights under which known targets are the likeliest.
 
         The weights by expectation maximisation (deleted interpolation, Jelinek 1980). neighbours, added: as in
@@ -192,7 +194,7 @@ class Transitions(nn.Module):
             rows = counts.clamp_min(0) + prior * by_popularity[:, None]
             guess = torch.cat([rows / (left.clamp_min(ROUNDING_ERROR) + prior), by_popularity[:, None]], 1)
             worth = _worth(left, reliance)
-            weights = mixture_weights(guess, worth, self.weights, rounds)
+            weights = mixture_weights(guess, worth, self.weights)
             return (shares_of(weights * worth) * guess).sum(1).log().mean().item(), weights
 
         settings = list(itertools.product(PRIORS, RELIANCES))
@@ -257,10 +259,10 @@ def _worth(sums: Tensor, reliance: float) -> Tensor:
     return F.pad(torch.where(sums > ROUNDING_ERROR, sums, 0) ** reliance * (sums > ROUNDING_ERROR), (0, 1), value=1.0)
 
 
-def mixture_weights(guess: Tensor, worth: Tensor, weights: Tensor, rounds: int) -> Tensor:
+def mixture_weights(guess: Tensor, worth: Tensor, weights: Tensor) -> Tensor:
     """The weights [P] of the parts of a mixture, from `weights` on. guess [M, P]: what each part says of each target;
     worth [M, P]: what each part is multiplied by besides."""
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         mixture = shares_of(weights * worth)
         share = shares_of(mixture * guess)
         ratio = share.sum(0) / mixture.sum(0).clamp_min(1e-6)

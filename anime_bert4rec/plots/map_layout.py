@@ -16,6 +16,8 @@ PUSHES = 12
 """How many random others each title is pushed away from in a round."""
 PUSH = 30.0
 """How strong the pushes are together, the pull of one neighbour being 1; tried out: more neighbours stay together."""
+SPREADING_ROUNDS = 25
+"""In how many rounds `spread_apart` moves points."""
 ROWS_AT_ONCE = 1_000
 
 
@@ -94,14 +96,14 @@ def framed(place: np.ndarray) -> np.ndarray:
     return place / (1 + np.abs(place) ** 12) ** (1 / 12)
 
 
-def spread_apart(place: np.ndarray, room: np.ndarray, rounds: int = 25) -> np.ndarray:
+def spread_apart(place: np.ndarray, room: np.ndarray) -> np.ndarray:
     """`place` [N, 2] with points moved apart that are nearer than the sum of their `room` [N], as far as it goes.
 
     Dense clusters open a little, so that titles do not cover each other and names find a place.
     """
     place = place.astype(np.float32)
     room = room.astype(np.float32)
-    for _ in range(rounds):
+    for _ in range(SPREADING_ROUNDS):
         move = np.zeros_like(place)
         for start in range(0, len(place), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)

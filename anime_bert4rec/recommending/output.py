@@ -36,9 +36,7 @@ def as_csv(rows: Sequence[RecommendedAnime]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in dataclasses.fields(RecommendedAnime))
     for row in rows:
-        values: dict[str, Any] = {
-            field.name: getattr(row, field.name) for field in dataclasses.fields(RecommendedAnime)
-        }
+        values: dict[str, Any] = dict(vars(row))
         values["score"] = rounded(row.score)
         values["genres"] = "; ".join(row.genres)
         values["because"] = "; ".join(reason.title for reason in row.because)

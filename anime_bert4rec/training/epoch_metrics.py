@@ -153,15 +153,12 @@ class EpochMetrics:
     def as_dict(self) -> dict[str, Any]:
         """The content of training_metrics.json."""
         best = self.best_epoch
+        curves = {name: getattr(self, name) for name in Measured.__annotations__}
         return {
-            "train_losses": self.train_losses,
-            "val_losses": self.val_losses,
-            "train_accuracies": {str(k): curve for k, curve in self.train_accuracies.items()},
-            "val_accuracies": {str(k): curve for k, curve in self.val_accuracies.items()},
-            "val_accuracy_errors": {str(k): curve for k, curve in self.val_accuracy_errors.items()},
-            "val_losses_by_length": self.val_losses_by_length,
-            "learning_rates": self.learning_rates,
-            "epoch_seconds": self.epoch_seconds,
+            **{
+                name: {str(k): curve for k, curve in each.items()} if isinstance(each, dict) else each
+                for name, each in curves.items()
+            },
             "summary": {
                 "epochs_done": self.epochs_done,
                 "epochs_planned": self.epochs_planned,
@@ -177,7 +174,7 @@ class EpochMetrics:
         """The latest epoch in one line for the log; a star marks the best so far."""
         return (
             f"{self._which()} loss {self.train_losses[-1]:.4f} val {self.val_losses[-1]:.4f}"
-            f" | top-1/5/10/20 % {percents(self.train_accuracies, -1)} val {percents(self.val_accuracies, -1)}"
+            f" | top-1/5/10/20 % {_percents(self.train_accuracies)} val {_percents(self.val_accuracies)}"
             f" | lr {self.learning_rates[-1]:.1e} | {self._time()}"
         )
 
@@ -201,5 +198,5 @@ class EpochMetrics:
         return f"{duration(self.epoch_seconds[-1])}, {duration(left)} left"
 
 
-def percents(curves: dict[int, list[float]], at: int) -> str:
-    return " ".join(f"{100 * curves[k][at]:4.1f}" for k in TOP_K)
+def _percents(curves: dict[int, list[float]]) -> str:
+    return " ".join(f"{100 * curves[k][-1]:4.1f}" for k in TOP_K)
