@@ -138,6 +138,7 @@ def remove_people(given: Sequence[str], wanted: UserListSettings, paths: Databas
     with logging_to(), Database.open(paths.database_file, create=False) as database:
         found = (next(filter(database.has_somebody, readings_of(text)), meant_by(text)) for text in given)
         names = list(dict.fromkeys(found))
+        forget(paths.database_file)  # before they are gone: stopped in between, the same command does the rest
         try:
             removed = database.remove(names)
         except NobodyOfThisName as error:

@@ -152,6 +152,21 @@ def test_the_lists_that_were_kept_for_training_go_too(path, remove):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_killed_as_soon_as_they_are_gone_it_leaves_nothing_of_them_beside_the_database(path, remove, monkeypatch):
+    with contextlib.suppress(UserError):
+        load_data(path, TrainingSettings(memory=False))
+    real = Database.remove
+
+    def remove_and_die(*args):
+        real(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Database, "remove", remove_and_die)
+    assert remove("ann")[0] == 130
+    assert "Ann" not in left(path)
+    assert [each.name for each in folder_of(path).iterdir()] == [MARK]
+
+
 @pytest.mark.parametrize(
     ("given", "removed"),
     [
