@@ -111,6 +111,22 @@ def test_stopped_it_is_completed_by_the_same_command(run, tmp_path, monkeypatch,
     )
 
 
+def test_a_journal_that_a_killed_process_left_is_no_change_of_the_database(run, tmp_path, folder, monkeypatch, written):
+    """Whoever closes the database works the journal into it, which changes the file and nothing that is in it."""
+    with Database.open(folder / "bert.db", create=False) as database:
+        database.save_unavailable_user("gone", "unknown", 1)
+        for name in ("bert.db", "bert.db-wal"):
+            shutil.copy(folder / name, tmp_path / name)
+    for name in ("bert.db", "bert.db-wal"):
+        shutil.move(tmp_path / name, folder / name)
+    assert (folder / "bert.db-wal").stat().st_size
+    with monkeypatch.context() as patched:
+        stop_after(patched, 2)
+        assert run("--all", "--format", "jsonl", "-o", tmp_path / "all.jsonl", "--top-k", 5)[0] == 130
+    said, lines = written()
+    assert "resumed where it was stopped" in said and len(lines) == 4
+
+
 def test_a_file_that_was_stopped_at_its_start_has_one_header(run, tmp_path, monkeypatch):
     asked = ["--all", "--format", "csv", "--top-k", 2, "-o"]
     assert run(*asked, tmp_path / "at_once.csv")[0] == 0

@@ -69,6 +69,9 @@ def as_of_one_moment(database_file: Path) -> Iterator[tuple[Database, list[int]]
 
     The state is what `state_of` gives.
     """
+    if len(state_of(database_file)) > 2:  # a killed process has left a journal, unless one is at work
+        with Database.open_to_read(database_file, whole=False):
+            pass  # closing it works the journal into the file: now, not when whoever reads it next changes the state
     with Database.open_to_read(database_file) as database:
         state = state_of(database_file)  # before the snapshot, so that no change in between is missed
         with database.snapshot():
