@@ -176,12 +176,14 @@ def prepare(
     checkpoint = from_main(checkpoint)
     fitted, people = kept_of_run(chosen, paths, checkpoint, data) if checkpoint else (None, data.people())
     run = make_run(data, settings, identity, steps_per_epoch, fitted, checkpoint)
-    if is_main() and going_on.resume != NEWEST:
-        move_earlier_run_aside(paths, started)
+    if is_main():
+        with finish_first():  # so that no checkpoint to go on from is missing in the folder
+            if going_on.resume != NEWEST:
+                move_earlier_run_aside(paths, started)
+            if checkpoint:
+                save_from_checkpoint(checkpoint, run.model, paths.models / BEST_MODEL, best=True)
+                files.go_on_from(checkpoint)
     if checkpoint:
-        if is_main():
-            save_from_checkpoint(checkpoint, run.model, paths.models / BEST_MODEL, best=True)
-            files.go_on_from(checkpoint)
         run.restore(checkpoint)
     if is_main():
         if checkpoint:

@@ -114,8 +114,14 @@ class RunFolder:
 
     def newest_moved_aside(self) -> Path | None:
         """The folder of the newest of the runs that were moved aside (training/output_folder.py) and have a model."""
-        models = sorted((self.output / "old").glob(f"*/models/{BEST_MODEL}"))
-        return models[-1].parent.parent if models else None
+        model = self.moved_aside(self.models / BEST_MODEL)
+        return model and model.parent.parent
+
+    def moved_aside(self, file: Path) -> Path | None:
+        """Where a file of an earlier run is that was called so: of the newest that was moved aside and has it."""
+        old = self.output / "old"
+        places = [each / file.parent.name / file.name for each in sorted(old.iterdir())] if old.is_dir() else []
+        return next((each for each in reversed(places) if each.exists()), None)
 
 
 class SavedConfig(TypedDict):

@@ -23,11 +23,11 @@ from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
 from anime_bert4rec.model.model_files import ModelFileError, load_item_mappings, load_model, mark_of
-from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS, PEOPLE, RunFolder
+from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS, LATEST_CHECKPOINT, PEOPLE, RunFolder
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.forms import WrongForm
-from anime_bert4rec.support.text import plain
+from anime_bert4rec.support.text import as_flag, plain
 from anime_bert4rec.training.checkpoints import CannotResume, Checkpoint, check_fit, load_checkpoint, newest_good
 from anime_bert4rec.training.weights import make_optimizer
 
@@ -80,7 +80,7 @@ def checkpoint_to_resume(
 
     network: its form (`form_of`). Raises CannotResume, before anything is changed but the names of damaged files.
     """
-    path, checkpoint = (chosen, load_checkpoint(chosen)) if chosen else newest_good(folder.checkpoints)
+    path, checkpoint = _find(chosen, folder)
     before, models = checkpoint["resume"]["identity"], models_beside(chosen, folder)
     if identity["catalogue"] != before.get("catalogue") and fitted_before(models, checkpoint):
         identity = {**identity, "catalogue": before.get("catalogue")}  # all that the run has of it is in its memory
@@ -99,6 +99,28 @@ def checkpoint_to_resume(
             "The learning rate follows another --epochs or --lr from here on, so this is not the same run any more."
         )
     return checkpoint
+
+
+def _find(chosen: Path | None, folder: RunFolder) -> tuple[Path, Checkpoint]:
+    """The checkpoint to go on from. One that a later run has moved aside, perhaps with the same command, is said to be
+    where it is now."""
+    if chosen is None:
+        try:
+            return newest_good(folder.checkpoints)
+        except CannotResume as error:
+            if moved := folder.moved_aside(folder.checkpoints / LATEST_CHECKPOINT):
+                raise CannotResume(
+                    f"{error}, or go on with the run that was moved aside:{as_flag('--resume', moved)}"
+                ) from None
+            raise
+    is_gone = chosen.absolute().parent == folder.checkpoints.absolute() and not chosen.exists()
+    if is_gone and (moved := folder.moved_aside(chosen)):
+        has_newer = (folder.checkpoints / LATEST_CHECKPOINT).exists()
+        newer = (
+            "--resume without a file goes on with that run; to begin there again:" if has_newer else "to go on from it:"
+        )
+        raise CannotResume(f"{chosen} was moved aside by a later run: {newer}{as_flag('--resume', moved)}")
+    return chosen, load_checkpoint(chosen)
 
 
 def models_beside(chosen: Path | None, folder: RunFolder) -> Path:
