@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.recommending.rows import title_of
 from anime_bert4rec.recommending.title_questions import id_of
 from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.locks import one_at_a_time
 from anime_bert4rec.support.text import half_width, plain
 from anime_bert4rec.support.whole_files import write_aside
 
@@ -53,12 +55,15 @@ def read_hide_list(path: Path) -> set[int]:
 
 def add_to_hide_list(path: Path, titles: Mapping[int, str]) -> None:
     """Adds the ids that the file doesn't have, each with its title as a comment; makes the file if there is none."""
-    there = read_hide_list(path) if path.exists() else set()
-    text = _text(path) if path.exists() else ""
-    new = [f"{anime_id}  # {title}\n" for anime_id, title in titles.items() if anime_id not in there]
-    if new:
-        with write_aside(path) as file:
-            file.write((text + ("\n" if text and not text.endswith("\n") else "") + "".join(new)).encode())
+    folder = Path(os.path.realpath(path)).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(folder):  # what another process adds meanwhile is not to be lost
+        there = read_hide_list(path) if path.exists() else set()
+        text = _text(path) if path.exists() else ""
+        new = [f"{anime_id}  # {title}\n" for anime_id, title in titles.items() if anime_id not in there]
+        if new:
+            with write_aside(path) as file:
+                file.write((text + ("\n" if text and not text.endswith("\n") else "") + "".join(new)).encode())
 
 
 def _text(path: Path) -> str:

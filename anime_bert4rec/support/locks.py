@@ -24,12 +24,18 @@ if sys.platform == "win32":
         """Mark the file as in use within the block; it may be moved. Windows needs none: files in use stay there."""
         yield
 
+    @contextlib.contextmanager
+    def one_at_a_time(folder: Path) -> Iterator[None]:
+        """Windows has no locks on folders: there nobody waits."""
+        yield
+
     def is_held(path: Path) -> bool:
         """Whether a process holds the file: never to be asked on Windows, which protects open files itself."""
         return False
 
 else:
     import fcntl
+    import os
 
     def lock(file: IO[bytes]) -> None:
         """Lock the file for this process. Raises OSError while another process has it locked."""
@@ -46,6 +52,17 @@ else:
         with path.open("rb") as file:
             hold(file)
             yield
+
+    @contextlib.contextmanager
+    def one_at_a_time(folder: Path) -> Iterator[None]:
+        """Wait until nobody else is in such a block for this folder: who changes a file in it reads and replaces it."""
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # not every file system has locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def is_held(path: Path) -> bool:
         """Whether a process holds the file, or that cannot be found out."""

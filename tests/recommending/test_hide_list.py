@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from anime_bert4rec.recommending.hide_list import add_to_hide_list, read_hide_list
@@ -20,6 +23,14 @@ def test_what_is_added_is_read_back_and_what_was_there_stays(tmp_path):
     before = path.stat().st_mtime_ns
     add_to_hide_list(path, {5: "z"})
     assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there nobody waits")
+def test_what_many_add_at_once_is_all_kept(tmp_path):
+    path = tmp_path / "hidden.txt"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda anime_id: add_to_hide_list(path, {anime_id: "x"}), range(1, 41)))
+    assert read_hide_list(path) == set(range(1, 41))
 
 
 def test_only_ends_of_lines_end_a_comment(tmp_path):
