@@ -61,6 +61,7 @@ TESTED_BY = {
 """Modules without a test file of their own, and the file that tests them."""
 MORE_TESTS = {
     "training/test_resume_differences.py": "training.resume",
+    "training/test_resume_moved_aside.py": "training.resume",
     "pages/test_in_browser.py": "pages.page",
     "anilist/test_anilist_client.py": "anilist_client",
     "anilist/test_open_source.py": "anilist_client",
