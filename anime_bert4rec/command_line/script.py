@@ -69,6 +69,8 @@ def _code_of(main: Main, argv: Sequence[str] | None) -> int:
         if error.filename is None and error.errno in NO_ROOM:  # files are named where they are written
             error.filename = "standard output"
         return _fail(describe_os_error(error), EXIT_ERROR)
+    except MemoryError:
+        return _fail("out of memory: close other programs, and run this again", EXIT_ERROR)
     except sqlite3.OperationalError as error:
         return _fail(f"the database could not be used: {error}", EXIT_ERROR)
 

@@ -22,6 +22,7 @@ from config import PROJECT_DIR, PathSettings
         (SettingError("--epochs must be at least 1, not 0"), 2, "error: --epochs must be at least 1, not 0\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (OSError(28, "No space left on device", "a/b"), 1, "error: No space left on device: a/b\n"),
+        (MemoryError(), 1, "error: out of memory: close other programs, and run this again\n"),
     ],
 )
 def test_errors_become_a_line_and_an_exit_code(raised, code, line, capsys):
