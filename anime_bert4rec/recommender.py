@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anime_bert4rec.lists.recent_starts import NEWEST
-from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model.histories import NO_HISTORY, History, HistoryScorer, collected, known_items, why_nothing
 from anime_bert4rec.model.item_space import ItemSpace
 from anime_bert4rec.model.ranking_by_scores import (
@@ -174,8 +174,7 @@ class Recommender:
         for what the model does not know. Raises NothingToGoOn as `recommend`."""
         self._history(anime_ids := collected(anime_ids))
         _, score, _ = next(self._scored_many([AskedPerson(anime_ids)]))
-        columns = [self._items([each]) - 1 for each in candidates]
-        return [float(np.exp(score[column[0]], dtype=np.float64)) if len(column) else None for column in columns]
+        return self.vocabulary.values_of(candidates, np.exp(score, dtype=np.float64))
 
     def embeddings(self) -> tuple[np.ndarray, np.ndarray]:
         """The anime ids, int64 [N], and a vector for each, float32 [N, D]: the space that the map of anime is drawn of.
@@ -253,8 +252,8 @@ class Recommender:
         any, it is what most people would give; of a title given twice the last score counts. Raises NoPredictedScores
         unless the model `predicts_scores`, and ValueError unless each title has one score.
         """
-        predicted = self._by_scores.expected_of(by_id(anime_ids, scores)).of_100()
-        return [float(predicted[self._items([each])[0] - 1]) if self.knows(each) else None for each in candidates]
+        expected = self._by_scores.expected_of(by_id(anime_ids, scores))
+        return self.vocabulary.values_of(candidates, expected.of_100())
 
     def because(
         self,
@@ -269,25 +268,25 @@ class Recommender:
         Each of the newest `max_seq_len` titles of the history is left out in turn: those are named without which the
         logarithm of the score, with what `alike` adds to it, is lowest, if lower than with them. exclude: as then.
         """
-        history = History.of(anime_ids, self.vocabulary)
-        items, places = history.items, [self._items([each]) - 1 for each in recommended]
-        columns = np.concatenate([*places, self._items([])])  # of those that the model knows
+        likeness, history = self._leaning(0.0, alike).likeness, History.of(anime_ids, self.vocabulary)
+        items, asked = history.items, self.vocabulary.items_of(recommended)
+        columns = asked[asked != PAD] - 1
         if not len(items) or not len(columns):
-            return [() for _ in recommended]
+            return [() for _ in asked]
         tried = np.arange(max(0, len(items) - self._score.model.config.max_seq_len), len(items))
         scores = np.concatenate([self._score([history]), self._score.without_each(history, tried)])
         excluded = [self._items(exclude)] * len(scores)
         scores = self._score.log_probabilities(scores, [history] * len(scores), excluded)[:, columns]
         with np.errstate(invalid="ignore"):  # a title of the history owes nothing to others: -inf less -inf
             lost = scores[0] - scores[1:]  # [tried, recommended]
-        if alike:
-            lost += alike * self._likeness.lost_without(items, tried)[:, columns]
+        if likeness is not None:
+            lost += alike * likeness.lost_without(items, tried)[:, columns]
         strongest = np.argsort(-lost, axis=0, kind="stable")[: max(most, 0)]
         reasons = (
             tuple(self.vocabulary.decode(items[tried[best[lost[best, which] > 0]]]).tolist())
             for which, best in enumerate(strongest.T)
         )
-        return [next(reasons) if len(each) else () for each in places]
+        return [next(reasons) if each != PAD else () for each in asked]
 
     def knows(self, anime_id: int) -> bool:
         """Whether the model can take this anime into account, and recommend it."""

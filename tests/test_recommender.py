@@ -232,8 +232,16 @@ def test_a_history_that_can_be_read_but_once_is_one_like_others(knowing):
     assert knowing.recommend(iter(history), 3) == knowing.recommend(history, 3) != []
     assert knowing.scores((each for each in history), [11, 13]) == knowing.scores(history, [11, 13])
     assert knowing.because(iter(history), [13]) == knowing.because(history, [13])
+    assert knowing.because([], iter([13, 14])) == knowing.because([], [13, 14]) == [(), ()]
     with pytest.raises(NothingToGoOn, match="knows none of the 2 anime"):
         knowing.recommend(iter([90_001, 90_002]))
+
+
+@pytest.mark.parametrize("alike", [-1.0, 10.5, float("nan")])
+def test_reasons_refuse_what_recommendations_refuse(knowing, alike):
+    for ask in (lambda: knowing.recommend([11, 12], alike=alike), lambda: knowing.because([11], [13], alike=alike)):
+        with pytest.raises(ValueError, match="alike is from 0 to 10"):
+            ask()
 
 
 def test_five_thousand_titles_are_cut_to_what_the_model_sees(popular, knowing):
@@ -254,6 +262,15 @@ def test_threads_do_not_disturb_each_other(knowing):
 def test_what_was_saved_is_loaded(tmp_path, popular):
     save(tmp_path, popular._score.model)
     assert Recommender.load(str(tmp_path)).recommend([30]) == popular.recommend([30])
+
+
+def test_loading_draws_none_of_the_programs_random_numbers(tmp_path, popular):
+    save(tmp_path, popular._score.model)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    Recommender.load(tmp_path)
+    assert torch.equal(torch.rand(4), expected)
 
 
 def test_a_model_and_mappings_that_do_not_fit_are_refused(tmp_path, popular):

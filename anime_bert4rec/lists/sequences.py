@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ from anime_bert4rec.lists.dates import DAY_SECONDS, parts
 
 PAD = 0
 """The padding's index. Items are 1 … N; the mask is N + 1 (`Vocabulary.mask`)."""
+
+NO_ID = -1
+"""The id of no anime."""
 
 BULK_DAY = 10
 """This many entries of one person with the same date were imported together: the order among them means nothing."""
@@ -51,6 +55,17 @@ class Vocabulary:
             return np.zeros(len(anime_ids), np.int32)
         at = np.minimum(np.searchsorted(self.anime_ids, anime_ids), self.num_items - 1)
         return np.where(self.anime_ids[at] == anime_ids, at + 1, PAD).astype(np.int32)
+
+    def items_of(self, anime_ids: Iterable[int]) -> np.ndarray:
+        """The same of ids of any size, however they come. Raises TypeError for what is no id."""
+        in_range = (each if 0 <= each < 2**63 else NO_ID for each in map(operator.index, anime_ids))
+        return self.encode(np.fromiter(in_range, np.int64))
+
+    def values_of(self, anime_ids: Iterable[int], values: np.ndarray) -> list[float | None]:
+        """Of the values of all items [N] that of each id, None for those that the vocabulary doesn't have."""
+        items = self.items_of(anime_ids)
+        each = zip(items.tolist(), values[items - 1].tolist(), strict=True)
+        return [None if item == PAD else value for item, value in each]
 
     def decode(self, indices: np.ndarray) -> np.ndarray:
         """The anime ids of indices 1 … N."""

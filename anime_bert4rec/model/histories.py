@@ -5,7 +5,6 @@ torch takes seconds to import, so that nothing here does before a model is there
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Iterable, Sequence, Set
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -113,6 +112,5 @@ def why_nothing(anime_ids: Collection[int]) -> str:
 
 def known_items(anime_ids: Iterable[int], vocabulary: Vocabulary) -> np.ndarray:
     """The indices 1 … N of those of the ids that the vocabulary has, in order. Raises TypeError for what is no id."""
-    in_range = [each for each in map(operator.index, anime_ids) if 0 <= each < 2**63]
-    items = vocabulary.encode(np.array(in_range, np.int64))
+    items = vocabulary.items_of(anime_ids)
     return items[items != PAD]

@@ -119,7 +119,8 @@ def _built(config: ModelConfig, weights: dict[str, Tensor]) -> BERT4Rec:
     held = sum(weight.numel() for weight in weights.values())
     if config.num_layers > len(weights) or config.least_numbers() > held:
         raise WrongForm(f"its sizes are of a larger model than the {held:,} numbers in it make")
-    model = BERT4Rec(config)
+    with torch.random.fork_rng(devices=[]):  # a larger program's random numbers stay as they are
+        model = BERT4Rec(config)
     if model.gate is not None:  # which models of earlier versions lack
         weights = {GATE: model.gate.values, **weights}
     check_weights(weights, model.state_dict())

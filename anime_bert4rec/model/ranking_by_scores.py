@@ -3,7 +3,6 @@ add to it. No torch."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,7 +61,9 @@ class RankingByScores:
 
     def expectation(self, scores: GivenScores, by: str) -> Expectation | None:
         """What is expected of somebody who gave these scores; None where it counts for nothing. Without scores of known
-        titles it counts only if `by` is "score"."""
+        titles it counts only if `by` is "score". Raises TypeError for scores that are not given by id."""
+        if not isinstance(scores, Mapping):
+            raise TypeError("scores are given by anime id, as in {1: 80}")
         counts = self.weight(by) and (by == "score" or len(known_items(scores, self.vocabulary)))
         return self.expected_of(scores) if counts else None
 
@@ -71,11 +72,8 @@ class RankingByScores:
         NoPredictedScores, and ValueError for a score that is not of 100."""
         if self.predicted is None:
             raise NoPredictedScores
-        if not isinstance(scores, Mapping):
-            raise TypeError("scores are given by anime id, as in {1: 80}")
-        ids = [each for each in map(operator.index, scores) if 0 <= each < 2**63]
-        items = self.vocabulary.encode(np.array(ids, np.int64))
-        given = np.array([scores[each] for each in ids], np.float64)[items != PAD]
+        items = self.vocabulary.items_of(scores)
+        given = np.array(list(scores.values()), np.float64)[items != PAD]
         if not ((given >= 0) & (given <= 100)).all():
             raise ValueError("a score is not of 100")
         return self.predicted.given(items[items != PAD], given)

@@ -137,6 +137,15 @@ def test_scores_of_what_is_no_id_are_refused(with_scores):
         with_scores.recommend([30], scores={40.9: 10}, by="score")
 
 
+def test_scores_that_are_not_by_id_are_refused_instead_of_passed_over(with_scores):
+    """As `predicted_scores` takes them, and none of them is the id of a title."""
+    for by in ("both", "list", "score"):
+        with pytest.raises(TypeError, match="by anime id, as in"):
+            with_scores.recommend([30, 20], scores=[71, 72], by=by)
+        with pytest.raises(TypeError, match="by anime id, as in"):
+            with_scores.recommend_together([[30, 20]], scores=[[71, 72]], by=by)
+
+
 def test_together_it_is_the_mean_of_what_is_expected_of_each(with_scores):
     one, other = {30: 70}, {}
     # The other has scored nothing, so that a quarter of each deviation counts: log .2 + .25 and log .1 + .5.
