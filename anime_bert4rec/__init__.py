@@ -44,15 +44,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The public names are imported when they are first asked for, so that importing the package costs nothing."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from anime_bert4rec import recommender
-    from anime_bert4rec.recommending import catalogue
-    from anime_bert4rec.support import errors
+if not TYPE_CHECKING:  # which would take any name for a public one
 
-    return getattr(next(module for module in (recommender, catalogue, errors) if hasattr(module, name)), name)
+    def __getattr__(name: str) -> Any:
+        """The public names are imported when they are first asked for, so that importing the package costs nothing."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from anime_bert4rec import recommender
+        from anime_bert4rec.recommending import catalogue
+        from anime_bert4rec.support import errors
+
+        return getattr(next(module for module in (recommender, catalogue, errors) if hasattr(module, name)), name)
 
 
 def __dir__() -> list[str]:
