@@ -119,7 +119,7 @@ def test_newcomers_are_asked_if_so_wished_alone(changed, of_then):
     assert run.since == SinceTraining(len(held_out), len(trained_on), newcomers=2)
     run, asked, fitted = changed.load(newcomers=True)
     assert (asked, fitted) == ([*held_out, 900_001, 900_002], trained_on)
-    assert run.asked.newcomers_asked == 2
+    assert run.since.newcomers_asked == 2
     assert len(run.undated_validation) == len(asked)
 
 
@@ -140,7 +140,7 @@ def test_the_list_of_somebody_trained_on_is_not_asked_for_under_another_name(cha
     changed.run(f"UPDATE user SET anilist_id = NULL, name_key = 'csv:1' WHERE anilist_id = {trained_on[1]}")
     run, asked, fitted = changed.load(newcomers=True)
     assert asked == [*held_out, 900_001] and fitted == [trained_on[0], *trained_on[2:]]
-    assert (run.asked.newcomers, run.asked.newcomers_asked, run.asked.of_trained_on.gone) == (3, 1, 1)
+    assert (run.since.newcomers, run.since.newcomers_asked, run.since.of_trained_on.gone) == (3, 1, 1)
 
 
 def test_a_row_that_now_belongs_to_another_person_is_no_excuse(changed, of_then):
@@ -158,8 +158,8 @@ def test_a_row_that_now_belongs_to_another_person_is_no_excuse(changed, of_then)
     run, asked, fitted = changed.load()
     assert asked == [each for each in held_out if each != last]
     assert fitted == [each for each in trained_on if each != last]
-    gone = run.asked.of_held_out if place is held_out else run.asked.of_trained_on
-    assert gone.gone == 1 and run.asked.lists.gone == 1
+    gone = run.since.of_held_out if place is held_out else run.since.of_trained_on
+    assert gone.gone == 1 and run.since.lists.gone == 1
 
 
 def test_another_name_makes_nobody_somebody_else(changed, of_then):
@@ -178,7 +178,7 @@ def test_changed_lists_are_counted_and_asked_for_as_they_are_now(changed, of_the
         changed.run(f"DELETE FROM list_entry WHERE user_id = {row_of(each)} AND anime_id = {first_watched(each)}")
     run, asked, fitted = changed.load()
     assert (asked, fitted) == of_then
-    assert (run.asked.of_held_out.changed, run.asked.of_trained_on.changed) == (1, 2)
+    assert (run.since.of_held_out.changed, run.since.of_trained_on.changed) == (1, 2)
 
 
 def test_more_anime_and_fewer_shift_no_index(db, trained, changed, of_then):
@@ -194,8 +194,8 @@ def test_more_anime_and_fewer_shift_no_index(db, trained, changed, of_then):
     )
     run, asked, fitted = changed.load()
     assert (asked, fitted) == of_then
-    assert (run.asked.anime_new, run.asked.anime_gone) == (2, 1)
-    assert (run.asked.of_held_out.changed, run.asked.of_trained_on.changed) == (1, 0)
+    assert (run.since.anime_new, run.since.anime_gone) == (2, 1)
+    assert (run.since.of_held_out.changed, run.since.of_trained_on.changed) == (1, 0)
     assert np.array_equal(run.data.vocabulary.anime_ids, before.data.vocabulary.anime_ids)
     assert np.array_equal(run.data.training.items, before.data.training.items)
     assert np.array_equal(run.undated_training, before.undated_training)

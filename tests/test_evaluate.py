@@ -181,7 +181,7 @@ def test_a_task_that_nobody_can_be_asked_is_said_and_skipped(run):
     answers = answers_of(dataclasses.replace(run, undated_training=everything[0], undated_validation=everything[1]))
     assert list(answers.in_full) == [FOLD_IN] and NEXT_ITEM not in answers.tasks
     assert "date" in answers.skipped[NEXT_ITEM]
-    assert "\nNext item was left out: no list has" in tables(answers, run.asked)
+    assert "\nNext item was left out: no list has" in tables(answers, run.since)
 
 
 def test_without_evaluation_none_is_made(db, tmp_path, monkeypatch):
