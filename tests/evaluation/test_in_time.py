@@ -72,24 +72,32 @@ def test_who_cannot_be_asked():
 
 def test_what_is_said():
     found = InTime(
-        np.array([7, 8, 8]), {TOLD: np.array([1, 3, 11]), NOT_TOLD: np.array([1, 11, 11]), OTHERS: np.array([3, 3, 3])}
+        np.array([7, 8, 8]),
+        {TOLD: np.array([1, 3, 11]), NOT_TOLD: np.array([1, 11, 11]), OTHERS: np.array([10, 10, 10])},
     )
     table, note = paragraphs(found)
     assert table.splitlines() == [
         "In time (3 starts of 2 people)                       HR@10  NDCG@10      ±",
         "this model, told the day                              .667     .500   .333",
         "the same, not told                                    .333     .333   .444",
-        "others' recent starts                                1.000     .500   .000",
+        "others' recent starts                                1.000     .289   .000",
     ]
     assert max(map(len, [*table.splitlines(), *note.splitlines()])) <= 80
     found_json = as_json(found)
     assert found_json["gain_of_being_told"]["mean"] == pytest.approx(1 / 6)
     assert found_json["contenders"][OTHERS]["hr@10"] == {"mean": 1.0, "error": 0.0}
+    assert found_json["contenders"][TOLD]["ndcg@10"]["mean"] == pytest.approx(1 / 2)
 
 
 def test_the_model_is_asked_about_whole_histories_and_about_the_newest_titles_alone():
     histories = []
     one = AskedStart(1, 5, 0, np.arange(1, NEWEST + 4), np.zeros((9, len(FEATURES)), np.float32), np.array([1]))
-    strengths = RecentStrengths(np.zeros((2, len(TERMS)), np.float32))
-    told_the_day(lambda some: histories.extend(some) or np.zeros((1, 9), np.float32), None, strengths, [one])
+    strengths = RecentStrengths(np.array([[10, 1, *[0] * (len(TERMS) - 2)]] * 2, np.float32))
+
+    def length_of(some):
+        histories.extend(some)
+        return np.full((1, 9), len(some[0]), np.float32)
+
+    whole, told = told_the_day(length_of, None, strengths, [one])
+    assert (whole == NEWEST + 3).all() and (told == 10 * (NEWEST + 3) + NEWEST).all()
     assert [each.tolist() for each in histories] == [[*range(1, NEWEST + 4)], [*range(4, NEWEST + 4)]]

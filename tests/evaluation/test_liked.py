@@ -59,6 +59,7 @@ def test_the_simple_predictors_are_worked_out_by_hand():
     y = np.array([-unit, unit, -unit, 0, 0, 0, unit, -unit, unit])
     slope = ((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()
     found = by_catalogue(training())(np.array([9, 10]), np.array([50.0, 70]))
+    assert found[0] == pytest.approx(60 + 10 * (y.mean() + slope * (60 - x.mean())))
     assert found[1] - found[0] == pytest.approx(10 * slope * 10)
     assert found[5] == pytest.approx(found[0] + 10 * slope * 15), "what has no mean score has that of all, 75"
 

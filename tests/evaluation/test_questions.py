@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anime_bert4rec.evaluation import questions
-from anime_bert4rec.evaluation.questions import Task, shuffled, task_of, without_sequels
+from anime_bert4rec.evaluation.questions import EVERYTHING, Task, shuffled, task_of, variants, without_sequels
 from anime_bert4rec.lists.common_traits import franchises
 from anime_bert4rec.lists.records import Anime, Relation
 from anime_bert4rec.lists.sequences import Sequences
@@ -118,6 +118,7 @@ def test_titles_of_a_watched_franchise_are_neither_asked_for_nor_suggested():
     fresh = without_sequels(task, franchise)
     assert plain(fresh) == [(0, [1], [6]), (5, [6], [4, 5]), (7, [2, 5], [6])]
     assert [seen.tolist() for seen in fresh.seen] == [[1, 2, 3], [6], [1, 2, 3, 4, 5]]
+    assert list(variants(task, np.zeros(7, int))) == [EVERYTHING], "of one franchise nothing is new"
 
 
 def test_shuffling_changes_the_order_alone():

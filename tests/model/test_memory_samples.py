@@ -69,6 +69,12 @@ def test_a_list_counts_for_the_root_of_what_is_wanted_and_each_way_to_show_it_fo
     assert weights[~whole] == pytest.approx(roots[~whole] / roots[~whole].mean())
 
 
+def test_of_a_short_list_half_is_wanted_or_it_is_shown_whole_but_for_one():
+    parts = lists_in_part(sequences_of(*[range(1, 5)] * 40, blocks=[[0] * 4] * 40), ITEMS, 0)
+    shown = np.concatenate([(batch.visible > 0).sum(1) for batch, _ in parts])
+    assert np.unique(shown).tolist() == [1, 2, 3] and (shown == 3).mean() == pytest.approx(1 / 5, abs=0.05)
+
+
 def test_of_a_long_list_any_number_is_shown():
     lists = [np.random.default_rng(k).permutation(1200)[:1000] + 1 for k in range(3)]
     parts = lists_in_part(sequences_of(*lists, blocks=[[0] * 1000] * 3), 1200, 0)

@@ -70,6 +70,7 @@ def test_the_sum_by_hand():
 def test_people_who_follow_each_other(fashion):
     lately, _, _, strengths = fashion
     assert lately.people == PEOPLE and 200 <= len(lately.asked) <= PEOPLE * WEEKS / 5
+    assert strengths.values.shape == (2, len(TERMS))
     assert strengths.values[0, TERMS.index("others' starts")] > 0.3
     of_seasons = [TERMS.index(term) for term in ("this season", "last season", "follower, this season")]
     assert not strengths.values[1, of_seasons].any() and np.allclose(*strengths.values)  # no title has a season
@@ -156,6 +157,17 @@ def test_where_lists_have_an_order_what_they_say_as_sets_counts_too():
     assert loss(told, model, sets) < loss(not_told, model)
 
 
+def test_the_memory_is_asked_about_whole_histories_and_about_the_twenty_newest_titles_alone(fashion, monkeypatch):
+    lately, _, earlier, _ = fashion
+    real, asked = recent_strengths.ask_what_comes_next, []
+    monkeypatch.setattr(recent_strengths, "ask_what_comes_next", lambda *args: asked.append(args[0]) or real(*args))
+    recent_strengths._said(lately.asked[:3], earlier, WEEKS, None)
+    histories = [each.history.tolist() for each in lately.asked[:3]]
+    assert min(map(len, histories)) > 20
+    assert [each.tolist() for each in asked[0]] == histories
+    assert [each.tolist() for each in asked[1]] == [history[-20:] for history in histories]
+
+
 def test_it_is_the_same_every_time_and_draws_from_no_common_generator(fashion):
     lately, _, earlier, strengths = fashion
     state = torch.get_rng_state()
@@ -168,6 +180,13 @@ def test_no_strength_is_fitted_that_a_file_may_not_have(fashion, monkeypatch):
     monkeypatch.setattr(recent_strengths, "MOST_LIKELY", 0.25)
     assert np.array_equal(fit_recent(lately, earlier, WEEKS).values, strengths.values.clip(-0.25, 0.25))
     assert np.abs(strengths.values).max() > 0.25
+
+
+def test_no_more_starts_are_asked_than_there_is_time_and_memory_for(monkeypatch):
+    for limit, most in (("MOST_STARTS", 70), ("MOST_NUMBERS", 70 * WEEKS)):
+        with monkeypatch.context() as patch:
+            patch.setattr(recent_strengths, limit, most)
+            assert 60 < len(Lately(*by_fashion(), seed=0).asked) <= 70
 
 
 def test_too_few_starts_or_people_tell_nothing():
