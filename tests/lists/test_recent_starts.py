@@ -60,6 +60,7 @@ def starts_of(*rows):
         ((20200501, 20200101, 20200601), 20200501),  # what is typed in counts, whatever else says
         ((20200500, 0, 20200601), 20200601),  # of a month, no day is known
         ((20200000, 0, 0), None),
+        ((20200015, 0, 0), None),  # nor of a year
         ((0, 20200701, 20200601), 20200601),
         ((0, 20200601, 20200601), 20200601),
         ((0, 20200531, 20200601), None),  # completed before it was added: when it was started, nobody knows
