@@ -7,6 +7,9 @@ who have seen much have more in common; but then chance explains it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import numpy as np
 
 from anime_bert4rec.lists.sequences import Sequences
@@ -25,6 +28,8 @@ MOST_ENTRIES = 2**22
 """With more entries to train on, only equal lists are found."""
 ENTRIES_AT_ONCE = 2**20
 BISECTIONS = 60
+LENGTHS_KEPT = 200
+"""Of so many lengths of lists the chances of the titles are kept: they take longer to compute than all else."""
 
 
 def are_doubles(held_out: Sequences, trained: Sequences, num_items: int) -> np.ndarray:
@@ -64,6 +69,7 @@ def _are_alike(held_out: Sequences, trained: Sequences, num_items: int) -> np.nd
     starts = np.concatenate([[0], np.cumsum(popularity)])
     by_item = np.argsort(trained.items, kind="stable")
     users = np.searchsorted(trained.offsets, by_item, side="right") - 1  # who has each item, one item after the other
+    chances = lru_cache(LENGTHS_KEPT)(lambda length: _chances(length, share))
     alike = np.zeros(len(held_out), bool)
     for user in range(len(held_out)):
         own = held_out.of_user(user)
@@ -72,18 +78,18 @@ def _are_alike(held_out: Sequences, trained: Sequences, num_items: int) -> np.nd
         shared = np.bincount(of_rarest, minlength=len(trained))
         as_long = np.minimum(trained.lengths, len(own)) >= IN_COMMON * np.maximum(trained.lengths, len(own))
         near = np.flatnonzero(as_long & (2 * shared >= len(rarest))).tolist()
-        alike[user] = any(_of_one_person(own, trained.of_user(other), share) for other in near)
+        alike[user] = any(_of_one_person(own, trained.of_user(other), chances) for other in near)
     return alike
 
 
-def _of_one_person(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> bool:
-    """share: on what share of the lists each title is [any]."""
+def _of_one_person(one: np.ndarray, other: np.ndarray, chances: Callable[[int], np.ndarray]) -> bool:
+    """chances: of the length of a list, how likely each title is on it."""
     both = len(np.intersect1d(one, other))
     either = len(one) + len(other) - both
     if both < IN_COMMON * either:
         return False
-    chances = _chances(len(one), share) * _chances(len(other), share)
-    beyond, deviation = both - float(chances.sum()), float((chances * (1 - chances)).sum()) ** 0.5
+    on_both = chances(len(one)) * chances(len(other))
+    beyond, deviation = both - float(on_both.sum()), float((on_both * (1 - on_both)).sum()) ** 0.5
     return beyond >= BEYOND_CHANCE * (either - both + beyond) and beyond >= SURE * deviation
 
 
