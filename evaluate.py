@@ -94,10 +94,10 @@ def evaluate_run(paths: PathSettings, newcomers: bool = False) -> Report:
 def answers_of(run: TrainedRun) -> Answers:
     """What the model and the baselines answer when they are asked about the validation users. Raises UserError."""
     training, num_items = run.data.training, run.data.vocabulary.num_items
-    tasks = ask(run.data.validation, run.undated_validation, run.seed)
+    tasks = ask(run.data.validation, run.seed)
     if not tasks:
         raise UserError("no validation user has two entries: there is nothing to ask; load more with load_users.py")
-    settings = tune(training, run.undated_training, num_items, tasks, run.seed)
+    settings = tune(training, num_items, tasks, run.seed)
     of_lists, of_sets = ModelScorer(run.model), scorer_of_sets(run.model)
     return measure_all(of_lists, of_sets, settings, tasks, run.franchise, training, num_items, run.seed)
 

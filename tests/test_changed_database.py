@@ -120,7 +120,6 @@ def test_newcomers_are_asked_if_so_wished_alone(changed, of_then):
     run, asked, fitted = changed.load(newcomers=True)
     assert (asked, fitted) == ([*held_out, 900_001, 900_002], trained_on)
     assert run.since.newcomers_asked == 2
-    assert len(run.undated_validation) == len(asked)
 
 
 def test_who_comes_back_is_no_newcomer_unless_held_out_before(db, trained, tmp_path):
@@ -198,7 +197,6 @@ def test_more_anime_and_fewer_shift_no_index(db, trained, changed, of_then):
     assert (run.since.of_held_out.changed, run.since.of_trained_on.changed) == (1, 0)
     assert np.array_equal(run.data.vocabulary.anime_ids, before.data.vocabulary.anime_ids)
     assert np.array_equal(run.data.training.items, before.data.training.items)
-    assert np.array_equal(run.undated_training, before.undated_training)
     assert len(run.franchise) == len(before.franchise) and run.franchise[0] == 0
     same = np.delete(run.franchise, [2]) == np.delete(before.franchise, [2])
     assert same.mean() > 0.9
@@ -309,33 +307,19 @@ def test_a_million_people_are_looked_up_at_once():
 
 
 def test_all_is_of_one_moment(changed, of_then, monkeypatch):
-    """A list loses its dates between the two times that lists are read."""
-    real = trained_run.count_undated
+    """Lists lose their scores between the time that lists are read and the time that scores are."""
+    real = trained_run.with_scores
 
-    def count_undated(*args):
-        changed.run("UPDATE list_entry SET completed = NULL, started = NULL, updated = NULL, created = NULL")
+    def with_scores(*args):
+        changed.run("UPDATE list_entry SET score = NULL")
         return real(*args)
 
     before, _, _ = changed.load()
-    monkeypatch.setattr(trained_run, "count_undated", count_undated)
+    monkeypatch.setattr(trained_run, "with_scores", with_scores)
     run, _, _ = changed.load()
-    assert run.undated_training.tolist() == before.undated_training.tolist()
-    assert run.undated_validation.tolist() == before.undated_validation.tolist()
-    assert run.undated_training.sum() < run.data.training.offsets[-1]
-
-
-def test_what_has_no_date_is_counted_for_whose_it_is(changed, of_then):
-    somebody = of_then[0][-1]
-    before, _, _ = changed.load()
-    changed.run(
-        f"""UPDATE list_entry SET completed = NULL, started = NULL, updated = NULL, created = NULL
-            WHERE user_id = {row_of(somebody)}"""
-    )
-    run, asked, _ = changed.load()
-    expected = before.undated_validation.copy()
-    expected[asked.index(somebody)] = run.data.validation.lengths[asked.index(somebody)]
-    assert run.undated_validation.tolist() == expected.tolist() != before.undated_validation.tolist()
-    assert run.undated_training.tolist() == before.undated_training.tolist()
+    assert run.data.scores.values.tolist() == before.data.scores.values.tolist()
+    assert len(run.data.scores.values) > 0
+    assert not len(changed.load()[0].data.scores.values), "now they are gone"
 
 
 def test_a_list_is_the_same_whatever_the_order_of_what_has_none():

@@ -90,7 +90,7 @@ def test_the_numbers_equal_those_of_an_independent_way(run, trained):
     ndcg, shares = [], []
     for user in range(len(run.data.validation)):
         items = run.data.validation.of_user(user)
-        task = ask(run.data.validation, run.undated_validation, run.seed)[FOLD_IN]
+        task = ask(run.data.validation, run.seed)[FOLD_IN]
         known, hidden = task.histories[user], set(task.targets[user].tolist())
         assert set(known.tolist()) | hidden == set(items.tolist())
         # Ties against the model: targets come after everything else that is as popular.
@@ -107,7 +107,7 @@ def test_the_numbers_equal_those_of_an_independent_way(run, trained):
 def test_new_ground_is_without_what_belongs_to_something_watched(run, trained):
     """Neither asked for nor suggested; counted here without the modules under test."""
     counts = np.bincount(run.data.training.items, minlength=301)[1:]
-    task = ask(run.data.validation, run.undated_validation, run.seed)[FOLD_IN]
+    task = ask(run.data.validation, run.seed)[FOLD_IN]
     gains, targets = [], 0
     for known, wanted in zip(task.histories, task.targets, strict=True):
         watched = set(run.franchise[known].tolist())
@@ -146,7 +146,7 @@ def test_only_users_whom_training_never_saw_are_asked(db, run, monkeypatch):
         return [any(set(history.tolist()) <= whole for whole in validation) for history in histories]
 
     assert len(asked) > 2 * len(validation) and all(of_validation(asked))
-    tasks = ask(data.training, run.undated_training, run.seed)
+    tasks = ask(data.training, run.seed)
     assert not all(of_validation(tasks[FOLD_IN].histories)), "asking those who were trained on would show"
     assert fitted_on and all(lists <= trained_on for lists in fitted_on)
     assert trained_on in fitted_on, "in the end the baselines are fitted on all of them"
@@ -163,7 +163,7 @@ def test_settings_are_chosen_on_training_users_alone(run, monkeypatch):
 
     monkeypatch.setattr(tuning, "choose_for_each", note)
     grids = {"Markov chain": GRIDS["Markov chain"]}
-    tune(run.data.training, run.undated_training, 300, (NEXT_ITEM, FOLD_IN), run.seed, grids)
+    tune(run.data.training, 300, (NEXT_ITEM, FOLD_IN), run.seed, grids)
     ((fitted_on, questions),) = seen
     users = [set(run.data.training.of_user(u).tolist()) for u in range(len(run.data.training))]
     fitted = [set(fitted_on.of_user(u).tolist()) for u in range(len(fitted_on))]
@@ -177,8 +177,12 @@ def test_settings_are_chosen_on_training_users_alone(run, monkeypatch):
 
 
 def test_a_task_that_nobody_can_be_asked_is_said_and_skipped(run):
-    everything = tuple(part.lengths for part in (run.data.training, run.data.validation))
-    answers = answers_of(dataclasses.replace(run, undated_training=everything[0], undated_validation=everything[1]))
+    training, validation = (
+        dataclasses.replace(part, blocks=np.zeros_like(part.blocks))
+        for part in (run.data.training, run.data.validation)
+    )
+    data = dataclasses.replace(run.data, training=training, validation=validation)
+    answers = answers_of(dataclasses.replace(run, data=data))
     assert list(answers.in_full) == [FOLD_IN] and NEXT_ITEM not in answers.tasks
     assert "date" in answers.skipped[NEXT_ITEM]
     assert "\nNext item was left out: no list has" in tables(answers, run.since)

@@ -46,8 +46,6 @@ class OneList:
     """Indices 1 … N."""
     blocks: np.ndarray
     """The same number for entries that have no order among themselves, ascending."""
-    undated: int
-    """How many entries, the first ones, have no date."""
     seed: tuple[int, int]
     """For what is drawn by chance: it depends on the person, not on who else is asked."""
 
@@ -59,11 +57,12 @@ Split = Callable[[OneList], tuple[np.ndarray, np.ndarray]]
 def next_item(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
     """The last reliably dated entry is to be found, from all entries before it.
 
-    Reliably dated is what has a date and isn't part of a bulk import. What comes after the target is not known yet.
+    Reliably dated is what is alone in its block: bulk imports and what has no date, which comes first, are blocks of
+    several, and of a single one without a date nothing comes before it. What comes after the target is not known yet.
     """
     _, block, size = np.unique(watched.blocks, return_inverse=True, return_counts=True)
-    dated = np.flatnonzero((size[block] == 1) & (np.arange(len(watched.items)) >= watched.undated))
-    at = dated[-1] if len(dated) else 0
+    alone = np.flatnonzero(size[block] == 1)
+    at = alone[-1] if len(alone) else 0
     return watched.items[:at], watched.items[at : at + 1]
 
 
@@ -72,9 +71,8 @@ def fold_in(watched: OneList) -> tuple[np.ndarray, np.ndarray]:
 
     Among entries without an order, those of a bulk import or without a date, chance decides which are last.
     """
-    block = np.where(np.arange(len(watched.items)) < watched.undated, 0, watched.blocks)
     hidden = np.zeros(len(watched.items), bool)
-    hidden[last_part(block, np.random.default_rng(watched.seed))] = True
+    hidden[last_part(watched.blocks, np.random.default_rng(watched.seed))] = True
     return watched.items[~hidden], watched.items[hidden]
 
 
@@ -131,21 +129,18 @@ QUESTIONS = {
 }
 
 
-def ask(sequences: Sequences, undated: np.ndarray, seed: int) -> dict[str, Task]:
-    """A task for every question that somebody can be asked, by its name.
-
-    undated [U]: how many entries of each list, its first ones, have no date.
-    """
-    tasks = {name: task_of(question.split, sequences, undated, seed) for name, question in QUESTIONS.items()}
+def ask(sequences: Sequences, seed: int) -> dict[str, Task]:
+    """A task for every question that somebody can be asked, by its name."""
+    tasks = {name: task_of(question.split, sequences, seed) for name, question in QUESTIONS.items()}
     return {name: task for name, task in tasks.items() if len(task)}
 
 
-def task_of(split: Split, sequences: Sequences, undated: np.ndarray, seed: int) -> Task:
+def task_of(split: Split, sequences: Sequences, seed: int) -> Task:
     """The task of everybody who can be asked in this way."""
     users, histories, targets = [], [], []
     for user in range(len(sequences)):
         own_seed = (seed, abs(int(sequences.user_ids[user])))
-        own = OneList(sequences.of_user(user), sequences.blocks_of_user(user), int(undated[user]), own_seed)
+        own = OneList(sequences.of_user(user), sequences.blocks_of_user(user), own_seed)
         history, wanted = split(own)
         if len(history):
             users.append(user)

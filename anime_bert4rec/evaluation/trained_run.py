@@ -20,7 +20,7 @@ from anime_bert4rec.lists.people import Changes, People, Persons, hashes_of_list
 from anime_bert4rec.lists.recent_starts import RecentStarts
 from anime_bert4rec.lists.records import Anime
 from anime_bert4rec.lists.sequence_store import as_of_one_moment
-from anime_bert4rec.lists.sequences import Vocabulary, count_undated, joined
+from anime_bert4rec.lists.sequences import Vocabulary, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
 from anime_bert4rec.model.run_folder import BEST_MODEL, PEOPLE, TRAINING_CONFIG, read_config
@@ -68,10 +68,6 @@ class TrainedRun:
     model: BERT4Rec
     model_facts: dict[str, Any]
     seed: int
-    undated_training: np.ndarray
-    """How many entries of each training list, its first ones, have no date: int64 [U]."""
-    undated_validation: np.ndarray
-    """The same of each validation list."""
     franchise: np.ndarray
     """int64 [N + 1]: the franchise of each item index."""
     since: SinceTraining
@@ -120,17 +116,12 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
             data, since = _lists_of_then(database, state, then, vocabulary, newcomers)
         if not np.array_equal(vocabulary.anime_ids, data.vocabulary.anime_ids):
             raise UserError(f"{model_file} is of another catalogue: train again (python train_model.py)")
-        everybody = np.sort(np.concatenate([data.training.user_ids, data.validation.user_ids]))
-        undated = count_undated(database.iter_watched(of_catalogue=False), data.vocabulary, everybody)
         catalogue = database.anime(vocabulary.anime_ids.tolist())
         franchise = _franchises(catalogue, vocabulary)
         recent = RecentStarts.of(database, catalogue, vocabulary) if model.recent_strengths else None
         data = with_scores(data, database, catalogue, seed)
     facts = {"epoch": saved.get("epoch"), "val_loss": saved.get("val_loss"), "data_fingerprint": fingerprint}
-    training, validation = (
-        undated[np.searchsorted(everybody, part.user_ids)] for part in (data.training, data.validation)
-    )
-    return TrainedRun(data, model, facts, seed, training, validation, franchise, since, recent)
+    return TrainedRun(data, model, facts, seed, franchise, since, recent)
 
 
 def _lists_of_then(

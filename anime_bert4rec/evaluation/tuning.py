@@ -60,7 +60,6 @@ class Chosen:
 
 def tune(
     training: Sequences,
-    undated: np.ndarray,
     num_items: int,
     questions: Iterable[str],
     seed: int,
@@ -69,13 +68,13 @@ def tune(
     """The best settings of every baseline for each question, by the names of both.
 
     They are the best on a part of the training users when fitted on the others; validation has no say. Where nobody of
-    that part can be asked, they are the first of the grid. undated: see `ask`.
+    that part can be asked, they are the first of the grid.
     """
     names = tuple(questions)
-    lists, undated = most_popular(training, undated, num_items, CHOICE_ITEMS)
+    lists = most_popular(training, num_items, CHOICE_ITEMS)
     num_items = min(CHOICE_ITEMS, num_items)
     asked, others = split_for_choice(len(lists), seed)
-    tasks = ask(lists.select(asked), undated[asked], seed)
+    tasks = ask(lists.select(asked), seed)
     tasks = {name: tasks[name] for name in names if name in tasks}
     fitted_on = lists.select(others)
     settings: dict[str, dict[str, Baseline]] = {name: {} for name in names}
@@ -94,14 +93,11 @@ def tune(
     return settings
 
 
-def most_popular(sequences: Sequences, undated: np.ndarray, num_items: int, most: int) -> tuple[Sequences, np.ndarray]:
-    """The lists with only the `most` popular items, renumbered 1 … `most`, and how many entries have no date now."""
+def most_popular(sequences: Sequences, num_items: int, most: int) -> Sequences:
+    """The lists with only the `most` popular items, renumbered 1 … `most`."""
     if num_items <= most:
-        return sequences, undated
-    popular = np.sort(np.argsort(-sequences.popularity(num_items), kind="stable")[:most]) + 1
-    before = np.concatenate([[0], np.cumsum(np.isin(sequences.items, popular))])
-    starts = sequences.offsets[:-1]
-    return sequences.only_items(popular), before[starts + undated] - before[starts]
+        return sequences
+    return sequences.only_items(np.sort(np.argsort(-sequences.popularity(num_items), kind="stable")[:most]) + 1)
 
 
 def split_for_choice(users: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

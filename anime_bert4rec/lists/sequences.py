@@ -223,17 +223,6 @@ def scattered(items: np.ndarray) -> np.ndarray:
     return items.astype(np.uint32) * np.uint32(2_654_435_761)
 
 
-def count_undated(rows: Iterable[WatchedRow], vocabulary: Vocabulary, user_ids: np.ndarray) -> np.ndarray:
-    """How many of the entries of each of `user_ids` (ascending) have no date at all: int64 [U].
-
-    With the same rows, these entries come first in each list that `build_sequences` makes.
-    """
-    flat = (value for row in rows if not any(row[3:]) for value in row[:2])
-    users, anime = np.fromiter(flat, np.int64).reshape(-1, 2).T
-    users = users[(vocabulary.encode(anime) != PAD) & np.isin(users, user_ids)]
-    return np.bincount(np.searchsorted(user_ids, users), minlength=len(user_ids))
-
-
 def columns_of(rows: Iterable[WatchedRow]) -> np.ndarray:
     """int64 [rows, 7] in which 0 is unknown, as AniList itself writes it."""
     flat = (0 if value is None else value for row in rows for value in row)

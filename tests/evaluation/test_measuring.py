@@ -40,7 +40,7 @@ def test_a_whole_list_is_asked_from_a_few_titles_as_from_a_set():
 
         return scorer
 
-    tasks = ask(lists, np.zeros(11, int), seed=0)
+    tasks = ask(lists, seed=0)
     assert set(tasks) == {"next item", "given 3", "fold-in"}, "13 titles are too few to be asked from 10"
     of = {name: {"popularity": Popularity()} for name in tasks}
     answers = measure_all(names(1), names(-1), of, tasks, np.arange(41), lists, 40, seed=0)

@@ -11,7 +11,6 @@ from anime_bert4rec.lists.sequences import (
     UNDATED,
     Vocabulary,
     build_sequences,
-    count_undated,
     flat_ranges,
     has_order,
     split_users,
@@ -187,14 +186,11 @@ def test_blocks_are_numbered_anew_when_entries_are_left_out():
     assert kept.offsets.tolist() == [0, BULK_DAY, BULK_DAY + 2]
 
 
-def test_entries_without_a_date_are_counted_and_come_first():
+def test_entries_without_a_date_come_first_and_are_one_block():
     rows = [row(5, completed=20200101), row(6), row(7, completed=0, updated=0), row(8, updated=DAY), row(9, user=3)]
-    vocabulary = Vocabulary.of(range(5, 10))
-    assert count_undated(rows, vocabulary, np.array([1, 2, 3])).tolist() == [2, 0, 1]
-    assert count_undated(rows, vocabulary, np.array([3])).tolist() == [1]
-    assert count_undated(rows, Vocabulary.of([5, 6, 8]), np.array([1, 3])).tolist() == [1, 0]
+    sequences = build_sequences(rows, Vocabulary.of(range(5, 10)))
     assert sorted(order_of(rows)[:2]) == [6, 7]
+    assert sequences.blocks.tolist() == [0, 0, 2, 3, 0]
     for known in ("completed", "started", "updated", "created"):
-        assert count_undated([row(1), row(2, **{known: 20200101})], Vocabulary.of([1, 2]), np.array([1])).tolist() == [
-            1
-        ], known
+        blocks = build_sequences([row(1), row(2), row(3, **{known: 20200101})], Vocabulary.of([1, 2, 3])).blocks
+        assert blocks.tolist() == [0, 0, 2], known
