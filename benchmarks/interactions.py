@@ -61,6 +61,8 @@ def find(data: str, data_dir: Path = DATA_DIR) -> Path:
 def read(path: Path) -> Interactions:
     """Read a CSV whose header names a user, an item and a time, or one user a line with the items in order; gz too.
 
+    What separates the columns may be a comma, a semicolon, a tab or `|`.
+
     The order is that of time, and that of the rows where times are equal: those have no order among themselves
     (`Sequences.blocks`). The time is a number or a date; without one, all of a list is one block. What comes again on
     the same list counts where it comes first: seen items are not ranked, so a repeated one cannot be asked for.
@@ -68,8 +70,11 @@ def read(path: Path) -> Interactions:
     with _open(path) as file:
         first = file.readline()
         lines = chain([first], file)
-        header = [name.strip().lower() for name in first.split(",")]
-        rows = _csv_rows(header, csv.reader(file), path) if set(header) & set(USER) else _line_rows(lines)
+        delimiter = max(",;\t|", key=first.count)
+        names = next(csv.reader([first], delimiter=delimiter), [])
+        header = [name.strip().lower().partition(":")[0] for name in names]  # RecBole writes a type behind it
+        is_csv = not {*USER, *ITEM, *TIME}.isdisjoint(header)
+        rows = _csv_rows(header, csv.reader(file, delimiter=delimiter), path) if is_csv else _line_rows(lines)
         users, items, times = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
     user_names, user = np.unique(np.array(users, str), return_inverse=True)
     item_names = sorted(set(items), key=lambda name: (len(name), name))  # 2 before 10
@@ -98,6 +103,8 @@ def _csv_rows(header: list[str], rows: Iterator[list[str]], path: Path) -> Itera
     if user is None or item is None:
         raise UserError(f"{path}: the header has no {'user_id' if user is None else 'item_id'}")
     for number, row in enumerate(rows, 2):
+        if not row:
+            continue
         try:
             yield row[user].strip(), row[item].strip(), 0.0 if time is None else _moment(row[time].strip())
         except (IndexError, ValueError) as error:
@@ -130,8 +137,8 @@ def rows_of(path: Path) -> Iterator[dict[str, str]]:
 
 def _open(path: Path) -> IO[str]:
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def keep_items(interactions: Interactions, most_listed: int) -> Interactions:

@@ -89,6 +89,26 @@ def test_what_comes_again_on_a_list_counts_where_it_comes_first(tmp_path: Path) 
     assert lists(interactions.read(path).sequences) == [[3, 1, 2], [2]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffuser_id,item_id,timestamp\na,7,2\na,3,1\n",
+        '"user_id","item_id","timestamp"\n"a","7","2"\n"a","3","1"\n\n',
+        "User_ID;Item_ID;Timestamp;shop\r\na;7;2;x, y\r\na;3;1;z\r\n",
+        "user_id:token\titem_id:token\trating:float\ttimestamp:float\textra:token\na\t7\t5\t2\t0\na\t3\t5\t1\t0\n",
+    ],
+    ids=["with a byte order mark", "in quotes", "with semicolons", "of RecBole"],
+)
+def test_a_header_is_known_as_published_files_have_it(tmp_path: Path, text: str) -> None:
+    import interactions
+
+    path = tmp_path / "lists.csv"
+    path.write_bytes(text.encode())
+    data = interactions.read(path)
+    assert (data.user_names, data.item_names) == (["a"], ["3", "7"])
+    assert lists(data.sequences) == [[1, 2]]
+
+
 def test_mistakes_in_a_file_are_named(tmp_path: Path) -> None:
     import interactions
 
@@ -98,6 +118,9 @@ def test_mistakes_in_a_file_are_named(tmp_path: Path) -> None:
         interactions.read(path)
     path.write_text("user_id,film\n1,2\n")
     with pytest.raises(UserError, match="the header has no item_id"):
+        interactions.read(path)
+    path.write_text("timestamp,visitorid,event,itemid,transactionid\n1433221332117,257597,view,355908,\n")
+    with pytest.raises(UserError, match="the header has no user_id"):
         interactions.read(path)
 
 
