@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from anime_bert4rec.lists.people import ENOUGH_PEOPLE
+from anime_bert4rec.lists.sequences import BULK_DAY
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.run_folder import (
     BEST_MODEL,
@@ -119,6 +120,11 @@ def log_start(data: Data, started: datetime) -> None:
         f"{data.vocabulary.num_items:,}",
         f"{len(data.training.items) + len(data.validation.items):,}",
     )
+    if not data.ordered:
+        log.info(
+            "Without an order: most entries have no date or are among %d or more of one day, as after an import.",
+            BULK_DAY,
+        )
 
 
 def log_model(model: BERT4Rec) -> None:
