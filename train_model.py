@@ -46,6 +46,7 @@ from anime_bert4rec.model.products import multiply_in
 from anime_bert4rec.model.run_folder import BEST_MODEL, FINAL_MODEL, ITEM_MAPPINGS
 from anime_bert4rec.model.training_data import Data, batches, batches_for_gate, in_this_process, load_data
 from anime_bert4rec.model.two_threads import in_halves
+from anime_bert4rec.pages.report_page import ReportData
 from anime_bert4rec.support.errors import UserError
 from anime_bert4rec.support.progress import progress
 from anime_bert4rec.support.stopping import EXIT_INTERRUPTED, finish_first
@@ -80,7 +81,7 @@ from anime_bert4rec.training.run_report import (
 from anime_bert4rec.training.training_run import TrainingRun, save_from_checkpoint
 from config import NEWEST, PathSettings, ResumeSettings, TrainingSettings
 from evaluate import evaluate_the_best
-from visualize import ReportData, plot_all, plot_data, write_report
+from visualize import plot_all, plot_data, write_report
 
 log = logging.getLogger(__name__)
 

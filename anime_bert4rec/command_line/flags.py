@@ -15,7 +15,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def _check(flag: str, value: Any, limits: typing.Mapping[str, Any]) -> None:
         raise SettingError(f"{flag} must be a finite number, not {value}")
     if isinstance(value, str) and not _is_text(value):
         raise SettingError(f"{flag} must be text in this terminal's encoding, not {value}")
-    rules = (
+    rules: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         ("at_least", "at least", lambda limit: value >= limit),
         ("at_most", "at most", lambda limit: value <= limit),
         ("above", "above", lambda limit: value > limit),

@@ -71,7 +71,7 @@ _PythonsOwn: Any = pickle._Unpickler
 """The one that is written in Python: a table in it says what it knows."""
 
 
-class PlainUnpickler(_PythonsOwn):
+class PlainUnpickler(_PythonsOwn):  # type: ignore[misc]  # whose stack and memo have no types
     """Knows nothing but plain values.
 
     A key is a number or a text: to look up one that is made of tuples of tuples could take for ever.

@@ -22,10 +22,10 @@ from anime_bert4rec.lists.people import People, load_people, people_in
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.hidden_positions import GIVEN_IN_VALIDATION
-from anime_bert4rec.model.model_files import ModelFileError, load_item_mappings, load_model, mark_of
+from anime_bert4rec.model.model_files import load_item_mappings, load_model, mark_of
 from anime_bert4rec.model.run_folder import BEST_MODEL, ITEM_MAPPINGS, LATEST_CHECKPOINT, PEOPLE, RunFolder
 from anime_bert4rec.model.training_data import Data
-from anime_bert4rec.support.errors import UserError
+from anime_bert4rec.support.errors import ModelFileError, UserError
 from anime_bert4rec.support.forms import WrongForm
 from anime_bert4rec.support.text import as_flag, plain
 from anime_bert4rec.training.checkpoints import CannotResume, Checkpoint, check_fit, load_checkpoint, newest_good
