@@ -339,26 +339,3 @@ def test_a_fifth_of_each_list_or_the_last_item_is_hidden() -> None:
     assert sorted([*halves.known[1], *halves.hidden[1]]) == [1, 2, 3], "an item that comes twice is known or hidden"
     last = fold_in.hide(sequences, np.array([0]), None)
     assert (last.known[0].tolist(), last.hidden[0].tolist()) == (list(range(1, 10)), [10])
-
-
-def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
-    import compare
-    import peer_environments
-
-    monkeypatch.setattr(peer_environments, "VENVS", tmp_path)
-    assert compare.main(["--peers", "rectools"]) == 1
-    assert "python benchmarks/setup_peers.py rectools" in capsys.readouterr().err
-
-
-def test_a_folder_in_the_place_of_a_peer_is_not_emptied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import peer_environments
-
-    monkeypatch.setattr(peer_environments, "VENVS", tmp_path / "venvs")
-    mine = tmp_path / "venvs/rectools/mine.txt"
-    mine.parent.mkdir(parents=True)
-    mine.write_text("mine")
-    (tmp_path / "venvs/recbole").symlink_to(mine.parent)
-    for peer in ("rectools", "recbole"):
-        with pytest.raises(UserError, match="in the way"):
-            peer_environments.set_up(peer)
-    assert mine.read_text() == "mine"

@@ -14,6 +14,7 @@ import pytest
 
 from anime_bert4rec.evaluation.ranking import ranks_of
 from anime_bert4rec.lists.sequences import Sequences
+from anime_bert4rec.support.errors import UserError
 from config import PROJECT_DIR
 
 
@@ -260,3 +261,26 @@ def test_a_peer_without_mixed_precision_is_not_asked_for_it(capsys: pytest.Captu
 
     assert compare.main(["--peers", "recbole", "--peer-precision", "bf16-mixed"]) == 1
     assert "recbole trains in fp32 on a CPU" in capsys.readouterr().err
+
+
+def test_a_peer_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    import compare
+    import peer_environments
+
+    monkeypatch.setattr(peer_environments, "VENVS", tmp_path)
+    assert compare.main(["--peers", "rectools"]) == 1
+    assert "python benchmarks/setup_peers.py rectools" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_a_peer_is_not_emptied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import peer_environments
+
+    monkeypatch.setattr(peer_environments, "VENVS", tmp_path / "venvs")
+    mine = tmp_path / "venvs/rectools/mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    (tmp_path / "venvs/recbole").symlink_to(mine.parent)
+    for peer in ("rectools", "recbole"):
+        with pytest.raises(UserError, match="in the way"):
+            peer_environments.set_up(peer)
+    assert mine.read_text() == "mine"

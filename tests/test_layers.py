@@ -56,13 +56,13 @@ TESTED_BY = {
     "support.progress": "test_terminal.py",
     "training.failures": "test_faults.py",
     "training.training_run": "training/test_resume.py",
-    "training.run_report": "test_terminal.py",
 }
 """Modules without a test file of their own, and the file that tests them."""
 MORE_TESTS = {
     "training/test_resume_differences.py": "training.resume",
     "training/test_resume_moved_aside.py": "training.resume",
     "pages/test_in_browser.py": "pages.page",
+    "pages/test_for_everybody.py": "pages.page",
     "anilist/test_anilist_client.py": "anilist_client",
     "anilist/test_open_source.py": "anilist_client",
     "lists/test_read_only_database.py": "lists.database_file",

@@ -76,12 +76,26 @@ def children() -> list[str]:
     return [pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()]
 
 
+@pytest.fixture
+def heard():
+    """Makes a signal be obeyed, also where it is ignored from the start, as SIGHUP is after nohup."""
+    before = {}
+
+    def heard(number):
+        before[number] = signal.signal(number, signal.default_int_handler)
+
+    yield heard
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @linux
 @pytest.mark.parametrize(
     ("number", "where"),
     [*((number, "after_in_parent") for number in SIGNALS), (signal.SIGINT, "before")],
 )
-def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_path, forks, capfd, number, where):
+def test_a_signal_to_the_group_while_loaders_are_forked_stops_the_run(db, tmp_path, forks, capfd, heard, number, where):
+    heard(number)
     for place in (where, "after_in_child"):
         forks.todo[2, place] = lambda: os.kill(os.getpid(), number)
     before = children()
