@@ -93,10 +93,9 @@ function told(label, xName, values) {
   return `${label}. ${xName}: ${values.map(([text, value]) => `${text}: ${number(value)}`).join(t("comma")) || t("nothing")}`;
 }
 
-// bars: [[text of the place, value]]
+// bars: [[text of the place, value]], one at the least
 function bars({ label, values, xName }) {
   return chart(told(label, xName, values), (svg, width) => {
-    if (!values.length) return svg.append(textAt(LEFT, 60, t("nothing")));
     const high = Math.max(1, ...values.map(([, value]) => value)), step = (width - LEFT - 8) / values.length;
     const down = (value) => TOP + (1 - value / high) * (CHART_HEIGHT - TOP - BOTTOM);
     grid(svg, width, 8, ticks(0, high, 4).filter(Number.isInteger), down, (value) => number(value));

@@ -63,7 +63,7 @@ function listsSection(lists) {
     make("div", { class: "panels" },
       panel(t("lengths"), bars({ label: t("lengths"), values: lists.lengths.map(([low, count]) => [number(low), count]), xName: t("lengths_axis") })),
       panel(t("tail"), lines({ label: told(t("tail"), t("tail_axis"), some.map(([rank, count]) => [number(rank), count])), series: [{ name: "", values: lists.tail.map(([, value]) => value), color: "var(--model)" }], xs: lists.tail.map(([rank]) => rank), xName: t("tail_axis"), log: true, digits: (value) => number(value) })),
-      panel(t("years"), bars({ label: t("years"), values: lists.years.map(([year, count]) => [String(year), count]), xName: t("years_axis") })),
+      lists.years.length ? panel(t("years"), bars({ label: t("years"), values: lists.years.map(([year, count]) => [String(year), count]), xName: t("years_axis") })) : null,
       panel(t("dates"), barTable("", shares.map(([name, value]) => [name, value, `${number((100 * value) / all)} %`, false])))));
 }
 

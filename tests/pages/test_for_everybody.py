@@ -10,6 +10,7 @@ import pytest
 from browser import Browser, chromium
 from small_pages import a_person, a_report, some_anime, some_map, some_metrics, some_rows, some_tasks
 
+from anime_bert4rec.lists.overview import Overview
 from anime_bert4rec.lists.scores import FIVE
 from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.pages.report_page import ReportData, _means, report_page
@@ -90,6 +91,13 @@ def test_charts_tell_their_values(opened):
     assert labels[0].startswith("How long the lists are. anime on a list, from: 20: ")
     assert labels[1].endswith("anime, the most popular first: 1: 299, 150: 150, 299: 1")
     assert labels[2] == "Entries by year. year of the entry's own date: 2019: 400, 2020: 500"
+
+
+def test_without_dates_there_is_no_chart_of_years(opened):
+    undated = Overview(np.array([2, 3]), np.array([0, 2, 2, 1]), 0, 0, 5, {})
+    browser = opened(report_page(some_metrics(), [], ReportData(some_anime(4), undated), "2026-01-02"))
+    headings = ["How long the lists are", "The long tail: how many lists have a title", "What is known of the dates"]
+    assert texts(browser, "#lists h3") == headings
 
 
 def test_a_gap_at_the_beginning_or_the_end_is_no_loss_of_zero(opened):
