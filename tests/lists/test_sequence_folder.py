@@ -47,6 +47,10 @@ def a_file_beside_what_we_made(folder):
     (earlier_version(folder) / "precious.txt").write_bytes(b"years of work")
 
 
+def a_copy_under_another_name(folder):
+    earlier_version(folder).rename(folder / "my copy")
+
+
 def a_mark_of_another_program(folder):
     folder.mkdir()
     (folder / MARK).write_bytes(b"of another program")
@@ -71,7 +75,7 @@ def a_link_in_it(folder):
 
 SOMEBODY_ELSES = (
     *(a_file, a_folder_in_it, a_name_like_ours, a_file_beside_what_we_made, a_mark_of_another_program),
-    *(a_link, a_link_to_nowhere, a_link_in_it),
+    *(a_copy_under_another_name, a_link, a_link_to_nowhere, a_link_in_it),
 )
 
 
