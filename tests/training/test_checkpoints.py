@@ -54,3 +54,12 @@ def test_a_link_as_the_latest_becomes_the_one_before_and_leads_to_what_it_did(tm
     files.save_latest({"epoch": 11})
     names = (LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT, "checkpoint_epoch_10.pth")
     assert [read_tensors(tmp_path / name)["epoch"] for name in names] == [11, 10, 10]
+
+
+def test_a_link_to_nowhere_as_the_latest_does_not_take_the_place_of_the_one_before(tmp_path):
+    files = CheckpointFiles(tmp_path, keep=0)
+    files.save_latest({"epoch": 9})
+    (tmp_path / LATEST_CHECKPOINT).rename(tmp_path / PREVIOUS_CHECKPOINT)
+    (tmp_path / LATEST_CHECKPOINT).symlink_to("gone.pth")
+    files.save_latest({"epoch": 11})
+    assert [read_tensors(tmp_path / name)["epoch"] for name in (LATEST_CHECKPOINT, PREVIOUS_CHECKPOINT)] == [11, 9]
