@@ -62,21 +62,20 @@ class UnlistedItems(Groups):
     @classmethod
     def of(cls, alike: Sequences, popularity: np.ndarray) -> UnlistedItems:
         """alike: the items of each group; popularity: on how many lists each item is [N]."""
-        unlisted = np.concatenate([[False], popularity == 0])
-        is_unlisted = unlisted[alike.items]
+        unlisted = popularity == 0
+        is_unlisted = unlisted[alike.items - 1]
         group_of_entry = np.repeat(np.arange(len(alike)), alike.lengths)
         mixed = (np.bincount(group_of_entry[is_unlisted], minlength=len(alike)) > 0) & (
             np.bincount(group_of_entry[~is_unlisted], minlength=len(alike)) > 0
         )  # other groups relate no unlisted item to a listed one
         chosen = alike.select(np.flatnonzero(mixed))
-        memberships = chosen.items[unlisted[chosen.items]]
+        memberships = chosen.items[unlisted[chosen.items - 1]]
         items = np.unique(memberships)
         made = cls(UnlistedSizes(len(items), len(chosen), len(chosen.items), len(memberships)))
         made.fill(chosen, items)
         made.columns.copy_(torch.from_numpy(items - 1))
-        if len(items):
-            all_listed = torch.from_numpy(np.flatnonzero(popularity) + 1)[None]
-            made.scale.copy_(WEIGHT / made._in_common(all_listed, len(popularity))[0])
+        all_listed = torch.from_numpy(np.flatnonzero(popularity) + 1)[None]
+        made.scale.copy_(WEIGHT / made._in_common(all_listed, len(popularity))[0])
         return made
 
     @property

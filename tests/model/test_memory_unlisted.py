@@ -17,7 +17,7 @@ from anime_bert4rec.model.gate import MEMORY
 from anime_bert4rec.model.hidden_positions import BatchSettings
 from anime_bert4rec.model.histories import History
 from anime_bert4rec.model.memory_popularity import expected_shares, must_be_new
-from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems
+from anime_bert4rec.model.memory_unlisted import WEIGHT, UnlistedItems, UnlistedSizes
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.model.ranking_leaning import ExpectedPopularity, Leaning, TitleLikeness
 
@@ -47,6 +47,7 @@ def test_in_common_by_hand():
     popularity = np.array([3, 2, 1, 1, 0, 0])
     unlisted = UnlistedItems.of(sequences_of(*GROUPS), popularity)
     assert unlisted.columns.tolist() == [4, 5]
+    assert unlisted.sizes == UnlistedSizes(items=2, groups=3, members=10, memberships=4)
     share = unlisted(torch.tensor([[1, 4, PAD, ITEMS + 1], [1, 2, 3, 4]]), ITEMS)
     # Item 5 is in {1, 2, 5} and {1, 3, 5, 6}: of the first a third is on the list, of the second a quarter; a list of
     # all listed items would give two thirds and a half. Item 6 is in {3, 4, 6} and {1, 3, 5, 6}.
@@ -54,6 +55,15 @@ def test_in_common_by_hand():
     assert share[1].tolist() == pytest.approx([WEIGHT, WEIGHT])
     # Of item 2 alone a third of {1, 2, 5} is on the list, and nothing of the other group, nor of those of item 6.
     assert unlisted(torch.tensor([[2]]), ITEMS)[0].tolist() == pytest.approx([WEIGHT * (1 / 3) / (2 / 3 + 1 / 2), 0])
+
+
+def test_what_has_nothing_in_common_with_any_listed_item_gets_no_score():
+    """Its share would be one of nothing, and a score that is no number."""
+    popularity = np.array([3, 2, 0, 0])
+    for groups, columns in (([[1, 2, 3], [3, 4]], [2]), ([[1, 2], [3, 4]], [])):
+        unlisted = UnlistedItems.of(sequences_of(*groups), popularity)
+        assert unlisted.columns.tolist() == columns
+        assert unlisted(torch.tensor([[1, 2]]), 4).tolist() == [[pytest.approx(WEIGHT)] * len(columns)]
 
 
 @pytest.mark.parametrize("ordered", [True, False])
