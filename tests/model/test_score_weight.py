@@ -12,6 +12,7 @@ from small_lists import ITEMS, untrained_model
 
 from anime_bert4rec.lists.scored_lists import ScoredList
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
+from anime_bert4rec.model.next_item_scorer import ModelScorer
 from anime_bert4rec.model.predicted_scores import Expectation, PredictedScores
 from anime_bert4rec.model.score_weight import (
     FEWEST_ASKED,
@@ -107,6 +108,19 @@ def test_it_is_fitted_on_the_memory_alone_and_changes_nothing_else():
     again = fit_weight(model.train(), predicted, questions_of(predicted, 40))
     assert again.weight.tolist() == with_taste.weight.tolist() and model.training
     assert predicted.weight is None
+
+
+def test_what_is_listed_counts_beside_what_is_liked():
+    """The title that all like comes first with every weight; with scores, what nobody listed comes before the rest."""
+    model, known = untrained_model(), np.array([1])
+    model.silence_network()
+    logits = ModelScorer(model)([known])[0]
+    first, *more = [item for item in (1 + np.argsort(-logits)).tolist() if item != 1]
+    mean = np.full(ITEMS, 20, np.float32)  # far more than the memory's few, in which the titles differ
+    mean[np.array(more[:3]) - 1], mean[first - 1] = -20, 99
+    predicted = PredictedScores(mean, np.zeros((ITEMS, 2), np.float32), np.array([70, 15], np.float32))
+    asked = ScoredList(known, known, known, np.array([70.0]), np.array([first, *more[:3]]), np.array([100.0, 1, 1, 1]))
+    assert fit_weight(model, predicted, [asked] * FEWEST_ASKED).weight.item() == 0
 
 
 def test_too_few_people_or_no_memory_leave_the_usual_weight():
