@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anime_bert4rec.lists.csv_header import read_header
+from anime_bert4rec.support.errors import UserError
 
 OF_MYANIMELIST = (
     "username,anime_id,my_watched_episodes,my_start_date,my_finish_date,my_score,my_status,my_rewatching,"
@@ -46,6 +47,7 @@ def test_columns_are_known_by_the_names_of_published_lists(tmp_path, names, colu
     ("first", "first_line"),
     [
         ("Ann,1,8,Completed", 1),  # a status is also the name of a column
+        ("Ann,1,,Completed", 1),
         ("user,5.0,7,Completed", 1),  # somebody is called so
         ("user,anime,rating,status", 2),
         ("name,anime,rating,watched", 2),
@@ -76,3 +78,17 @@ def test_columns_that_mean_nothing_are_known(tmp_path):
     assert read_header(tmp_path / "lists.csv", "user,anime_id,-,score,-,-").not_read == []
     (tmp_path / "lists.csv").write_text("user,anilist_id,mal_id,score,rating\n")
     assert read_header(tmp_path / "lists.csv").not_read == ["mal_id"], "of the scores it is said which one is taken"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("<?xml version='1.0'?>\n", "XML: an export of MyAnimeList's goes to --mal-xml"),
+        ('[{"user": "Ann", "anime_id": 1}]\n', "JSON"),
+        ('{"lists": []}\n', "JSON"),
+    ],
+)
+def test_what_is_no_csv_is_said(tmp_path, text, what):
+    (tmp_path / "lists.csv").write_text(text)
+    with pytest.raises(UserError, match=f"lists.csv is no CSV file, but looks like {what}$"):
+        read_header(tmp_path / "lists.csv")
