@@ -241,6 +241,14 @@ def test_a_numbered_season_comes_before_a_final_one_that_was_only_counted():
     assert TitleSearch([first, final]).find("kaze no machi 2").anime.anime_id == 905
 
 
+def test_a_season_without_a_date_is_the_last():
+    first = anime(903, "Kaze no Machi", year=2016, popularity=800, sequel=[904, 905])
+    announced = dataclasses.replace(anime(904, "Kaze no Machi: Kai", year=1, popularity=9), year=None, start_date=None)
+    second = dataclasses.replace(anime(905, "Kaze no Machi: Zoku", year=2018, popularity=230), start_date=None)
+    search = TitleSearch([first, announced, second])
+    assert [search.find(f"kaze no machi season {n}").anime.anime_id for n in (2, 3)] == [905, 904]
+
+
 def test_an_exact_title_comes_before_a_synonym():
     search = TitleSearch(
         [
