@@ -87,8 +87,9 @@ def test_the_same_where_the_network_learns_to_answer_alone_too(db, tmp_path, mon
     assert unlike(tmp_path / "parts", tmp_path / "whole") == []
 
 
-def test_a_run_that_is_done_stays_as_it_is(db, undisturbed, copied):
+def test_a_run_that_is_done_stays_as_it_is(db, undisturbed, copied, capsys):
     assert train(db, copied, "--resume") == 0
+    assert "not the same run any more" not in capsys.readouterr().err
     assert unlike(copied, undisturbed) == []
     assert not (copied / "old").exists()
 
