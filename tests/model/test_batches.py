@@ -9,7 +9,7 @@ from small_lists import sequences_of, with_bulk_days
 
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
 from anime_bert4rec.model import hidden_positions, training_data
-from anime_bert4rec.model.batches import MaskedBatches, ask_what_comes_next
+from anime_bert4rec.model.batches import Batch, MaskedBatches, ask_what_comes_next, columns_of_masks
 from anime_bert4rec.model.hidden_positions import BatchSettings, choose_cuts, choose_masked
 from anime_bert4rec.model.training_data import Data
 from config import TrainingSettings
@@ -326,3 +326,9 @@ def test_the_question_of_what_comes_next():
     assert masked.items.tolist() == [[3, 4, MASK], [PAD, 5, MASK]]
     assert masked.items[masked.rows, masked.columns].tolist() == [MASK, MASK]
     assert masked.visible.tolist() == [[1, 2, 3, 4], [PAD, PAD, PAD, 5]]
+
+
+def test_the_columns_of_masks_are_as_many_as_the_most_that_a_list_has():
+    rows, columns = torch.tensor([0, 0, 2, 2, 2]), torch.tensor([1, 3, 0, 2, 4])
+    of_lists, places = columns_of_masks(Batch(torch.zeros(3, 5), rows, columns))
+    assert of_lists.tolist() == [[1, 3, 0], [0, 0, 0], [0, 2, 4]] and places.tolist() == [0, 1, 6, 7, 8]
