@@ -12,7 +12,7 @@ import pytest
 from test_sequence_files import FILES, LISTS, kept_in, never, read
 
 from anime_bert4rec.lists import sequence_store
-from anime_bert4rec.lists.sequence_store import ABANDONED, KEPT, MARK
+from anime_bert4rec.lists.sequence_store import ABANDONED, KEPT, MARK, forget
 from config import PROJECT_DIR
 
 
@@ -89,6 +89,21 @@ def test_in_memory_where_the_folder_is_somebody_elses(db, folder, tmp_path, capl
     assert caplog.messages == [f"{folder} was not made by this program: the lists are read into memory instead."]
 
 
+@pytest.mark.parametrize("make", SOMEBODY_ELSES)
+def test_where_the_folder_is_somebody_elses_nothing_is_forgotten(db, folder, tmp_path, make):
+    make(folder)
+    before = sorted(tmp_path.rglob("*")), content(tmp_path)
+    forget(db)
+    assert (sorted(tmp_path.rglob("*")), content(tmp_path)) == before
+
+
+def test_what_another_process_is_making_is_not_forgotten_under_its_hands(db, folder):
+    read(db)
+    (folder / ".0123abcd.part").mkdir()
+    assert not forget(db), "it may have read the lists that are to be forgotten"
+    assert [path.name for path in kept_in(folder)] == [".0123abcd.part"]
+
+
 def test_in_memory_where_nothing_can_be_written(tmp_path, caplog):
     caplog.set_level("INFO")
     nowhere = tmp_path / "no such folder" / "a.db"
@@ -129,6 +144,9 @@ def test_what_others_put_into_our_folder_stays(db, folder, tmp_path):
     others = [path for path in kept_in(folder) if path != kept]
     for path in others:
         os.utime(path, (1, 1), follow_symlinks=False)
+    others.append(folder / "5123456789abcdef")
+    others[-1].write_bytes(b"a file")
+    os.utime(others[-1], (2**33, 2**33))  # it is the newest, and keeps none of ours from being kept
     before = content(tmp_path)
     for purpose in range(KEPT + 2):
         read(db, purpose)
