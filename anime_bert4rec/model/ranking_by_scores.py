@@ -3,13 +3,13 @@ add to it. No torch."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from anime_bert4rec.lists.sequences import PAD, Vocabulary
-from anime_bert4rec.model.histories import known_items
 from anime_bert4rec.support.errors import NoPredictedScores
 
 if TYPE_CHECKING:
@@ -21,17 +21,20 @@ ONLY_SCORES = 1e6
 """What expected scores count for where titles are ranked by them: so much that the list decides between equals only."""
 
 GivenScores = Mapping[int, float]
-"""The scores of 100 that a person gave, by anime id."""
+"""The scores of 100 that a person gave, by anime id; 0 is none, as AniList and MyAnimeList write it."""
 NO_SCORES: GivenScores = {}
 
 
 def by_id(anime_ids: Sequence[int], scores: Sequence[float] | GivenScores) -> GivenScores:
-    """The scores of some anime, given in their order or, for some of them, by their ids."""
+    """The scores of some anime, given in their order or, for some of them, by their ids. Raises TypeError for what is
+    no id."""
+    ids = list(map(operator.index, anime_ids))
     if isinstance(scores, Mapping):
-        return {each: scores[each] for each in anime_ids if each in scores}
-    if len(scores) != len(anime_ids):
-        raise ValueError(f"there are {len(scores)} scores for {len(anime_ids)} anime")
-    return dict(zip(anime_ids, scores, strict=True))
+        known = dict(zip(map(operator.index, scores), scores.values(), strict=True))
+        return {each: known[each] for each in ids if each in known}
+    if len(scores) != len(ids):
+        raise ValueError(f"there are {len(scores)} scores for {len(ids)} anime")
+    return dict(zip(ids, scores, strict=True))
 
 
 class AskedPerson(NamedTuple):
@@ -64,19 +67,28 @@ class RankingByScores:
         titles it counts only if `by` is "score". Raises TypeError for scores that are not given by id."""
         if not isinstance(scores, Mapping):
             raise TypeError("scores are given by anime id, as in {1: 80}")
-        counts = self.weight(by) and (by == "score" or len(known_items(scores, self.vocabulary)))
-        return self.expected_of(scores) if counts else None
+        if not self.weight(by):
+            return None
+        items, given = self._known(scores)
+        return self._expected(items, given) if by == "score" or len(items) else None
 
     def expected_of(self, scores: GivenScores) -> Expectation:
         """What is expected of somebody who gave these scores; those of unknown anime are passed over. Raises
         NoPredictedScores, and ValueError for a score that is not of 100."""
+        return self._expected(*self._known(scores))
+
+    def _expected(self, items: np.ndarray, given: np.ndarray) -> Expectation:
         if self.predicted is None:
             raise NoPredictedScores
-        items = self.vocabulary.items_of(scores)
-        given = np.array(list(scores.values()), np.float64)[items != PAD]
+        return self.predicted.given(items, given)
+
+    def _known(self, scores: GivenScores) -> tuple[np.ndarray, np.ndarray]:
+        """The items that have a score, and the scores."""
+        items, given = self.vocabulary.items_of(scores), np.array(list(scores.values()), np.float64)
+        items, given = items[items != PAD], given[items != PAD]
         if not ((given >= 0) & (given <= 100)).all():
             raise ValueError("a score is not of 100")
-        return self.predicted.given(items[items != PAD], given)
+        return items[given > 0], given[given > 0]
 
 
 def asked_people(

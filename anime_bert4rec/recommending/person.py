@@ -81,7 +81,7 @@ class Person:
         """
         entries = list(entries)
         watched = [entry for entry in entries if entry.is_watched]
-        scores = {entry.anime_id: entry.score for entry in watched if entry.score is not None}
+        scores = {entry.anime_id: entry.score for entry in watched if entry.score}  # 0 is none
         given = np.array(list(scores.values()))
         well_scored = dict(zip(scores, is_liked(given, given), strict=True)) if scores else {}
         liked = [entry for entry in watched if entry.status != "DROPPED" and well_scored.get(entry.anime_id, True)]

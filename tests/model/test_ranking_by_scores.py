@@ -137,6 +137,23 @@ def test_scores_of_what_is_no_id_are_refused(with_scores):
         with_scores.recommend([30], scores={40.9: 10}, by="score")
 
 
+def test_ids_in_words_as_json_has_them_are_refused_instead_of_passed_over(with_scores):
+    for ids, scores in (([30], {"30": 90}), (["30"], {30: 90}), (["30"], [90])):
+        with pytest.raises(TypeError, match="'str' object"):
+            with_scores.predicted_scores(ids, scores, [20])
+
+
+def test_a_score_of_0_is_none_as_anilist_writes_it(with_scores):
+    assert with_scores.recommend([30], scores={30: 0}) == with_scores.recommend([30], by="list")
+    assert with_scores.recommend([30], scores={30: 70, 20: 0}) == with_scores.recommend([30], scores={30: 70})
+    by_score = with_scores.recommend([30], scores={30: 0.0}, by="score")
+    assert by_score == with_scores.recommend([30], by="score")
+    for scores in ([0, 90], {10: 0, 20: 90}):
+        assert with_scores.predicted_scores([10, 20], scores, IDS) == with_scores.predicted_scores([20], [90], IDS)
+    together = with_scores.recommend_together([[30], [30]], scores=[{30: 70}, {30: 0}])
+    assert together == with_scores.recommend_together([[30], [30]], scores=[{30: 70}, {}])
+
+
 def test_scores_that_are_not_by_id_are_refused_instead_of_passed_over(with_scores):
     """As `predicted_scores` takes them, and none of them is the id of a title."""
     for by in ("both", "list", "score"):

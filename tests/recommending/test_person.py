@@ -56,6 +56,11 @@ def test_dropped_titles_are_seen_and_not_liked():
     assert person.seen == {1, 2, 3, 4}
 
 
+def test_a_score_of_0_is_none_in_a_database_that_another_program_wrote():
+    person = Person.of_list([entry(1, score=80), entry(2, score=0), entry(3, score=80)], KNOWN)
+    assert person.liked == {1, 2, 3} and person.scores == {1: 80, 3: 80}
+
+
 @pytest.mark.parametrize(("score", "liked"), [(60, False), (61, True)])
 def test_a_score_well_below_the_mean_is_a_dislike(score, liked):
     """With 80, 80 and 80, a fourth score of 60 makes the mean 75, and 61 makes it 75.25."""
