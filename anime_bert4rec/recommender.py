@@ -193,8 +193,9 @@ class Recommender:
         """
         item, columns = self._items([anime_id]), self._space.columns
         if not np.isin(item - 1, columns).any():
-            raise NothingToGoOn(why_nothing([anime_id]))
-        cosines = self._space.cosines(item)
+            few = f"there is nothing to go on: anime {anime_id} is on too few lists to have a vector"
+            raise NothingToGoOn(few if len(item) else why_nothing([anime_id]))
+        cosines = self._space.cosines(item).clip(-1, 1)  # which rounding goes beyond
         best = columns[np.argsort(-cosines[columns], kind="stable")]
         best = best[best != item - 1][: max(top_k, 0)]
         return [Similar(int(self.vocabulary.anime_ids[each]), float(cosines[each])) for each in best]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fault_injection import Malicious
-from small_models import IDS
+from small_models import IDS, knowing_recommender
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
@@ -166,6 +166,26 @@ def test_titles_of_the_same_lists_are_similar(knowing):
         knowing.similar(99)
     vectors[:], ids[:] = 0, 0
     assert knowing.similar(15, top_k=4) == best, "the arrays are the caller's own"
+
+
+def test_a_title_that_the_model_knows_without_a_vector_is_not_said_to_be_unknown(monkeypatch):
+    """Of a large catalogue, only the most popular titles have one."""
+    monkeypatch.setattr("anime_bert4rec.model.memory_fitting.MOST_ITEMS", 20)
+    some = knowing_recommender(ordered=True)
+    with_vector, _ = some.embeddings()
+    (without, *_) = set(range(1, 31)) - set(with_vector.tolist())
+    assert len(with_vector) == 20 and some.knows(without)
+    with pytest.raises(NothingToGoOn, match=f"anime {without} is on too few lists to have a vector"):
+        some.similar(without)
+
+
+def test_a_cosine_is_never_beyond_one(popular):
+    weights = popular._score.model.item_embedding.weight
+    for seed in range(20):
+        with torch.no_grad():
+            weights[1:-1] = torch.randn(8, generator=torch.Generator().manual_seed(seed))
+        for each in Recommender(popular._score.model, Vocabulary.of(IDS)).similar(10):
+            assert 1 - 1e-6 < each.cosine <= 1
 
 
 def test_without_a_memory_the_embeddings_are_the_networks(popular):
