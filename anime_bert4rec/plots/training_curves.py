@@ -18,7 +18,8 @@ Form = Callable[[float], str]  # how a value is written
 
 NOTE = (
     "Training numbers are taken with dropout on, while the weights still change, from the training users: validation\n"
-    "can look better. The numbers beside the curves belong to their last points."
+    "can look better. Where lists have an order, training mostly asks what comes next, in some epochs more than in\n"
+    "others: its curves go up and down. The numbers beside the curves belong to their last points."
 )
 LENGTHS_NOTE = (
     "The validation loss is the mean over lists that are shown whole, but for the masks, and lists of which only a\n"

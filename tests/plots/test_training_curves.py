@@ -137,6 +137,7 @@ def test_a_validation_loss_over_several_lengths_says_so() -> None:
         figure = draw("loss_curve.png", run(3, val_losses_by_length=by_length))
         notes = " ".join(text.get_text() for text in shown_texts(figure))
         assert ("mean over lists that are shown whole" in notes) is said
+        assert "training mostly asks what comes next" in notes, "which is why its curves go up and down"
 
 
 def test_unknown_epochs_are_gaps_and_lone_ones_are_dots() -> None:
