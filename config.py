@@ -211,7 +211,7 @@ class TrainingSettings(Checked):
     )
     seed: int = setting(
         42,
-        "the same seed on the same machine gives the same numbers, on a CPU to the last digit",
+        "the same seed on the same machine, with as many threads, gives the same numbers, on a CPU to the last digit",
         at_least=0,
         at_most=2**32 - 1,
         metavar="N",
