@@ -83,6 +83,16 @@ def two_threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def fitted_once():
+    """Runs with the same lists and settings fit their memory once; see small_runs."""
+    from small_runs import fit_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        fit_once(patch)
+        yield
+
+
 @pytest.fixture
 def no_waiting(monkeypatch):
     """A request that fails is tried again at once."""

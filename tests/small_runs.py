@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import torch
 import load_users
 import prepare_dataset
 import train_model
+from anime_bert4rec.model.bert4rec import BERT4Rec
+from anime_bert4rec.model.training_data import Data, RunSettings
 from anime_bert4rec.pages.report_page import ReportData
+from anime_bert4rec.training import new_model
 
 SMALL = ["--lr", "0.01", "--val-ratio", "0.3", "--hidden-size", "16", "--num-heads", "2"]
 SMALL += ["--max-seq-len", "30", "--batch-size", "16", "--no-evaluate"]
@@ -50,6 +55,26 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Of runs in this process, whose pictures take longer than their epochs, and have tests of their own."""
     patch.setattr(train_model, "plot_all", lambda *_: None)
     patch.setattr(train_model, "plot_data", lambda *_: ([], ReportData()))
+
+
+_fitted: dict[tuple[object, ...], Any] = {}
+
+
+def fit_once(patch: pytest.MonkeyPatch) -> None:
+    """Of runs in this process with the same lists and settings the first alone fits its memory, which takes longer than
+    the epochs, and the others have a copy. For tests that ask what comes after it."""
+    fit = new_model.fit_memory_and_starts
+
+    def fit_or_copy(data: Data, settings: RunSettings, fitted: BERT4Rec | None) -> Any:
+        if fitted is not None or not settings.memory:
+            return fit(data, settings, fitted)
+        given = data.vocabulary, data.training, data.counted, data.alike, data.in_catalogue, data.recent
+        key = pickle.dumps(given), settings.seed, settings.max_seq_len, torch.get_num_threads()
+        if key not in _fitted:
+            _fitted[key] = fit(data, settings, None)
+        return copy.deepcopy(_fitted[key])
+
+    patch.setattr(new_model, "fit_memory_and_starts", fit_or_copy)
 
 
 def unlike(one: Path, other: Path) -> list[str]:

@@ -23,7 +23,7 @@ from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import CannotResume, load_checkpoint, newest_good
 from config import TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("two_threads")
+pytestmark = pytest.mark.usefixtures("two_threads", "fitted_once")
 
 EPOCHS = 12
 
