@@ -22,6 +22,8 @@ from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.text import as_argument
 from config import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("fitted_once")
+
 BEFORE = Vocabulary.of([10, 20, 40])
 NOW = Vocabulary.of([10, 15, 20, 30, 50])
 SETTINGS = TrainingSettings(val_ratio=0.3)
