@@ -28,6 +28,8 @@ from anime_bert4rec.training.weights import AveragedWeights, make_optimizer
 from config import TrainingSettings
 from train_model import check_sane, learn, train_one_epoch, validate
 
+pytestmark = pytest.mark.usefixtures("fitted_once")
+
 VOCABULARY = Vocabulary(np.arange(1, ITEMS + 1))
 SETTINGS = TrainingSettings(batch_size=4, cut_share=0.5, hidden_size=8, num_heads=2, max_seq_len=8, dropout=0.0)
 NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
