@@ -21,6 +21,8 @@ from anime_bert4rec.support.stopping import SIGNALS
 from anime_bert4rec.training.batch_loading import each_batch
 from anime_bert4rec.training.checkpoints import load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("fitted_once")
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
