@@ -23,6 +23,8 @@ from anime_bert4rec.training import precision
 from anime_bert4rec.training.precision import choose_numbers, gain_of_bf16
 from config import PROJECT_DIR, TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("fitted_once")
+
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
