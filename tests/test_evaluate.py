@@ -26,6 +26,8 @@ from anime_bert4rec.model.training_data import load_data
 from config import TrainingSettings
 from evaluate import answers_of
 
+pytestmark = pytest.mark.usefixtures("fitted_once")
+
 SMALL = ["--val-ratio=0.3", "--hidden-size=16", "--num-heads=2", "--max-seq-len=30", "--batch-size=16", "--epochs=2"]
 
 
