@@ -26,6 +26,8 @@ from anime_bert4rec.training.checkpoints import load_checkpoint
 from anime_bert4rec.training.epoch_metrics import Result
 from config import TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("fitted_once")
+
 KILLS = 2
 EPOCHS = 16
 
