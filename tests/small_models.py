@@ -1,5 +1,8 @@
 """Recommenders of models so small that what they say can be worked out."""
 
+import copy
+import functools
+
 import numpy as np
 import torch
 from one_memory import fit_memory, fit_unordered_memory
@@ -22,6 +25,12 @@ def popular_recommender():
 
 def knowing_recommender(ordered):
     """A model whose memory knows 60 lists of six of 30 titles; its network has random weights."""
+    return Recommender(copy.deepcopy(knowing_model(ordered)), Vocabulary.of(range(1, 31)))
+
+
+@functools.cache
+def knowing_model(ordered):
+    """Fitted once, and copied for each test."""
     random = np.random.default_rng(0)
     lists = [1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)]
     blocks = np.tile(np.arange(6) if ordered else np.zeros(6, int), 60)
@@ -33,4 +42,4 @@ def knowing_recommender(ordered):
     model = BERT4Rec(ModelConfig(30, 8, num_heads=2, max_seq_len=8, ordered=ordered, **both), memory, of_sets).eval()
     assert memory.config.ordered == ordered
     torch.nn.init.normal_(model.project.weight)
-    return Recommender(model, Vocabulary.of(range(1, 31)))
+    return model
