@@ -57,7 +57,7 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(train_model, "plot_data", lambda *_: ([], ReportData()))
 
 
-_fitted: dict[tuple[object, ...], Any] = {}
+FITTED: dict[tuple[object, ...], Any] = {}
 
 
 def fit_once(patch: pytest.MonkeyPatch) -> None:
@@ -70,9 +70,9 @@ def fit_once(patch: pytest.MonkeyPatch) -> None:
             return fit(data, settings, fitted)
         given = data.vocabulary, data.training, data.counted, data.alike, data.in_catalogue, data.recent
         key = pickle.dumps(given), settings.seed, settings.max_seq_len, torch.get_num_threads()
-        if key not in _fitted:
-            _fitted[key] = fit(data, settings, None)
-        return copy.deepcopy(_fitted[key])
+        if key not in FITTED:
+            FITTED[key] = fit(data, settings, None)
+        return copy.deepcopy(FITTED[key])
 
     patch.setattr(new_model, "fit_memory_and_starts", fit_or_copy)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import small_runs
 import torch
 from small_lists import ITEMS, some_lists
 from small_runs import draw_nothing, training_flags
@@ -29,7 +30,7 @@ from anime_bert4rec.model.training_data import Data, load_data
 from anime_bert4rec.support.errors import UserError
 from config import PROJECT_DIR, TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("two_threads")
+pytestmark = pytest.mark.usefixtures("two_threads", "fitted_once")
 
 
 def train(db, output, *flags):
@@ -159,6 +160,7 @@ def test_popularity_is_worked_out_right(db):
 @pytest.mark.parametrize("flags", [[], ["--num-workers", "2"]])
 def test_the_same_seed_gives_the_same_losses_to_the_last_digit(db, trained, tmp_path, monkeypatch, flags):
     draw_nothing(monkeypatch)
+    monkeypatch.setattr(small_runs, "FITTED", {})  # its memory is its own
     assert train(db, tmp_path, "--epochs", "11", *flags) == 0
     assert metrics_of(tmp_path)["train_losses"] == metrics_of(trained)["train_losses"]
     assert metrics_of(tmp_path)["val_losses"] == metrics_of(trained)["val_losses"]
