@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 
@@ -53,6 +54,14 @@ def fill(folder):
         }
         for number, (name, entries) in enumerate(lists.items(), 1):
             database.save_user_list(UserList(number, name, tuple(entries)), name, int(time.time()), 20)
+    save_item_mappings(folder / "out" / "models" / "item_mappings.pkl", Vocabulary.of(range(1, 31)))
+    save_model(folder / "out" / "models" / "best_model.pth", model(), epoch=1, val_loss=1.0)
+    return folder
+
+
+@functools.cache
+def model():
+    """Fitted once, whatever number of folders it is saved in."""
     random = np.random.default_rng(0)
     watched = np.concatenate([1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)])
     sequences = Sequences(watched, np.tile(np.arange(6), 60), np.arange(0, 361, 6), np.arange(60))
@@ -60,9 +69,7 @@ def fill(folder):
     of_sets = fit_unordered_memory(sequences, 30, seed=0)
     torch.manual_seed(0)
     config = ModelConfig(30, 8, 2, 2, max_seq_len=8, memory=memory.config, unordered_memory=of_sets.config)
-    save_item_mappings(folder / "out" / "models" / "item_mappings.pkl", Vocabulary.of(range(1, 31)))
-    save_model(folder / "out" / "models" / "best_model.pth", BERT4Rec(config, memory, of_sets), epoch=1, val_loss=1.0)
-    return folder
+    return BERT4Rec(config, memory, of_sets)
 
 
 def ask(folder, capsys, *flags):
