@@ -77,6 +77,8 @@ def test_the_day_of_a_start(dates, expected):
 
 def test_started_on_leaves_out_what_has_no_day():
     entries = [ListEntry(1, 5, started=20200501), ListEntry(2, 6), ListEntry(3, 7, created=86_400)]
+    later = day_of(20200501) * 86_400
+    entries.append(ListEntry(4, 8, completed=20200430, created=later))  # listed when it had been watched
     assert started_on(entries) == {5: day_of(20200501), 7: 1}
     assert started_on([]) == {}
 
