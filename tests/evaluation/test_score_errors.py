@@ -23,6 +23,7 @@ def test_rank_correlation():
 
 def test_there_is_no_order_among_equal_scores():
     assert math.isnan(rank_correlation(np.array([1, 2, 3]), np.array([7, 7, 7])))
+    assert math.isnan(rank_correlation(np.array([7, 7, 7]), np.array([1, 2, 3])))
     assert math.isnan(rank_correlation(np.array([1]), np.array([7])))
 
 
