@@ -69,11 +69,12 @@ def test_the_evaluation_is_read_as_it_was_written(tmp_path):
     ]
 
 
-def test_of_few_people_nothing_is_said(tmp_path):
-    task = {"users": ENOUGH_PEOPLE - 1, "contenders": {"this model": {"ndcg@10": MEAN}}}
+@pytest.mark.parametrize(("people", "shown"), [(ENOUGH_PEOPLE - 1, 0), (ENOUGH_PEOPLE, 1)])
+def test_of_few_people_nothing_is_said(tmp_path, people, shown):
+    task = {"users": people, "contenders": {"this model": {"ndcg@10": MEAN}}}
     (tmp_path / "evaluation.json").write_text(json.dumps(of_best(task=task)))
     (task,) = read_tasks(tmp_path / "evaluation.json", some_metrics(12))
-    assert (task["users"], task["contenders"]) == (ENOUGH_PEOPLE - 1, [])
+    assert (task["users"], len(task["contenders"])) == (people, shown)
 
 
 MODEL = json.dumps(of_best())[: -len('"tasks": {}}')]
