@@ -53,7 +53,15 @@ def test_one_and_more():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (99.9, "99.9 s"), (120, "2 min"), (5940, "99 min"), (11_100, "3 h 05 min"), (432_000, "5 days")],
+    [
+        (0.04, "0.0 s"),
+        (99.9, "99.9 s"),
+        (100, "2 min"),
+        (120, "2 min"),
+        (5940, "99 min"),
+        (11_100, "3 h 05 min"),
+        (432_000, "5 days"),
+    ],
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
