@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anime_bert4rec.lists import common_traits as features
-from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE, franchises, groups_in_common, groups_of
+from anime_bert4rec.lists.common_traits import CONTENT, FRANCHISE, franchises, groups_in_common, groups_of, prequels
 from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.memory_ease import gram_matrix
@@ -48,6 +48,27 @@ def test_a_franchise_is_all_that_relations_lead_to():
         Anime(5, relations=(Relation(4, "SIDE_STORY"),)),
     ]
     assert franchises(catalogue) == [1, 1, 1, 4, 4]
+
+
+def test_a_crossover_joins_only_what_begins_alike_if_it_is_told_from_a_franchise():
+    others = tuple(Relation(k, "OTHER") for k in (2, 3, 4))
+    catalogue = [
+        Anime(1, title_romaji="Gintama", relations=others),
+        Anime(2, title_romaji="Gin", title_english="GINTAMA. 2"),
+        Anime(3, title_romaji="Bleach Gintama"),
+        Anime(4),
+    ]
+    assert franchises(catalogue) == [1, 1, 1, 1]
+    assert franchises(catalogue, by_crossovers=False) == [1, 1, 3, 4]
+
+
+def test_either_side_says_what_continues_what():
+    catalogue = [
+        Anime(1, relations=(Relation(2, "SEQUEL"), Relation(9, "SEQUEL"), Relation(3, "SIDE_STORY"))),
+        Anime(2),
+        Anime(3, relations=(Relation(2, "PREQUEL"), Relation(3, "PREQUEL"), Relation(9, "PREQUEL"))),
+    ]
+    assert prequels(catalogue) == {2: {1}, 3: {2}}
 
 
 def test_genres_and_tags_are_told_from_studios_and_franchises():
