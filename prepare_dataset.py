@@ -2,7 +2,8 @@
 
     python prepare_dataset.py --count 3000
 
-Interrupted in whatever way, the same command goes on where it stopped. Run again when it is done, it updates.
+Interrupted in whatever way, the same command goes on where it stopped, for a day. Run again when it is done, it
+updates.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ def fetch_catalogue(source: AniListSource, database: Database, wanted: Catalogue
     source.top_anime(wanted.count, wanted.sort)  # what it refuses, is to leave no mark on an interrupted run
     fetch = database.resume_or_start_catalogue_fetch(wanted.sort, wanted.count)
     fetched = Fetched(before=len(fetch.seen))
+    if fetch.given_up:
+        log.info("The interrupted run of before is older than a day: begun anew, for the catalogue changes.")
     if fetched.before:
         log.info("Going on after the %s anime of the interrupted run.", f"{fetched.before:,}")
     pages = source.top_anime(wanted.count, wanted.sort, fetch.cursor, fetch.seen)

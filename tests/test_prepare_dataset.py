@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+import time
+from dataclasses import replace
 
 import pytest
 import script_process
 from loopback_anilist import LoopbackAniList, Reply, Reset
+from loopback_graphql import media_of
 from script_process import error_line
 
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.records import Anime, Relation, Studio, Tag
+from anime_bert4rec.lists.records import Anime, CatalogueCursor, CataloguePage, Relation, Studio, Tag
 from prepare_dataset import main
 
 
@@ -104,6 +107,40 @@ def test_after_a_lost_network_the_same_command_goes_on(anilist, path, flags, cap
     assert "Going on after the 100 anime of the interrupted run." in captured.err
     assert "Fetched 250 anime: 150 new, 0 updated, 100 by the interrupted run before." in captured.out
     assert stored(path) == catalogue(250)
+
+
+def test_months_later_all_is_fetched_anew(anilist, path, flags, capsys, monkeypatch):
+    anilist.fail_next(None, None, Reset())
+    assert main(["--count", "150", *flags]) == 1
+    changed = [replace(each, popularity=20_000) if each.anime_id == 300 else each for each in catalogue(320)]
+    changed[0] = replace(changed[0], title_romaji="Renamed")
+    anilist.world.media = [media_of(each) for each in changed]
+    now = time.time() + 100 * 86_400
+    monkeypatch.setattr(time, "time", lambda: now)
+    capsys.readouterr()
+    assert main(["--count", "150", *flags]) == 0
+    captured = capsys.readouterr()
+    assert "older than a day: begun anew" in captured.err and "Fetched 150 anime: 50 new, 100 updated." in captured.out
+    assert stored(path)[0].title_romaji == "Renamed" and stored(path)[-1].anime_id == 300
+
+
+@pytest.mark.parametrize(("days", "goes_on"), [(0.9, True), (1.1, False), (-1, False)])
+def test_for_a_day_an_interrupted_run_is_gone_on_with(path, monkeypatch, days, goes_on):
+    with Database.open(path, create=True) as database:
+        first = database.resume_or_start_catalogue_fetch("ID", 100)
+        database.save_catalogue_page(first.fetch_id, CataloguePage((Anime(1),), CatalogueCursor(2)))
+        now = time.time() + days * 86_400
+        monkeypatch.setattr(time, "time", lambda: now)
+        fetch = database.resume_or_start_catalogue_fetch("ID", 100)
+        assert (fetch.cursor.page, fetch.seen, fetch.given_up) == ((2, {1}, False) if goes_on else (1, set(), True))
+        assert database.anime_ids() == [1]
+
+
+def test_a_run_that_has_come_to_nothing_is_not_spoken_of(path, monkeypatch):
+    with Database.open(path, create=True) as database:
+        database.resume_or_start_catalogue_fetch("ID", 100)
+        monkeypatch.setattr(time, "time", lambda: 10**10)
+        assert not database.resume_or_start_catalogue_fetch("ID", 100).given_up
 
 
 @pytest.mark.parametrize("count", [110, 200])

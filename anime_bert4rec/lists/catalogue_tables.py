@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from anime_bert4rec.lists.database_file import DatabaseError, DatabaseFile, insert_into, no_anime
 from anime_bert4rec.lists.database_schema import typed
+from anime_bert4rec.lists.dates import DAY_SECONDS
 from anime_bert4rec.lists.records import (
     Anime,
     CatalogueCursor,
@@ -24,6 +25,9 @@ from anime_bert4rec.lists.records import (
 
 _Child = TypeVar("_Child")
 
+RESUME_SECONDS = DAY_SECONDS
+"""How long after its start a fetch may be gone on with. Later, what it has brought is no longer so, and others are the
+most popular."""
 IDS_AT_ONCE = 500  # SQLite before 3.32 allows 999 parameters
 
 _ANIME_LISTS = {"synonyms", "genres", "tags", "studios", "relations"}
@@ -44,31 +48,38 @@ class CatalogueFetch:
     fetch_id: int
     cursor: CatalogueCursor
     seen: frozenset[int]
+    given_up: bool = False
+    """Whether this one is new because the last one, which had come to a page, was interrupted too long ago."""
 
 
 class CatalogueTables(DatabaseFile):
     """The part of `Database` that is about anime."""
 
     def resume_or_start_catalogue_fetch(self, sort: str, count: int) -> CatalogueFetch:
-        """The last fetch, if it was interrupted and has the same sort (the count may differ), or else a new one."""
+        """The last fetch, if it was interrupted less than RESUME_SECONDS after its start and has the same sort (the
+        count may differ), or else a new one."""
+        now = int(time.time())
         with self._transaction() as connection:
             found = connection.execute(
-                """SELECT fetch_id, next_page, popularity_below FROM catalogue_fetch
+                """SELECT fetch_id, next_page, popularity_below, started_at FROM catalogue_fetch
                    WHERE fetch_id = (SELECT max(fetch_id) FROM catalogue_fetch) AND finished_at IS NULL AND sort = ?""",
                 (sort,),
             )
-            interrupted = next(typed(found), None)
-            if interrupted:
-                fetch_id, cursor = interrupted[0], CatalogueCursor(*interrupted[1:])
+            last = next(typed(found), None)
+            if last and last[3] is not None and 0 <= now - last[3] < RESUME_SECONDS:
+                fetch_id, cursor = last[0], CatalogueCursor(*last[1:3])
                 connection.execute("UPDATE catalogue_fetch SET count = ? WHERE fetch_id = ?", (count, fetch_id))
-            else:
-                cursor = CatalogueCursor()
-                fetch_id = connection.execute(
-                    "INSERT INTO catalogue_fetch (sort, count, next_page, popularity_below) VALUES (?, ?, ?, ?)",
-                    (sort, count, cursor.page, cursor.popularity_below),
-                ).lastrowid
-            seen = connection.execute("SELECT anime_id FROM anime WHERE fetch_id = ?", (fetch_id,))
-            return CatalogueFetch(fetch_id, cursor, frozenset(anime_id for (anime_id,) in seen))
+                seen = connection.execute("SELECT anime_id FROM anime WHERE fetch_id = ?", (fetch_id,))
+                return CatalogueFetch(fetch_id, cursor, frozenset(anime_id for (anime_id,) in seen))
+            cursor = CatalogueCursor()
+            started = connection.execute(
+                """INSERT INTO catalogue_fetch (sort, count, next_page, popularity_below, started_at)
+                   VALUES (?, ?, ?, ?, ?)""",
+                (sort, count, cursor.page, cursor.popularity_below, now),
+            )
+            assert started.lastrowid is not None
+            has_brought = last is not None and CatalogueCursor(*last[1:3]) != cursor
+            return CatalogueFetch(started.lastrowid, cursor, frozenset(), given_up=has_brought)
 
     def save_catalogue_page(self, fetch_id: int, page: CataloguePage) -> tuple[int, int]:
         """Store a page together with the place to go on from. Returns how many anime were new and how many updated."""

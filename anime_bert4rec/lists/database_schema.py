@@ -116,6 +116,7 @@ MIGRATIONS = (
         min_anime INTEGER NOT NULL  -- of one row: what all stored lists were judged by last
     );
     """,
+    "ALTER TABLE catalogue_fetch ADD COLUMN started_at INTEGER;  -- unix seconds; NULL of earlier versions",
 )
 """Version n of the schema is what the first n scripts make. Never change a script that was released: add one."""
 
@@ -130,7 +131,7 @@ RANGES = {
     **dict.fromkeys(("start_date", "started", "completed"), (0, LAST_DAY)),
     "min_anime": (1, 1_000_000),  # as --min-anime may be
     "finished_at": (0, LAST_SECOND - DAY_SECONDS),  # so that it is a day of the calendar in every time zone
-    **dict.fromkeys(("updated", "created", "fetched_at"), (-LAST_SECOND, LAST_SECOND)),
+    **dict.fromkeys(("updated", "created", "fetched_at", "started_at"), (-LAST_SECOND, LAST_SECOND)),
 }
 """The smallest and the largest number of these columns."""
 
