@@ -192,7 +192,7 @@ def recommendations(asked: Asked, what: RecommendationSettings) -> list[Recommen
     if not rows:
         wishes = asked.shown.wishes_of(asked.people)
         why = why_nothing_is_left(asked.shown.shortlists, list(ranked), asked.people, wishes)
-        more = "; prepare_dataset.py fetches what was announced since" if what.upcoming else ""
+        more = "; prepare_dataset.py fetches what was announced since, for the next training" if what.upcoming else ""
         raise UserError(f"nothing is left to recommend: {why}{more}")
     return rows
 

@@ -173,7 +173,11 @@ def test_unknown_ids_are_named(run):
 @pytest.mark.parametrize(
     ("flags", "code", "message"),
     [
-        (["--anime", "777", "31"], 1, "there is nothing to go on: the model knows no anime with the id 777, 31"),
+        (
+            ["--anime", "777", "31"],
+            1,
+            "there is nothing to go on: the model knows no anime with the id 777, 31; it knows",
+        ),
         (["--user", "Empty"], 1, 'there is nothing to go on: the list of "Empty" is empty'),
         (["--user", "Planner"], 1, 'there is nothing to go on: the list of "Planner" has 1 anime, but none that was'),
         (["--user", "Stranger"], 1, 'there is nothing to go on: the list of "Stranger" has 2 anime, but none that was'),

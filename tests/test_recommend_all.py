@@ -228,6 +228,16 @@ def test_large_numbers_have_commas(caplog):
     assert "The catalogue has 1,004 of the 3,000 anime that the model knows" in caplog.text
 
 
+@pytest.mark.parametrize(("since", "said"), [(10, True), (9, False)])
+def test_what_came_after_the_training_is_spoken_of(caplog, since, said):
+    """A season's new anime never came up, and nothing said why."""
+    caplog.set_level("INFO")
+    recommender = SimpleNamespace(vocabulary=Vocabulary.of(range(1, 101)), predicts_scores=True)
+    say_what_is_missing(recommender, [Anime(k) for k in range(2, 101 + since)], has_scores=False)
+    line = f"The catalogue has {since} anime that the model doesn't know: train again to have them."
+    assert caplog.messages == [line] * said
+
+
 def test_stopped_behind_the_header_it_has_one(run, tmp_path, monkeypatch):
     flags = ["--all", "--format", "csv", "-o", tmp_path / "all.csv", "--top-k", 2]
     with monkeypatch.context() as patched:

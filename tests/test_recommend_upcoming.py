@@ -126,5 +126,5 @@ def test_errors_are_one_line(run, clock):
     code, out, err = run("--anime", 13, "--upcoming", "--at", "2026-12-31", "--genre", "Drama")
     assert (code, out) == (1, "") and err == (
         "error: nothing is left to recommend: there would be 1 without --genre Drama, 8 without --upcoming"
-        "; prepare_dataset.py fetches what was announced since\n"
+        "; prepare_dataset.py fetches what was announced since, for the next training\n"
     )

@@ -111,7 +111,10 @@ def person_of_titles(anime_ids: Sequence[int], vocabulary: Vocabulary) -> Person
     if unknown:
         shown = ", ".join(map(str, unknown[:10])) + (", …" if len(unknown) > 10 else "")
         if not known:
-            raise UserError(f"there is nothing to go on: the model knows no anime with the id {shown}")
+            raise UserError(
+                f"there is nothing to go on: the model knows no anime with the id {shown}; it knows those that the"
+                " catalogue had when it was trained"
+            )
         log.warning("The model knows no anime with the id %s: passed over.", shown)
     return replace(person, history=known, name="a fan of the titles given", named_titles=True)
 

@@ -18,6 +18,9 @@ from anime_bert4rec.recommending.wishes import Wish, Wishes
 if TYPE_CHECKING:
     from anime_bert4rec.recommender import Recommender
 
+MANY_NEW = 10
+"""So many anime that have come into the catalogue after the training are spoken of: a season has some fifty."""
+
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +33,9 @@ def say_what_is_missing(recommender: Recommender, catalogue: Sequence[Anime], ha
             "The catalogue has %s of the %s anime that the model knows: is this another database?",
             *(f"{each:,}" for each in (known, count)),
         )
+    elif len(ids) - known >= MANY_NEW:
+        new = f"{len(ids) - known:,}"
+        log.info("The catalogue has %s anime that the model doesn't know: train again to have them.", new)
     if has_scores and not recommender.predicts_scores:
         log.info("Scores are not predicted: the model was trained by an earlier version, or on too few of them.")
 
