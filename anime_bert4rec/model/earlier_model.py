@@ -47,6 +47,8 @@ class EarlierModel:
             )
         if not folder.models.is_dir():
             raise CannotBeginWith(f"{output} is no output folder of a run: it has no {folder.models.name}")
+        if not (folder.models / BEST_MODEL).exists():
+            raise CannotBeginWith(f"{output} has no model yet: name the output folder of a run that has come to one")
         model, saved, vocabulary = load_model_with_items(folder.models)
         people = load_people(folder.people_file)
         if people is None or saved.get("data_fingerprint") not in (None, people.data_fingerprint):

@@ -305,7 +305,7 @@ def test_stopped_in_its_first_epoch_it_says_where_the_earlier_model_is_now(
     [
         (["--hidden-size", 32], None, "--hidden-size was 16, is 32 now"),
         (["--no-memory"], None, "--no-memory was given now"),
-        ([], "best_model.pth", "does not exist"),
+        ([], "best_model.pth", "before has no model yet: name the output folder of a run that has come to one"),
         ([], "people.npz", "doesn't say who was held out"),
         ([], "models", "is no output folder of a run: it has no models"),
     ],
