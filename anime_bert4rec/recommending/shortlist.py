@@ -72,7 +72,10 @@ class Shortlists:
 def why_nothing_is_left(
     shortlists: Shortlists, ranked: Sequence[int], people: Collection[Person], wishes: Wishes
 ) -> str:
-    """Which single wish, dropped, leaves how many titles; if none does, which two leave the most."""
+    """Which single wish, dropped, leaves how many titles; if none does, which two leave the most. No wish is in the way
+    where nothing is `ranked`."""
+    if not ranked:
+        return "all that the model knows was watched, or cancelled"
 
     def count(wishes: Wishes) -> int:
         return sum(1 for _ in shortlists.of(ranked, people, wishes))
