@@ -180,12 +180,17 @@ def test_a_dash_is_no_file(settings, flag):
     assert parsed(settings, "--html=./-").html == Path("-")
 
 
+_QUOTES = "belongs to no flag: several words that are one value need double quotes (--help shows all flags)"
+
+
 @pytest.mark.parametrize(
     ("settings", "argv", "message"),
     [
         (TrainingSettings, ["--epoch", "3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
         (TrainingSettings, ["--epoch=3"], "there is no flag --epoch: is --epochs meant? (--help shows all flags)"),
         (TrainingSettings, ["--zzzz"], "unrecognized arguments: --zzzz (--help shows all flags)"),
+        (TrainingSettings, ["bebop"], f"bebop {_QUOTES}"),
+        (TrainingSettings, ["--epochs", "3", "bebop", "--zzzz"], f"bebop {_QUOTES}"),
         (LocalTaskSettings, ["--csv", "a", "--mal-xml", "b"], "--csv and --mal-xml cannot be used together"),
         (DrawingSettings, ["--compare", "a", "b", "--metrics", "c"], "--compare and --metrics cannot be used together"),
     ],

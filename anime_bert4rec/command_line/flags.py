@@ -142,6 +142,8 @@ class _Parser(argparse.ArgumentParser):
             known = re.findall(r"--[\w-]+", self.format_usage())
             if meant := difflib.get_close_matches(unknown[1], known, n=1):
                 message = f"there is no flag {unknown[1]}: is {meant[0]} meant?"
+        elif stray := re.match(r"unrecognized arguments: ([^\s-]\S*)", message):
+            message = f"{stray[1]} belongs to no flag: several words that are one value need double quotes"
         elif lacks := re.fullmatch(r"argument (?:\S+/)?(--\S+): (expected (?:one|at least one) argument)", message):
             message = f"{lacks[1]}: {lacks[2]}; one that begins with - is given as {lacks[1]}=VALUE"
         raise SettingError(f"{message.removeprefix('argument ')} (--help shows all flags)")
