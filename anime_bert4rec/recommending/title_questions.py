@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 
 from anime_bert4rec.lists.records import Anime
@@ -18,18 +19,24 @@ SHOWN_MATCHES = 20
 LONGEST_TITLE = 100
 """Of a text that was typed for a title, so many letters are repeated."""
 
+_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?anilist\.co/anime/([0-9]{1,18})(?:[/?#]\S*)?", re.IGNORECASE)
+
 log = logging.getLogger(__name__)
 
 
 def anime_of_titles(wanted: Sequence[str], catalogue: Sequence[Anime], flag: str = "--anime") -> list[Anime]:
-    """The one anime of each title; which it is goes to stderr.
+    """The one anime of each title, or of its address on AniList; which it is goes to stderr.
 
     Raises UserError unless all are clear, when the candidates for the others are on stderr, with `flag` and their ids.
     """
     if not wanted:
         return []
-    search = TitleSearch(catalogue)
-    found = [search.find(title) for title in wanted]
+    search, by_id = TitleSearch(catalogue), {anime.anime_id: anime for anime in catalogue}
+    ids = [_id_in_address(title) for title in wanted]
+    found = [
+        search.find(title) if number is None else Match(by_id.get(number))
+        for title, number in zip(wanted, ids, strict=True)
+    ]
     unclear = [(title, match) for title, match in zip(wanted, found, strict=True) if match.anime is None]
     for title, match in zip(wanted, found, strict=True):
         if match.anime:
@@ -45,8 +52,10 @@ def anime_of_titles(wanted: Sequence[str], catalogue: Sequence[Anime], flag: str
 
 
 def id_of(wanted: str, catalogue: Sequence[Anime], flag: str) -> int:
-    """The id that `flag` names: a number is an id, if there is such an anime, and else a title."""
-    digits = half_width(wanted)
+    """The id that `flag` names: that in an address; a number is an id, if there is such an anime, and else a title."""
+    in_address, digits = _id_in_address(wanted), half_width(wanted)
+    if in_address is not None:
+        return in_address
     number = int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 19 else None
     if number is None:
         return anime_of_titles([wanted], catalogue, flag)[0].anime_id
@@ -56,6 +65,12 @@ def id_of(wanted: str, catalogue: Sequence[Anime], flag: str) -> int:
             return anime_of_titles([wanted], catalogue, flag)[0].anime_id
         log.info("%s is taken for an id; the title is %s", wanted, described(titled, flag))
     return number
+
+
+def _id_in_address(text: str) -> int | None:
+    """The id in the address of an anime on AniList, as it stands under each recommendation."""
+    found = _ADDRESS.fullmatch(text.strip())
+    return int(found[1]) if found else None
 
 
 def _ask(title: str, match: Match, flag: str) -> None:

@@ -64,3 +64,19 @@ def test_a_number_is_an_id_where_there_is_one_and_else_a_title(said):
     assert id_of("91 days", CATALOGUE, "--similar-to") == 5001
     with pytest.raises(UserError, match="no title of the catalogue"):
         id_of("9" * 5000, CATALOGUE, "--similar-to")
+
+
+@pytest.mark.parametrize(
+    "text", ["https://anilist.co/anime/1/BLEACH/", "anilist.co/anime/1", " HTTPS://AniList.co/anime/1?x "]
+)
+def test_an_address_is_understood_as_it_stands_under_each_recommendation(said, text):
+    assert id_of(text, CATALOGUE, "--hide") == 1 and said() == []
+    assert anime_of_titles([text], CATALOGUE) == CATALOGUE[:1]
+
+
+@pytest.mark.parametrize(
+    "text", ["https://anilist.co/anime/777", "https://anilist.co/manga/1", "https://anilist.co/anime/x"]
+)
+def test_an_address_of_nothing_that_is_here_is_no_title(text):
+    with pytest.raises(UserError, match="no title of the catalogue matches"):
+        anime_of_titles([text], CATALOGUE)
