@@ -31,7 +31,7 @@ from anime_bert4rec.lists.database import Database
 from anime_bert4rec.lists.overview import read_overview
 from anime_bert4rec.lists.people import load_people, watched_by
 from anime_bert4rec.lists.sequences import Vocabulary
-from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, RUN_COMPARISON, read_config
+from anime_bert4rec.model.run_folder import ANIME_MAP, DATA_OVERVIEW, RUN_COMPARISON, database_of, read_config
 from anime_bert4rec.pages.kept_map import LAYOUT_DIGITS, NEAR, KeptMap, earlier_map
 from anime_bert4rec.pages.page import write_page
 from anime_bert4rec.pages.report_page import ReportData, read_tasks, report_page
@@ -152,9 +152,10 @@ def list_of(user: str, paths: PathSettings) -> tuple[str, list[int]]:
 
 def _database_of_run(paths: PathSettings) -> Path:
     try:
-        return Path(read_config(paths.models)["database"])
+        config = read_config(paths.models)
     except (OSError, UserError):
         return paths.database_file
+    return database_of(config)
 
 
 def plot_comparison(runs: Sequence[Path], plots_dir: Path) -> Path:

@@ -124,6 +124,21 @@ def test_without_a_database_the_log_says_what_is_not_drawn(
     assert line.startswith("data_overview.png and anime_map.png were not drawn: the database")
 
 
+def test_a_run_whose_database_has_gone_says_how_to_name_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To begin with a new one is the last thing to do: the run would be lost."""
+    of_run = {"seed": 1, "val_ratio": 0.1, "database": "moved.db", "data_fingerprint": ""}
+    for name, text in (("plots/training_metrics.json", run(2)), ("models/training_config.json", of_run)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(json.dumps(text), encoding="utf-8")
+    said = "moved.db, which this model was trained on, is not there: say where it is with --db PATH"
+    assert visualize.main(["--output-dir", str(tmp_path)]) == 0
+    assert caplog.messages == [f"data_overview.png and anime_map.png were not drawn: {said}"]
+    assert visualize.main(["--output-dir", str(tmp_path), "--user", "Ann"]) == 1
+    assert f"error: {said}\n" in capsys.readouterr().err
+
+
 def test_without_a_model_the_overview_is_drawn_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Database.open(tmp_path / "small.db", create=True) as database:
         fetch = database.resume_or_start_catalogue_fetch("ID", 3)

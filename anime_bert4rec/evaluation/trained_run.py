@@ -23,7 +23,7 @@ from anime_bert4rec.lists.sequence_store import as_of_one_moment
 from anime_bert4rec.lists.sequences import Vocabulary, joined
 from anime_bert4rec.model.bert4rec import BERT4Rec
 from anime_bert4rec.model.model_files import load_model_with_items
-from anime_bert4rec.model.run_folder import BEST_MODEL, PEOPLE, TRAINING_CONFIG, read_config
+from anime_bert4rec.model.run_folder import BEST_MODEL, PEOPLE, TRAINING_CONFIG, database_of, read_config
 from anime_bert4rec.model.training_data import Data, read_data, read_lists, with_scores
 from anime_bert4rec.support.errors import UserError
 
@@ -98,11 +98,7 @@ def load_run(models: Path, database_file: Path | None = None, newcomers: bool = 
             " stopped in its first epoch: train again (python train_model.py)"
         )
     if database_file is None:
-        database_file = Path(config["database"])
-        if not database_file.exists():
-            raise UserError(
-                f"{database_file}, which this model was trained on, is not there: say where it is with --db PATH"
-            )
+        database_file = database_of(config)
     with as_of_one_moment(database_file) as (database, state):
         data = read_data(database, state, val_ratio, split_seed)
         since = SinceTraining(len(data.validation), len(data.training))

@@ -148,3 +148,11 @@ def read_config(models: Path) -> SavedConfig:
             f"{file} is not the training_config.json of a run ({error}): train again (python train_model.py)"
         ) from None
     return config
+
+
+def database_of(config: SavedConfig) -> Path:
+    """The database of the run. Raises UserError where it is no more."""
+    file = Path(config["database"])
+    if not file.exists():
+        raise UserError(f"{file}, which this model was trained on, is not there: say where it is with --db PATH")
+    return file
