@@ -243,6 +243,9 @@ def load_user(
         return None
     if key not in (None, name.key):
         log.warning('%s: "%s" has the id that "%s" had on AniList: stored in that place', name.where, name.name, key)
+    if key is None and database.anilist_id(name.key) is not None:
+        words = '%s: "%s" is somebody else on AniList now, by the id: stored in place of who had the name before'
+        log.warning(words, name.where, name.name)
     return database.save_user_list(user_list, name.name, int(time.time()), wanted.min_anime)
 
 

@@ -247,6 +247,16 @@ def test_a_new_name_of_who_is_stored_takes_the_place_and_is_said(serve, path, tm
         assert [user.name for user in database.users().values()] == ["after"]
 
 
+def test_a_name_that_somebody_else_has_now_is_said(serve, path, tmp_path, capsys):
+    """AniList gives a name that was given up to the next who wants it: the person who was meant is gone."""
+    numbers = itertools.count(7)
+    server, _ = serve(lambda asked: chunk(5, name=asked["name"], user_id=next(numbers), more=False))
+    said = '"ann" is somebody else on AniList now, by the id: stored in place of who had the name before'
+    for refresh in (False, True):
+        assert run(path, server, tmp_path, "ann", refresh=refresh) == 0
+        assert (said in capsys.readouterr().err) == refresh
+
+
 @pytest.mark.parametrize("gone", ["Private User", "User not found"])
 def test_beside_an_old_name_that_has_no_list_any_more_the_new_one_is_stored(serve, path, tmp_path, gone):
     names = {"before"}

@@ -182,6 +182,10 @@ class ListTables(DatabaseFile):
             (key for (key,) in self._rows("SELECT name_key FROM user WHERE anilist_id = ?", [anilist_id])), None
         )
 
+    def anilist_id(self, key: str) -> int | None:
+        """The id by which AniList knew the person with this name_key, if a list was read."""
+        return next((found for (found,) in self._rows("SELECT anilist_id FROM user WHERE name_key = ?", [key])), None)
+
     def entries(self, user_id: int) -> list[ListEntry]:
         """The whole list of one person, whatever the status of its entries."""
         columns = ", ".join(_ENTRY_COLUMNS).replace("score", "NULLIF(score, 0) AS score")  # of AniList, 0 is none
