@@ -12,8 +12,9 @@ from small_recommendations import fill
 
 import recommend
 from anime_bert4rec.lists.database import Database
-from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.lists.records import Anime, ImportedEntry
 from anime_bert4rec.lists.sequences import Vocabulary
+from anime_bert4rec.lists.user_names import user_hash
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
 from anime_bert4rec.model.model_files import load_model, save_model
 from anime_bert4rec.recommending import everybody
@@ -212,6 +213,18 @@ def test_an_earlier_file_is_replaced_by_either_format(run, tmp_path, format):
         assert run("--all", "--format", first, "-o", path, "--top-k", 1)[0] == 0
         assert run("--all", "--format", format, "-o", path, "--top-k", 2)[0] == 0
     assert path.read_bytes().startswith({"csv": b"name,rank", "jsonl": b'{"name": '}[format])
+
+
+def test_of_people_of_one_name_the_imported_have_their_source(written, folder, run):
+    """A program that reads the file by names would take one for the other."""
+    with Database.open(folder / "bert.db", create=False) as database:
+        rows = [ImportedEntry(user_hash(name), name, k, 1, "COMPLETED") for name, k in (("Ann", 12), ("Cat", 15))]
+        database.import_lists("csv:lists", rows, min_anime=1)
+        database.import_lists("mal", rows[:1], min_anime=1)
+    _, lines = written()
+    names = [line["name"] for line in lines if line["recommendations"]]
+    assert sorted(names) == ["Ann", "Cat", "csv:lists:Ann", "mal:Ann"]
+    assert all(run("--user", name)[0] == 0 for name in names)
 
 
 def test_a_catalogue_of_other_anime_is_named(run, tmp_path, folder):

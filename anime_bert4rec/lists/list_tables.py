@@ -193,13 +193,20 @@ class ListTables(DatabaseFile):
         return [ListEntry(*row) for row in rows]
 
     def people_with_lists(self, after: int = 0) -> Iterator[tuple[int, str]]:
-        """`(user_id, name)` of everybody whose list is stored, short ones too, in the order of their ids."""
+        """`(user_id, name)` of everybody whose list is stored, short ones too, in the order of their ids.
+
+        Where several have one name, imported people have their source before it: `csv:SOURCE:NAME`.
+        """
+        listed = "ifnull(left_out, 'short') = 'short'"
         rows = self._rows(
-            """SELECT user_id, name FROM user
-               WHERE ifnull(left_out, 'short') = 'short' AND user_id > ? ORDER BY user_id""",
+            f"""SELECT user_id, name, name_key,
+                       name IN (SELECT name FROM user WHERE {listed} GROUP BY name HAVING count(*) > 1)
+                FROM user WHERE {listed} AND user_id > ? ORDER BY user_id""",  # noqa: S608
             [after],
         )
-        return ((user_id, name) for user_id, name in rows)
+        for user_id, name, key, is_shared in rows:
+            source = key.rpartition(":")[0]
+            yield user_id, f"{source}:{name}" if source and is_shared else name
 
     # What a model is trained on
 
