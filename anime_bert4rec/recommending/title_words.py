@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from anime_bert4rec.lists.records import Anime
+from anime_bert4rec.recommending.title_characters import TRADITIONAL
 
 LONGEST = 300
 """Only this many characters of a title, or of what was typed, are looked at."""
@@ -61,12 +62,14 @@ _SEASON = (
 )
 _BARE = (
     re.compile(r"(?<=\S) (?P<n>[1-9]|1[0-9]|ii|iii|iv|vi|vii|viii|ix)$"),
-    re.compile(r"(?<=[\u3041-\u30ff\u4e00-\u9fff])(?P<n>[1-9]|1[0-9])$"),  # scripts that write no spaces
+    # scripts that write no spaces
+    re.compile(r"(?<=[\u3041-\u30ff\u4e00-\u9fff])(?P<n>[1-9]|1[0-9]|ii|iii|iv|vi|vii|viii|ix)$"),
 )
 
 
 def fold(text: str) -> list[str]:
-    """The words of `text` without case, accents and punctuation; full-width letters are as narrow ones."""
+    """The words of `text` without case, accents and punctuation; full-width letters are as narrow ones, and simplified
+    or Japanese forms of Chinese characters as traditional ones."""
     text = text[:LONGEST].casefold()
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
@@ -85,7 +88,7 @@ class _Letters(dict[int, str | None]):
         return self[code]
 
 
-_LETTERS = _Letters(_SPELT)
+_LETTERS = _Letters(_SPELT | TRADITIONAL)
 
 
 def sound(words: list[str]) -> list[str]:

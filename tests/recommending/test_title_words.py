@@ -29,6 +29,8 @@ def test_long_vowels_are_spelt_in_several_ways():
         ("進撃の巨人 Season３ Part.2", "進撃の巨人", 3, 2, False),
         ("進撃の巨人第2期", "進撃の巨人", 2, None, False),
         ("鬼灭之刃 第二季", "鬼灭之刃", 2, None, False),
+        ("刀劍神域II", "刀劍神域", 2, None, False),
+        ("モブサイコⅢ", "モブサイコ", 3, None, False),
         ("フェイト/ゼロ 2ndシーズン", "フェイト ゼロ", 2, None, False),
         ("機動戦士ガンダム00 セカンドシーズン", "機動戦士ガンダム00", 2, None, False),
         ("Haikyuu!! Second Season", "haikyuu", 2, None, False),
@@ -57,7 +59,7 @@ def test_long_vowels_are_spelt_in_several_ways():
 )
 def test_seasons_and_parts(title, base, season, part, final):
     found = numbered(fold(title))
-    assert found[:4] == (base.split(), season, part, final)
+    assert found[:4] == (fold(base), season, part, final)
 
 
 @pytest.mark.parametrize(
