@@ -203,7 +203,8 @@ def load_users(
     asked.sort(key=lambda name: stored[name.key].fetched_at if name.key in stored else 0)
     loaded = Loaded(kept=len(kept))
     for name in kept:
-        report_left_out(name, stored[name.key], wanted)
+        of_day = time.strftime("%Y-%m-%d", time.localtime(stored[name.key].fetched_at))
+        report_left_out(name, stored[name.key], wanted, f", as of {of_day}; --refresh asks again")
     try:
         with progress("users", total=len(names), unit="user", done=len(kept)) as bar:
             taken = {name.key: name for name in kept if stored[name.key].left_out not in WITHOUT_LIST}
@@ -249,14 +250,14 @@ def load_user(
     return database.save_user_list(user_list, name.name, int(time.time()), wanted.min_anime)
 
 
-def report_left_out(name: UserName, user: StoredUser, wanted: UserListSettings) -> None:
+def report_left_out(name: UserName, user: StoredUser, wanted: UserListSettings, more: str = "") -> None:
     if user.left_out:
         reasons = {
             "unknown": "is not found",
             "private": "keeps the list private",
             "short": f"has {user.watched} known, watched anime (--min-anime {wanted.min_anime})",
         }
-        log.warning('%s: "%s" %s: left out', name.where, name.name, reasons.get(user.left_out, user.left_out))
+        log.warning('%s: "%s" %s: left out%s', name.where, name.name, reasons.get(user.left_out, user.left_out), more)
 
 
 def training_set(users: int, watched: int) -> str:

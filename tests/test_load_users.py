@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import time
 
 import pytest
 import script_process
@@ -106,7 +107,7 @@ def test_nobody_is_asked_for_twice_within_a_week(run, capsys):
     assert run(EVERYBODY) == (0, [])
     captured = capsys.readouterr()
     assert "5 users: 0 new, 0 updated, 5 skipped" in captured.out
-    assert 'names.txt:5: "Nobody" is not found: left out' in captured.err
+    assert f'"Nobody" is not found: left out, as of {time.strftime("%Y-%m-%d")}; --refresh asks again' in captured.err
 
 
 def test_after_a_week_and_with_refresh_everybody_is(run, age):
