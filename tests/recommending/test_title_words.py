@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anime_bert4rec.recommending.title_words import bare_title, fold, initials_fit, numbered, sound, subtitles_of
+from anime_bert4rec.recommending.title_words import Name, bare_title, fold, initials_fit, numbered, sound, subtitles_of
 
 
 def test_marks_of_kana_are_letters_and_accents_are_not():
@@ -88,3 +88,9 @@ def test_subtitles_and_namesakes():
     assert bare_title("HUNTER×HUNTER (2011)") == "HUNTER×HUNTER"
     assert bare_title("Jujutsu Kaisen (TV)") == "Jujutsu Kaisen"
     assert bare_title("(2011)") == "(2011)"
+
+
+def test_the_share_of_a_title_that_words_are():
+    name = Name(0, "Kaze no Machi: Umi", fold("Kaze no Machi: Umi"), is_title=True)
+    of = {"umi": 3 / 14, "kaze": 4 / 11, "kaze umi": 7 / 14, "kaze no": 1, "mac": 0, "umi sora": 0, "kazen": 0.1}
+    assert {typed: name.share(typed.split()) for typed in of} == pytest.approx(of)
