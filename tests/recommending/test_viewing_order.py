@@ -181,3 +181,16 @@ def test_the_latest_season_is_needed_where_the_first_is_named_too():
         for n in range(1, 6)
     ]  # fmt: skip
     assert waits_for(catalogue, 5) == {4}
+
+
+def test_a_film_does_not_stand_for_a_season():
+    def third(second):
+        of = {1: ("TV", ()), 2: (second, (1,)), 3: ("TV", (1, 2))}
+        return [
+            Anime(n, format=format, start_date=2000_01_01 + n * 1_00_00,
+                  relations=tuple(Relation(each, "PREQUEL") for each in before))
+            for n, (format, before) in of.items()
+        ]  # fmt: skip
+
+    assert waits_for(third("TV"), 3) == {2}
+    assert waits_for(third("MOVIE"), 3) == {1, 2}
