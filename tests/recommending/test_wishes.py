@@ -126,6 +126,7 @@ def test_each_wish_can_be_lifted():
         "with --with-sequels": [],
     }
     assert [less.with_sequels for _, less in wishes.each_lifted()] == [False, False, False, True]
+    assert len(dataclasses.replace(wishes, with_sequels=True).each_lifted()) == 3, "what is lifted is lifted once"
 
 
 @pytest.mark.parametrize(
