@@ -25,12 +25,11 @@ def popular_recommender():
 
 def knowing_recommender(ordered):
     """A model whose memory knows 60 lists of six of 30 titles; its network has random weights."""
-    return Recommender(copy.deepcopy(knowing_model(ordered)), Vocabulary.of(range(1, 31)))
+    return Recommender(copy.deepcopy(kept_model(ordered)), Vocabulary.of(range(1, 31)))
 
 
-@functools.cache
 def knowing_model(ordered):
-    """Fitted once, and copied for each test."""
+    """Fitted by the settings of the moment, which a test may have changed."""
     random = np.random.default_rng(0)
     lists = [1 + (random.integers(30) + np.arange(6)) % 30 for _ in range(60)]
     blocks = np.tile(np.arange(6) if ordered else np.zeros(6, int), 60)
@@ -43,3 +42,7 @@ def knowing_model(ordered):
     assert memory.config.ordered == ordered
     torch.nn.init.normal_(model.project.weight)
     return model
+
+
+kept_model = functools.cache(knowing_model)
+"""Fitted once, and copied for each test."""

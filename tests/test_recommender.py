@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fault_injection import Malicious
-from small_models import IDS, knowing_recommender
+from small_models import IDS, knowing_model
 
 from anime_bert4rec.lists.sequences import Vocabulary
 from anime_bert4rec.model.bert4rec import BERT4Rec, ModelConfig
@@ -171,7 +171,7 @@ def test_titles_of_the_same_lists_are_similar(knowing):
 def test_a_title_that_the_model_knows_without_a_vector_is_not_said_to_be_unknown(monkeypatch):
     """Of a large catalogue, only the most popular titles have one."""
     monkeypatch.setattr("anime_bert4rec.model.memory_fitting.MOST_ITEMS", 20)
-    some = knowing_recommender(ordered=True)
+    some = Recommender(knowing_model(ordered=True), Vocabulary.of(range(1, 31)))
     with_vector, _ = some.embeddings()
     (without, *_) = set(range(1, 31)) - set(with_vector.tolist())
     assert len(with_vector) == 20 and some.knows(without)
