@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import os
@@ -71,7 +72,9 @@ def _text(path: Path) -> str:
         raise UserError(f"there is no file {path}")
     if path.stat().st_size > LONGEST:
         raise UserError(f"{path} is too large for a list of ids")
+    content = path.read_bytes()
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell's > writes
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a text in UTF-8") from None

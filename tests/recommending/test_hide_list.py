@@ -25,6 +25,15 @@ def test_what_is_added_is_read_back_and_what_was_there_stays(tmp_path):
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_list_in_utf_16_is_read_and_becomes_utf_8_when_something_is_added(tmp_path, encoding):
+    path = tmp_path / "hidden.txt"
+    path.write_bytes("\ufeff16498 # 進撃の巨人\r\n7\r\n".encode(encoding))  # as PowerShell's > writes
+    assert read_hide_list(path) == {16498, 7}
+    add_to_hide_list(path, {5: "z"})
+    assert path.read_bytes().decode() == "16498 # 進撃の巨人\r\n7\r\n5  # z\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there nobody waits")
 def test_what_many_add_at_once_is_all_kept(tmp_path):
     path = tmp_path / "hidden.txt"
