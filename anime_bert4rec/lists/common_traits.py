@@ -17,6 +17,9 @@ LARGEST_GROUP = 1_000
 FRANCHISE, CONTENT = -1, -2
 """The user ids of groups that are franchises, and of those of a genre or a tag, which say what an anime is about."""
 KINDS = {"franchise": FRANCHISE, "genre": CONTENT, "tag": CONTENT}
+_PARTICLES = frozenset(
+    ["no", "ga", "wa", "wo", "o", "ni", "to", "de", "e", "mo", "na", "kara", "the", "of", "in", "and", "a"]
+)
 
 
 def groups_in_common(catalogue: Iterable[Anime], vocabulary: Vocabulary) -> Sequences:
@@ -57,7 +60,20 @@ def groups_of(anime: Anime) -> Iterator[tuple[str, object]]:
 
 
 def _words(anime: Anime) -> list[str]:
-    return (anime.title_romaji or "").casefold().replace(":", " ").split()
+    """The words of the title, what particles join as one: what begins with "Ao no" has nothing in common by that."""
+    words: list[str] = []
+    goes_on = False
+    for word in (anime.title_romaji or "").casefold().split():
+        word = re.sub(r"^\W+|\W+$", "", word)
+        if not word:
+            continue
+        is_particle = word in _PARTICLES
+        if words and (goes_on or is_particle):
+            words[-1] += " " + word
+        else:
+            words.append(word)
+        goes_on = is_particle
+    return words
 
 
 def _begin_alike(one: Anime, other: Anime) -> bool:
