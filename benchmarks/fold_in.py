@@ -11,7 +11,6 @@ for training, so that the smaller sets are part of the larger ones.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import sys
@@ -193,7 +192,7 @@ def metrics(scorer: Scorer, held_out: FoldIn) -> dict[str, float]:
 def read_catalogue(path: Path) -> ours.Catalogue:
     """Anime by id, as the lists name them. Raises UserError for a line that is no JSON object with an id."""
     catalogue = {}
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+    with interactions.open_text(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 anime = json.loads(line)

@@ -45,9 +45,12 @@ class Interactions:
 def find(data: str, data_dir: Path = DATA_DIR) -> Path:
     """The file that `data` (ml-100k, ml-1m, or a path) stands for. Raises UserError when it isn't there."""
     if data not in MOVIELENS:
-        if Path(data).is_file():
-            return Path(data)
-        raise UserError(f"there is no file {data}; give a CSV, or one of {', '.join(MOVIELENS)}")
+        for path in (Path(data), data_dir / data):
+            if path.is_file():
+                return path
+        raise UserError(
+            f"there is no file {data} here or in BENCHMARK_DATA; give a CSV, or one of {', '.join(MOVIELENS)}"
+        )
     for name in (f"{data}.csv.gz", f"{data}.csv"):
         if (data_dir / name).is_file():
             return data_dir / name
@@ -67,7 +70,7 @@ def read(path: Path) -> Interactions:
     (`Sequences.blocks`). The time is a number or a date; without one, all of a list is one block. What comes again on
     the same list counts where it comes first: seen items are not ranked, so a repeated one cannot be asked for.
     """
-    with _open(path) as file:
+    with open_text(path) as file:
         first = file.readline()
         lines = chain([first], file)
         delimiter = max(",;\t|", key=first.count)
@@ -129,13 +132,14 @@ def _line_rows(lines: Iterator[str]) -> Iterator[tuple[str, str, float]]:
 
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
     """The rows of a CSV, packed or not, by the names in its header. Raises UserError when the file is missing."""
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; BENCHMARK_DATA says in which folder it is")
-    with _open(path) as file:
+    with open_text(path) as file:
         yield from csv.DictReader(file)
 
 
-def _open(path: Path) -> IO[str]:
+def open_text(path: Path) -> IO[str]:
+    """The text of a file, packed or not. Raises UserError when it is missing."""
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; BENCHMARK_DATA says in which folder it is")
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
