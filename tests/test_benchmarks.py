@@ -137,15 +137,6 @@ def test_where_movielens_can_be_had(tmp_path: Path) -> None:
     assert interactions.find("here.csv", tmp_path) == tmp_path / "here.csv"
 
 
-def test_a_missing_file_is_named_with_how_to_say_where_it_is(tmp_path: Path) -> None:
-    import fold_in
-    import interactions
-
-    for missing in (lambda path: fold_in.read_catalogue(path), lambda path: list(interactions.rows_of(path))):
-        with pytest.raises(UserError, match=r"there is no file .*nowhere\.gz; BENCHMARK_DATA says"):
-            missing(tmp_path / "nowhere.gz")
-
-
 def test_the_last_item_is_for_the_test_and_the_one_before_it_for_validation(tmp_path: Path) -> None:
     import interactions
 

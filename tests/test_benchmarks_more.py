@@ -284,3 +284,12 @@ def test_a_folder_in_the_place_of_a_peer_is_not_emptied(monkeypatch: pytest.Monk
         with pytest.raises(UserError, match="in the way"):
             peer_environments.set_up(peer)
     assert mine.read_text() == "mine"
+
+
+def test_a_missing_file_is_named_with_how_to_say_where_it_is(tmp_path: Path) -> None:
+    import fold_in
+    import interactions
+
+    for missing in (lambda path: fold_in.read_catalogue(path), lambda path: list(interactions.rows_of(path))):
+        with pytest.raises(UserError, match=r"there is no file .*nowhere\.gz; BENCHMARK_DATA says"):
+            missing(tmp_path / "nowhere.gz")
