@@ -101,8 +101,7 @@ def put_aside(connection: sqlite3.Connection, entries: Iterable[ImportedEntry]) 
 
 
 def _put_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
+    connection.rollback()
     connection.execute("DETACH aside")
 
 

@@ -94,7 +94,7 @@ class DatabaseFile:
         try:
             yield
         finally:
-            self._connection.execute("ROLLBACK")
+            self._connection.rollback()
 
     def _rows(self, sql: str, values: Iterable[Any] = ()) -> Iterator[Any]:
         with explained(self.path):
@@ -203,8 +203,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
-            connection.execute("ROLLBACK")
+        connection.rollback()  # unlike ROLLBACK no error where SQLite has done so itself, as for a full disk
         raise
 
 

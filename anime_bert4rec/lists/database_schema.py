@@ -158,7 +158,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
         ((version,),) = connection.execute("PRAGMA user_version")
         found = _objects(connection)
     finally:
-        connection.execute("ROLLBACK")
+        connection.rollback()
     known, _ = _made_by(MIGRATIONS[:version])
     for kind, name, _, sql in sorted(found - known):
         if kind == "index" and OWN_INDEX.fullmatch(sql):

@@ -324,6 +324,14 @@ def test_a_full_disk_loses_nothing_that_was_saved(tmp_path):
         assert database.resume_or_start_catalogue_fetch("ID", 5_000).cursor == CatalogueCursor(1)
 
 
+def test_the_error_that_has_ended_a_snapshot_is_the_one_that_is_raised(tmp_path):
+    with Database.open(tmp_path / "a.db", create=True) as database:
+        with pytest.raises(MemoryError), database.snapshot():
+            database._connection.execute("ROLLBACK")  # as SQLite itself does without memory, or if the disk fails
+            raise MemoryError
+        assert database.anime_ids() == []
+
+
 def test_a_file_that_cannot_be_written(tmp_path):
     make(tmp_path / "bert.db")
     with Database.open(tmp_path / "bert.db", create=False) as database:
