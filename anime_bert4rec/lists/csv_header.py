@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anime_bert4rec.lists.list_file import open_list
+from anime_bert4rec.lists.list_values import number_in
 from anime_bert4rec.support.errors import SettingError, UserError
 from anime_bert4rec.support.text import plain
 
@@ -100,7 +101,7 @@ def read_header(path: Path, names: str = "") -> CsvHeader:
                 raise SettingError(f"--columns: {name!r} is not one of {', '.join(ROLES)}, or - for any other")
         # Also an entry may have a word in it that is the name of a column, such as a status.
         of_ids = [text for name, text in zip(given, fields, strict=False) if _role_of(name) in _ID_ROLES]
-        is_named &= not any(id_in(text) is not None for text in of_ids)
+        is_named &= not any(number_in(text) is not None for text in of_ids)
         header = given
         width = max(width, len(header))
     elif not is_named and (found := _OTHER_FORMS.match(line)):
@@ -167,12 +168,3 @@ def _surest(name: str) -> int:
     """The place of a column's name among those that are known, the surest first."""
     key = _key(name)
     return _NAMES.index(key) if key in _ROLE_OF_NAME else len(_NAMES)
-
-
-_ID = re.compile(r"\s*(?![0-9]{1,3}[.,]000\s*$)([0-9]{1,18})(?:[.,]0*)?\s*")
-
-
-def id_in(text: str) -> int | None:
-    """The id of an anime that a field has, if any. Table programs add decimals; `1,000` may be a thousand."""
-    found = _ID.fullmatch(text)
-    return int(found[1]) if found else None

@@ -15,7 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from anime_bert4rec.lists.csv_header import WANTED, id_in, read_header
+from anime_bert4rec.lists.csv_header import WANTED, read_header
 from anime_bert4rec.lists.csv_rows import CsvRow, CsvRows
 from anime_bert4rec.lists.list_file import open_list
 from anime_bert4rec.lists.list_values import (
@@ -26,6 +26,7 @@ from anime_bert4rec.lists.list_values import (
     When,
     day_comes_first,
     is_below_nothing,
+    number_in,
     numbers_of,
     parse_day,
     parse_score,
@@ -94,7 +95,7 @@ class CsvLists:
             compared, differing = _agreement(pairs, by_mal_id)
             self._certain = compared > 0
             self.ids = "mal_id" if 2 * differing > compared else "anime_id"
-        ids = {number for number in map(id_in, texts[self.ids]) if number is not None}
+        ids = {number for number in map(number_in, texts[self.ids]) if number is not None}
         scores, statuses = texts.get("score", Counter()), texts.get("status", Counter())
         dates = (texts.get(role, Counter()) for role in ("started", "date", "timestamp"))
         self._day_first = day_comes_first(set().union(*dates))
@@ -237,7 +238,7 @@ class CsvLists:
             return False
         if "score" in self.columns and self._scores_tell and parse_score(row[self.columns["score"]]) == UNCLEAR_SCORE:
             return False
-        return id_in(row[self.columns[self.ids]]) is not None
+        return number_in(row[self.columns[self.ids]]) is not None
 
     def _role_of(self, place: int) -> str:
         return next((role for role, its in self.columns.items() if its == place), "-")
@@ -259,7 +260,7 @@ class _Remembered(dict[str, T], Generic[T]):
 def _agreement(pairs: Iterable[tuple[str, str]], by_mal_id: Mapping[int, int]) -> tuple[int, int]:
     """The number of pairs of `anime_id` and `mal_id` whose MyAnimeList id the catalogue knows, and of those among them
     whose `anime_id` is not AniList's id of that anime: a file may number its anime in a way of its own."""
-    meant = [(id_in(anime_id), by_mal_id.get(id_in(mal_id) or 0)) for anime_id, mal_id in pairs]
+    meant = [(number_in(anime_id), by_mal_id.get(number_in(mal_id) or 0)) for anime_id, mal_id in pairs]
     known = [(number, anime_id) for number, anime_id in meant if anime_id is not None]
     return len(known), sum(number != anime_id for number, anime_id in known)
 
@@ -284,7 +285,7 @@ def _parse_user(text: str) -> int:
 
 
 def _parse_anime(text: str, known: Mapping[int, int]) -> int:
-    number = id_in(text)
+    number = number_in(text)
     if number is None:
         raise BadRow(_NO_ID)
     anime_id = known.get(number)

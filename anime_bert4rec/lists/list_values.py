@@ -51,6 +51,7 @@ _BESIDE = {"st", "nd", "rd", "th", "of", "年", "月", "日", "xx", "x"}
 """Words that may stand beside the numbers of a day and have no meaning."""
 _YEAR_LAST = re.compile(r"([0-9]{1,2})[-/. ]([0-9]{1,2})[-/. ]([0-9]{4})")
 _NUMBER = re.compile(r"([0-9]{4,8})(?:[.,]0*)?|(-?[0-9]{9,19})(?:[.,][0-9]*)?")
+_WHOLE_NUMBER = re.compile(r"\s*(?![0-9]{1,3}[.,]000\s*$)([0-9]{1,18})(?:[.,]0*)?\s*")
 _POWER_OF_TEN = re.compile(r"[0-9][.,][0-9]+e\+?[0-9]{1,2}")
 _TIME_OF_DAY = re.compile(r"[ t]+[0-9]{1,2}:[0-9].*?( [0-9]{4}$|$)", re.DOTALL)
 
@@ -107,6 +108,15 @@ class RowReport:
 def _count(counts: dict[str, tuple[int, int]], reason: str, line: int) -> None:
     count, first = counts.get(reason, (0, line))
     counts[reason] = count + 1, first
+
+
+def number_in(text: str) -> int | None:
+    """The whole number of a field, such as an id; None for none, and for `1,000`, which may be a thousand.
+
+    Table programs add decimals.
+    """
+    found = _WHOLE_NUMBER.fullmatch(text)
+    return int(found[1]) if found else None
 
 
 def says_nothing(text: str) -> bool:

@@ -19,6 +19,7 @@ from anime_bert4rec.lists.list_values import (
     BadRow,
     RowReport,
     day_comes_first,
+    number_in,
     parse_day,
     parse_score,
     parse_status,
@@ -94,7 +95,7 @@ def read_export(path: Path) -> MalExport:
 
 def _entry(fields: dict[str, str], day_first: bool | None, latest: int, report: RowReport, number: int) -> MalEntry:
     """The entry without its score. Raises BadRow for one that cannot be used."""
-    mal_id = _number(fields.get("series_animedb_id", ""))
+    mal_id = number_in(fields.get("series_animedb_id", "")) or 0
     if not 0 < mal_id <= MAX_ID:
         raise BadRow("an anime without a usable <series_animedb_id>")
     days = [parse_day(fields.get(each, ""), day_first, latest) for each in _DATES]
@@ -107,7 +108,7 @@ def _entry(fields: dict[str, str], day_first: bool | None, latest: int, report: 
         score=None,
         started=days[0][0],
         completed=days[1][0],
-        progress=min(_number(fields.get("my_watched_episodes", "")), 100_000),
+        progress=min(number_in(fields.get("my_watched_episodes", "")) or 0, 100_000),
     )
 
 
@@ -175,9 +176,3 @@ def _content(raw: bytes) -> str:
     if cdata := re.fullmatch(r"<!\[CDATA\[(.*)\]\]>", text, re.DOTALL | re.IGNORECASE):
         return cdata[1].strip()
     return html.unescape(text)[:_MAX_TEXT].strip()
-
-
-def _number(text: str) -> int:
-    """The number that a text is, or 0 if it is none."""
-    found = re.fullmatch(r"([0-9]{1,10})(?:[.,]0*)?", text)
-    return int(found[1]) if found else 0

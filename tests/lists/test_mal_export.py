@@ -116,8 +116,9 @@ def test_the_same_export_written_otherwise(write, text):
     assert entries(write(text.encode("utf-16"))) == ENTRIES
 
 
-def test_an_anime_without_an_id_is_left_out_and_counted(write):
-    text = EXPORT.replace("<series_animedb_id>5", "<series_animedb_id>")
+@pytest.mark.parametrize("number", ["", "5,000"])
+def test_an_anime_without_an_id_is_left_out_and_counted(write, number):
+    text = EXPORT.replace("<series_animedb_id>5", f"<series_animedb_id>{number}")
     export = read_export(write(text))
     assert [number for number, _ in export.entries] == [1]
     assert export.report.left_out == {"an anime without a usable <series_animedb_id>": (1, 2)}
