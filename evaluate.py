@@ -102,7 +102,7 @@ def answers_of(run: TrainedRun) -> Answers:
     return measure_all(of_lists, of_sets, settings, tasks, run.franchise, training, num_items, run.seed)
 
 
-def evaluate_the_best(paths: PathSettings, whole: bool = False) -> int:
+def evaluate_the_best(paths: PathSettings, whole: bool) -> int:
     """`evaluate_run` at the end of a training, which is done and saved whatever happens here. Returns the exit code.
 
     A line for each task on stdout and where the tables are, or all tables if they are wanted.

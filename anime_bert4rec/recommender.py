@@ -327,7 +327,7 @@ class Recommender:
             yield from zip(histories, scores, (person.scores for person in part), strict=True)
 
     def _log_probabilities(
-        self, histories: list[History], excluded: list[np.ndarray], recents: Sequence[np.ndarray | None] = ()
+        self, histories: list[History], excluded: list[np.ndarray], recents: Sequence[np.ndarray | None]
     ) -> np.ndarray:
         """The log of the softmax over what is neither in the history nor excluded, -inf for what is: [U, N]."""
         scores = self._score(histories)

@@ -162,10 +162,10 @@ class Run:
         )
 
 
-def seconds_of(work: Callable[[], Any], times: int = 5) -> float:
+def seconds_of(work: Callable[[], Any]) -> float:
     """The median of a few calls: a single one may be half as long again on a machine with other things to do."""
     seconds = []
-    for _ in range(times):
+    for _ in range(5):
         clock = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - clock)

@@ -131,7 +131,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         return connection
 
 
-def connect_to_read(path: Path, whole: bool = True) -> sqlite3.Connection:
+def connect_to_read(path: Path, whole: bool) -> sqlite3.Connection:
     """A connection that only reads a file that exists: it may be where nobody can write, or somebody else's.
 
     There SQLite cannot make the two files that it keeps beside a database in use. Without a journal it needs none; a

@@ -168,7 +168,7 @@ def check_schema(connection: sqlite3.Connection) -> None:
         raise NotOurs(f'its {kind} "{name}" is missing')
 
 
-def what_is_damaged(connection: sqlite3.Connection, whole: bool = True) -> str | None:
+def what_is_damaged(connection: sqlite3.Connection, whole: bool) -> str | None:
     """What SQLite finds wrong with pages of the file or with indices, in its words. None where all is well.
 
     whole: whether the entries of all lists are looked through, too. The schema has to be checked before.

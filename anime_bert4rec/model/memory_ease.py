@@ -126,7 +126,7 @@ class EaseTable(nn.Module):
             weights, own, items, lambda block: weights @ block.index_select(0, flat).view(*items.shape, -1)
         )
 
-    def before_cuts(self, items: Tensor, cuts: Tensor, recency: float, own: OwnItems | None = None) -> Tensor:
+    def before_cuts(self, items: Tensor, cuts: Tensor, recency: float, own: OwnItems | None) -> Tensor:
         """The scores of what comes at each of the cuts [S], ascending, where an item before a cut counts for `recency`
         to the power of the number of columns between the two. items [B, last cut]; the rest as in `forward`.
 

@@ -294,7 +294,7 @@ def batches_for_gate(data: Data, settings: RunSettings) -> Iterator[Batch]:
         yield from in_this_process(batches(data.validation, data, settings, None, cuts=cuts), data.one_in)
 
 
-def in_this_process(loader: DataLoader[Batch], one_in: int = 1) -> Iterator[Batch]:
+def in_this_process(loader: DataLoader[Batch], one_in: int) -> Iterator[Batch]:
     """The batches of a loader, or one in so many, for which it is not worth starting other processes."""
     for number in range(0, len(loader), one_in):
         stop_if_asked()

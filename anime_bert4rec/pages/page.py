@@ -44,7 +44,7 @@ def page(kind: str, title: str, data: Mapping[str, Any], image_host: str | None 
     )
 
 
-def content_security_policy(style: str, script: str, image_host: str | None = None) -> str:
+def content_security_policy(style: str, script: str, image_host: str | None) -> str:
     """A policy by which a page may use this style and this script, and pictures of the host if there is one."""
     images = [f"img-src https://{image_host}"] if image_host else []
     rules = ["default-src 'none'", f"script-src '{_hash(script)}'", f"style-src '{_hash(style)}'", *images]

@@ -52,7 +52,7 @@ class EndLabel:
     color: str
 
 
-def drawable(text: str, limit: int = 500) -> str:
+def drawable(text: str, limit: int) -> str:
     """What a stranger wrote, on one line, with a box for each character that the font lacks."""
     text = plain(unicodedata.normalize("NFC", text), limit)
     return "".join(c if can_be_drawn(c) else "□" for c in text)

@@ -42,7 +42,7 @@ class FoundList(NamedTuple):
 
 
 def person_of_user(
-    found: FoundList, vocabulary: Vocabulary, known: Callable[[Sequence[ListEntry]], list[ListEntry]] = list
+    found: FoundList, vocabulary: Vocabulary, known: Callable[[Sequence[ListEntry]], list[ListEntry]]
 ) -> Person:
     """The person whose list was found, with those of its entries that are `known`.
 

@@ -54,7 +54,7 @@ def write_people(
     shown: TitlesToShow,
     top_k: int,
     at_once: int,
-    known: Callable[[list[ListEntry]], list[ListEntry]] = list,
+    known: Callable[[list[ListEntry]], list[ListEntry]],
 ) -> tuple[int, int]:
     """Write the best `top_k` titles of everybody in the database who is not in the file yet, some people at once.
 
