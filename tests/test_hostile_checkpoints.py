@@ -81,7 +81,14 @@ FORMS = {
     "steps as numbers": lambda whole, kept: kept["optimizer"]["state"][0].update(step=5),
     "an empty best": lambda whole, kept: kept.update(best={}),
     "a best that is none": lambda whole, kept: kept["best"].update(epoch=3),
-    "a best before the first": lambda whole, kept: kept["best"].update(epoch=0),
+    "a best before the first": lambda whole, kept: [
+        kept["best"].update(epoch=0, val_loss=whole["val_loss"]),
+        kept["history"].update(val_losses=[2 * whole["val_loss"], whole["val_loss"]]),
+    ],
+    "a best below none": lambda whole, kept: [
+        kept["best"].update(epoch=-1, val_loss=whole["val_loss"] / 2),
+        kept["history"].update(val_losses=[whole["val_loss"] / 2, whole["val_loss"]]),
+    ],
     "a best that is not the lowest": lambda whole, kept: [
         kept["best"].update(epoch=2, val_loss=whole["val_loss"]),
         kept["history"].update(val_losses=[whole["val_loss"] / 2, whole["val_loss"]]),

@@ -95,7 +95,8 @@ def _check_checkpoint(saved: Any) -> None:
     check_measured(run["history"], saved["epoch"])
     for weights in (run["weights"], saved["model_state_dict"], best["weights"]):
         check_weights({name: weight for name, weight in weights.items() if name != GATE}, run["weights"])
-    if saved["val_loss"] != losses[-1] or not losses[best["epoch"] - 1 :][:1] == [best["val_loss"]] == [min(losses)]:
+    of_best = dict(enumerate(losses, 1)).get(best["epoch"])
+    if saved["val_loss"] != losses[-1] or not of_best == best["val_loss"] == min(losses):
         raise WrongForm("its losses are not those of its history")
     scaler = run["scaler"]
     if scaler and (set(scaler) != _SCALER or min(scaler.values()) < 0 or not scaler["scale"]):
