@@ -93,6 +93,16 @@ def fitted_once():
         yield
 
 
+@pytest.fixture(scope="module")
+def without_plots():
+    """Runs in this process draw nothing; see small_runs."""
+    from small_runs import draw_nothing
+
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        yield
+
+
 @pytest.fixture
 def no_waiting(monkeypatch):
     """A request that fails is tried again at once."""

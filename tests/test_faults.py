@@ -13,7 +13,7 @@ import pytest
 import script_process
 import torch
 from fault_injection import needs_mounts, run_limited, run_on_disk
-from small_runs import draw_nothing, training_flags, unlike
+from small_runs import training_flags, unlike
 
 import evaluate
 import load_users
@@ -26,18 +26,10 @@ from anime_bert4rec.training.checkpoints import load_checkpoint
 from anime_bert4rec.training.epoch_metrics import Result
 from config import TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("fitted_once")
+pytestmark = pytest.mark.usefixtures("fitted_once", "without_plots")
 
 KILLS = 2
 EPOCHS = 16
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_plots():
-    """In this process; those that are started draw them."""
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,15 @@ import zipfile
 
 import pytest
 import torch
-from small_runs import draw_nothing, training_flags
+from small_runs import training_flags
 
 import train_model
 from anime_bert4rec.model.run_folder import LATEST_CHECKPOINT, TOP_K
 from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training import checkpoints
 from anime_bert4rec.training.checkpoints import load_checkpoint
+
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 NAN = float("nan")
 
@@ -28,16 +30,13 @@ def train(db, output, *flags):
 def trained(db, tmp_path_factory):
     """Two epochs, with a checkpoint of each."""
     output = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        assert train(db, output, "--epochs", 1) == 0
-        assert train(db, output, "--epochs", 2, "--resume") == 0
+    assert train(db, output, "--epochs", 1) == 0
+    assert train(db, output, "--epochs", 2, "--resume") == 0
     return output
 
 
 @pytest.fixture
-def copied(trained, tmp_path, monkeypatch):
-    draw_nothing(monkeypatch)
+def copied(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "output")
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_runs import draw_nothing, make_database, stop_in_epoch, training_flags, unlike
+from small_runs import make_database, stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.lists.people import People, Persons, load_people, salted
@@ -22,7 +22,7 @@ from anime_bert4rec.model.training_data import load_data
 from anime_bert4rec.support.text import as_argument
 from config import TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("fitted_once")
+pytestmark = pytest.mark.usefixtures("fitted_once", "without_plots")
 
 BEFORE = Vocabulary.of([10, 20, 40])
 NOW = Vocabulary.of([10, 15, 20, 30, 50])
@@ -150,18 +150,11 @@ def test_another_form_is_refused_by_name(tmp_path, changes, memory, said):
     assert said in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.fixture(autouse=True)
-def without_plots(monkeypatch):
-    draw_nothing(monkeypatch)
-
-
 @pytest.fixture(scope="module")
 def before(db, tmp_path_factory):
     """The output folder of a run on the lists of 60 people."""
     output = tmp_path_factory.mktemp("before")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        assert train_model.main(training_flags(db, output, "--epochs", 3)) == 0
+    assert train_model.main(training_flags(db, output, "--epochs", 3)) == 0
     return output
 
 

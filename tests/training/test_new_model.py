@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from small_lists import ITEMS, sequences_of, some_lists
-from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
+from small_runs import stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.lists.sequences import Vocabulary
@@ -23,6 +23,8 @@ from anime_bert4rec.model.run_folder import BEST_MODEL
 from anime_bert4rec.model.training_data import Data
 from anime_bert4rec.training import new_model
 from config import TrainingSettings
+
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 WITHOUT_DATES = "UPDATE list_entry SET started = NULL, completed = NULL, updated = NULL, created = NULL"
 
@@ -36,11 +38,6 @@ def without_dates(db, folder):
 
 def train(db, output, *flags):
     return train_model.main(training_flags(db, output, "--epochs", 4, *flags))
-
-
-@pytest.fixture(autouse=True)
-def without_plots(monkeypatch):
-    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 from one_memory import fit_memory
 from small_lists import ITEMS, MASK, masked_at, some_lists
-from small_runs import draw_nothing, training_flags, unlike
+from small_runs import training_flags, unlike
 
 import train_model
 from anime_bert4rec.model import fast_parts, products
@@ -23,7 +23,7 @@ from anime_bert4rec.training import precision
 from anime_bert4rec.training.precision import choose_numbers, gain_of_bf16
 from config import PROJECT_DIR, TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("fitted_once")
+pytestmark = pytest.mark.usefixtures("fitted_once", "without_plots")
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -32,17 +32,14 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 def runs(db, tmp_path_factory):
     """Three epochs in fp32, in bf16, in bf16 again, and in bf16 where the second was stopped and gone on with."""
     folder = tmp_path_factory.mktemp("precision")
+    for name, which in [("fp32", "fp32"), ("bf16", "bf16"), ("again", "bf16")]:
+        flags = training_flags(db, folder / name, "--precision", which, "--epochs", 3, "--dropout", 0.1)
+        assert train_model.main(flags) == 0
+    flags = training_flags(db, folder / "resumed", "--precision", "bf16", "--epochs", 3, "--dropout", 0.1)
     with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        for name, which in [("fp32", "fp32"), ("bf16", "bf16"), ("again", "bf16")]:
-            flags = training_flags(db, folder / name, "--precision", which, "--epochs", 3, "--dropout", 0.1)
-            assert train_model.main(flags) == 0
-        flags = training_flags(db, folder / "resumed", "--precision", "bf16", "--epochs", 3, "--dropout", 0.1)
         stop_after(patch, 2)
         assert train_model.main(flags) == 130
-        patch.undo()
-        draw_nothing(patch)
-        assert train_model.main([*flags, "--resume"]) == 0
+    assert train_model.main([*flags, "--resume"]) == 0
     return folder
 
 
@@ -99,8 +96,7 @@ def test_the_log_says_it(runs):
     assert "bfloat16" not in texts["fp32"]
 
 
-def test_a_run_goes_on_in_other_numbers(runs, db, monkeypatch):
-    draw_nothing(monkeypatch)
+def test_a_run_goes_on_in_other_numbers(runs, db):
     flags = training_flags(db, runs / "again", "--precision", "fp32", "--epochs", 4, "--dropout", 0.1, "--resume")
     assert train_model.main(flags) == 0
     assert len(losses(runs, "again")) == 4

@@ -12,7 +12,7 @@ import sqlite3
 import pytest
 import torch
 from fault_injection import DAMAGES
-from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
+from small_runs import stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.model import training_data
@@ -23,7 +23,7 @@ from anime_bert4rec.support.errors import ModelFileError
 from anime_bert4rec.training.checkpoints import CannotResume, load_checkpoint, newest_good
 from config import TrainingSettings
 
-pytestmark = pytest.mark.usefixtures("two_threads", "fitted_once")
+pytestmark = pytest.mark.usefixtures("two_threads", "fitted_once", "without_plots")
 
 EPOCHS = 12
 
@@ -35,16 +35,8 @@ def train(db, output, *flags):
 @pytest.fixture(scope="module")
 def undisturbed(db, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        assert train(db, output) == 0
+    assert train(db, output) == 0
     return output
-
-
-@pytest.fixture(autouse=True)
-def without_plots(monkeypatch):
-    """They take longer than the epochs here, and are drawn from the metrics alone."""
-    draw_nothing(monkeypatch)
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import shutil
 import signal
 
 import pytest
-from small_runs import draw_nothing, stop_in_epoch, training_flags, unlike
+from small_runs import stop_in_epoch, training_flags, unlike
 
 import train_model
 from anime_bert4rec.training import output_folder
 
-pytestmark = pytest.mark.usefixtures("two_threads")
+pytestmark = pytest.mark.usefixtures("two_threads", "without_plots")
 
 CHOSEN = "checkpoints/checkpoint_epoch_10.pth"
 
@@ -24,15 +24,8 @@ def train(db, output, *flags):
 @pytest.fixture(scope="module")
 def undisturbed(db, tmp_path_factory):
     output = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch:
-        draw_nothing(patch)
-        assert train(db, output) == 0
+    assert train(db, output) == 0
     return output
-
-
-@pytest.fixture(autouse=True)
-def without_plots(monkeypatch):
-    draw_nothing(monkeypatch)
 
 
 @pytest.fixture
