@@ -7,7 +7,6 @@ import re
 
 import numpy as np
 import pytest
-from browser import Browser, chromium
 from small_pages import a_person, a_report, some_anime, some_map, some_metrics, some_rows, some_tasks
 
 from anime_bert4rec.lists.overview import Overview
@@ -16,16 +15,7 @@ from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.pages.report_page import ReportData, _means, report_page
 from anime_bert4rec.recommending.rows import ForPerson
 
-if not chromium():
-    pytest.skip("no Chromium here: the pages are not opened", allow_module_level=True)
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    started = Browser()
-    yield started
-    started.close()
 
 
 @pytest.fixture

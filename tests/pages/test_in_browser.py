@@ -6,22 +6,12 @@ import dataclasses
 import time
 
 import pytest
-from browser import Browser, chromium
 from small_pages import HOSTILE, a_person, a_report, some_anime, some_map, some_rows
 
 from anime_bert4rec.pages.person_page import person_page
 from anime_bert4rec.recommending.rows import ForPerson
 
-if not chromium():
-    pytest.skip("no Chromium here: the pages are not opened", allow_module_level=True)
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    started = Browser()
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")
